@@ -1,0 +1,92 @@
+/**
+ * Builds the script for Django's static files and the package for npm.
+ *
+ *   node build.mjs           writes ../instant/static/instant/instant.min.js with its licences, and dist/
+ *   node build.mjs --check   writes nothing; exits 1 when what is committed is not what the source gives
+ */
+import { spawnSync } from "node:child_process";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+
+import { build } from "esbuild";
+
+const root = fileURLToPath(new URL(".", import.meta.url));
+const target = fileURLToPath(new URL("../instant/static/instant/", import.meta.url));
+const name = "instant.min.js";
+const licences = "instant.min.js.LICENSE.txt";
+
+/** Bytes of gzip that the script may have, and our part of it. */
+const SCRIPT_LIMIT = 30_000;
+const OWN_LIMIT = 7_000;
+
+const shared = {
+  absWorkingDir: root,
+  bundle: true,
+  charset: "utf8",
+  format: "esm",
+  legalComments: "none",
+  target: "es2022",
+  treeShaking: true,
+  write: false,
+};
+
+/** The text of one bundle, built in memory. */
+async function bundle(options) {
+  const { outputFiles } = await build({ ...shared, ...options });
+  return outputFiles[0].text;
+}
+
+const size = (text) => gzipSync(text, { level: 9 }).length;
+
+/** The notices that must travel with the code that is bundled. */
+async function notices() {
+  const sdk = `${root}node_modules/centrifuge`;
+  const { version } = JSON.parse(await readFile(`${sdk}/package.json`, "utf8"));
+  const code = await readFile(`${sdk}/build/index.mjs`, "utf8");
+  const inside = (code.match(/\/\*[^]*?\*\/|(?:^[ \t]*\/\/.*\n)+/gm) ?? []).filter((comment) => comment.includes("Copyright"));
+  const parts = [await readFile(`${sdk}/LICENSE`, "utf8"), await readFile(`${root}node_modules/events/LICENSE`, "utf8")];
+  const text = [`${name} contains centrifuge-js ${version}:`, ...parts, ...new Set(inside)]
+    .map((part) => part.replace(/\r/g, "").replace(/[ \t]+$/gm, "").trim())
+    .join("\n\n");
+  return { version, text: `${text}\n` };
+}
+
+const { version, text: licenceText } = await notices();
+const banner = `/* Instant, MIT. Contains centrifuge-js ${version}, MIT: see ${licences}. Built from js-client/: do not edit. */`;
+const browser = { entryPoints: ["src/browser.ts"], format: "iife", minify: true, target: "es2022" };
+const built = await bundle({ ...browser, banner: { js: banner } });
+const own = await bundle({ ...browser, external: ["centrifuge"], format: "esm" });
+
+const files = [
+  [name, built],
+  [licences, licenceText],
+];
+
+if (process.argv.includes("--check")) {
+  for (const [file, text] of files) {
+    if ((await readFile(target + file, "utf8").catch(() => "")) !== text) {
+      process.stderr.write(
+        `instant/static/instant/${file} is not what js-client/ gives: run \`npm ci && npm run build\` there and commit it.\n`,
+      );
+      process.exit(1);
+    }
+  }
+} else {
+  await mkdir(target, { recursive: true });
+  for (const [file, text] of files) await writeFile(target + file, text);
+  await rm(`${root}dist`, { recursive: true, force: true });
+  await mkdir(`${root}dist`);
+  await writeFile(`${root}dist/index.js`, await bundle({ entryPoints: ["src/index.ts"], packages: "external" }));
+  const types = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"], {
+    cwd: root,
+    stdio: "inherit",
+  });
+  if (types.status !== 0) process.exit(1);
+}
+
+process.stdout.write(`${name}: ${size(built)} bytes of gzip (at most ${SCRIPT_LIMIT}), ours ${size(own)} (at most ${OWN_LIMIT})\n`);
+if (size(built) > SCRIPT_LIMIT || size(own) > OWN_LIMIT) {
+  process.stderr.write("The script is over its budget.\n");
+  process.exit(1);
+}

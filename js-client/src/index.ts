@@ -1,0 +1,16 @@
+// What the package promises. Not here on purpose: the page's config, the HTTP layer and the grants.
+export { Channel } from "./channel.js";
+export {
+  ChannelError,
+  ConfigError,
+  ConnectError,
+  InstantError,
+  RefusedError,
+  ReplyError,
+  RequestError,
+  SignedOutError,
+} from "./errors.js";
+export { createInstant, type Instant } from "./instant.js";
+export { useInstant, type InstantClient, type Message } from "./legacy.js";
+// A star, so that `declare module "djangoinstant"` can add to `InstantEvents`.
+export type * from "./types.js";

@@ -1,0 +1,154 @@
+import type { Centrifuge } from "centrifuge";
+
+import type { Channel } from "./channel.js";
+import { SignedOutError } from "./errors.js";
+import { createInstant, type Instant } from "./instant.js";
+import type { ChannelInfo, InstantMessage, InstantOptions } from "./types.js";
+
+/** One publication in the shape of the first client. */
+export interface Message {
+  readonly channelName: string;
+  readonly site: string;
+  /** The text, or `""`. */
+  readonly msg: string;
+  /** The payload, or `{}`. */
+  readonly data: unknown;
+  readonly eventClass: string;
+  readonly bucket: string;
+  /** When it arrived here. */
+  readonly date: Date;
+}
+
+/** What `useInstant()` returns: functions that need no `this`, to be taken apart. */
+export interface InstantClient {
+  /**
+   * Names the servers and asks for the user's channels; without arguments the page's settings count.
+   * Being logged out is no error here: `channels` stays as it is.
+   *
+   * @param verbose ignored: this client prints nothing
+   */
+  init(backendUrl?: string, websocketsUrl?: string, verbose?: boolean): Promise<void>;
+  /** Signs in with Django. Rejects with `RefusedError` for wrong credentials. */
+  login(username: string, password: string): Promise<void>;
+  /**
+   * Connects and, unless `autosub` is false, subscribes to all of `channels`. Resolves when connected,
+   * rejects with `SignedOutError` or `ConnectError`.
+   */
+  connect(autosub?: boolean): Promise<void>;
+  /** Subscribes to one channel, or to all of `channels`. */
+  subscribe(channel?: string): void;
+  /** Sets what is called with every message; the last one counts. */
+  onMessage(listener: (message: Message) => void): void;
+  /** The centrifuge-js client; `undefined` before the first `connect()`. */
+  getClient(): Centrifuge | undefined;
+  /** Asks Django for the user's channels again. Rejects with `SignedOutError` when logged out. */
+  getToken(): Promise<void>;
+  /** The same as `getToken`, as the first client's documentation wrote it. */
+  get_token(): Promise<void>;
+  /** Resolves after the first `init()`. */
+  readonly onReady: Promise<boolean>;
+  /** The user's channels, each once; filled by `init`, `login`, `getToken` and `connect`. */
+  readonly channels: ReadonlySet<ChannelInfo>;
+}
+
+function toMessage({ channel, site, message, data, eventClass, bucket, date }: InstantMessage): Message {
+  return { channelName: channel, site, msg: message, data: data ?? {}, eventClass, bucket, date };
+}
+
+/**
+ * The first client's functions, in any order: each one does first what it needs.
+ *
+ * `options` are those of `createInstant()`; `init` adds the addresses.
+ */
+export function useInstant(options: InstantOptions = {}): InstantClient {
+  const channels = new Set<ChannelInfo>();
+  const joined = new Map<string, Channel>();
+  let instant: Instant | undefined;
+  let listener: (message: Message) => void = () => undefined;
+  let isAll = false;
+  let isKnown = false;
+  let setReady: (ready: boolean) => void;
+  const onReady = new Promise<boolean>((resolve) => {
+    setReady = resolve;
+  });
+
+  const current = (): Instant => (instant ??= createInstant(options));
+
+  const join = (name: string): void => {
+    if (joined.has(name)) return;
+    const channel = current().channel(name);
+    joined.set(name, channel);
+    channel.on("*", (message) => {
+      listener(toMessage(message));
+    });
+  };
+
+  const remember = (found: readonly ChannelInfo[]): void => {
+    channels.clear();
+    for (const channel of found) {
+      channels.add(channel);
+      if (isAll) join(channel.name);
+    }
+    isKnown = true;
+  };
+
+  const getToken = async (): Promise<void> => {
+    remember(await current().channels());
+  };
+
+  const init: InstantClient["init"] = async (backendUrl, websocketsUrl) => {
+    if (backendUrl !== undefined || websocketsUrl !== undefined || instant === undefined) {
+      const before = instant;
+      instant = createInstant({
+        ...options,
+        ...(backendUrl !== undefined && { backend: backendUrl }),
+        ...(websocketsUrl !== undefined && { websocketUrl: websocketsUrl }),
+      });
+      // Called again with other servers: leave the first ones, and go on with the same channels.
+      const names = [...joined.keys()];
+      for (const channel of joined.values()) channel.leave();
+      joined.clear();
+      before?.disconnect();
+      isKnown = false;
+      for (const name of names) join(name);
+    }
+    try {
+      await getToken();
+    } catch (error) {
+      if (!(error instanceof SignedOutError)) throw error;
+    }
+    setReady(true);
+  };
+
+  return {
+    init,
+    async login(username, password) {
+      remember(await current().login(username, password));
+    },
+    async connect(autosub = true) {
+      isAll ||= autosub;
+      if (!isKnown) {
+        await getToken();
+      } else if (autosub) {
+        for (const { name } of channels) join(name);
+      }
+      await current().connect();
+    },
+    subscribe(channel) {
+      if (channel !== undefined) {
+        join(channel);
+        return;
+      }
+      isAll = true;
+      for (const { name } of channels) join(name);
+    },
+    onMessage(call) {
+      listener = call;
+    },
+    getClient: () => instant?.getClient(),
+    getToken,
+    get_token: getToken,
+    onReady,
+    channels,
+  };
+}

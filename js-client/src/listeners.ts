@@ -1,0 +1,50 @@
+import type { ListenOptions } from "./types.js";
+
+/** An error in a listener is the application's: it is reported, and must not stop the connection. */
+function report(error: unknown): void {
+  if (typeof globalThis.reportError === "function") {
+    globalThis.reportError(error);
+  } else {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
+
+/** A set of callbacks for one event. */
+export class Listeners<Value> {
+  // An object each, so that one function added twice is called twice and removed apart.
+  readonly #entries = new Set<{ readonly call: (value: Value) => void; readonly remove: () => void }>();
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Adds `call` and returns what removes it; `removed` runs once, whoever removes it. */
+  add(call: (value: Value) => void, { signal }: ListenOptions = {}, removed?: () => void): () => void {
+    const remove = (): void => {
+      if (!this.#entries.delete(entry)) return;
+      signal?.removeEventListener("abort", remove);
+      removed?.();
+    };
+    const entry = { call, remove };
+    if (signal?.aborted === true) return remove;
+    this.#entries.add(entry);
+    signal?.addEventListener("abort", remove);
+    return remove;
+  }
+
+  emit(value: Value): void {
+    for (const { call } of [...this.#entries]) {
+      try {
+        call(value);
+      } catch (error) {
+        report(error);
+      }
+    }
+  }
+
+  clear(): void {
+    for (const { remove } of [...this.#entries]) remove();
+  }
+}
