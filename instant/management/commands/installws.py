@@ -1,0 +1,122 @@
+"""Install the Centrifugo server for this machine and write its config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from instant import conf as instant_conf
+from instant.centrifugo import installer, release
+from instant.exceptions import InstantConfigError
+from instant.management.progress import DownloadProgress
+from instant.management.server import WrittenConfig, complete_config
+
+INTERRUPTED = 130  # what a shell reports for Ctrl-C
+
+
+class Command(BaseCommand):
+    help = "Installs the Centrifugo server and writes its config with fresh keys."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--archive", type=Path, metavar="FILE", help="Take this archive, download nothing."
+        )
+        parser.add_argument(
+            "--base-url",
+            default=release.BASE_URL,
+            metavar="URL",
+            help="Download from this mirror of the releases (default: %(default)s).",
+        )
+        parser.add_argument(
+            "--sha256",
+            metavar="HEX",
+            help="The archive must have this sha256; default: the release's checksums file.",
+        )
+        parser.add_argument(
+            "--release",
+            default=release.VERSION,
+            metavar="VERSION",
+            help="Centrifugo's version (default: %(default)s, which Instant is tested with).",
+        )
+        parser.add_argument(
+            "--force", action="store_true", help="Install again what is installed already."
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        try:
+            conf = instant_conf.current()
+            found = self.install(conf.dir, options)
+            self.report_binary(found)
+            self.report_config(conf, complete_config(conf))
+        except (installer.InstallError, InstantConfigError) as exc:
+            raise CommandError(str(exc)) from exc
+        except KeyboardInterrupt:
+            raise CommandError(
+                "Interrupted. Nothing half-done was left.", returncode=INTERRUPTED
+            ) from None
+
+    def install(self, directory: Path, options: dict[str, Any]) -> installer.Installed:
+        version = options["release"].removeprefix("v")
+        if options["archive"] is None:
+            self.stdout.write(f"Centrifugo {version} for {release.current_platform().name}")
+        progress = DownloadProgress(
+            lambda text: self.stdout.write(text, ending=""), terminal=self.stdout.isatty()
+        )
+        try:
+            return installer.install(
+                directory,
+                version=version,
+                base_url=options["base_url"],
+                archive=options["archive"],
+                sha256=options["sha256"],
+                force=options["force"],
+                progress=progress,
+            )
+        finally:
+            progress.close()
+
+    def report_binary(self, found: installer.Installed) -> None:
+        if found.kept:
+            self.stdout.write(f"Installed already: {found.binary} (--force installs it again)")
+            return
+        self.stdout.write(self.style.SUCCESS(f"Installed: {found.binary}"))
+        if found.verified_by:
+            self.stdout.write(f"sha256 {found.archive_sha256}: as {found.verified_by} says")
+        else:
+            self.stderr.write(
+                self.style.WARNING(
+                    f"Nothing verified this archive (sha256 {found.archive_sha256}): compare it "
+                    f"yourself, or give --sha256, or put "
+                    f"{release.checksums_name(found.version)} beside it."
+                )
+            )
+
+    def report_config(self, conf: instant_conf.Conf, written: WrittenConfig) -> None:
+        if written.from_old_version:
+            self.stdout.write(
+                f"Config of Centrifugo 3 or 4 carried over to version 6: {conf.config_file}"
+            )
+        else:
+            what = "written" if written.new else "completed" if written.changed else "kept"
+            self.stdout.write(
+                f"Config {what}: {conf.config_file} (it holds the keys, nothing to copy)"
+            )
+        if not written.origins:
+            self.stderr.write(
+                self.style.WARNING(
+                    'No browser may connect: set INSTANT["ALLOWED_ORIGINS"] (or ALLOWED_HOSTS) '
+                    "and run this again."
+                )
+            )
+        if written.overridden:
+            self.stdout.write(
+                f"{' and '.join(written.overridden)} of the settings or the environment differ "
+                f"from the file and win: runws passes them on, a server that you start yourself "
+                f"needs them in its environment."
+            )
+        if written.changed and not written.new:
+            self.stdout.write("A server that is running takes this when it is started again.")
+        self.stdout.write("Next: python manage.py runws")

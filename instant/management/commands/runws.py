@@ -1,0 +1,56 @@
+"""Run the server: the Centrifugo binary where there is one, else the embedded server."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from instant import conf as instant_conf
+from instant.centrifugo import process
+from instant.exceptions import InstantConfigError
+from instant.management.server import SERVERS, plan
+
+
+class Command(BaseCommand):
+    help = "Runs the server: Centrifugo where it is installed, else the embedded server."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--server",
+            choices=SERVERS,
+            default="auto",
+            help="Which server to run; auto: the binary where there is one (default).",
+        )
+        parser.add_argument(
+            "--address", help="Listen here instead of where the config says; 0.0.0.0: everywhere."
+        )
+        parser.add_argument("--port", type=int, help="Listen on this port instead of the config's.")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        try:
+            conf = instant_conf.current()
+            server = plan(
+                conf,
+                server=options["server"],
+                address=options["address"],
+                port=options["port"],
+            )
+        except InstantConfigError as exc:
+            raise CommandError(str(exc)) from exc
+        if server.wrote_config:
+            self.stdout.write(f"Config written: {conf.config_file}")
+        for warning in server.warnings:
+            self.stderr.write(self.style.WARNING(warning))
+        self.stdout.write(f"{server.title} at {server.websocket}")
+        # The server writes to the same place from now on, past Python's buffers.
+        self.stdout.flush()
+        self.stderr.flush()
+        try:
+            code = process.run(server.command, server.env)
+        except OSError as exc:
+            raise CommandError(f"{server.command[0]} can't be started: {exc.strerror}.") from exc
+        if code:
+            sys.exit(code)

@@ -1,0 +1,202 @@
+"""What ``installws`` and ``runws`` do, between Django's settings and ``instant.centrifugo``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from instant import conf as instant_conf
+from instant.centrifugo import config as server_config
+from instant.centrifugo import process
+from instant.conf import Conf
+from instant.exceptions import InstantConfigError
+
+__all__ = ["SERVERS", "Plan", "WrittenConfig", "complete_config", "plan"]
+
+SERVERS = ("auto", "centrifugo", "embedded")
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenConfig:
+    """What ``complete_config`` did to the server's config file."""
+
+    new: bool
+    """There was none."""
+    changed: bool
+    from_old_version: bool
+    """It was one of Centrifugo 3 or 4, now carried over."""
+    origins: tuple[str, ...]
+    """The origins that may connect."""
+    overridden: tuple[str, ...]
+    """Settings of Django that name another key than the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A server that is ready to be run."""
+
+    command: list[str]
+    env: dict[str, str] = field(repr=False)
+    title: str
+    """Which server it is, and why where that isn't plain."""
+    websocket: str
+    """Its address, ws:// or wss://."""
+    wrote_config: bool
+    warnings: tuple[str, ...]
+
+
+def complete_config(conf: Conf) -> WrittenConfig:
+    """
+    Write into the server's config file what Instant needs and it lacks; see compile_config.
+
+    Raises InstantConfigError.
+    """
+    existing = server_config.read_config(conf.config_file)
+    compiled = server_config.compile_config(
+        existing,
+        allowed_origins=conf.allowed_origins,
+        audience=conf.audience,
+        port=_api_port(conf, existing) or server_config.DEFAULT_PORT,
+    )
+    changed = server_config.write_config(conf.config_file, compiled)
+    now = instant_conf.current()
+    keys = {
+        "CENTRIFUGO_HMAC_KEY": now.hmac_key == compiled["client"]["token"]["hmac_secret_key"],
+        "CENTRIFUGO_API_KEY": now.api_key == compiled["http_api"]["key"],
+    }
+    return WrittenConfig(
+        new=existing is None,
+        changed=changed,
+        from_old_version=existing is not None and server_config.is_flat(existing),
+        origins=tuple(compiled["client"]["allowed_origins"]),
+        overridden=tuple(name for name, same in keys.items() if not same),
+    )
+
+
+def plan(
+    conf: Conf,
+    *,
+    server: str = "auto",
+    address: str | None = None,
+    port: int | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Plan:
+    """
+    Return how to run the server: the binary where there is one, else the embedded server.
+
+    The config is written where there is none and never changed where there is one. ``address``
+    and ``port`` override it. Without them the server listens where the Django settings expect
+    the API, if that is this machine; never on port 8000 or on all addresses just because the
+    file says nothing. Raises InstantConfigError.
+    """
+    binary = None if server == "embedded" else process.find_binary(conf.dir, environ)
+    if server == "centrifugo" and binary is None:
+        raise InstantConfigError(
+            f"There is no Centrifugo binary in {conf.dir}, in {process.BINARY_VARIABLE} or on "
+            f"PATH. “manage.py installws” installs it; “runws --server embedded” does without."
+        )
+    config = server_config.read_config(conf.config_file)
+    wrote = config is None
+    if config is None:
+        complete_config(conf)
+        conf = instant_conf.current()
+        config = server_config.read_config(conf.config_file) or {}
+    elif server_config.is_flat(config):
+        raise InstantConfigError(
+            f"{conf.config_file} is one of Centrifugo 3 or 4. “manage.py installws” carries its "
+            f"keys over to version 6."
+        )
+    env = process.environment(hmac_key=conf.hmac_key, api_key=conf.api_key, environ=environ)
+    by_itself = process.listens_at(config, environ)
+    host, number = _override(conf, config, by_itself, environ, address=address, port=port)
+    at = process.Address(
+        by_itself.host if host is None else host,
+        by_itself.port if number is None else number,
+        by_itself.tls,
+    )
+    if binary is not None:
+        command = process.centrifugo_command(binary, conf.config_file, address=host, port=number)
+        title = _centrifugo(binary)
+    else:
+        command = process.embedded_command(conf.config_file, address=at.host, port=at.port)
+        why = (
+            "as asked"
+            if server == "embedded"
+            else f"no Centrifugo binary in {conf.dir}, “manage.py installws” installs it"
+        )
+        title = f"Embedded server (Python; {why})"
+    return Plan(
+        command=command,
+        env=env,
+        title=title,
+        websocket=at.websocket,
+        wrote_config=wrote,
+        warnings=tuple(_warnings(conf, config, at)),
+    )
+
+
+def _centrifugo(binary: Any) -> str:
+    try:
+        version = process.binary_version(binary)
+    except OSError as exc:
+        raise InstantConfigError(
+            f"{binary} can't be started: {exc.strerror}. “manage.py installws --force” installs "
+            f"the one for this machine; “runws --server embedded” does without."
+        ) from exc
+    return f"Centrifugo {version or 'of unknown version'} ({binary})"
+
+
+def _override(
+    conf: Conf,
+    config: Mapping[str, Any],
+    by_itself: process.Address,
+    environ: Mapping[str, str],
+    *,
+    address: str | None,
+    port: int | None,
+) -> tuple[str | None, int | None]:
+    """Return the address and the port to give on the command line, None: the server's own."""
+    server = config.get("http_server") or {}
+    if address is None and "address" not in server:
+        given = environ.get("CENTRIFUGO_HTTP_SERVER_ADDRESS")
+        address = None if given else server_config.DEFAULT_ADDRESS
+    if port is None:
+        wanted = _api_port(conf, config)
+        if wanted is None and not (
+            server.get("port") or environ.get("CENTRIFUGO_HTTP_SERVER_PORT")
+        ):
+            wanted = server_config.DEFAULT_PORT
+        port = wanted if wanted != by_itself.port else None
+    return address, port
+
+
+def _api_port(conf: Conf, config: Mapping[str, Any] | None) -> int | None:
+    """Return the port where Django expects this machine's server; None: it is elsewhere."""
+    server = (config or {}).get("http_server") or {}
+    url = urlsplit(conf.api_url)
+    # A path means a proxy before the server, an internal port a second one for the API.
+    if server.get("internal_port") or url.path:
+        return None
+    return url.port if url.hostname in {*_LOOPBACK, server.get("address")} else None
+
+
+def _warnings(conf: Conf, config: Mapping[str, Any], at: process.Address) -> list[str]:
+    found = []
+    missing = server_config.missing_keys(config)
+    if missing:
+        found.append(
+            f"{conf.config_file} lacks {', '.join(missing)}: “manage.py installws” adds what is "
+            f"missing and keeps the rest."
+        )
+    expected = _api_port(conf, config)
+    if expected is not None and expected != at.port:
+        found.append(
+            f"Django publishes to {conf.api_url}, this server listens on port {at.port}: set "
+            f"CENTRIFUGO_PORT = {at.port} in the settings."
+        )
+    return found
