@@ -1,0 +1,120 @@
+"""Channels in the admin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from instant.exceptions import InstantConfigError, PublishError
+from instant.models import Channel
+from instant.producers import publish
+
+__all__ = ["ChannelAdmin", "ChannelForm"]
+
+
+if TYPE_CHECKING:  # generic for the type checker only
+    _ChannelModelForm = forms.ModelForm[Channel]
+    _ChannelModelAdmin = admin.ModelAdmin[Channel]
+else:
+    _ChannelModelForm = forms.ModelForm
+    _ChannelModelAdmin = admin.ModelAdmin
+
+
+class ChannelForm(_ChannelModelForm):
+    """Adds the ``$`` to the name of a new channel that isn't public, and remembers it."""
+
+    dollar_added = False
+
+    class Meta:
+        """All fields of a channel."""
+
+        model = Channel
+        fields = ("name", "level", "is_active", "groups", "members", "description")
+
+    def clean(self) -> dict[str, Any] | None:
+        """Add the ``$``; a change of level is refused by the model, which names the new name."""
+        cleaned = super().clean() or self.cleaned_data
+        name, level = cleaned.get("name"), cleaned.get("level")
+        private = bool(level) and level != Channel.Level.PUBLIC
+        if self.instance._state.adding and name and private and not name.startswith("$"):  # noqa: SLF001  Django's documented flag
+            cleaned["name"] = f"${name}"
+            self.dollar_added = True
+        return cleaned
+
+
+@admin.register(Channel)
+class ChannelAdmin(_ChannelModelAdmin):
+    """List, search and edit channels; publish a test message."""
+
+    form = ChannelForm
+    list_display = ("name", "level", "is_active", "group_count", "member_count", "description")
+    list_filter = ("level", "is_active", "groups")
+    search_fields = ("name", "description")
+    filter_horizontal = ("groups",)
+    raw_id_fields = ("members",)
+    actions = ("publish_test_message",)
+    list_per_page = 50
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
+        """Count groups and members in the same query."""
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                group_count=Count("groups", distinct=True),
+                member_count=Count("members", distinct=True),
+            )
+        )
+
+    @admin.display(description=_("groups"), ordering="group_count")
+    def group_count(self, channel: Any) -> int:
+        """Return how many groups may subscribe."""
+        return int(channel.group_count)
+
+    @admin.display(description=_("members"), ordering="member_count")
+    def member_count(self, channel: Any) -> int:
+        """Return how many users may subscribe beside them."""
+        return int(channel.member_count)
+
+    def save_model(
+        self, request: HttpRequest, obj: Channel, form: _ChannelModelForm, change: bool
+    ) -> None:
+        """Say what the form did to the name, and what has no effect."""
+        super().save_model(request, obj, form, change)
+        if isinstance(form, ChannelForm) and form.dollar_added:
+            text = gettext(
+                "The channel is named “%(name)s”: a name that isn't public begins with $."
+            )
+            messages.info(request, text % {"name": obj.name})
+        listed = form.cleaned_data.get("groups") or form.cleaned_data.get("members")
+        if listed and obj.level != Channel.Level.GROUPS:
+            text = gettext(
+                "Groups and members have no effect on the level “%(level)s”, only on “Groups”."
+            )
+            messages.warning(request, text % {"level": obj.get_level_display()})
+
+    @admin.action(description=_("Publish a test message"))
+    def publish_test_message(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
+        """Publish to each selected channel at once, so that a failure is seen here."""
+        sent = 0
+        for channel in queryset.order_by("name"):
+            text = gettext("Test message from %(user)s") % {"user": request.user}
+            try:
+                publish(channel.name, text, event_class="test", on_commit=False)
+            except (PublishError, InstantConfigError) as exc:
+                messages.error(request, f"{channel.name}: {exc}")
+            else:
+                sent += 1
+        if sent:
+            text = ngettext(
+                "Published a test message to %(count)d channel.",
+                "Published a test message to %(count)d channels.",
+                sent,
+            )
+            messages.success(request, text % {"count": sent})

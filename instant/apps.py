@@ -1,0 +1,17 @@
+"""The app's configuration."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class InstantConfig(AppConfig):
+    """Instant."""
+
+    name = "instant"
+    verbose_name = _("Instant")
+    # As in 4.2.0, and so that a project's DEFAULT_AUTO_FIELD makes no migration here.
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from instant import checks  # noqa: F401, PLC0415  imported for its registrations

@@ -1,0 +1,37 @@
+"""The contract of a backend."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from asgiref.sync import sync_to_async
+
+from instant.publications import Envelope
+
+__all__ = ["BaseBackend"]
+
+
+class BaseBackend(ABC):
+    """
+    Takes envelopes that are due and delivers them.
+
+    Subclasses write ``send()``; ``asend()`` works from it through a thread unless they have
+    something better. One instance serves all threads and event loops of a process.
+    """
+
+    @abstractmethod
+    def send(self, envelopes: Sequence[Envelope]) -> None:
+        """
+        Deliver the envelopes in order.
+
+        Sets the state of each publication, and offset and epoch where it learns them. Raises
+        a PublishError, after it has marked what failed; a BatchError where only some did.
+        """
+
+    async def asend(self, envelopes: Sequence[Envelope]) -> None:
+        """See send()."""
+        await sync_to_async(self.send, thread_sensitive=False)(envelopes)
+
+    def close(self) -> None:  # noqa: B027  most have nothing to close
+        """Let go of what the backend holds, when the settings name another."""

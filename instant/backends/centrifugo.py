@@ -1,0 +1,45 @@
+"""Publications go to Centrifugo's HTTP API, at once. The default."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from instant import conf
+from instant.backends.base import BaseBackend
+from instant.centrifugo.client import Client
+from instant.publications import Envelope
+
+__all__ = ["CentrifugoBackend"]
+
+
+class CentrifugoBackend(BaseBackend):
+    """Posts to the server that the settings name, within ``INSTANT["TIMEOUT"]`` seconds."""
+
+    def __init__(self) -> None:
+        self._client: tuple[conf.Conf, Client] | None = None
+
+    def send(self, envelopes: Sequence[Envelope]) -> None:
+        """See BaseBackend.send()."""
+        settings = conf.current()
+        self.client(settings).publish(envelopes, settings.timeout)
+
+    async def asend(self, envelopes: Sequence[Envelope]) -> None:
+        """See BaseBackend.asend()."""
+        settings = conf.current()
+        await self.client(settings).apublish(envelopes, settings.timeout)
+
+    def client(self, settings: conf.Conf) -> Client:
+        """Return the client for these settings; another address or key makes another client."""
+        known = self._client
+        if known is not None and known[0] is settings:
+            return known[1]
+        client = Client(settings.api_url, settings.api_key)
+        self.close()
+        self._client = (settings, client)
+        return client
+
+    def close(self) -> None:
+        """Close idle connections."""
+        if self._client is not None:
+            self._client[1].close()
+            self._client = None

@@ -1,0 +1,251 @@
+"""
+The bodies of publishing requests, and what the answers to them mean.
+
+Pure: values in, values out. Source: Centrifugo's server API (centrifugal.dev,
+"Server API walkthrough"); tests compare the bodies with those of cent, the official client.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from json.encoder import encode_basestring_ascii
+from typing import Any
+
+from instant.exceptions import (
+    BatchError,
+    InvalidAPIKey,
+    InvalidReply,
+    PayloadTooLarge,
+    PublishError,
+    ServerRefused,
+    UnknownNamespace,
+)
+from instant.publications import Envelope, Publication
+
+__all__ = [
+    "NOT_CENTRIFUGO",
+    "call",
+    "publishing",
+    "refused",
+    "requests_for",
+    "settle",
+    "status_error",
+]
+
+_MAX_BATCH_BYTES = 512 * 1024
+"""A proxy in front of the server refuses over 1 MiB by default (nginx)."""
+_MAX_BATCH_COMMANDS = 1000
+
+_UNAUTHORIZED = 401
+_TOO_LARGE = 413
+_OK = 200
+
+
+def publishing(
+    envelopes: Sequence[Envelope], timeout: float
+) -> Generator[tuple[str, bytes, float], tuple[int, bytes], None]:
+    """
+    Drive the publishing of envelopes: yields path, body and seconds left, takes the answer.
+
+    Written once for the synchronous and the asynchronous client, which do the I/O and throw
+    its errors in. Refused items don't stop the others; a failed exchange ends it all.
+    """
+    deadline = time.monotonic() + timeout
+    refused_items: list[PublishError] = []
+    for method, body, part in requests_for(envelopes):
+        try:
+            status, reply = yield f"/api/{method}", body, deadline - time.monotonic()
+            settle(method, part, status, reply)
+        except BatchError as exc:
+            refused_items += exc.errors
+        except PublishError as exc:
+            for envelope in envelopes:
+                envelope.give_up()
+            if exc.channel is None and len(envelopes) == len(envelopes[0].publications) == 1:
+                exc.channel = envelopes[0].publications[0].channel
+            raise
+    if refused_items:
+        total = sum(len(envelope.publications) for envelope in envelopes)
+        raise BatchError(
+            f"{len(refused_items)} of {total} publications were refused, the others were sent. "
+            f"The first: {refused_items[0]}",
+            errors=refused_items,
+        )
+
+
+def call(envelope: Envelope) -> tuple[str, bytes]:
+    """Return the API method for an envelope, and the JSON of its parameters."""
+    publications = envelope.publications
+    key = _quote(envelope.idempotency_key)
+    if len(publications) == 1:
+        channel = _quote(publications[0].channel)
+        body = b'{"channel":%b,"data":%b,"idempotency_key":%b}' % (channel, envelope.body, key)
+        return "publish", body
+    channels = b",".join([_quote(publication.channel) for publication in publications])
+    body = b'{"channels":[%b],"data":%b,"idempotency_key":%b}' % (channels, envelope.body, key)
+    return "broadcast", body
+
+
+def _quote(text: str) -> bytes:
+    return encode_basestring_ascii(text).encode()
+
+
+def requests_for(
+    envelopes: Sequence[Envelope],
+) -> Iterator[tuple[str, bytes, Sequence[Envelope]]]:
+    """
+    Yield method, body and envelopes of each request that carries the envelopes, in order.
+
+    Several envelopes make one ``batch``, worked off in sequence by the server; only a very
+    large one is split.
+    """
+    if len(envelopes) == 1:
+        yield *call(envelopes[0]), envelopes
+        return
+    start, size = 0, 0
+    commands: list[bytes] = []
+    for index, envelope in enumerate(envelopes):
+        method, parameters = call(envelope)
+        full = size + len(parameters) > _MAX_BATCH_BYTES or len(commands) == _MAX_BATCH_COMMANDS
+        if commands and full:
+            yield "batch", _batch(commands), envelopes[start:index]
+            start, size, commands = index, 0, []
+        commands.append(b'{"%b":%b}' % (method.encode(), parameters))
+        size += len(parameters)
+    if commands:
+        yield "batch", _batch(commands), envelopes[start:]
+
+
+def _batch(commands: Sequence[bytes]) -> bytes:
+    return b'{"commands":[%b]}' % b",".join(commands)
+
+
+def settle(method: str, envelopes: Sequence[Envelope], status: int, body: bytes) -> None:
+    """
+    Read an answer: fill in state, offset and epoch of the publications, or raise.
+
+    One refused publication raises its own PublishError, several or some of several a
+    BatchError whose ``errors`` name them; those that were published are marked sent.
+    """
+    channel = envelopes[0].publications[0].channel if method == "publish" else None
+    if status != _OK:
+        raise status_error(status, channel)
+    try:
+        reply = json.loads(body)
+    except ValueError as exc:
+        raise InvalidReply(NOT_CENTRIFUGO, channel=channel, code=status) from exc
+    try:
+        errors = list(_ITEMS[method](envelopes, reply))
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise InvalidReply(NOT_CENTRIFUGO, channel=channel, code=status) from exc
+    if not errors:
+        return
+    if method == "publish":
+        raise errors[0]
+    raise BatchError(str(errors[0]), errors=errors)
+
+
+NOT_CENTRIFUGO = (
+    "The answer is not one of Centrifugo's. Is another service listening at CENTRIFUGO_HOST and "
+    "CENTRIFUGO_PORT? (Centrifugo's own default port, 8000, is also that of runserver.)"
+)
+
+
+def status_error(status: int, channel: str | None) -> PublishError:
+    """Return the error for an HTTP status other than 200."""
+    if status == _UNAUTHORIZED:
+        return InvalidAPIKey(
+            "The server refused the API key (HTTP 401). It runs with another one than Django's: "
+            "start it with “manage.py runws”, or make CENTRIFUGO_API_KEY equal to http_api.key "
+            "in the server's config.json and restart it.",
+            channel=channel,
+            code=status,
+        )
+    if status == _TOO_LARGE:
+        return PayloadTooLarge(
+            "A proxy in front of the server refused the request as too large (HTTP 413). "
+            "Publish less at once, or raise its limit (nginx: client_max_body_size).",
+            channel=channel,
+            code=status,
+        )
+    return InvalidReply(f"HTTP status {status}. {NOT_CENTRIFUGO}", channel=channel, code=status)
+
+
+def _settle_publish(envelopes: Sequence[Envelope], reply: Any) -> Iterator[PublishError]:
+    yield from _settle_item(envelopes[0].publications[0], reply)
+
+
+def _settle_broadcast(envelopes: Sequence[Envelope], reply: Any) -> Iterator[PublishError]:
+    yield from _settle_each(envelopes[0], reply)
+
+
+def _settle_batch(envelopes: Sequence[Envelope], reply: Any) -> Iterator[PublishError]:
+    if "error" in reply:
+        yield refused(None, reply["error"])
+        return
+    for envelope, item in zip(envelopes, reply["replies"], strict=True):
+        if "error" in item:
+            envelope.mark("failed")
+            yield refused(envelope.publications[0].channel, item["error"])
+        elif len(envelope.publications) == 1:
+            _sent(envelope.publications[0], item["publish"])
+        else:
+            yield from _settle_each(envelope, {"result": item["broadcast"]})
+
+
+_ITEMS = {"publish": _settle_publish, "broadcast": _settle_broadcast, "batch": _settle_batch}
+
+
+def _settle_each(envelope: Envelope, reply: Any) -> Iterator[PublishError]:
+    """Read the answer to a broadcast: one item a channel, in order."""
+    if "error" in reply:
+        envelope.mark("failed")
+        yield refused(None, reply["error"])
+        return
+    for publication, item in zip(envelope.publications, reply["result"]["responses"], strict=True):
+        yield from _settle_item(publication, item)
+
+
+def _settle_item(publication: Publication, item: Any) -> Iterator[PublishError]:
+    if "error" in item:
+        publication.state = "failed"
+        yield refused(publication.channel, item["error"])
+    else:
+        _sent(publication, item["result"])
+
+
+def _sent(publication: Publication, result: Mapping[str, Any]) -> None:
+    publication.offset = result.get("offset")
+    publication.epoch = result.get("epoch")
+    publication.state = "sent"
+
+
+_REMEDIES = {
+    100: "The server has trouble of its own, perhaps with Redis or PostgreSQL: see its log.",
+    103: "The server's config does not permit it.",
+    107: "The server takes the request for malformed: see its log for the field.",
+    108: "The server's config lacks an option that this needs.",
+}
+_UNKNOWN_CHANNEL = 102
+
+
+def refused(channel: str | None, error: Mapping[str, Any]) -> ServerRefused:
+    """Return the error for an error object of the server."""
+    code, message = int(error["code"]), str(error.get("message", ""))
+    if code == _UNKNOWN_CHANNEL:
+        namespace = (channel or "").removeprefix("$").partition(":")[0]
+        return UnknownNamespace(
+            f"{channel}: the server's config does not declare the namespace {namespace!r} "
+            f"(error 102). Add it to channel.namespaces in config.json and restart the server, "
+            f"or use a name without “:”.",
+            channel=channel,
+            code=code,
+        )
+    remedy = _REMEDIES.get(code, "")
+    return ServerRefused(
+        f"{channel or 'The request'}: the server answered error {code}, {message}. {remedy}",
+        channel=channel,
+        code=code,
+    )

@@ -1,0 +1,366 @@
+"""
+Settings, read when they are used.
+
+Four plain settings name the server (``CENTRIFUGO_HOST``, ``CENTRIFUGO_PORT``,
+``CENTRIFUGO_HMAC_KEY``, ``CENTRIFUGO_API_KEY``), ``SITE_NAME`` the site, and one dict,
+``INSTANT``, holds the rest. A Django setting wins over Centrifugo's own environment
+variable, which wins over ``config.json`` in ``INSTANT["DIR"]``.
+
+``current()`` returns it all in one frozen ``Conf``. It is kept until a setting is overridden
+(``setting_changed``) or the file changes, because publish() asks for it each time.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.utils.text import slugify
+
+from instant.exceptions import InstantConfigError
+
+__all__ = ["DEFAULTS", "DEFAULT_PORT", "Conf", "current", "differences"]
+
+DEFAULT_PORT = 8427
+"""Centrifugo's own default is 8000, which is where ``runserver`` listens."""
+
+DEFAULT_BACKEND = "instant.backends.centrifugo.CentrifugoBackend"
+"""What ``INSTANT["BACKEND"]`` is where it isn't given; the pytest plugin sets another."""
+
+DEFAULTS: Mapping[str, Any] = {
+    "BACKEND": None,
+    "DIR": None,
+    "PUBLIC_URL": None,
+    "ALLOWED_ORIGINS": None,
+    "ANONYMOUS": True,
+    "LOGIN": True,
+    "TOKEN_USE": 30,
+    "TOKEN_LIFE": 3600,
+    "TIMEOUT": 1.0,
+}
+"""The keys of ``INSTANT`` and what holds where one is not given."""
+
+ENVIRONMENT = {
+    "hmac_key": "CENTRIFUGO_CLIENT_TOKEN_HMAC_SECRET_KEY",
+    "api_key": "CENTRIFUGO_HTTP_API_KEY",
+    "port": "CENTRIFUGO_HTTP_SERVER_PORT",
+    "audience": "CENTRIFUGO_CLIENT_TOKEN_AUDIENCE",
+}
+"""Centrifugo's own environment variables that Django reads too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conf:
+    """All settings of Instant, resolved. Secrets are never part of its repr."""
+
+    backend: str
+    """Dotted path of the class that publications are handed to."""
+    dir: Path
+    """The server's folder: binary, config.json."""
+    public_url: str | None
+    """WebSocket address for browsers; None: derived from the request, see ``views.browser``."""
+    public_port: int
+    """The port that browsers connect to where ``public_url`` is None."""
+    allowed_origins: tuple[str, ...]
+    """Origins (globs) whose pages may connect."""
+    anonymous: bool
+    login: bool
+    token_use: int
+    """Seconds in which a token may be used."""
+    token_life: int
+    """Seconds that a connection or subscription lives which a token opened."""
+    timeout: float
+    """Seconds for one exchange with the server's API, all told."""
+    site_name: str
+    audience: str
+    """``aud`` of every token, so that two projects on one server don't share user 1."""
+    api_url: str
+    """The server's HTTP API without ``/api``, for example ``http://localhost:8427``."""
+    _api_key: str | None = field(repr=False)
+    _hmac_key: str | None = field(repr=False)
+    _file_error: str | None
+
+    @property
+    def config_file(self) -> Path:
+        """The server's config, which also holds the secrets."""
+        return self.dir / "config.json"
+
+    @property
+    def api_key(self) -> str:
+        """The key of the HTTP API; raises InstantConfigError where none is known."""
+        return self._secret(self._api_key, "CENTRIFUGO_API_KEY", "api_key")
+
+    @property
+    def hmac_key(self) -> str:
+        """The key that signs tokens; raises InstantConfigError where none is known."""
+        return self._secret(self._hmac_key, "CENTRIFUGO_HMAC_KEY", "hmac_key")
+
+    def _secret(self, value: str | None, setting: str, name: str) -> str:
+        if value:
+            return value
+        if self._file_error is not None:
+            raise InstantConfigError(
+                f"{setting} is not set, and {self._file_error} "
+                f"Set {setting} or the environment variable {ENVIRONMENT[name]}, "
+                f"or make the file readable for that user."
+            )
+        raise InstantConfigError(
+            f"{setting} is not set and {self.config_file} does not hold it. "
+            f"Run “manage.py installws” (or “manage.py runws”), which writes that file, "
+            f"or set {setting} or the environment variable {ENVIRONMENT[name]}."
+        )
+
+
+_Stamp = tuple[int, int, int] | None
+_cached: tuple[_Stamp, str, Conf] | None = None
+
+
+def current() -> Conf:
+    """Return the settings as they are now; raise InstantConfigError for a wrong one."""
+    global _cached  # noqa: PLW0603  one value per process, replaced whole
+    cached = _cached
+    if cached is not None and cached[0] == _stamp(cached[1]):
+        return cached[2]
+    conf, path, stamp = _resolve()
+    _cached = (stamp, path, conf)
+    return conf
+
+
+def _forget(**_kwargs: Any) -> None:
+    global _cached  # noqa: PLW0603  see current()
+    _cached = None
+
+
+setting_changed.connect(_forget, dispatch_uid="instant.conf")
+
+
+def _stamp(path: str) -> _Stamp:
+    try:
+        stat = os.stat(path)  # noqa: PTH116  a Path costs as much as the call itself
+    except OSError:
+        return None
+    return (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+def _resolve() -> tuple[Conf, str, _Stamp]:
+    given = getattr(settings, "INSTANT", None) or {}
+    if not isinstance(given, Mapping):
+        raise InstantConfigError(f"INSTANT must be a dict, not {type(given).__name__}.")
+    unknown = sorted(set(given) - set(DEFAULTS))
+    if unknown:
+        raise InstantConfigError(
+            f"INSTANT has the unknown key {unknown[0]!r}. Known are: {', '.join(sorted(DEFAULTS))}."
+        )
+    values = {**DEFAULTS, **given}
+    for key, (what, fits) in _TYPES.items():
+        if not fits(values[key]):
+            raise InstantConfigError(f"INSTANT[{key!r}] must be {what}, not {values[key]!r}.")
+    directory = _directory(values["DIR"])
+    path = str(directory / "config.json")
+    stamp = _stamp(path)
+    file, file_error = _read(path)
+    port, public_port = _ports(file)
+    site_name = str(getattr(settings, "SITE_NAME", "") or "Site")
+    conf = Conf(
+        backend=values["BACKEND"] or DEFAULT_BACKEND,
+        dir=directory,
+        public_url=values["PUBLIC_URL"],
+        public_port=public_port,
+        allowed_origins=_origins(values["ALLOWED_ORIGINS"]),
+        anonymous=values["ANONYMOUS"],
+        login=values["LOGIN"],
+        token_use=values["TOKEN_USE"],
+        token_life=values["TOKEN_LIFE"],
+        timeout=float(values["TIMEOUT"]),
+        site_name=site_name,
+        audience=_first(
+            os.environ.get(ENVIRONMENT["audience"]),
+            _dig(file, "client", "token", "audience"),
+            slugify(site_name) or "site",
+        ),
+        api_url=_api_url(file, port),
+        _api_key=_key("CENTRIFUGO_API_KEY", "api_key", _dig(file, "http_api", "key")),
+        _hmac_key=_key(
+            "CENTRIFUGO_HMAC_KEY", "hmac_key", _dig(file, "client", "token", "hmac_secret_key")
+        ),
+        _file_error=file_error,
+    )
+    return conf, path, stamp
+
+
+def differences() -> list[str]:
+    """Return which settings and variables name another value than the server's config.json."""
+    file, _error = _read(str(current().config_file))
+    places = {
+        "CENTRIFUGO_API_KEY": ("api_key", ("http_api", "key")),
+        "CENTRIFUGO_HMAC_KEY": ("hmac_key", ("client", "token", "hmac_secret_key")),
+        "CENTRIFUGO_PORT": ("port", ("http_server", "port")),
+    }
+    found = []
+    for setting, (name, path) in places.items():
+        in_file = _dig(file, *path)
+        for source, value in (
+            (setting, getattr(settings, setting, None)),
+            (ENVIRONMENT[name], os.environ.get(ENVIRONMENT[name])),
+        ):
+            if value not in (None, "") and in_file not in (None, "") and str(value) != str(in_file):
+                found.append(source)
+    return found
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+_TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "BACKEND": (
+        "a dotted path",
+        lambda v: v is None or (isinstance(v, str) and "." in v),
+    ),
+    "DIR": ("a path", lambda v: v is None or isinstance(v, str | os.PathLike)),
+    "PUBLIC_URL": (
+        "a ws:// or wss:// address",
+        lambda v: v is None or (isinstance(v, str) and v.startswith(("ws://", "wss://"))),
+    ),
+    "ALLOWED_ORIGINS": (
+        "a list of origins such as “https://example.com”",
+        lambda v: v is None or (isinstance(v, list | tuple) and all(isinstance(o, str) for o in v)),
+    ),
+    "ANONYMOUS": ("True or False", lambda v: isinstance(v, bool)),
+    "LOGIN": ("True or False", lambda v: isinstance(v, bool)),
+    "TOKEN_USE": ("a whole number of seconds above 0", _is_int),
+    "TOKEN_LIFE": ("a whole number of seconds above 0", _is_int),
+    "TIMEOUT": (
+        "a number of seconds above 0",
+        lambda v: isinstance(v, int | float) and not isinstance(v, bool) and v > 0,
+    ),
+}
+
+
+def _directory(given: str | os.PathLike[str] | None) -> Path:
+    if given is not None:
+        return Path(given)
+    base = getattr(settings, "BASE_DIR", None)
+    if base is None:
+        # The working directory would give each process another folder, and with it other keys.
+        raise InstantConfigError(
+            "Instant keeps the server in BASE_DIR/centrifugo, and the settings have no BASE_DIR. "
+            'Set BASE_DIR or INSTANT = {"DIR": "/path/to/centrifugo"}.'
+        )
+    return Path(base) / "centrifugo"
+
+
+def _read(path: str) -> tuple[Mapping[str, Any], str | None]:
+    """Return what config.json holds, and why it couldn't be read where it couldn't."""
+    try:
+        value = json.loads(Path(path).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}, None
+    except OSError as exc:
+        return {}, f"{path} can't be read by the user {_user()!r}: {exc.strerror}."
+    except ValueError as exc:
+        return {}, f"{path} is not JSON: {exc}."
+    if not isinstance(value, dict):
+        return {}, f"{path} does not hold a JSON object."
+    return value, None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return str(os.getuid()) if hasattr(os, "getuid") else "?"
+
+
+def _dig(value: Any, *path: str) -> Any:
+    for key in path:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    return value
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value not in (None, "")), None)
+
+
+def _key(setting: str, name: str, in_file: Any) -> str | None:
+    key = _first(getattr(settings, setting, None), os.environ.get(ENVIRONMENT[name]), in_file)
+    if key is None:
+        return None
+    if not isinstance(key, str) or not key.isascii() or not key.isprintable():
+        # It travels in a header; the message must not show it.
+        raise InstantConfigError(f"{setting} must be a str of printable ASCII characters.")
+    return key
+
+
+def _ports(file: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the port of the server's API, and the port for browsers."""
+    given = getattr(settings, "CENTRIFUGO_PORT", None)
+    name = "CENTRIFUGO_PORT"
+    public = _first(given, os.environ.get(ENVIRONMENT["port"]), _dig(file, "http_server", "port"))
+    api = _first(given, _dig(file, "http_server", "internal_port"), public)
+    try:
+        ports = int(api or DEFAULT_PORT), int(public or DEFAULT_PORT)
+    except (TypeError, ValueError):
+        raise InstantConfigError(f"{name} must be a port number, not {api!r}.") from None
+    if not all(0 < port < 65536 for port in ports):  # noqa: PLR2004  16 bits
+        raise InstantConfigError(f"{name} must be a port number, not {api!r}.")
+    return ports
+
+
+def _api_url(file: Mapping[str, Any], port: int) -> str:
+    host = getattr(settings, "CENTRIFUGO_HOST", None)
+    if host is None:
+        tls = _dig(file, "http_server", "tls", "enabled") is True
+        address = _first(
+            _dig(file, "http_server", "internal_address"), _dig(file, "http_server", "address")
+        )
+        if address in (None, "0.0.0.0", "::"):  # noqa: S104  compared, not bound
+            address = "localhost"
+        if ":" in address:
+            address = f"[{address}]"
+        host = f"{'https' if tls else 'http'}://{address}"
+    if not isinstance(host, str) or not host.strip():
+        raise InstantConfigError(f"CENTRIFUGO_HOST must be like “http://localhost”, not {host!r}.")
+    url = urlsplit(host if "://" in host else f"http://{host}")
+    try:
+        wrong = url.scheme not in {"http", "https"} or not url.hostname or url.query or url.username
+        own_port = url.port
+    except ValueError:
+        wrong, own_port = True, None
+    if wrong:
+        raise InstantConfigError(
+            f"CENTRIFUGO_HOST must be like “http://localhost” or “https://push.example.com”, "
+            f"not {host!r}."
+        )
+    name = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+    return f"{url.scheme}://{name}:{own_port or port}{url.path.rstrip('/')}"
+
+
+def _origins(given: list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
+    if given is not None:
+        return tuple(dict.fromkeys(given))
+    return tuple(dict.fromkeys(_default_origins()))
+
+
+def _default_origins() -> Iterator[str]:
+    yield from settings.CSRF_TRUSTED_ORIGINS
+    for host in settings.ALLOWED_HOSTS:
+        if not host.startswith(".") and "*" not in host:
+            escaped = host.lower().replace("[", r"\[").replace("]", r"\]")
+            yield f"https://{escaped}"
+            yield f"http://{escaped}"
+    if settings.DEBUG:
+        # An unescaped [::1] is a character class in a glob and never matches (centrifugo.md, 13).
+        for host in ("localhost", "127.0.0.1", r"\[::1\]"):
+            yield f"http://{host}:*"
+            yield f"http://{host}"

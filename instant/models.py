@@ -1,0 +1,129 @@
+"""The channels that people manage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from instant.exceptions import InvalidChannelName
+from instant.namespaces import MAX_BYTES, check_row_name
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+__all__ = ["Channel", "validate_name"]
+
+
+def validate_name(name: str) -> None:
+    """Raise ValidationError where the server would not take the name for a channel row."""
+    try:
+        check_row_name(name)
+    except InvalidChannelName as exc:
+        raise ValidationError(str(exc), code="invalid") from exc
+
+
+class Channel(models.Model):
+    """
+    A channel, and who may subscribe to it.
+
+    The name of a channel that isn't public begins with ``$``, for which the server demands a
+    token even where its config is careless; that of a public one doesn't.
+    """
+
+    class Level(models.TextChoices):
+        """Who may subscribe."""
+
+        PUBLIC = "public", _("Public")
+        USERS = "users", _("Users")
+        GROUPS = "groups", _("Groups")
+        STAFF = "staff", _("Staff")
+        SUPERUSER = "superuser", _("Superuser")
+
+    name = models.CharField(
+        _("name"),
+        max_length=MAX_BYTES,
+        unique=True,
+        validators=[validate_name],
+        help_text=_("A channel that isn't public begins with $."),
+    )
+    level = models.CharField(
+        _("authorized for"),
+        max_length=20,
+        choices=Level.choices,
+        default=Level.SUPERUSER,
+    )
+    groups = models.ManyToManyField(
+        Group,
+        blank=True,
+        verbose_name=_("groups"),
+        help_text=_("Whose members may subscribe; counts on the level “Groups” only."),
+    )
+    members = models.ManyToManyField(
+        settings.AUTH_USER_MODEL,
+        blank=True,
+        verbose_name=_("members"),
+        help_text=_("Users who may subscribe beside them; counts on the level “Groups” only."),
+    )
+    is_active = models.BooleanField(
+        _("active"),
+        default=True,
+        help_text=_("Nobody may subscribe to an inactive channel."),
+    )
+    description = models.TextField(_("description"), blank=True)
+
+    class Meta:
+        """Names, order, index, and the rule of the ``$`` for writes that bypass save()."""
+
+        verbose_name = _("channel")
+        verbose_name_plural = _("channels")
+        ordering = ("name",)
+        indexes = (models.Index(fields=["level", "name"], name="instant_channel_level"),)
+        constraints = (
+            models.CheckConstraint(
+                name="instant_channel_dollar",
+                condition=(
+                    models.Q(level="public") & ~models.Q(name__startswith="$")
+                    | ~models.Q(level="public") & models.Q(name__startswith="$")
+                ),
+                violation_error_message=_(
+                    "The name of a channel that isn't public begins with $, "
+                    "and that of a public one doesn't."
+                ),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save; a name that the server would refuse raises ValidationError here too."""
+        fields: Collection[str] | None = kwargs.get("update_fields")
+        if fields is None or {"name", "level"} & set(fields):
+            validate_name(self.name)
+            Channel.clean(self)
+        super().save(*args, **kwargs)
+
+    def clean(self) -> None:
+        """Hold the rule of the ``$``, and say which name would be right."""
+        super().clean()
+        right = self.right_name()
+        if self.name and self.name != right:
+            raise ValidationError(
+                {
+                    "name": ValidationError(
+                        _("On the level “%(level)s” the channel must be named “%(name)s”."),
+                        code="dollar",
+                        params={"level": self.get_level_display(), "name": right},
+                    )
+                }
+            )
+
+    def right_name(self) -> str:
+        """Return the name with or without ``$``, as the level demands."""
+        bare = self.name.removeprefix("$")
+        return bare if self.level == self.Level.PUBLIC else f"${bare}"

@@ -1,0 +1,165 @@
+"""
+The one rule: who may subscribe to which channel.
+
+Views, tokens, admin and tests ask here and nowhere else. Rows of ``Channel``:
+
+========= ==================================================================
+level     may subscribe
+========= ==================================================================
+public    everybody, anonymous visitors included
+users     everybody who is logged in
+groups    members of one of the channel's groups, and its ``members``
+staff     ``is_staff`` or ``is_superuser``
+superuser ``is_superuser``
+========= ==================================================================
+
+An inactive user counts as anonymous, an inactive channel as none. ``user:<pk>`` belongs to
+that user alone, rows or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+from django.db.models import Q, QuerySet
+
+from instant.exceptions import InvalidChannelName
+from instant.models import Channel
+from instant.namespaces import check_name, user_channel
+
+__all__ = ["Action", "Grant", "channels_for", "grants", "grants_after", "may"]
+
+Action = Literal["subscribe"]
+
+
+class Grant(NamedTuple):
+    """A channel that a user may subscribe to."""
+
+    name: str
+    level: str
+    """The level of its row; ``user`` for the user's own channel."""
+
+
+def may(user: Any, action: Action, channel: str) -> bool:
+    """Tell whether the user (None or anonymous included) may do it on the channel."""
+    if action != "subscribe":
+        raise ValueError(f"{action!r} is not an action; known is 'subscribe'.")
+    return bool(grants(user, [channel]))
+
+
+def channels_for(user: Any) -> QuerySet[Channel]:
+    """Return the active rows that the user may subscribe to, each once."""
+    rows = Channel.objects.filter(is_active=True)
+    rule = Q(level__in=_levels(user))
+    if _is_known(user):
+        # Subqueries instead of joins: no duplicates, and nothing is read for a user without.
+        rule |= Q(level=Channel.Level.GROUPS) & Q(pk__in=_by_group(_group_ids(user)))
+        rule |= Q(level=Channel.Level.GROUPS) & Q(pk__in=_by_member(user))
+    return rows.filter(rule)
+
+
+def grants(user: Any, names: Iterable[str]) -> list[Grant]:
+    """
+    Return which of the names the user may subscribe to, in their order, each once.
+
+    Names that don't exist, are inactive, malformed or forbidden are alike: not there.
+    """
+    wanted = list(dict.fromkeys(names))
+    own = _own_channel(user)
+    asked = [name for name in wanted if name != own and _is_valid(name)]
+    levels: dict[str, str] = {}
+    if asked:
+        found = channels_for(user).filter(name__in=asked).values_list("name", "level")
+        levels = {name: level for name, level in found.order_by() if name in set(asked)}
+    if own is not None and own in wanted:
+        levels[own] = "user"
+    return [Grant(name, levels[name]) for name in wanted if name in levels]
+
+
+def grants_after(user: Any, after: str, limit: int) -> tuple[list[Grant], str | None]:
+    """
+    Return the user's channels by name, after the given one, at most ``limit``.
+
+    The second value is the name to go on after, None at the end. The user's own channel
+    takes its place among the others.
+    """
+    found = [Grant(*row) for row in _rows_after(user, after, limit + 1)]
+    own = _own_channel(user)
+    if own is not None and own > after:
+        found.append(Grant(own, "user"))
+    found.sort()
+    page = found[:limit]
+    return page, page[-1].name if len(found) > limit else None
+
+
+def _rows_after(user: Any, after: str, limit: int) -> Iterator[tuple[str, str]]:
+    """
+    Yield name and level of the first rows after a name.
+
+    One UNION of narrow queries: each finds its rows by an index, where one condition with OR
+    would walk the whole table for a user who has nothing in it.
+    """
+    rows = Channel.objects.filter(is_active=True).order_by()
+    if after:
+        rows = rows.filter(name__gt=after)
+    parts = [rows.filter(level=level) for level in _levels(user)]
+    if _is_known(user):
+        grouped = rows.filter(level=Channel.Level.GROUPS)
+        groups = _group_ids(user)
+        if groups:
+            parts.append(grouped.filter(pk__in=_by_group(groups)))
+        parts.append(grouped.filter(pk__in=_by_member(user)))
+    first, *others = (part.values_list("name", "level") for part in parts)
+    union = first.union(*others) if others else first
+    yield from union.order_by("name")[:limit]
+
+
+def _is_known(user: Any) -> bool:
+    return user is not None and user.is_authenticated and user.is_active
+
+
+def _levels(user: Any) -> list[str]:
+    """Return the levels of which the user may have every channel."""
+    levels: list[str] = [Channel.Level.PUBLIC]
+    if _is_known(user):
+        levels.append(Channel.Level.USERS)
+        superuser = getattr(user, "is_superuser", False)
+        if superuser or getattr(user, "is_staff", False):
+            levels.append(Channel.Level.STAFF)
+        if superuser:
+            levels.append(Channel.Level.SUPERUSER)
+    return levels
+
+
+def _group_ids(user: Any) -> Sequence[Any]:
+    groups = getattr(user, "groups", None)  # a custom user model may have none
+    return [] if groups is None else list(groups.order_by().values_list("pk", flat=True))
+
+
+def _by_group(groups: Sequence[Any]) -> QuerySet[Any]:
+    through = Channel.groups.through.objects
+    return through.filter(group_id__in=groups).values("channel_id")
+
+
+def _by_member(user: Any) -> QuerySet[Any]:
+    through = Channel.members.through.objects
+    column = Channel.members.field.m2m_reverse_field_name()  # named after the user model
+    return through.filter(**{column: user.pk}).values("channel_id")
+
+
+def _own_channel(user: Any) -> str | None:
+    if not _is_known(user):
+        return None
+    try:
+        return user_channel(user)
+    except ValueError:  # a primary key of which no channel name can be made
+        return None
+
+
+def _is_valid(name: str) -> bool:
+    try:
+        check_name(name)
+    except (InvalidChannelName, TypeError):
+        return False
+    return True

@@ -1,0 +1,196 @@
+"""Publish from anywhere: validate, encode, hand over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import uuid4
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import transaction
+
+from instant import conf
+from instant.backends import get_backend
+from instant.batches import batch, current_batch
+from instant.commits import defer
+from instant.exceptions import PayloadTooLarge
+from instant.namespaces import check_name, user_channel
+from instant.publications import Envelope, Publication
+
+__all__ = ["abroadcast", "apublish", "batch", "broadcast", "publish", "user_channel"]
+
+MAX_PAYLOAD = 1_000_000
+"""
+Bytes of JSON. A subscriber's queue holds 1 MiB (Centrifugo's ``client.queue_max_size``,
+default); the server takes more without a word and disconnects every subscriber (3008).
+"""
+
+# NaN is not JSON: one would stop every browser that receives it.
+_encode = DjangoJSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+def publish(
+    channel: str,
+    message: Any = None,
+    *,
+    data: Any = None,
+    event_class: str | None = None,
+    bucket: str = "",
+    site: str | None = None,
+    idempotency_key: str | None = None,
+    on_commit: bool = True,
+    using: str | None = None,
+) -> Publication:
+    """
+    Publish to a channel; a message or data is required.
+
+    Subscribers receive one JSON object: channel, site (``SITE_NAME`` unless given) and, where
+    given, message, data, event_class and bucket, encoded now by DjangoJSONEncoder.
+
+    Inside a transaction it waits for the outermost commit, leaves together with the other
+    publications of the transaction, and is dropped with a rollback, savepoints included; a
+    failure then is logged and sent as the signal ``publication_failed``. ``on_commit=False``
+    does not wait; ``using`` names another database than the default one. Outside a
+    transaction it goes at once and raises a PublishError where it fails.
+
+    The server does not publish an ``idempotency_key`` again for five minutes. No query is
+    made: whether anybody may read the channel is not asked. Raises InvalidChannelName,
+    ValueError or TypeError for arguments that can't be published.
+    """
+    check_name(channel)
+    payload: dict[str, Any] = {"channel": channel}
+    envelope = _envelope(
+        (channel,), payload, message, data, event_class, bucket, site, idempotency_key
+    )
+    _dispatch(envelope, on_commit=on_commit, using=using)
+    return envelope.publications[0]
+
+
+async def apublish(
+    channel: str,
+    message: Any = None,
+    *,
+    data: Any = None,
+    event_class: str | None = None,
+    bucket: str = "",
+    site: str | None = None,
+    idempotency_key: str | None = None,
+) -> Publication:
+    """See publish(). It never waits for a commit: Django has no async transactions."""
+    check_name(channel)
+    payload: dict[str, Any] = {"channel": channel}
+    envelope = _envelope(
+        (channel,), payload, message, data, event_class, bucket, site, idempotency_key
+    )
+    await _adispatch(envelope)
+    return envelope.publications[0]
+
+
+def broadcast(
+    channels: Iterable[str],
+    message: Any = None,
+    *,
+    data: Any = None,
+    event_class: str | None = None,
+    bucket: str = "",
+    site: str | None = None,
+    idempotency_key: str | None = None,
+    on_commit: bool = True,
+    using: str | None = None,
+) -> list[Publication]:
+    """
+    Publish the same to several channels in one request; see publish().
+
+    Returns one Publication a channel, in order, each channel once. The payload is shared, so
+    it does not name the channel; clients know on which one it arrived. Raises BatchError
+    where some channels were refused, after the others were served.
+    """
+    names = _names(channels)
+    envelope = _envelope(names, {}, message, data, event_class, bucket, site, idempotency_key)
+    if names:
+        _dispatch(envelope, on_commit=on_commit, using=using)
+    return list(envelope.publications)
+
+
+async def abroadcast(
+    channels: Iterable[str],
+    message: Any = None,
+    *,
+    data: Any = None,
+    event_class: str | None = None,
+    bucket: str = "",
+    site: str | None = None,
+    idempotency_key: str | None = None,
+) -> list[Publication]:
+    """See broadcast(). It never waits for a commit: Django has no async transactions."""
+    names = _names(channels)
+    envelope = _envelope(names, {}, message, data, event_class, bucket, site, idempotency_key)
+    if names:
+        await _adispatch(envelope)
+    return list(envelope.publications)
+
+
+def _names(channels: Iterable[str]) -> Sequence[str]:
+    if isinstance(channels, str):
+        raise TypeError(f"broadcast() takes a list of channels, not the str {channels!r}.")
+    names = tuple(dict.fromkeys(channels))
+    for name in names:
+        check_name(name)
+    return names
+
+
+def _envelope(
+    channels: Sequence[str],
+    payload: dict[str, Any],
+    message: Any,
+    data: Any,
+    event_class: str | None,
+    bucket: str,
+    site: str | None,
+    idempotency_key: str | None,
+) -> Envelope:
+    """Build and encode the payload: what changes afterwards is not published."""
+    if message is None and data is None:
+        raise ValueError("publish() needs a message or data.")
+    payload["site"] = conf.current().site_name if site is None else site
+    if message is not None:
+        payload["message"] = message
+    if data is not None:
+        payload["data"] = data
+    if event_class is not None:
+        payload["event_class"] = event_class
+    if bucket:
+        payload["bucket"] = bucket
+    body = _encode(payload).encode()
+    if len(body) > MAX_PAYLOAD:
+        raise PayloadTooLarge(
+            f"The payload has {len(body):,} bytes, and {MAX_PAYLOAD:,} are possible: the server "
+            f"disconnects every subscriber of a larger one. Publish a reference (an id, a URL) "
+            f"and let the page fetch the rest.",
+            channel=channels[0] if len(channels) == 1 else None,
+        )
+    key = uuid4().hex
+    return Envelope(
+        [Publication(key, channel, payload) for channel in channels],
+        body,
+        idempotency_key or key,
+    )
+
+
+def _dispatch(envelope: Envelope, *, on_commit: bool, using: str | None) -> None:
+    if on_commit and (connection := transaction.get_connection(using)).in_atomic_block:
+        defer(connection, (envelope,))
+        return
+    open_batch = current_batch()
+    if open_batch is not None:
+        open_batch.add((envelope,))
+        return
+    get_backend().send((envelope,))
+
+
+async def _adispatch(envelope: Envelope) -> None:
+    open_batch = current_batch()
+    if open_batch is not None:
+        open_batch.add((envelope,))
+        return
+    await get_backend().asend((envelope,))

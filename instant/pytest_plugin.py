@@ -1,0 +1,59 @@
+"""
+The pytest plugin: loaded by itself wherever Instant and pytest are installed.
+
+It makes ``locmem`` the backend, so that no test reaches the network unless it names another
+backend itself, and offers the fixture ``publications``. It does nothing in a project without
+Django settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from instant.testing import CapturedPublications
+
+_LOCMEM = "instant.backends.locmem.LocmemBackend"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _instant_locmem() -> Iterator[None]:
+    """Replace the backend of the settings, and the default for tests that override them."""
+    from django.conf import settings  # noqa: PLC0415  the plugin is loaded by every pytest
+
+    if not settings.configured and not _has_settings():
+        yield
+        return
+    if "instant" not in settings.INSTALLED_APPS and "instant.apps.InstantConfig" not in (
+        settings.INSTALLED_APPS
+    ):
+        yield
+        return
+    from django.test import override_settings  # noqa: PLC0415
+
+    from instant import conf  # noqa: PLC0415
+
+    given: dict[str, Any] = getattr(settings, "INSTANT", None) or {}
+    default = conf.DEFAULT_BACKEND
+    conf.DEFAULT_BACKEND = _LOCMEM
+    with override_settings(INSTANT={**given, "BACKEND": _LOCMEM}):
+        yield
+    conf.DEFAULT_BACKEND = default
+
+
+def _has_settings() -> bool:
+    import os  # noqa: PLC0415
+
+    return bool(os.environ.get("DJANGO_SETTINGS_MODULE"))
+
+
+@pytest.fixture
+def publications() -> Iterator[CapturedPublications]:
+    """Capture what the test publishes; see instant.testing.capture_publications()."""
+    from instant.testing import capture_publications  # noqa: PLC0415  needs settings
+
+    with capture_publications() as captured:
+        yield captured

@@ -1,0 +1,14 @@
+"""Django signals of Instant."""
+
+from django.dispatch import Signal
+
+__all__ = ["publication_failed"]
+
+publication_failed = Signal()
+"""
+Sent when publications that waited for a commit could not be delivered.
+
+By then the transaction is committed and the caller gone, so nothing is raised. ``sender`` is
+the backend's class; arguments are ``publications`` (a list of Publication) and ``error`` (the
+PublishError). An exception in a receiver is logged.
+"""

@@ -1,0 +1,181 @@
+"""
+Helpers for the tests of projects that use Instant.
+
+``capture_publications()`` works everywhere; ``InstantTestMixin`` brings it to every test of a
+TestCase. The pytest plugin (loaded by itself) makes ``locmem`` the backend, so that no suite
+reaches the network, and offers the fixture ``publications``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, overload
+
+from django.db import connections
+
+from instant.backends import BaseBackend, replaced
+from instant.backends.locmem import LocmemBackend
+from instant.commits import Deferred
+from instant.publications import Envelope, Publication
+
+__all__ = ["CapturedPublications", "InstantTestMixin", "capture_publications"]
+
+
+class _Any:
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "ANY"
+
+
+_ANY: Any = _Any()
+
+
+class _CapturingBackend(LocmemBackend):
+    """Keeps what is sent; a capture around this one sees it too."""
+
+    outer: BaseBackend | None = None
+
+    def send(self, envelopes: Sequence[Envelope]) -> None:
+        super().send(envelopes)
+        if self.outer is not None:
+            self.outer.send(envelopes)
+
+
+class CapturedPublications(Sequence[Publication]):
+    """What was published, oldest first, and what would be after the commit."""
+
+    def __init__(self, backend: LocmemBackend) -> None:
+        self._backend = backend
+        # Held, so that none of them is mistaken for a new one that got the same id().
+        self._before = list(_deferred())
+        self._after: list[Publication] | None = None
+
+    @property
+    def publications(self) -> list[Publication]:
+        """All of them: those that were sent, then those that wait for a commit."""
+        waiting = self._waiting() if self._after is None else self._after
+        return [*self._backend.outbox, *waiting]
+
+    def _waiting(self) -> list[Publication]:
+        before = {id(deferred) for deferred in self._before}
+        return [
+            publication
+            for deferred in _deferred()
+            if id(deferred) not in before
+            for envelope in deferred.envelopes
+            for publication in envelope.publications
+        ]
+
+    def _freeze(self) -> None:
+        self._after = self._waiting()
+
+    def assert_published(
+        self,
+        channel: str,
+        message: Any = _ANY,
+        *,
+        data: Any = _ANY,
+        event_class: Any = _ANY,
+        bucket: Any = _ANY,
+        site: Any = _ANY,
+        count: int | None = None,
+    ) -> Publication:
+        """
+        Assert that it was published to the channel, and return the first that matches.
+
+        Only what is given is compared; ``count`` asks for exactly so many. To say that
+        something is absent, give None (``bucket=""`` for a bucket).
+        """
+        wanted = {
+            "message": message,
+            "data": data,
+            "event_class": event_class,
+            "bucket": bucket,
+            "site": site,
+        }
+        found = [
+            publication
+            for publication in self.publications
+            if publication.channel == channel
+            and all(
+                value == publication.payload.get(key, "" if key == "bucket" else None)
+                for key, value in wanted.items()
+            )
+        ]
+        if (count is None and found) or len(found) == count != 0:
+            return found[0]
+        given = {key: value for key, value in wanted.items() if value is not _ANY}
+        times = "" if count is None else f" {count} times, but {len(found)} times"
+        raise AssertionError(f"Not published{times}: {channel!r} with {given}.\n{self._listing()}")
+
+    def assert_nothing_published(self, channel: str | None = None) -> None:
+        """Assert that nothing was published, or nothing to one channel."""
+        found = [p for p in self.publications if channel in (None, p.channel)]
+        if found:
+            raise AssertionError(f"{len(found)} publications too many.\n{self._listing()}")
+
+    def _listing(self) -> str:
+        lines = [f"  {p.channel} {dict(p.payload)!r} ({p.state})" for p in self.publications]
+        return "\n".join(["Published was:", *(lines or ["  nothing"])])
+
+    @overload
+    def __getitem__(self, index: int) -> Publication: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Publication]: ...
+    def __getitem__(self, index: int | slice) -> Publication | list[Publication]:
+        return self.publications[index]
+
+    def __len__(self) -> int:
+        return len(self.publications)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.publications!r}>"
+
+
+def _deferred() -> Iterator[Deferred]:
+    """Yield what waits for the commits of this thread's connections, in order."""
+    for connection in connections.all(initialized_only=True):
+        for entry in connection.run_on_commit:  # savepoints, hook, robust
+            hook = entry[1]
+            if isinstance(hook, Deferred) and not hook.done:
+                yield hook
+
+
+@contextmanager
+def capture_publications() -> Iterator[CapturedPublications]:
+    """
+    Capture what is published in the block instead of sending it.
+
+    Includes what waits for a commit, also in a TestCase, where no commit ever comes, and
+    never what was rolled back. Publications of other threads are captured once they are sent.
+    """
+    backend = _CapturingBackend()
+    captured = CapturedPublications(backend)
+    with replaced(backend) as backend.outer:
+        try:
+            yield captured
+        finally:
+            captured._freeze()  # noqa: SLF001  one class in two pieces
+
+
+if TYPE_CHECKING:  # what it is mixed into
+    from unittest import TestCase as _TestCase
+else:
+    _TestCase = object
+
+
+class InstantTestMixin(_TestCase):
+    """For a TestCase: ``self.publications`` holds what a test publishes; nothing is sent."""
+
+    publications: CapturedPublications
+
+    def setUp(self) -> None:
+        """Start to capture."""
+        super().setUp()
+        self.publications = self.enterContext(capture_publications())

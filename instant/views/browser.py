@@ -1,0 +1,139 @@
+"""Who is this, and what may they subscribe to: the endpoints that the page's script asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import auth
+from django.http import HttpRequest
+from django.http.request import split_domain_port
+from django.middleware.csrf import get_token as get_csrf_token
+from django.views.decorators.debug import sensitive_variables
+
+from instant import conf, permissions, tokens
+from instant.views.endpoint import BadRequest, Body, Forbidden, endpoint
+
+__all__ = ["get_token", "login", "logout", "subscribe"]
+
+MAX_NAMES = 256
+"""Channels that one request may name."""
+
+MAX_CHANNELS = 128
+"""Channels that a connection may hold: Centrifugo's ``client.channel_limit`` (default)."""
+
+
+@endpoint("POST")
+@sensitive_variables("body", "password")
+def login(request: HttpRequest, body: Body) -> dict[str, Any]:
+    """
+    Log in with ``{"username", "password"}`` and answer like get_token().
+
+    The credentials are checked even where somebody is logged in. 400 for anything malformed,
+    403 for wrong credentials or where ``INSTANT["LOGIN"]`` is False.
+    """
+    if not conf.current().login:
+        raise Forbidden("Logging in here is switched off; use the site's own login page.")
+    username, password = body.get("username"), body.get("password")
+    if not isinstance(username, str) or not isinstance(password, str) or not username:
+        raise BadRequest('Send {"username": "…", "password": "…"}.')
+    if "\0" in username:  # PostgreSQL refuses it with an exception
+        raise BadRequest("The username has a NUL character.")
+    user = auth.authenticate(request, username=username, password=password)
+    if user is None:
+        raise Forbidden("Wrong user name or password.")
+    auth.login(request, user)
+    return _connection(request, None, "")
+
+
+@endpoint("GET", "POST")
+def get_token(request: HttpRequest, body: Body) -> dict[str, Any]:
+    """
+    Answer a connection token, and a token for each channel.
+
+    ``{"channels": [names]}`` asks for those channels, without it they are the user's, by
+    name, at most 128; ``next`` says whether more follow, and ``?after=`` goes on there.
+    Names that don't exist or aren't allowed are left out alike. Anonymous visitors get
+    public channels, or 403 where ``INSTANT["ANONYMOUS"]`` is False.
+    """
+    names, after = _wanted(request, body)
+    return _connection(request, names, after)
+
+
+@endpoint("POST")
+def subscribe(request: HttpRequest, body: Body) -> dict[str, Any]:
+    """Answer tokens for channels, asked for as with get_token(), and no connection token."""
+    names, after = _wanted(request, body)
+    _check_anonymous(request)
+    return _channels(request, names, after)
+
+
+@endpoint("POST")
+def logout(request: HttpRequest, _body: Body) -> dict[str, Any]:
+    """Log out; whoever isn't logged in gets the same answer."""
+    auth.logout(request)
+    return {}
+
+
+def _wanted(request: HttpRequest, body: Body) -> tuple[list[str] | None, str]:
+    """Return the names asked for (None: the user's) and the name to go on after."""
+    after = request.GET.get("after", "")
+    names = body.get("channels")
+    if "\0" in after:
+        raise BadRequest("“after” has a NUL character.")
+    if names is None:
+        return None, after
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BadRequest('"channels" must be a list of names.')
+    if len(names) > MAX_NAMES:
+        raise BadRequest(f'"channels" may name {MAX_NAMES} channels, not {len(names)}.')
+    return names, after
+
+
+def _check_anonymous(request: HttpRequest) -> None:
+    if not request.user.is_authenticated and not conf.current().anonymous:
+        raise Forbidden("Log in first.")
+
+
+def _connection(request: HttpRequest, names: list[str] | None, after: str) -> dict[str, Any]:
+    _check_anonymous(request)
+    token = tokens.connection_token(request.user)
+    return {
+        "csrf_token": get_csrf_token(request),
+        "ws_token": token.value,
+        "exp": token.exp,
+        "expire_at": token.expire_at,
+        "url": _url(request),
+        **_channels(request, names, after),
+    }
+
+
+def _channels(request: HttpRequest, names: list[str] | None, after: str) -> dict[str, Any]:
+    if names is None:
+        granted, following = permissions.grants_after(request.user, after, MAX_CHANNELS)
+    else:
+        granted, following = permissions.grants(request.user, names), None
+    return {
+        "channels": [_channel(request, grant) for grant in granted],
+        "next": following,
+    }
+
+
+def _channel(request: HttpRequest, grant: permissions.Grant) -> dict[str, Any]:
+    token = tokens.channel_token(request.user, grant.name)
+    return {
+        "name": grant.name,
+        "level": grant.level,
+        "token": token.value,
+        "exp": token.exp,
+        "expire_at": token.expire_at,
+    }
+
+
+def _url(request: HttpRequest) -> str:
+    """Return where the browser finds the server: ``PUBLIC_URL``, or this host at its port."""
+    settings = conf.current()
+    if settings.public_url is not None:
+        return settings.public_url
+    host, _port = split_domain_port(request.get_host())
+    scheme = "wss" if request.is_secure() else "ws"
+    return f"{scheme}://{host}:{settings.public_port}/connection/websocket"

@@ -1,0 +1,159 @@
+"""
+What all endpoints for browsers have in common.
+
+JSON in and JSON out, ``no-store``, no redirect to a login page, no stack trace. 400 says what
+is wrong with the request, 403 that it may not.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import DisallowedHost
+from django.core.signals import got_request_exception
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.cache import patch_vary_headers
+from django.utils.http import is_same_domain
+from django.views.decorators.csrf import csrf_exempt
+
+__all__ = ["BadRequest", "Body", "Forbidden", "endpoint"]
+
+logger = logging.getLogger("instant.views")
+
+MAX_BODY = 64 * 1024
+"""Bytes of a request's body."""
+
+Body = dict[str, Any]
+View = Callable[[HttpRequest, Body], dict[str, Any]]
+
+
+class BadRequest(Exception):
+    """Answered with 400 and its text."""
+
+
+class Forbidden(Exception):
+    """Answered with 403 and its text."""
+
+
+def endpoint(*methods: str) -> Callable[[View], Callable[[HttpRequest], HttpResponse]]:
+    """
+    Make a browser endpoint of a function from request and body to the answer's object.
+
+    The body of a POST is a JSON object of at most 64 kB with the content type
+    application/json; an empty one counts as ``{}``. A POST from another site is refused.
+    """
+
+    def decorate(view: View) -> Callable[[HttpRequest], HttpResponse]:
+        @functools.wraps(view)
+        def answer(request: HttpRequest) -> HttpResponse:
+            response = _answer(view, request, methods)
+            response["Cache-Control"] = "no-store"
+            patch_vary_headers(response, ("Cookie",))
+            return response
+
+        # The cross-site check is _check_site(); Django's own runs there where it is needed.
+        return login_not_required(csrf_exempt(answer))
+
+    return decorate
+
+
+def _answer(view: View, request: HttpRequest, methods: tuple[str, ...]) -> HttpResponse:
+    try:
+        if request.method not in methods:
+            response = _error(405, f"Use {' or '.join(methods)}.")
+            response["Allow"] = ", ".join(methods)
+            return response
+        if request.method != "POST":
+            return JsonResponse(view(request, {}))
+        _check_site(request)
+        return JsonResponse(view(request, _body(request)))
+    except BadRequest as exc:
+        return _error(400, str(exc))
+    except Forbidden as exc:
+        return _error(403, str(exc))
+    except DisallowedHost:
+        return _error(400, "The Host header names a host that is not in ALLOWED_HOSTS.")
+    except Exception:
+        # A page's script can do nothing with an HTML page, and nobody should read a traceback.
+        logger.exception("%s %s failed.", request.method, request.path)
+        got_request_exception.send(sender=None, request=request)
+        return _error(500, "The server failed; its log says why.")
+
+
+def _error(status: int, text: str) -> JsonResponse:
+    return JsonResponse({"error": text}, status=status)
+
+
+def _body(request: HttpRequest) -> Body:
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not length.isdigit() or int(length) > MAX_BODY:
+        raise BadRequest(f"The body may have {MAX_BODY:,} bytes.")
+    raw = request.body
+    if len(raw) > MAX_BODY:
+        raise BadRequest(f"The body may have {MAX_BODY:,} bytes.")
+    if not raw:
+        return {}
+    if request.content_type != "application/json":
+        raise BadRequest("The content type must be application/json.")
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise BadRequest("The body is not JSON.") from None
+    if not isinstance(body, dict):
+        raise BadRequest("The body must be a JSON object.")
+    return body
+
+
+def _check_site(request: HttpRequest) -> None:
+    """
+    Refuse a POST that another site's page has sent.
+
+    Browsers say where a request comes from: ``Sec-Fetch-Site``, and ``Origin`` with every
+    POST. Only where both are missing is it Django's own check with its CSRF token. Source:
+    Fetch Metadata Request Headers, section 2.4; RFC 6454.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    if site == "same-origin":
+        return
+    if origin is not None:
+        if not _is_own(request, origin):
+            raise Forbidden("The request comes from another site; see CSRF_TRUSTED_ORIGINS.")
+        return
+    if site is not None:
+        raise Forbidden("The request comes from another site; see CSRF_TRUSTED_ORIGINS.")
+    check = CsrfViewMiddleware(_nothing)
+    check.process_request(request)
+    if check.process_view(request, _nothing, (), {}) is not None:
+        raise Forbidden("The CSRF token is missing or wrong.")
+
+
+def _nothing(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+def _is_own(request: HttpRequest, origin: str) -> bool:
+    own = f"{'https' if request.is_secure() else 'http'}://{request.get_host()}"
+    if origin == own or origin in settings.CSRF_TRUSTED_ORIGINS:
+        return True
+    try:
+        given = urlsplit(origin)
+    except ValueError:
+        return False
+    for trusted in settings.CSRF_TRUSTED_ORIGINS:
+        scheme, _, host = trusted.partition("://")
+        if (
+            host.startswith("*")
+            and given.scheme == scheme
+            and is_same_domain(given.netloc, host[1:])
+        ):
+            return True
+    return False

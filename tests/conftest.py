@@ -1,0 +1,34 @@
+"""Fixtures that several rooms share."""
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser, Group
+
+from instant.models import Channel
+
+
+@pytest.fixture
+def make_user(db):
+    def make(username="ann", **fields):
+        groups = fields.pop("groups", ())
+        user = get_user_model().objects.create_user(username, password="pw", **fields)
+        user.groups.set([Group.objects.get_or_create(name=name)[0] for name in groups])
+        return user
+
+    return make
+
+
+@pytest.fixture
+def make_channel(db):
+    def make(name, level="public", *, groups=(), members=(), **fields):
+        channel = Channel.objects.create(name=name, level=level, **fields)
+        channel.groups.set([Group.objects.get_or_create(name=g)[0] for g in groups])
+        channel.members.set(members)
+        return channel
+
+    return make
+
+
+@pytest.fixture
+def anonymous():
+    return AnonymousUser()
