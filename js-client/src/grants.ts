@@ -138,14 +138,18 @@ export class Grants {
       this.#takeConnection(grant);
       page = grant;
     }
-    const found = [...page.channels];
-    while (page.next !== undefined) {
+    const found = new Map<string, ChannelGrant>();
+    for (;;) {
+      const known = found.size;
+      for (const channel of page.channels) found.set(channel.name, channel);
+      // A page without news ends it too, whatever the server says.
+      if (page.next === undefined || found.size === known) break;
       page = await this.#django.channels(undefined, page.next);
-      found.push(...page.channels);
     }
     this.#check(generation);
-    this.#take(found);
-    return found.map(({ name, level }) => ({ name, level }));
+    const channels = [...found.values()];
+    this.#take(channels);
+    return channels.map(({ name, level }) => ({ name, level }));
   }
 
   /** True when `page` was granted to somebody else than the one who is connected. */

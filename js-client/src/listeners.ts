@@ -35,9 +35,11 @@ export class Listeners<Value> {
   }
 
   emit(value: Value): void {
-    for (const { call } of [...this.#entries]) {
+    for (const entry of [...this.#entries]) {
+      // An earlier listener may have removed it.
+      if (!this.#entries.has(entry)) continue;
       try {
-        call(value);
+        entry.call(value);
       } catch (error) {
         report(error);
       }

@@ -1,0 +1,113 @@
+/** The committed script, run as a page runs it. */
+import { readFileSync } from "node:fs";
+import { createContext, runInContext } from "node:vm";
+import { spawnSync } from "node:child_process";
+
+import { expect, test } from "vitest";
+import { WebSocket } from "ws";
+
+import { soon, useSite } from "./site.js";
+
+const site = useSite();
+const root = new URL("../", import.meta.url);
+const script = readFileSync(new URL("../instant/static/instant/instant.min.js", root), "utf8");
+
+/** As much of a window as the script may expect. */
+function run(dataset: Record<string, string>, before: object = {}): Record<string, unknown> {
+  const calls: string[] = [];
+  const window: Record<string, unknown> = {
+    ...before,
+    calls,
+    document: { currentScript: { dataset }, cookie: "" },
+    location: new URL(site.django.url),
+    fetch: (...given: Parameters<typeof fetch>) => {
+      calls.push("fetch");
+      return fetch(...given);
+    },
+    WebSocket,
+    AbortSignal,
+    TextEncoder,
+    URL,
+    atob,
+    clearTimeout,
+    queueMicrotask,
+    setTimeout,
+    console: new Proxy({}, { get: () => () => calls.push("console") }),
+  };
+  window["window"] = window;
+  createContext(window);
+  runInContext(script, window);
+  return window;
+}
+
+function config(): Record<string, string> {
+  const view = (name: string): string => `${site.django.url}/instant/${name}/`;
+  const urls = Object.fromEntries(["login", "get_token", "subscribe", "logout"].map((name) => [name, view(name)]));
+  return { instant: JSON.stringify({ urls, csrf: { cookie: "csrftoken", header: "X-CSRFToken" } }) };
+}
+
+test("without data-instant only the functions are there", () => {
+  const window = run({});
+  expect(Object.keys(window["$instant"] as object)).toEqual(["useInstant", "createInstant"]);
+  expect(window["instant"]).toBeUndefined();
+  expect(window["calls"]).toEqual([]);
+});
+
+test("with data-instant the page has a connection, which sleeps until it is used", async () => {
+  const window = run(config());
+  expect(window["calls"]).toEqual([]);
+  const texts: string[] = [];
+  window["add"] = (text: string) => texts.push(text);
+  runInContext(`instant.channel("public").on("*", ({ message }) => add(message))`, window);
+  await soon(() => {
+    expect(site.centrifugo.subscribed).toEqual(["public"]);
+  });
+  site.centrifugo.publish("public", { message: "from the script" });
+  await soon(() => {
+    expect(texts).toEqual(["from the script"]);
+  });
+  expect(window["calls"]).toEqual(["fetch"]);
+  runInContext("instant.disconnect()", window);
+});
+
+test("the first client's use works on a page, as its documentation wrote it", async () => {
+  const window = run(config());
+  const texts: string[] = [];
+  window["add"] = (text: string) => texts.push(text);
+  await runInContext(
+    `(async () => {
+      const { init, connect, onMessage, getClient } = $instant.useInstant()
+      window.stop = () => getClient().disconnect()
+      await init()
+      onMessage((msg) => add(msg.channelName + " " + msg.msg))
+      await connect()
+    })()`,
+    window,
+  );
+  await soon(() => {
+    expect(site.centrifugo.subscribed).toEqual(["public"]);
+  });
+  site.centrifugo.publish("public", { message: "hello" });
+  await soon(() => {
+    expect(texts).toEqual(["public hello"]);
+  });
+  runInContext("stop()", window);
+});
+
+test("a page that carries the script twice keeps its connection", () => {
+  const [first, functions] = [{}, {}];
+  const window = run(config(), { instant: first, $instant: functions });
+  expect(window["instant"]).toBe(first);
+  expect(window["$instant"]).toBe(functions);
+});
+
+test("settings that cannot be read are an error that says so", () => {
+  expect(() => run({ instant: "{" })).toThrow("data-instant is not JSON");
+});
+
+test("the committed script is what the source gives, within its budget", () => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["build.mjs", "--check"], { cwd: root, encoding: "utf8" });
+  expect(stderr).toBe("");
+  expect(stdout).toMatch(/bytes of gzip/);
+  expect(status).toBe(0);
+});

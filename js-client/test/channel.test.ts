@@ -1,0 +1,262 @@
+import { describe, expect, test, vi } from "vitest";
+
+import type { InstantMessage } from "../src/types.js";
+import { Inbox, soon, until, useSite } from "./site.js";
+
+const site = useSite();
+
+async function subscribed(...names: string[]): Promise<void> {
+  await soon(() => {
+    expect(site.centrifugo.subscribed).toEqual(names);
+  });
+}
+
+describe("sharing", () => {
+  test("handles of a name share one subscription, which ends with the last listener", async () => {
+    site.django.rights.set("", ["public", "other"]);
+    const instant = site.instant();
+    instant.channel("other").on("*", () => undefined);
+    const [first, second] = [new Inbox(), new Inbox()];
+    const one = instant.channel("public");
+    const two = instant.channel("public");
+    one.on("*", first.add);
+    two.on("*", second.add);
+    await subscribed("other", "public");
+    expect(site.centrifugo.count("subscribe")).toBe(2);
+    site.centrifugo.publish("public", { message: "both" });
+    await first.holds("both");
+    await second.holds("both");
+    one.leave();
+    site.centrifugo.publish("public", { message: "second only" });
+    await second.holds("both", "second only");
+    expect(first.texts).toEqual(["both"]);
+    two.leave();
+    await subscribed("other");
+    expect(two.status).toBe("idle");
+    expect(instant.status).toBe("live");
+  });
+
+  test("a page fragment that is replaced keeps the subscription", async () => {
+    const instant = site.instant();
+    const before = instant.channel("public");
+    before.on("*", () => undefined);
+    await subscribed("public");
+    before.leave();
+    const inbox = new Inbox();
+    instant.channel("public").on("*", inbox.add);
+    site.centrifugo.publish("public", { message: "still here" });
+    await inbox.holds("still here");
+    expect(site.centrifugo.count("subscribe")).toBe(1);
+    expect(site.centrifugo.count("unsubscribe")).toBe(0);
+  });
+
+  test("a channel that was left can be joined again", async () => {
+    const instant = site.instant();
+    const channel = instant.channel("public");
+    channel.on("*", () => undefined);
+    await subscribed("public");
+    channel.leave();
+    await subscribed();
+    const inbox = new Inbox();
+    channel.on("*", inbox.add);
+    await subscribed("public");
+    site.centrifugo.publish("public", { message: "back" });
+    await inbox.holds("back");
+  });
+
+  test("an AbortSignal removes listeners, and the subscription with the last one", async () => {
+    const instant = site.instant();
+    const inbox = new Inbox();
+    const controller = new AbortController();
+    const channel = instant.channel("public");
+    channel.on("*", inbox.add, { signal: controller.signal });
+    channel.onStatus(() => undefined, { signal: controller.signal });
+    await subscribed("public");
+    controller.abort();
+    site.centrifugo.publish("public", { message: "unheard" });
+    await subscribed();
+    expect(inbox.texts).toEqual([]);
+    channel.on("*", inbox.add, { signal: controller.signal });
+    expect(channel.status).toBe("idle");
+  });
+
+  test("the function that on() returns removes one listener, once", async () => {
+    const instant = site.instant();
+    const [kept, removed] = [new Inbox(), new Inbox()];
+    const channel = instant.channel("public");
+    channel.on("*", kept.add);
+    const off = channel.on("*", removed.add);
+    await subscribed("public");
+    off();
+    off();
+    site.centrifugo.publish("public", { message: "one" });
+    await kept.holds("one");
+    expect(removed.texts).toEqual([]);
+    expect(channel.status).toBe("live");
+  });
+});
+
+describe("messages", () => {
+  test("go to the listeners of their event class and to those of all", async () => {
+    const instant = site.instant();
+    const channel = instant.channel("public");
+    const [shipped, star, all] = [new Inbox(), new Inbox(), new Inbox()];
+    channel.on("shipped", shipped.add);
+    channel.on("*", star.add);
+    channel.on("message", all.add);
+    await subscribed("public");
+    site.centrifugo.publish("public", { message: "a", event_class: "shipped" });
+    site.centrifugo.publish("public", { message: "b", event_class: "packed" });
+    site.centrifugo.publish("public", { message: "c" });
+    await star.holds("a", "b", "c");
+    await all.holds("a", "b", "c");
+    expect(shipped.texts).toEqual(["a"]);
+  });
+
+  test("a broadcast takes its channel from the subscription it came through", async () => {
+    site.django.rights.set("", ["a", "b"]);
+    const instant = site.instant();
+    const inbox = new Inbox();
+    instant.channel("a").on("*", inbox.add);
+    instant.channel("b").on("*", inbox.add);
+    await subscribed("a", "b");
+    site.centrifugo.publish("a", { site: "Shop", message: "to all" });
+    site.centrifugo.publish("b", { site: "Shop", message: "to all" });
+    await inbox.holds("to all", "to all");
+    expect(inbox.messages.map(({ channel }) => channel)).toEqual(["a", "b"]);
+  });
+
+  test("peer_11 data that looks like JSON stays text", async () => {
+    const instant = site.instant();
+    const inbox = new Inbox();
+    instant.channel("public").on("*", inbox.add);
+    await subscribed("public");
+    site.centrifugo.publish("public", { message: "x", data: '{"a": 1}' });
+    site.centrifugo.publish("public", '{"message": "y"}');
+    site.centrifugo.publish("public", [1, 2]);
+    await inbox.holds("x", "", "");
+    expect(inbox.messages.map(({ data }) => data)).toEqual(['{"a": 1}', '{"message": "y"}', [1, 2]]);
+  });
+
+  test("work on a channel without history", async () => {
+    site.centrifugo.keepsHistory = false;
+    const instant = site.instant();
+    const inbox = new Inbox();
+    instant.channel("public").on("*", inbox.add);
+    await subscribed("public");
+    site.centrifugo.publish("public", { message: "one" });
+    await inbox.holds("one");
+    expect(inbox.messages[0]).not.toHaveProperty("offset");
+    site.centrifugo.cut();
+    await subscribed();
+    await subscribed("public");
+    site.centrifugo.publish("public", { message: "two" });
+    await inbox.holds("one", "two");
+  });
+
+  test("a listener that throws is reported and hurts nobody else", async () => {
+    const reported: unknown[] = [];
+    vi.stubGlobal("reportError", (error: unknown) => reported.push(error));
+    const instant = site.instant();
+    const inbox = new Inbox();
+    const channel = instant.channel("public");
+    const broken = new Error("broken listener");
+    channel.on("*", () => {
+      throw broken;
+    });
+    channel.on("*", inbox.add);
+    await subscribed("public");
+    site.centrifugo.publish("public", { message: "one" });
+    site.centrifugo.publish("public", { message: "two" });
+    await inbox.holds("one", "two");
+    expect(reported).toEqual([broken, broken]);
+    expect(instant.status).toBe("live");
+  });
+
+  test("removing a listener from within a message is heeded at once", async () => {
+    const instant = site.instant();
+    const channel = instant.channel("public");
+    const seen: InstantMessage[] = [];
+    channel.on("*", () => {
+      off();
+    });
+    const off = channel.on("*", (message) => seen.push(message));
+    const inbox = new Inbox();
+    channel.on("*", inbox.add);
+    await subscribed("public");
+    site.centrifugo.publish("public", { message: "one" });
+    await inbox.holds("one");
+    expect(seen).toEqual([]);
+  });
+});
+
+describe("denied", () => {
+  test("a channel that is not granted does not spoil the others, and is not asked for again", async () => {
+    const instant = site.instant();
+    const secret = instant.channel("$staff");
+    const statuses: string[] = [];
+    secret.onStatus((status) => statuses.push(status));
+    instant.channel("public").on("*", () => undefined);
+    await subscribed("public");
+    expect(secret.status).toBe("denied");
+    expect(statuses).toEqual(["subscribing", "denied"]);
+    expect(instant.status).toBe("live");
+    expect(site.django.views()).toEqual(["get_token"]);
+    expect(site.centrifugo.count("subscribe")).toBe(1);
+  });
+
+  test("a channel denied later does not spoil the others either", async () => {
+    const instant = site.instant();
+    await instant.connect();
+    const secret = instant.channel("$staff");
+    secret.on("*", () => undefined);
+    instant.channel("public").on("*", () => undefined);
+    await subscribed("public");
+    await soon(() => {
+      expect(secret.status).toBe("denied");
+    });
+    expect(site.django.views()).toEqual(["get_token", "subscribe"]);
+    expect(instant.status).toBe("live");
+  });
+
+  test("a subscription that the server takes away is denied", async () => {
+    const instant = site.instant();
+    const channel = instant.channel("public");
+    channel.on("*", () => undefined);
+    await subscribed("public");
+    site.centrifugo.unsubscribe("public");
+    await soon(() => {
+      expect(channel.status).toBe("denied");
+    });
+  });
+
+  test("a subscription that the server wants renewed is renewed with a new token", async () => {
+    const instant = site.instant();
+    const channel = instant.channel("public");
+    channel.on("*", () => undefined);
+    await subscribed("public");
+    site.centrifugo.expireTokens(site.django.serial);
+    site.centrifugo.unsubscribe("public", 2501);
+    await soon(() => {
+      expect(site.centrifugo.errors).toEqual([109]);
+      expect(channel.status).toBe("live");
+    });
+    await subscribed("public");
+  });
+
+  test("a token request that fails is repeated, and told", async () => {
+    const instant = site.instant();
+    const errors: string[] = [];
+    instant.on("error", (error) => errors.push(error.name));
+    await instant.connect();
+    site.django.instead.push({ status: 502, body: "bad gateway" });
+    instant.channel("public").on("*", () => undefined);
+    await subscribed("public");
+    expect(errors).toEqual(["ChannelError"]);
+    await until(instant, "live");
+  });
+});
+
+test.each(["", "x".repeat(256), "é".repeat(128)])("a name that no channel can have is refused: %j", (name) => {
+  expect(() => site.instant().channel(name)).toThrow(TypeError);
+});

@@ -1,0 +1,70 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+
+import { parsePageConfig, resolveConfig, setPageConfig } from "../src/config.js";
+import { ConfigError } from "../src/errors.js";
+import type { WebSocketConstructor } from "../src/types.js";
+
+const WebSocket = class {} as unknown as WebSocketConstructor;
+const PAGE = {
+  urls: { login: "/live/in/", get_token: "/live/token/", subscribe: "/live/subscribe/", logout: "/live/out/" },
+  csrf: { cookie: "my_csrf", header: "X-My-CSRF" },
+};
+
+afterEach(() => {
+  setPageConfig(undefined);
+  vi.unstubAllGlobals();
+});
+
+test("the page's settings are used", () => {
+  setPageConfig(parsePageConfig(JSON.stringify(PAGE)));
+  expect(resolveConfig({ WebSocket })).toMatchObject(PAGE);
+});
+
+test("options win over the page, one by one", () => {
+  setPageConfig(PAGE);
+  const { urls, csrf } = resolveConfig({ WebSocket, urls: { login: "/other/" }, csrf: { cookie: "c" } });
+  expect(urls).toEqual({ ...PAGE.urls, login: "/other/" });
+  expect(csrf).toEqual({ cookie: "c", header: "X-My-CSRF" });
+});
+
+test("peer_23 the path /instant/ is not fixed: the own site's backend keeps the page's URLs", () => {
+  vi.stubGlobal("location", new URL("http://localhost:8000/page"));
+  setPageConfig(PAGE);
+  expect(resolveConfig({ WebSocket, backend: "http://localhost:8000" }).urls).toEqual(PAGE.urls);
+  expect(resolveConfig({ WebSocket, backend: "http://other:8000/" }).urls.login).toBe("http://other:8000/instant/login/");
+});
+
+test("options and page are not changed by merging", () => {
+  setPageConfig(PAGE);
+  const options = { WebSocket, urls: { login: "/other/" } };
+  const before = JSON.stringify([PAGE, options]);
+  resolveConfig(options);
+  expect(JSON.stringify([PAGE, options])).toBe(before);
+});
+
+test.each([
+  ["ws://host:8427", "ws://host:8427/connection/websocket"],
+  ["wss://host/live/", "wss://host/live/connection/websocket"],
+  ["ws://host/connection/websocket", "ws://host/connection/websocket"],
+])("the message server %s is reached at %s", (given, used) => {
+  expect(resolveConfig({ WebSocket, backend: "http://host", websocketUrl: given }).websocketUrl).toBe(used);
+});
+
+describe("what is missing is named", () => {
+  test("no URLs", () => {
+    expect(() => resolveConfig({ WebSocket })).toThrow(/instant_script/);
+  });
+
+  test("no WebSocket", () => {
+    vi.stubGlobal("WebSocket", undefined);
+    expect(() => resolveConfig({ backend: "http://host" })).toThrow(ConfigError);
+  });
+
+  test.each(["{", "[]", "{}", '{"urls": {"login": "/"}}'])("data-instant %s", (json) => {
+    expect(() => parsePageConfig(json)).toThrow(ConfigError);
+  });
+
+  test("CSRF names have Django's defaults", () => {
+    expect(parsePageConfig(JSON.stringify({ urls: PAGE.urls })).csrf).toEqual({ cookie: "csrftoken", header: "X-CSRFToken" });
+  });
+});

@@ -1,0 +1,95 @@
+import { describe, expect, test, vi } from "vitest";
+
+import { resolveConfig } from "../src/config.js";
+import { Django } from "../src/django.js";
+import { RefusedError, ReplyError, RequestError } from "../src/errors.js";
+import { useSite } from "./site.js";
+
+const site = useSite();
+
+function django(fetch?: typeof globalThis.fetch): Django {
+  return new Django(resolveConfig({ ...site.options, ...(fetch && { fetch }) }));
+}
+
+describe("CSRF", () => {
+  test("the token that Django answered is sent, the newest one", async () => {
+    const views = django();
+    await views.connection();
+    await views.connection();
+    await views.channels();
+    await views.channels();
+    expect(site.django.seen.map(({ csrf }) => csrf)).toEqual([undefined, "csrf-3", "csrf-6", "csrf-6"]);
+  });
+
+  test("a cookie is read anew for every request and wins", async () => {
+    vi.stubGlobal("location", new URL(`${site.django.url}/page`));
+    const page = { cookie: "other=1; csrftoken=first%21" };
+    vi.stubGlobal("document", page);
+    const views = django();
+    await views.connection();
+    page.cookie = "csrftoken=second; other=1";
+    await views.connection();
+    page.cookie = "xcsrftoken=no";
+    await views.connection();
+    expect(site.django.seen.map(({ csrf }) => csrf)).toEqual(["first!", "second", "csrf-6"]);
+  });
+
+  test("this site's cookie is not shown to another site", async () => {
+    vi.stubGlobal("location", new URL("http://elsewhere.example/page"));
+    vi.stubGlobal("document", { cookie: "csrftoken=ours" });
+    await django().connection();
+    expect(site.django.seen[0]?.csrf).toBeUndefined();
+  });
+});
+
+test("requests are JSON by POST, with cookies, and never from a cache", async () => {
+  const fetch = vi.fn(globalThis.fetch);
+  await django(fetch).connection(["public"]);
+  expect(fetch.mock.calls[0]?.[1]).toMatchObject({
+    method: "POST",
+    body: '{"channels":["public"]}',
+    cache: "no-store",
+    credentials: "same-origin",
+    headers: { "Content-Type": "application/json" },
+  });
+  vi.stubGlobal("location", new URL("http://elsewhere.example/page"));
+  await django(fetch).connection();
+  expect(fetch.mock.calls[1]?.[1]).toMatchObject({ credentials: "include", body: "{}" });
+});
+
+describe("answers that help nobody", () => {
+  test.each([
+    [{ status: 403, body: { error: "log in first" } }, RefusedError, "log in first"],
+    [{ status: 401, body: "<html>" }, RefusedError, "status 401"],
+    [{ status: 400, body: { error: "too many names" } }, ReplyError, "too many names"],
+    [{ status: 500, body: "<h1>Server Error</h1>" }, ReplyError, "status 500"],
+    [{ status: 200, body: "<form>log in</form>" }, ReplyError, "not a JSON object"],
+    [{ status: 200, body: [] }, ReplyError, "not a JSON object"],
+    [{ status: 200, body: { channels: [] } }, ReplyError, "no connection token"],
+    [{ status: 200, body: { ws_token: "t" } }, ReplyError, "no channels"],
+  ])("%j", async (answer, kind, message) => {
+    site.django.instead.push(answer);
+    const failure = await django()
+      .connection()
+      .catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(kind);
+    expect((failure as ReplyError).message).toContain(message);
+    expect((failure as ReplyError).status).toBe(answer.status);
+  });
+
+  test("no answer at all has the cause", async () => {
+    const cause = new TypeError("failed");
+    const failure = await django(() => Promise.reject(cause))
+      .connection()
+      .catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(RequestError);
+    expect((failure as RequestError).cause).toBe(cause);
+  });
+
+  test("malformed channels are left out", async () => {
+    const good = { name: "a", level: "public", token: "t", exp: 1 };
+    site.django.instead.push({ status: 200, body: { channels: [null, 1, {}, { name: "b" }, { ...good, token: "" }, good] } });
+    const { channels } = await django().channels();
+    expect(channels.map(({ name }) => name)).toEqual(["a"]);
+  });
+});

@@ -1,0 +1,241 @@
+/**
+ * A message server for tests: the JSON protocol over real WebSockets, as far as this client speaks it.
+ *
+ * It keeps what a test wants to look at (`received`, `errors`) and does what a test wants to happen
+ * (`publish`, `cut`, `close`, `expireTokens`). To extend it, add a case to `#answer`.
+ */
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+
+import { type WebSocket, WebSocketServer } from "ws";
+
+export interface Claims {
+  readonly sub: string;
+  readonly channel?: string;
+  /** Unix time until which the token may be used. */
+  readonly exp: number;
+  /** Unix time until which what it opened lives. */
+  readonly expire_at: number;
+  /** Counts up with every token; see `expireTokens`. */
+  readonly serial: number;
+}
+
+export function sign(claims: Claims): string {
+  return ["head", Buffer.from(JSON.stringify(claims)).toString("base64url"), "signature"].join(".");
+}
+
+interface Command {
+  readonly id?: number;
+  readonly [name: string]: unknown;
+}
+
+interface Params {
+  readonly token?: unknown;
+  readonly channel?: string;
+  readonly recover?: boolean;
+  readonly offset?: number;
+  readonly epoch?: string;
+}
+
+interface Publication {
+  readonly data: unknown;
+  readonly offset: number;
+}
+
+class Refusal extends Error {
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** One connection. */
+interface Peer {
+  readonly socket: WebSocket;
+  readonly channels: Set<string>;
+  user: string | undefined;
+}
+
+export class FakeCentrifugo {
+  /** The name of every command that arrived, with its parameters. */
+  readonly received: { readonly name: string; readonly params: Params }[] = [];
+  /** The code of every error that was answered. */
+  readonly errors: number[] = [];
+  epoch = "first";
+  /** False: channels have no history and nothing is recovered. */
+  keepsHistory = true;
+  readonly #server: WebSocketServer;
+  readonly #peers = new Set<Peer>();
+  readonly #histories = new Map<string, Publication[]>();
+  #validFrom = 0;
+  #refuses = false;
+
+  private constructor(server: WebSocketServer) {
+    this.#server = server;
+    server.on("connection", (socket) => {
+      this.#accept(socket);
+    });
+  }
+
+  static async start(): Promise<FakeCentrifugo> {
+    const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+    await once(server, "listening");
+    return new FakeCentrifugo(server);
+  }
+
+  get url(): string {
+    const { port } = this.#server.address() as AddressInfo;
+    return `ws://127.0.0.1:${port.toString()}/connection/websocket`;
+  }
+
+  /** The channels that have a subscriber. */
+  get subscribed(): string[] {
+    return [...this.#peers].flatMap((peer) => [...peer.channels]).sort();
+  }
+
+  get users(): (string | undefined)[] {
+    return [...this.#peers].map((peer) => peer.user);
+  }
+
+  count(name: string): number {
+    return this.received.filter((command) => command.name === name).length;
+  }
+
+  publish(channel: string, data: unknown): void {
+    const history = this.#history(channel);
+    const publication = { data, offset: history.length + 1 };
+    history.push(publication);
+    for (const peer of this.#peers) {
+      if (!peer.channels.has(channel)) continue;
+      const pub = this.keepsHistory ? publication : { data };
+      peer.socket.send(JSON.stringify({ push: { channel, pub } }));
+    }
+  }
+
+  /** Takes a user's subscription away, as the server's API does. */
+  unsubscribe(channel: string, code = 2000): void {
+    for (const peer of this.#peers) {
+      if (!peer.channels.delete(channel)) continue;
+      peer.socket.send(JSON.stringify({ push: { channel, unsubscribe: { code, reason: "by a test" } } }));
+    }
+  }
+
+  /** Ends every connection with a code, or without one as a broken network does. */
+  cut(code?: number): void {
+    for (const { socket } of this.#peers) {
+      if (code === undefined) socket.terminate();
+      else socket.close(code, "by a test");
+    }
+  }
+
+  /** Every token issued up to now is expired: what half an hour does, at once. */
+  expireTokens(serial: number): void {
+    this.#validFrom = serial + 1;
+  }
+
+  /** While true, new sockets are dropped at once. */
+  set refuses(value: boolean) {
+    this.#refuses = value;
+  }
+
+  /** What a restart with the memory engine does: nothing is remembered. */
+  forget(): void {
+    this.#histories.clear();
+    this.epoch = "second";
+  }
+
+  async stop(): Promise<void> {
+    this.cut();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
+
+  #history(channel: string): Publication[] {
+    const history = this.#histories.get(channel) ?? [];
+    this.#histories.set(channel, history);
+    return history;
+  }
+
+  #accept(socket: WebSocket): void {
+    if (this.#refuses) {
+      socket.terminate();
+      return;
+    }
+    const peer: Peer = { socket, channels: new Set(), user: undefined };
+    this.#peers.add(peer);
+    socket.on("close", () => this.#peers.delete(peer));
+    socket.on("message", (frame: Buffer) => {
+      const replies: string[] = [];
+      for (const line of frame.toString().split("\n")) {
+        const command = JSON.parse(line) as Command;
+        if (command.id === undefined) continue;
+        const { id } = command;
+        const name = Object.keys(command).find((key) => key !== "id") ?? "";
+        const params = command[name] as Params;
+        this.received.push({ name, params });
+        try {
+          replies.push(JSON.stringify({ id, [name]: this.#answer(peer, name, params) }));
+        } catch (error) {
+          if (!(error instanceof Refusal)) throw error;
+          if (error.code >= 3000) {
+            socket.close(error.code, error.message);
+            return;
+          }
+          this.errors.push(error.code);
+          replies.push(JSON.stringify({ id, error: { code: error.code, message: error.message } }));
+        }
+      }
+      if (replies.length > 0) socket.send(replies.join("\n"));
+    });
+  }
+
+  #answer(peer: Peer, name: string, params: Params): object {
+    switch (name) {
+      case "connect": {
+        const claims = this.#claims(params.token);
+        peer.user = claims.sub;
+        return { client: "c", version: "fake", ping: 25, pong: true, ...this.#life(claims) };
+      }
+      case "refresh":
+        return { client: "c", version: "fake", ...this.#life(this.#claims(params.token)) };
+      case "subscribe":
+      case "sub_refresh": {
+        const channel = params.channel ?? "";
+        const claims = this.#claims(params.token);
+        // As the real server: a token of another user or channel ends the whole connection.
+        if (claims.sub !== peer.user || claims.channel !== channel) throw new Refusal(3500, "invalid token");
+        peer.channels.add(channel);
+        return { ...this.#life(claims), ...(name === "subscribe" && this.#position(channel, params)) };
+      }
+      case "unsubscribe":
+        peer.channels.delete(params.channel ?? "");
+        return {};
+      default:
+        throw new Refusal(104, "method not found");
+    }
+  }
+
+  #claims(token: unknown): Claims {
+    if (typeof token !== "string") throw new Refusal(3500, "invalid token");
+    const claims = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as Claims;
+    if (claims.serial < this.#validFrom || claims.exp < Date.now() / 1000) throw new Refusal(109, "token expired");
+    return claims;
+  }
+
+  #life({ expire_at }: Claims): object {
+    return { expires: true, ttl: Math.max(1, Math.round(expire_at - Date.now() / 1000)) };
+  }
+
+  #position(channel: string, { recover, offset = 0, epoch }: Params): object {
+    if (!this.keepsHistory) return {};
+    const history = this.#history(channel);
+    const position = { recoverable: true, positioned: true, epoch: this.epoch };
+    if (recover !== true) return { ...position, offset: history.length };
+    if (epoch !== this.epoch || offset > history.length) {
+      return { ...position, offset: history.length, was_recovering: true };
+    }
+    return { ...position, offset, was_recovering: true, recovered: true, publications: history.slice(offset) };
+  }
+}

@@ -1,0 +1,135 @@
+/** Django's side of the contract for tests: the four views, sessions, CSRF cookies, over real HTTP. */
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+import { type Claims, sign } from "./fake-centrifugo.js";
+
+export interface Seen {
+  readonly view: string;
+  readonly body: Record<string, unknown>;
+  readonly csrf: string | undefined;
+  readonly after: string | undefined;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+export class FakeDjango {
+  /** Every request, in order. */
+  readonly seen: Seen[] = [];
+  /** Channels by user; `""` is everybody who is not signed in, without an entry they are refused. */
+  readonly rights = new Map<string, string[]>([["", ["public"]]]);
+  readonly passwords = new Map<string, string>([["anna", "secret-of-anna"]]);
+  /** Seconds for which tokens may be used, and for which their result lives. */
+  use = 30;
+  connectionLife = 3600;
+  channelLife = 3600;
+  /** Seconds by which this clock is ahead of the browser's. */
+  clockAhead = 0;
+  /** Answers instead of the view, once each. */
+  readonly instead: Answer[] = [];
+  /** How many channels an answer to a list may hold. */
+  pageSize = 128;
+  /** The user of the session, changed from outside where another tab would do it. */
+  user = "";
+  serial = 0;
+  websocketUrl: string;
+  readonly #server: Server;
+
+  private constructor(server: Server, websocketUrl: string) {
+    this.#server = server;
+    this.websocketUrl = websocketUrl;
+    server.on("request", (request, response) => {
+      void this.#respond(request, response);
+    });
+  }
+
+  static async start(websocketUrl: string): Promise<FakeDjango> {
+    const server = createServer();
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return new FakeDjango(server, websocketUrl);
+  }
+
+  get url(): string {
+    const { port } = this.#server.address() as AddressInfo;
+    return `http://127.0.0.1:${port.toString()}`;
+  }
+
+  views(): string[] {
+    return this.seen.map(({ view }) => view);
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
+
+  async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const url = new URL(request.url ?? "/", "http://host");
+    const view = url.pathname.replace(/^\/instant\/|\/$/g, "");
+    const header = request.headers["x-csrftoken"];
+    const body = JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>;
+    this.seen.push({
+      view,
+      body,
+      csrf: typeof header === "string" ? header : undefined,
+      after: url.searchParams.get("after") ?? undefined,
+    });
+    const answer = this.instead.shift() ?? this.#view(view, body, url.searchParams.get("after") ?? "");
+    response.writeHead(answer.status, {
+      "Content-Type": typeof answer.body === "string" ? "text/html" : "application/json",
+      Date: new Date(Date.now() + this.clockAhead * 1000).toUTCString(),
+    });
+    response.end(typeof answer.body === "string" ? answer.body : JSON.stringify(answer.body));
+  }
+
+  #view(view: string, body: Record<string, unknown>, after: string): Answer {
+    if (view === "login") {
+      const { username, password } = body;
+      if (typeof username !== "string" || this.passwords.get(username) !== password) {
+        return { status: 403, body: { error: "wrong username or password" } };
+      }
+      this.user = username;
+    } else if (view === "logout") {
+      this.user = "";
+      return { status: 200, body: {} };
+    }
+    const rights = this.rights.get(this.user);
+    if (rights === undefined) return { status: 403, body: { error: "log in first" } };
+    const asked = body["channels"] as string[] | undefined;
+    const names = asked?.filter((name) => rights.includes(name)) ?? [...rights].sort().filter((name) => name > after);
+    const page = names.slice(0, this.pageSize);
+    const channels = page.map((name) => ({
+      name,
+      level: name.startsWith("$") ? "users" : "public",
+      ...this.#token(this.channelLife, name),
+    }));
+    const next = names.length > page.length ? page.at(-1) : null;
+    if (view === "subscribe") return { status: 200, body: { channels, next } };
+    const { token: ws_token, exp, expire_at } = this.#token(this.connectionLife);
+    this.serial += 1;
+    const csrf_token = `csrf-${this.serial.toString()}`;
+    return { status: 200, body: { csrf_token, ws_token, url: this.websocketUrl, exp, expire_at, channels, next } };
+  }
+
+  #token(life: number, channel?: string): { token: string; exp: number; expire_at: number } {
+    this.serial += 1;
+    const now = Date.now() / 1000;
+    const claims: Claims = {
+      sub: this.user,
+      ...(channel !== undefined && { channel }),
+      exp: now + this.use,
+      expire_at: now + life,
+      serial: this.serial,
+    };
+    const ahead = this.clockAhead;
+    return { token: sign(claims), exp: claims.exp + ahead, expire_at: claims.expire_at + ahead };
+  }
+}

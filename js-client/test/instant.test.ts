@@ -1,0 +1,380 @@
+import { describe, expect, test, vi } from "vitest";
+
+import { ConnectError, RefusedError, SignedOutError } from "../src/errors.js";
+import type { Status } from "../src/types.js";
+import { Inbox, soon, until, useSite } from "./site.js";
+
+const site = useSite();
+const NAMES = Array.from({ length: 50 }, (_, index) => `room${index.toString()}`);
+
+describe("connecting", () => {
+  test("asks for nothing before something is used", () => {
+    const instant = site.instant();
+    instant.channel("public");
+    expect(instant.status).toBe("idle");
+    expect(instant.channel("public").status).toBe("idle");
+    expect(site.django.seen).toEqual([]);
+  });
+
+  test("a first listener connects the page and delivers", async () => {
+    const instant = site.instant();
+    const statuses: Status[] = [];
+    instant.on("status", (status) => statuses.push(status));
+    const inbox = new Inbox();
+    const channel = instant.channel("public");
+    channel.on("*", inbox.add);
+    await soon(() => {
+      expect(channel.status).toBe("live");
+    });
+    site.centrifugo.publish("public", {
+      channel: "public",
+      site: "Shop",
+      message: "Hello",
+      data: { a: [1] },
+      event_class: "greeting",
+      bucket: "notices",
+    });
+    await inbox.holds("Hello");
+    expect(inbox.messages[0]).toEqual({
+      channel: "public",
+      site: "Shop",
+      message: "Hello",
+      data: { a: [1] },
+      eventClass: "greeting",
+      bucket: "notices",
+      offset: 1,
+      recovered: false,
+      date: expect.any(Date) as Date,
+    });
+    expect(statuses).toEqual(["connecting", "live"]);
+  });
+
+  test("50 channels of one moment cost one request, and one frame's worth of subscribes", async () => {
+    site.django.rights.set("", NAMES);
+    const instant = site.instant();
+    for (const name of NAMES) instant.channel(name).on("*", () => undefined);
+    await soon(() => {
+      expect(site.centrifugo.subscribed).toEqual([...NAMES].sort());
+    });
+    expect(site.django.seen).toEqual([expect.objectContaining({ view: "get_token", body: { channels: NAMES } })]);
+    expect(site.centrifugo.count("subscribe")).toBe(50);
+  });
+
+  test("channels added later are collected into one request", async () => {
+    site.django.rights.set("", NAMES);
+    const instant = site.instant();
+    await instant.connect();
+    for (const name of NAMES) instant.channel(name).on("*", () => undefined);
+    await soon(() => {
+      expect(site.centrifugo.subscribed).toHaveLength(50);
+    });
+    expect(site.django.views()).toEqual(["get_token", "subscribe"]);
+    expect(site.django.seen[1]?.body).toEqual({ channels: NAMES });
+  });
+
+  test("peer_23 connect() rejects when the message server is away, and goes on trying", async () => {
+    site.centrifugo.refuses = true;
+    const instant = site.instant();
+    await expect(instant.connect()).rejects.toBeInstanceOf(ConnectError);
+    expect(instant.status).toBe("offline");
+    site.centrifugo.refuses = false;
+    await until(instant, "live");
+  });
+
+  test("connect() while offline tries at once and rejects again", async () => {
+    site.centrifugo.refuses = true;
+    const instant = site.instant();
+    await expect(instant.connect()).rejects.toBeInstanceOf(ConnectError);
+    await expect(instant.connect()).rejects.toBeInstanceOf(ConnectError);
+  });
+
+  test("connect() rejects when Django is away, with the reason", async () => {
+    site.django.instead.push({ status: 500, body: "<h1>Server Error</h1>" });
+    const instant = site.instant();
+    const failure = await instant.connect().catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(ConnectError);
+    expect(String((failure as ConnectError).cause)).toContain("status 500");
+    await until(instant, "live");
+  });
+
+  test("disconnect() ends a connect() that waits", async () => {
+    const instant = site.instant();
+    const connecting = instant.connect();
+    instant.disconnect();
+    await expect(connecting).rejects.toBeInstanceOf(ConnectError);
+    expect(instant.status).toBe("idle");
+  });
+
+  test("a code that forbids reconnecting ends in offline, with an error", async () => {
+    const instant = site.instant();
+    const errors: unknown[] = [];
+    instant.on("error", (error) => errors.push(error));
+    await instant.connect();
+    site.centrifugo.cut(3501);
+    await until(instant, "offline");
+    expect(errors).toEqual([expect.objectContaining({ name: "ConnectError", code: 3501 })]);
+  });
+});
+
+describe("reconnecting", () => {
+  test("asks Django once for 50 channels and misses nothing", async () => {
+    site.django.rights.set("", NAMES);
+    const instant = site.instant();
+    const inbox = new Inbox();
+    for (const name of NAMES) instant.channel(name).on("*", inbox.add);
+    await soon(() => {
+      expect(site.centrifugo.subscribed).toHaveLength(50);
+    });
+    const before = site.django.seen.length;
+    site.centrifugo.expireTokens(site.django.serial);
+    site.centrifugo.refuses = true;
+    site.centrifugo.cut();
+    await until(instant, "offline");
+    for (const name of NAMES) site.centrifugo.publish(name, { message: name });
+    site.centrifugo.refuses = false;
+    await soon(() => {
+      expect(inbox.texts.sort()).toEqual([...NAMES].sort());
+    });
+    expect(site.django.seen.slice(before)).toEqual([
+      expect.objectContaining({ view: "get_token", body: { channels: NAMES } }),
+    ]);
+    // No token was tried in vain: the SDK's stale ones never went out.
+    expect(site.centrifugo.errors).toEqual([]);
+    expect(inbox.messages.every(({ recovered }) => recovered)).toBe(true);
+  });
+
+  test("delivers what was missed once, in order, then goes on", async () => {
+    const instant = site.instant();
+    const inbox = new Inbox();
+    instant.channel("public").on("*", inbox.add);
+    await soon(() => {
+      expect(site.centrifugo.subscribed).toEqual(["public"]);
+    });
+    site.centrifugo.publish("public", { message: "one" });
+    await inbox.holds("one");
+    site.centrifugo.cut();
+    site.centrifugo.publish("public", { message: "two" });
+    site.centrifugo.publish("public", { message: "three" });
+    await inbox.holds("one", "two", "three");
+    site.centrifugo.publish("public", { message: "four" });
+    await inbox.holds("one", "two", "three", "four");
+    expect(inbox.messages.map(({ recovered }) => recovered)).toEqual([false, true, true, false]);
+  });
+
+  test("says when a gap could not be filled", async () => {
+    const instant = site.instant();
+    const lost: string[] = [];
+    instant.on("lost", ({ channel }) => lost.push(`instant ${channel}`));
+    const channel = instant.channel("public");
+    const inbox = new Inbox();
+    channel.on("*", inbox.add);
+    channel.onLost((info) => lost.push(`channel ${info.channel}`));
+    await soon(() => {
+      expect(channel.status).toBe("live");
+    });
+    site.centrifugo.publish("public", { message: "before" });
+    await inbox.holds("before");
+    site.centrifugo.forget();
+    site.centrifugo.cut();
+    await soon(() => {
+      expect(lost).toEqual(["channel public", "instant public"]);
+    });
+    site.centrifugo.publish("public", { message: "after" });
+    await inbox.holds("before", "after");
+  });
+
+  test("a token that got too old while the server was away is replaced before it is tried", async () => {
+    const now = vi.spyOn(Date, "now");
+    const instant = site.instant();
+    await instant.connect();
+    site.centrifugo.refuses = true;
+    site.centrifugo.cut();
+    await until(instant, "offline");
+    const asked = site.django.seen.length;
+    site.centrifugo.expireTokens(site.django.serial);
+    const later = performance.timeOrigin + performance.now() + 60_000;
+    now.mockImplementation(() => later);
+    await soon(() => {
+      expect(site.django.seen.length).toBeGreaterThan(asked);
+    });
+    now.mockRestore();
+    site.centrifugo.refuses = false;
+    await until(instant, "live");
+    expect(site.centrifugo.errors).toEqual([]);
+  });
+
+  test("a token that expired unnoticed costs a question, not the connection", async () => {
+    const instant = site.instant();
+    const channel = instant.channel("public");
+    await instant.channels();
+    site.centrifugo.expireTokens(site.django.serial);
+    channel.on("*", () => undefined);
+    await soon(() => {
+      expect(channel.status).toBe("live");
+    });
+    expect(site.centrifugo.errors).toContain(109);
+  });
+
+  test("a wrong clock in the browser costs no request", async () => {
+    site.django.clockAhead = -7200;
+    const instant = site.instant();
+    instant.channel("public").on("*", () => undefined);
+    await soon(() => {
+      expect(site.centrifugo.subscribed).toEqual(["public"]);
+    });
+    expect(site.django.views()).toEqual(["get_token"]);
+  });
+
+  test("a right taken away ends the channel at the next connection, one given back begins it", async () => {
+    site.django.rights.set("", ["public", "extra"]);
+    const instant = site.instant();
+    const extra = instant.channel("extra");
+    extra.on("*", () => undefined);
+    instant.channel("public").on("*", () => undefined);
+    await soon(() => {
+      expect(site.centrifugo.subscribed).toEqual(["extra", "public"]);
+    });
+    site.django.rights.set("", ["public"]);
+    site.centrifugo.cut(4000);
+    await soon(() => {
+      expect(extra.status).toBe("denied");
+      expect(site.centrifugo.subscribed).toEqual(["public"]);
+    });
+    site.django.rights.set("", ["public", "extra"]);
+    site.centrifugo.cut(4000);
+    await soon(() => {
+      expect(site.centrifugo.subscribed).toEqual(["extra", "public"]);
+    });
+    expect(site.centrifugo.errors).toEqual([]);
+  });
+});
+
+describe("tokens that run out", () => {
+  test("peer_14 a connection is prolonged before it ends", async () => {
+    site.django.connectionLife = 1;
+    const instant = site.instant();
+    await instant.connect();
+    await soon(() => {
+      expect(site.centrifugo.count("refresh")).toBeGreaterThan(0);
+    });
+    expect(site.django.views()).toEqual(["get_token", "get_token"]);
+    expect(site.centrifugo.count("connect")).toBe(1);
+    expect(instant.status).toBe("live");
+  });
+
+  test("peer_14 a subscription is prolonged before it ends", async () => {
+    site.django.channelLife = 1;
+    const instant = site.instant();
+    instant.channel("public").on("*", () => undefined);
+    await soon(() => {
+      expect(site.centrifugo.count("sub_refresh")).toBeGreaterThan(0);
+    });
+    expect(site.django.views()).toEqual(["get_token", "subscribe"]);
+    expect(instant.channel("public").status).toBe("live");
+  });
+
+  test("peer_14 a session that ended is noticed when the connection is prolonged", async () => {
+    site.django.connectionLife = 1;
+    const instant = site.instant();
+    await instant.login("anna", "secret-of-anna").catch(() => undefined);
+    site.django.rights.set("anna", ["$users"]);
+    await instant.login("anna", "secret-of-anna");
+    await instant.connect();
+    site.django.rights.delete("");
+    site.django.user = "";
+    await until(instant, "signed-out");
+  });
+});
+
+describe("who is signed in", () => {
+  test("a refused connection is signed-out and not tried again", async () => {
+    site.django.rights.delete("");
+    const instant = site.instant();
+    await expect(instant.connect()).rejects.toBeInstanceOf(SignedOutError);
+    expect(instant.status).toBe("signed-out");
+    instant.channel("public").on("*", () => undefined);
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(site.django.views()).toEqual(["get_token"]);
+    expect(site.centrifugo.received).toEqual([]);
+  });
+
+  test("an expired session is signed-out, never silently anonymous", async () => {
+    site.django.rights.set("anna", ["public", "$users"]);
+    site.django.user = "anna";
+    const instant = site.instant();
+    instant.channel("public").on("*", () => undefined);
+    await until(instant, "live");
+    site.django.user = "";
+    site.centrifugo.cut();
+    await until(instant, "signed-out");
+    expect(site.centrifugo.count("connect")).toBe(1);
+    await instant.refresh();
+    expect(site.centrifugo.users).toEqual([""]);
+  });
+
+  test("login brings the channels that were denied, logout closes the socket", async () => {
+    site.django.rights.set("anna", ["public", "$users"]);
+    const instant = site.instant();
+    const inner = instant.channel("$users");
+    inner.on("*", () => undefined);
+    instant.channel("public").on("*", () => undefined);
+    await soon(() => {
+      expect(inner.status).toBe("denied");
+      expect(instant.channel("public").status).toBe("live");
+    });
+    await expect(instant.login("anna", "wrong")).rejects.toBeInstanceOf(RefusedError);
+    expect(await instant.login("anna", "secret-of-anna")).toEqual([
+      { name: "$users", level: "users" },
+      { name: "public", level: "public" },
+    ]);
+    await soon(() => {
+      expect(site.centrifugo.subscribed).toEqual(["$users", "public"]);
+    });
+    expect(site.centrifugo.users).toEqual(["anna"]);
+    await instant.logout();
+    expect(instant.status).toBe("signed-out");
+    await soon(() => {
+      expect(site.centrifugo.users).toEqual([]);
+    });
+    expect(site.django.views().at(-1)).toBe("logout");
+  });
+
+  test("another user in the same browser gets a connection of their own", async () => {
+    site.django.rights.set("anna", ["public"]);
+    site.django.rights.set("ben", ["public", "late"]);
+    site.django.user = "anna";
+    const instant = site.instant();
+    instant.channel("public").on("*", () => undefined);
+    await until(instant, "live");
+    site.django.user = "ben";
+    instant.channel("late").on("*", () => undefined);
+    await soon(() => {
+      expect(site.centrifugo.users).toEqual(["ben"]);
+      expect(site.centrifugo.subscribed).toEqual(["late", "public"]);
+    });
+  });
+
+  test("a user whom the server threw out is signed-out", async () => {
+    const instant = site.instant();
+    await instant.connect();
+    site.centrifugo.cut(3503);
+    await until(instant, "signed-out");
+  });
+
+  test("a failed logout leaves everything as it is", async () => {
+    const instant = site.instant();
+    await instant.connect();
+    site.django.instead.push({ status: 500, body: "broken" });
+    await expect(instant.logout()).rejects.toThrow("logout");
+    expect(instant.status).toBe("live");
+  });
+});
+
+test("channels() lists all pages, each channel once", async () => {
+  site.django.rights.set("", NAMES);
+  site.django.pageSize = 20;
+  const instant = site.instant();
+  const names = (await instant.channels()).map(({ name }) => name);
+  expect(names.sort()).toEqual([...NAMES].sort());
+  expect(site.django.views()).toEqual(["get_token", "subscribe", "subscribe"]);
+});
