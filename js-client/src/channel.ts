@@ -1,7 +1,7 @@
 import type { Centrifuge, PublicationContext, SubscribedContext, Subscription } from "centrifuge";
 
 import { ChannelError } from "./errors.js";
-import type { Grants } from "./grants.js";
+import { type Grants, TOKEN_EXPIRED } from "./grants.js";
 import { isRecord, text } from "./json.js";
 import { Listeners } from "./listeners.js";
 import type { ChannelStatus, EventName, InstantMessage, ListenOptions, LostInfo, PayloadOf } from "./types.js";
@@ -97,7 +97,8 @@ export class Feed {
       if (code !== 0) this.#set("denied");
     });
     subscription.on("error", ({ error }) => {
-      this.#host.failed(new ChannelError(error.message, this.name, error.code));
+      // An expired token is replaced at once and nobody's concern.
+      if (error.code !== TOKEN_EXPIRED) this.#host.failed(new ChannelError(error.message, this.name, error.code));
     });
     subscription.on("publication", (publication) => {
       this.#published(publication);

@@ -10,6 +10,9 @@ const NAMES_PER_REQUEST = 256;
 /** Milliseconds in which channels that are asked for meet in one request. */
 export const COLLECT = 20;
 
+/** Centrifugo's error for a token past its `exp`. */
+export const TOKEN_EXPIRED = 109;
+
 /** What is known about one channel; without a token it is denied. */
 interface Known {
   readonly token: string | undefined;

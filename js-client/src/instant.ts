@@ -4,7 +4,7 @@ import { Channel, Feed, type Host } from "./channel.js";
 import { resolveConfig, type Config } from "./config.js";
 import { Django } from "./django.js";
 import { ConfigError, ConnectError, InstantError, RefusedError, SignedOutError } from "./errors.js";
-import { COLLECT, Grants, IdentityChanged, Superseded } from "./grants.js";
+import { COLLECT, Grants, IdentityChanged, Superseded, TOKEN_EXPIRED } from "./grants.js";
 import { Listeners } from "./listeners.js";
 import type { ChannelInfo, InstantEventMap, InstantOptions, ListenOptions, Status } from "./types.js";
 
@@ -33,6 +33,7 @@ export class Instant {
   #starting: ReturnType<typeof setTimeout> | undefined;
   #lastError: InstantError | undefined;
   #tokenRefused = 0;
+  #expired = 0;
 
   /** @internal Use `createInstant()`. */
   constructor(options: InstantOptions) {
@@ -54,7 +55,8 @@ export class Instant {
         this.#listeners.lost.emit(info);
       },
       failed: (error) => {
-        this.#listeners.error.emit(error);
+        // While the connection is down its own error says more.
+        if (this.#status === "live") this.#listeners.error.emit(error);
       },
       guard: (request) => this.#guard(request),
     };
@@ -169,6 +171,7 @@ export class Instant {
   #start(): void {
     clearTimeout(this.#starting);
     this.#starting = undefined;
+    this.#lastError = undefined;
     this.#set("connecting");
     this.#client ??= this.#createClient();
     for (const feed of this.#feeds.values()) if (feed.isHeld) feed.open();
@@ -263,13 +266,16 @@ export class Instant {
     });
     client.on("connected", () => {
       this.#lastError = undefined;
+      this.#expired = 0;
       this.#set("live");
     });
     client.on("disconnected", ({ code, reason }) => {
       this.#disconnected(code, reason);
     });
     client.on("error", ({ error }) => {
-      if (client.state === "connected" || error.code === 109) return;
+      if (client.state === "connected") return;
+      // An expired token is replaced; two in a row mean that no token is ever young enough.
+      if (error.code === TOKEN_EXPIRED && this.#expired++ === 0) return;
       this.#fail(new ConnectError(error.message, error.code, this.#lastError && { cause: this.#lastError }));
       if (client.state === "connecting") this.#set("offline");
     });

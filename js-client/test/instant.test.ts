@@ -215,6 +215,15 @@ describe("reconnecting", () => {
     expect(site.centrifugo.errors).toContain(109);
   });
 
+  test("tokens that are never young enough end in offline, with an error", async () => {
+    site.django.use = -60;
+    const instant = site.instant();
+    const failure = await instant.connect().catch((error: unknown) => error);
+    expect(failure).toMatchObject({ name: "ConnectError", cause: { code: 109 } });
+    site.django.use = 30;
+    await until(instant, "live");
+  });
+
   test("a wrong clock in the browser costs no request", async () => {
     site.django.clockAhead = -7200;
     const instant = site.instant();
@@ -345,6 +354,8 @@ describe("who is signed in", () => {
     site.django.user = "anna";
     const instant = site.instant();
     instant.channel("public").on("*", () => undefined);
+    const errors: unknown[] = [];
+    instant.on("error", (error) => errors.push(error));
     await until(instant, "live");
     site.django.user = "ben";
     instant.channel("late").on("*", () => undefined);
@@ -352,6 +363,7 @@ describe("who is signed in", () => {
       expect(site.centrifugo.users).toEqual(["ben"]);
       expect(site.centrifugo.subscribed).toEqual(["late", "public"]);
     });
+    expect(errors).toEqual([]);
   });
 
   test("a user whom the server threw out is signed-out", async () => {
