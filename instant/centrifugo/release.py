@@ -182,15 +182,25 @@ def _member(archive: Path, name: str) -> Iterator[IO[bytes] | None]:
                         yield source
                     return
     else:
-        with tarfile.open(archive, "r:gz") as tar:
+        with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             for member in tar:
                 if member.name in {name, f"./{name}"} and member.isreg():
                     extracted = tar.extractfile(member)
                     if extracted is not None:
                         with extracted:
                             yield extracted
+                        _to_the_end(stream)
                         return
     yield None
+
+
+def _to_the_end(stream: IO[bytes]) -> None:
+    # Only there is the checksum that tells an archive which was cut behind the binary.
+    done = 0
+    while chunk := stream.read(CHUNK):
+        done += len(chunk)
+        if done > MAX_BINARY:
+            raise EOFError
 
 
 def _copy(source: IO[bytes], target: Path) -> str:

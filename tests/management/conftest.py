@@ -1,0 +1,86 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.management.fake_release import script, serve
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def fake():
+    with serve() as server:
+        yield server
+
+
+@pytest.fixture
+def folder(tmp_path, settings, monkeypatch):
+    """INSTANT["DIR"], which isn't there yet; no other server is found."""
+    for name in [name for name in os.environ if name.startswith("CENTRIFUGO_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PATH", "/nonexistent")
+    settings.INSTANT = {"DIR": tmp_path / "server"}
+    settings.ALLOWED_HOSTS = ["example.com"]
+    return tmp_path / "server"
+
+
+@pytest.fixture
+def binary(folder):
+    """Put a script into the folder as the binary."""
+
+    def put(body: str) -> Path:
+        folder.mkdir(exist_ok=True)
+        path = folder / "centrifugo"
+        path.write_bytes(script(body))
+        path.chmod(0o755)
+        return path
+
+    return put
+
+
+class Project:
+    """A project without a database, whose manage.py runs in a process of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.folder = path / "centrifugo"
+        (path / "project_settings.py").write_text(
+            "from pathlib import Path\n"
+            "BASE_DIR = Path(__file__).resolve().parent\n"
+            "SECRET_KEY = 'project'\n"
+            "ALLOWED_HOSTS = ['example.com']\n"
+            "INSTALLED_APPS = ['django.contrib.auth', 'django.contrib.contenttypes', 'instant']\n"
+            "DATABASES = {}\n"
+            "SITE_NAME = 'My shop'\n"
+        )
+        (path / "elsewhere").mkdir()
+
+    def set(self, line: str) -> None:
+        with (self.path / "project_settings.py").open("a") as file:
+            file.write(f"{line}\n")
+
+    def start(self, *arguments: str, **environ: str) -> subprocess.Popen[bytes]:
+        env = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("CENTRIFUGO_", "DJANGO_", "COV_"))
+        }
+        env["PYTHONPATH"] = os.pathsep.join([str(self.path), str(ROOT)])
+        env["DJANGO_SETTINGS_MODULE"] = "project_settings"
+        env["PATH"] = "/nonexistent"
+        return subprocess.Popen(
+            [sys.executable, "-m", "django", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # Not BASE_DIR: the working directory must not matter.
+            cwd=self.path / "elsewhere",
+            env={**env, **environ},
+        )
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path)
