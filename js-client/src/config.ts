@@ -92,7 +92,7 @@ function socketUrl(url: string): string {
 
 /** Merges into a new object; throws `ConfigError` where something is missing. */
 export function resolveConfig(options: InstantOptions): Config {
-  const WebSocket = options.WebSocket ?? (globalThis.WebSocket as WebSocketConstructor | undefined);
+  const WebSocket = options.WebSocket ?? ("WebSocket" in globalThis ? globalThis.WebSocket : undefined);
   if (WebSocket === undefined) {
     throw new ConfigError("No WebSocket here: pass one as the option WebSocket");
   }

@@ -1,4 +1,4 @@
-import { Centrifuge, UnauthorizedError } from "centrifuge";
+import { Centrifuge, State, UnauthorizedError } from "centrifuge";
 
 import { Channel, Feed, type Host } from "./channel.js";
 import { resolveConfig, type Config } from "./config.js";
@@ -146,7 +146,6 @@ export class Instant {
     this.#client?.disconnect();
     const settled = this.#settled();
     this.#start();
-    this.#retryDenied();
     await settled;
   }
 
@@ -189,16 +188,8 @@ export class Instant {
   #restart(): void {
     const isNeeded = this.#held().length > 0 || (this.#client !== undefined && this.#status !== "idle");
     this.#client?.disconnect();
-    if (isNeeded) {
-      this.#start();
-      this.#retryDenied();
-    } else {
-      this.#set("idle");
-    }
-  }
-
-  #retryDenied(): void {
-    for (const feed of this.#feeds.values()) feed.retry();
+    if (isNeeded) this.#start();
+    else this.#set("idle");
   }
 
   #set(status: Status): void {
@@ -228,12 +219,11 @@ export class Instant {
     const grants = this.#grants;
     const client: Centrifuge = new Centrifuge("ws://told-by-django.invalid", {
       // Django says with every token where the server is, so the address is chosen per attempt.
-      websocket: class {
-        constructor() {
-          const url = websocketUrl ?? grants.url;
-          if (url === "") throw new ConfigError("Django named no message server: set websocketUrl");
-          return new WebSocket(url);
-        }
+      // A function, because what the SDK makes with `new` must be the other constructor's object.
+      websocket: function socket() {
+        const url = websocketUrl ?? grants.url;
+        if (url === "") throw new ConfigError("Django named no message server: set websocketUrl");
+        return new WebSocket(url);
       },
       timeout,
       minReconnectDelay: reconnectDelay[0],
@@ -241,7 +231,7 @@ export class Instant {
       // Asked when there is no token yet, when the server found it expired, or to prolong a connection.
       getToken: () =>
         this.#guard(async () => {
-          if (client.state === "connected") return grants.prolongingToken();
+          if (client.state === State.Connected) return grants.prolongingToken();
           const token = await grants.connectionToken();
           this.#granted();
           return token;
@@ -273,11 +263,11 @@ export class Instant {
       this.#disconnected(code, reason);
     });
     client.on("error", ({ error }) => {
-      if (client.state === "connected") return;
+      if (client.state === State.Connected) return;
       // An expired token is replaced; two in a row mean that no token is ever young enough.
       if (error.code === TOKEN_EXPIRED && this.#expired++ === 0) return;
       this.#fail(new ConnectError(error.message, error.code, this.#lastError && { cause: this.#lastError }));
-      if (client.state === "connecting") this.#set("offline");
+      if (client.state === State.Connecting) this.#set("offline");
     });
     return client;
   }

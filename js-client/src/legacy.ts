@@ -27,24 +27,24 @@ export interface InstantClient {
    *
    * @param verbose ignored: this client prints nothing
    */
-  init(backendUrl?: string, websocketsUrl?: string, verbose?: boolean): Promise<void>;
+  readonly init: (backendUrl?: string, websocketsUrl?: string, verbose?: boolean) => Promise<void>;
   /** Signs in with Django. Rejects with `RefusedError` for wrong credentials. */
-  login(username: string, password: string): Promise<void>;
+  readonly login: (username: string, password: string) => Promise<void>;
   /**
    * Connects and, unless `autosub` is false, subscribes to all of `channels`. Resolves when connected,
    * rejects with `SignedOutError` or `ConnectError`.
    */
-  connect(autosub?: boolean): Promise<void>;
+  readonly connect: (autosub?: boolean) => Promise<void>;
   /** Subscribes to one channel, or to all of `channels`. */
-  subscribe(channel?: string): void;
+  readonly subscribe: (channel?: string) => void;
   /** Sets what is called with every message; the last one counts. */
-  onMessage(listener: (message: Message) => void): void;
+  readonly onMessage: (listener: (message: Message) => void) => void;
   /** The centrifuge-js client; `undefined` before the first `connect()`. */
-  getClient(): Centrifuge | undefined;
+  readonly getClient: () => Centrifuge | undefined;
   /** Asks Django for the user's channels again. Rejects with `SignedOutError` when logged out. */
-  getToken(): Promise<void>;
+  readonly getToken: () => Promise<void>;
   /** The same as `getToken`, as the first client's documentation wrote it. */
-  get_token(): Promise<void>;
+  readonly get_token: () => Promise<void>;
   /** Resolves after the first `init()`. */
   readonly onReady: Promise<boolean>;
   /** The user's channels, each once; filled by `init`, `login`, `getToken` and `connect`. */

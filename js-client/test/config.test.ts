@@ -4,7 +4,7 @@ import { parsePageConfig, resolveConfig, setPageConfig } from "../src/config.js"
 import { ConfigError } from "../src/errors.js";
 import type { WebSocketConstructor } from "../src/types.js";
 
-const WebSocket = class {} as unknown as WebSocketConstructor;
+const WebSocket = (() => undefined) as unknown as WebSocketConstructor;
 const PAGE = {
   urls: { login: "/live/in/", get_token: "/live/token/", subscribe: "/live/subscribe/", logout: "/live/out/" },
   csrf: { cookie: "my_csrf", header: "X-My-CSRF" },

@@ -57,6 +57,15 @@ test("requests are JSON by POST, with cookies, and never from a cache", async ()
   expect(fetch.mock.calls[1]?.[1]).toMatchObject({ credentials: "include", body: "{}" });
 });
 
+test.each([-7200, 0, 7200])("a server's clock %i s ahead does not change how long a token is good", async (ahead) => {
+  site.django.clockAhead = ahead;
+  const { until, channels } = await django().connection(["public"]);
+  for (const time of [until, channels[0]?.until]) {
+    expect(Number(time) - Date.now()).toBeGreaterThan(20_000);
+    expect(Number(time) - Date.now()).toBeLessThan(30_000);
+  }
+});
+
 describe("answers that help nobody", () => {
   test.each([
     [{ status: 403, body: { error: "log in first" } }, RefusedError, "log in first"],

@@ -61,9 +61,11 @@ interface Peer {
 export class FakeCentrifugo {
   /** The name of every command that arrived, with its parameters. */
   readonly received: { readonly name: string; readonly params: Params }[] = [];
-  /** The code of every error that was answered. */
+  /** The code of every error that was answered, and of every connection ended for one. */
   readonly errors: number[] = [];
   epoch = "first";
+  /** True: a new subscriber gets the newest publication at once. */
+  keepsNewest = false;
   /** False: channels have no history and nothing is recovered. */
   keepsHistory = true;
   readonly #server: WebSocketServer;
@@ -105,11 +107,16 @@ export class FakeCentrifugo {
 
   publish(channel: string, data: unknown): void {
     const history = this.#history(channel);
-    const publication = { data, offset: history.length + 1 };
-    history.push(publication);
+    history.push({ data, offset: history.length + 1 });
+    this.deliverNewest(channel);
+  }
+
+  /** Sends a channel's newest publication, again if need be. */
+  deliverNewest(channel: string): void {
+    const publication = this.#history(channel).at(-1);
     for (const peer of this.#peers) {
       if (!peer.channels.has(channel)) continue;
-      const pub = this.keepsHistory ? publication : { data };
+      const pub = this.keepsHistory ? publication : { data: publication?.data };
       peer.socket.send(JSON.stringify({ push: { channel, pub } }));
     }
   }
@@ -179,11 +186,11 @@ export class FakeCentrifugo {
           replies.push(JSON.stringify({ id, [name]: this.#answer(peer, name, params) }));
         } catch (error) {
           if (!(error instanceof Refusal)) throw error;
+          this.errors.push(error.code);
           if (error.code >= 3000) {
             socket.close(error.code, error.message);
             return;
           }
-          this.errors.push(error.code);
           replies.push(JSON.stringify({ id, error: { code: error.code, message: error.message } }));
         }
       }
@@ -232,7 +239,9 @@ export class FakeCentrifugo {
     if (!this.keepsHistory) return {};
     const history = this.#history(channel);
     const position = { recoverable: true, positioned: true, epoch: this.epoch };
-    if (recover !== true) return { ...position, offset: history.length };
+    if (recover !== true) {
+      return { ...position, offset: history.length, publications: this.keepsNewest ? history.slice(-1) : [] };
+    }
     if (epoch !== this.epoch || offset > history.length) {
       return { ...position, offset: history.length, was_recovering: true };
     }

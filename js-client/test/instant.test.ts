@@ -72,6 +72,24 @@ describe("connecting", () => {
     expect(site.django.seen[1]?.body).toEqual({ channels: NAMES });
   });
 
+  test.each([
+    ["before", ["get_token"]],
+    ["after", ["get_token", "subscribe"]],
+  ])("channels opened within a few milliseconds, %s connecting, share a request", async (when, views) => {
+    site.django.rights.set("", NAMES);
+    const instant = site.instant();
+    if (when === "after") await instant.connect();
+    for (const name of NAMES.slice(0, 4)) {
+      instant.channel(name).on("*", () => undefined);
+      const start = performance.now();
+      while (performance.now() < start + 2) await new Promise((resolve) => setImmediate(resolve));
+    }
+    await soon(() => {
+      expect(site.centrifugo.subscribed).toHaveLength(4);
+    });
+    expect(site.django.views()).toEqual(views);
+  });
+
   test("peer_23 connect() rejects when the message server is away, and goes on trying", async () => {
     site.centrifugo.refuses = true;
     const instant = site.instant();
@@ -86,6 +104,15 @@ describe("connecting", () => {
     const instant = site.instant();
     await expect(instant.connect()).rejects.toBeInstanceOf(ConnectError);
     await expect(instant.connect()).rejects.toBeInstanceOf(ConnectError);
+  });
+
+  test("connect() while offline does not wait for the next attempt", async () => {
+    site.centrifugo.refuses = true;
+    const instant = site.instant({ reconnectDelay: [60_000, 60_000] });
+    await expect(instant.connect()).rejects.toBeInstanceOf(ConnectError);
+    site.centrifugo.refuses = false;
+    await instant.connect();
+    expect(instant.status).toBe("live");
   });
 
   test("connect() rejects when Django is away, with the reason", async () => {
@@ -205,6 +232,9 @@ describe("reconnecting", () => {
 
   test("a token that expired unnoticed costs a question, not the connection", async () => {
     const instant = site.instant();
+    const told: unknown[] = [];
+    instant.on("error", (error) => told.push(error));
+    instant.on("status", (status) => told.push(status));
     const channel = instant.channel("public");
     await instant.channels();
     site.centrifugo.expireTokens(site.django.serial);
@@ -213,6 +243,7 @@ describe("reconnecting", () => {
       expect(channel.status).toBe("live");
     });
     expect(site.centrifugo.errors).toContain(109);
+    expect(told).toEqual(["connecting", "live"]);
   });
 
   test("tokens that are never young enough end in offline, with an error", async () => {
@@ -262,11 +293,12 @@ describe("tokens that run out", () => {
   test("peer_14 a connection is prolonged before it ends", async () => {
     site.django.connectionLife = 1;
     const instant = site.instant();
-    await instant.connect();
+    instant.channel("public").on("*", () => undefined);
     await soon(() => {
       expect(site.centrifugo.count("refresh")).toBeGreaterThan(0);
     });
     expect(site.django.views()).toEqual(["get_token", "get_token"]);
+    expect(site.django.seen[1]?.body).toEqual({ channels: [] });
     expect(site.centrifugo.count("connect")).toBe(1);
     expect(instant.status).toBe("live");
   });
@@ -305,6 +337,22 @@ describe("who is signed in", () => {
     await new Promise((resolve) => setTimeout(resolve, 60));
     expect(site.django.views()).toEqual(["get_token"]);
     expect(site.centrifugo.received).toEqual([]);
+  });
+
+  test("a refusal of channels is one of everything", async () => {
+    const instant = site.instant();
+    await instant.connect();
+    site.django.rights.delete("");
+    instant.channel("public").on("*", () => undefined);
+    await until(instant, "signed-out");
+    site.django.rights.set("", ["public"]);
+    await instant.connect();
+    site.django.rights.delete("");
+    await expect(instant.channels()).rejects.toBeInstanceOf(SignedOutError);
+    expect(instant.status).toBe("signed-out");
+    await soon(() => {
+      expect(site.centrifugo.users).toEqual([]);
+    });
   });
 
   test("an expired session is signed-out, never silently anonymous", async () => {
@@ -364,6 +412,8 @@ describe("who is signed in", () => {
       expect(site.centrifugo.subscribed).toEqual(["late", "public"]);
     });
     expect(errors).toEqual([]);
+    // Noticed here, before the server ended the connection over it.
+    expect(site.centrifugo.errors).toEqual([]);
   });
 
   test("a user whom the server threw out is signed-out", async () => {
