@@ -1,0 +1,19 @@
+"""A Centrifugo-compatible server in Python, for development and small sites; no Django in it.
+
+::
+
+    server = EmbeddedServer(config)          # a config.json's content
+    port = await server.start("127.0.0.1", 0)
+    ...
+    await server.stop()
+
+or `python -m instant.embedded --config config.json`. Where it is outgrown, Centrifugo runs with the
+same file.
+"""
+
+from __future__ import annotations
+
+from .config import ConfigError
+from .server import EmbeddedServer
+
+__all__ = ["ConfigError", "EmbeddedServer"]

@@ -1,0 +1,70 @@
+"""Run the embedded server: `python -m instant.embedded --config config.json`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from .config import ConfigError, read
+from .server import EmbeddedServer
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m instant.embedded", description=__doc__)
+    parser.add_argument("--config", "-c", type=Path, default=Path("config.json"))
+    parser.add_argument("--port", type=int, help="instead of http_server.port; 0 takes a free one")
+    parser.add_argument("--address", help="instead of http_server.address")
+    return parser.parse_args(arguments)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+async def _run(server: EmbeddedServer, address: str | None, port: int | None) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stopping.set)
+        except NotImplementedError:
+            # Windows' loops have no signal handlers; Ctrl-C arrives as KeyboardInterrupt.
+            break
+    host = server.config.address if address is None else address
+    try:
+        actual = await server.start(address, port)
+    except OSError as exc:
+        asked = server.config.port if port is None else port
+        _say(f"instant.embedded: can't listen on {host or '*'}:{asked}: {exc.strerror or exc}")
+        return 1
+    _say(f"instant.embedded: listening on {host or '*'}:{actual}")
+    await stopping.wait()
+    await server.stop()
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until a signal comes; returns 0, or 1 where it can't run."""
+    options = _arguments(arguments)
+    try:
+        server = EmbeddedServer(read(options.config))
+    except ConfigError as exc:
+        _say(f"instant.embedded: {exc}")
+        return 1
+    level = logging.getLevelName(server.config.log_level.upper())
+    logging.basicConfig(
+        level=level if isinstance(level, int) else logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+    )
+    try:
+        return asyncio.run(_run(server, options.address, options.port))
+    except KeyboardInterrupt:
+        return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

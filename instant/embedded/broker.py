@@ -1,0 +1,140 @@
+"""The server's state and what can be done to it, whoever asks: clients, the HTTP API, proxies."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+
+from .channels import ChannelOptions
+from .config import Config
+from .errors import (
+    BAD_REQUEST,
+    UNRECOVERABLE_POSITION,
+    UNSUBSCRIBED_INSUFFICIENT,
+    Failure,
+)
+from .hub import Hub
+from .rawjson import dump
+from .streams import Position, Publication, Streams
+from .tokens import Verifier
+
+# The version of Centrifugo whose answers this server's were recorded from.
+VERSION = "6.9.1"
+
+
+class Clock:
+    """The two times sessions live by, in seconds."""
+
+    def now(self) -> float:
+        """Return Unix time, which tokens speak of."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Return the time that deadlines are set in; an event loop's own."""
+        return time.monotonic()
+
+
+class Broker:
+    """One server's channels, streams and clients."""
+
+    def __init__(self, config: Config, clock: Clock | None = None) -> None:
+        self.config = config
+        self.clock = clock or Clock()
+        self.names = config.names
+        self.hub = Hub()
+        self.streams = Streams(self.clock.monotonic)
+        self.tokens = Verifier(config.token, self.clock.now)
+        same = config.subscription_token is config.token
+        self.subscription_tokens = (
+            self.tokens if same else Verifier(config.subscription_token, self.clock.now)
+        )
+        self.node = str(uuid.uuid4())
+        self.started = self.clock.monotonic()
+
+    def publish(
+        self,
+        channel: str,
+        data: str,
+        options: ChannelOptions,
+        *,
+        info: str = "",
+        tags: dict[str, str] | None = None,
+        key: str = "",
+        delta: bool = False,
+        version: int = 0,
+        version_epoch: str = "",
+        skip_history: bool = False,
+    ) -> Position:
+        """Publish JSON text `data`; returns the stream's position, (0, "") without history.
+
+        Readers' messages are queued when this returns and written by the event loop afterwards.
+        """
+        if key:
+            answered = self.streams.repeated(channel, key)
+            if answered is not None:
+                return answered
+        publication = Publication(
+            data=data, info=info, tags=dump(tags) if tags else "", version=version
+        )
+        position, previous, kept = Position(), None, True
+        if options.has_history and not skip_history:
+            position, previous, kept = self.streams.keep(
+                channel,
+                publication,
+                size=options.history_size,
+                ttl=options.history_ttl,
+                meta_ttl=options.history_meta_ttl,
+                version_epoch=version_epoch,
+            )
+        if not kept:
+            return position
+        if key:
+            self.streams.remember(channel, key, position)
+        lost = self.hub.fan_out(channel, publication, position.epoch, previous, delta=delta)
+        for session in lost:
+            session.lose(channel, UNSUBSCRIBED_INSUFFICIENT)
+        return position
+
+    def history(
+        self,
+        channel: str,
+        limit: int,
+        meta_ttl: float,
+        *,
+        since: Position | None = None,
+        reverse: bool = False,
+    ) -> tuple[list[Publication], Position]:
+        """Read a stream; raises Failure 112 where `since` belongs to another epoch."""
+        if reverse and since is not None and since.offset == 0:
+            raise Failure(BAD_REQUEST)
+        stream = self.streams.get(channel, meta_ttl)
+        if since is not None and since.epoch and since.epoch != stream.epoch:
+            raise Failure(UNRECOVERABLE_POSITION)
+        return stream.read(limit, since=since, reverse=reverse), stream.position
+
+    def position(self, channel: str, meta_ttl: float) -> Position:
+        """Return where a channel's stream ends."""
+        return self.streams.get(channel, meta_ttl).position
+
+    def counts(self) -> dict[str, int]:
+        """Count clients, users, subscriptions and channels."""
+        hub = self.hub
+        return {
+            "num_clients": len(hub.clients),
+            "num_users": len(hub.users),
+            "num_subs": sum(len(channel.readers) for channel in hub.channels.values()),
+            "num_channels": len(hub.channels),
+        }
+
+
+def well_formed(data: str, data_format: str, load: Callable[[str], object]) -> bool:
+    """Tell whether publication data ("" is absent) has the format its namespace asks for.
+
+    The data is known to be JSON; `load` reads it where that doesn't say enough.
+    """
+    if data_format == "binary":
+        return True
+    if data_format == "json_object":
+        return bool(data) and isinstance(load(data), dict)
+    return bool(data)

@@ -1,0 +1,204 @@
+"""Channel names, namespaces and what each allows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import BAD_REQUEST, UNKNOWN_CHANNEL, Failure
+from .filled import refuse
+from .schema import ConfigError
+
+NAMESPACE_NAME = re.compile(r"[-a-zA-Z0-9_.]{2,}")
+_FORMATS = ("", "json", "json_object", "binary")
+_RECOVERY_MODES = ("", "stream", "cache")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Who may do one thing in a namespace without a token."""
+
+    client: bool
+    subscriber: bool
+    anonymous: bool
+
+    def grants(self, user: str, subscribed: bool) -> bool:
+        """Tell whether `user` ("" is anonymous) may."""
+        if not user and not self.anonymous:
+            return False
+        return self.client or (self.subscriber and subscribed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelOptions:
+    """The options of a namespace; times are seconds."""
+
+    presence: bool
+    join_leave: bool
+    force_push_join_leave: bool
+    history_size: int
+    history_ttl: float
+    history_meta_ttl: float
+    force_positioning: bool
+    allow_positioning: bool
+    force_recovery: bool
+    allow_recovery: bool
+    cache_recovery: bool
+    auto_cache_recover: bool
+    allowed_delta_types: tuple[str, ...]
+    delta_publish: bool
+    subscribe: Access
+    publish: Access
+    read_presence: Access
+    read_history: Access
+    user_limited: bool
+    regex: re.Pattern[str] | None
+    data_format: str
+    subscribe_proxy: str
+    publish_proxy: str
+    sub_refresh_proxy: str
+
+    @property
+    def has_history(self) -> bool:
+        """Tell whether publications are kept."""
+        return self.history_size > 0 and self.history_ttl > 0
+
+
+def _access(raw: dict[str, Any], what: str) -> Access:
+    return Access(
+        client=raw[f"allow_{what}_for_client"],
+        subscriber=raw.get(f"allow_{what}_for_subscriber", False),
+        anonymous=raw[f"allow_{what}_for_anonymous"],
+    )
+
+
+def _refuse_foreign(raw: dict[str, Any], path: str) -> None:
+    if raw["subscribe_stream_proxy_enabled"]:
+        raise refuse(f"{path}.subscribe_stream_proxy_enabled", "subscription streams")
+    if raw["subscription_type"] not in {"", "stream"}:
+        raise refuse(f"{path}.subscription_type", f"{raw['subscription_type']!r} subscriptions")
+    if raw["allow_tags_filter"]:
+        raise refuse(f"{path}.allow_tags_filter", "tags filters")
+    for key in ("map_clients_presence_channel_prefix", "map_users_presence_channel_prefix"):
+        if raw[key]:
+            raise refuse(f"{path}.{key}", "presence as map channels")
+
+
+def options(raw: dict[str, Any], path: str, meta_ttl: float, data_format: str) -> ChannelOptions:
+    """Read one namespace's filled-in options; raises ConfigError with `path` in it."""
+    _refuse_foreign(raw, path)
+    size, ttl = raw["history_size"], raw["history_ttl"]
+    meta = raw["history_meta_ttl"]
+    if (size > 0) != (ttl > 0):
+        raise ConfigError(f"{path}: history_size and history_ttl go together, set both or none")
+    if ttl > (meta or meta_ttl):
+        raise ConfigError(f"{path}.history_ttl: must not be greater than history_meta_ttl")
+    if raw["force_recovery"] and not size:
+        raise ConfigError(f"{path}.force_recovery: needs history_size and history_ttl")
+    if raw["force_recovery_mode"] not in _RECOVERY_MODES:
+        raise ConfigError(f"{path}.force_recovery_mode: must be stream or cache")
+    if raw["publication_data_format"] not in _FORMATS:
+        raise ConfigError(f"{path}.publication_data_format: must be json, json_object or binary")
+    cached = raw["force_recovery_mode"] == "cache"
+    if raw["auto_cache_recover"] and not (raw["force_recovery"] and cached):
+        raise ConfigError(f"{path}.auto_cache_recover: needs force_recovery in cache mode")
+    for kind in raw["allowed_delta_types"]:
+        if kind != "fossil":
+            raise ConfigError(f"{path}.allowed_delta_types: knows fossil only, not {kind!r}")
+    try:
+        regex = re.compile(raw["channel_regex"]) if raw["channel_regex"] else None
+    except re.error as exc:
+        raise ConfigError(f"{path}.channel_regex: {exc}") from None
+    return ChannelOptions(
+        presence=raw["presence"],
+        join_leave=raw["join_leave"],
+        force_push_join_leave=raw["force_push_join_leave"],
+        history_size=size,
+        history_ttl=ttl,
+        history_meta_ttl=meta or meta_ttl,
+        force_positioning=raw["force_positioning"],
+        allow_positioning=raw["allow_positioning"],
+        force_recovery=raw["force_recovery"],
+        allow_recovery=raw["allow_recovery"],
+        cache_recovery=cached,
+        auto_cache_recover=raw["auto_cache_recover"],
+        allowed_delta_types=tuple(raw["allowed_delta_types"]),
+        delta_publish=raw["delta_publish"],
+        subscribe=_access(raw, "subscribe"),
+        publish=_access(raw, "publish"),
+        read_presence=_access(raw, "presence"),
+        read_history=_access(raw, "history"),
+        user_limited=raw["allow_user_limited_channels"],
+        regex=regex,
+        data_format=raw["publication_data_format"] or data_format,
+        subscribe_proxy=raw["subscribe_proxy_name"] if raw["subscribe_proxy_enabled"] else "",
+        publish_proxy=raw["publish_proxy_name"] if raw["publish_proxy_enabled"] else "",
+        sub_refresh_proxy=(
+            raw["sub_refresh_proxy_name"] if raw["sub_refresh_proxy_enabled"] else ""
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """How channel names are read, and the namespaces they lead to."""
+
+    without_namespace: ChannelOptions
+    namespaces: dict[str, ChannelOptions] = field(default_factory=dict)
+    max_length: int = 255
+    private_prefix: str = "$"
+    namespace_boundary: str = ":"
+    user_boundary: str = "#"
+    user_separator: str = ","
+
+    def split(self, channel: str) -> tuple[str, str]:
+        """Return namespace ("" for none) and the rest of the name."""
+        name = channel.removeprefix(self.private_prefix) if self.private_prefix else channel
+        if self.namespace_boundary:
+            namespace, boundary, rest = name.partition(self.namespace_boundary)
+            if boundary:
+                return namespace, rest
+        return "", channel
+
+    def options(self, channel: str) -> ChannelOptions:
+        """Return the options of `channel`; raises Failure 102 where the namespace is unknown."""
+        namespace, _ = self.split(channel)
+        if not namespace:
+            return self.without_namespace
+        found = self.namespaces.get(namespace)
+        if found is None:
+            raise Failure(UNKNOWN_CHANNEL)
+        return found
+
+    def checked(self, channel: str) -> ChannelOptions:
+        """Return the options of a channel that a client named; raises Failure 102 or 107."""
+        found = self.options(channel)
+        if not self.valid(channel, found):
+            raise Failure(BAD_REQUEST)
+        return found
+
+    def valid(self, channel: str, found: ChannelOptions) -> bool:
+        """Tell whether clients may use this name: ASCII, or what the namespace's regex matches."""
+        if found.regex is not None:
+            return found.regex.search(self.split(channel)[1]) is not None
+        return channel.isascii()
+
+    def too_long(self, channel: str) -> bool:
+        """Tell whether the name has more bytes than clients may use."""
+        return 0 < self.max_length < len(channel.encode("utf-8", "surrogatepass"))
+
+    def private(self, channel: str) -> bool:
+        """Tell whether subscribing takes a token whatever the namespace allows."""
+        return bool(self.private_prefix) and channel.startswith(self.private_prefix)
+
+    def limited(self, channel: str) -> bool:
+        """Tell whether the name lists the users who may subscribe."""
+        return bool(self.user_boundary) and self.user_boundary in channel
+
+    def lists(self, channel: str, user: str) -> bool:
+        """Tell whether a user-limited channel's name lists `user`."""
+        users = channel.rpartition(self.user_boundary)[2]
+        if not self.user_separator:
+            return users == user
+        return user in users.split(self.user_separator)

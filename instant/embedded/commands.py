@@ -1,0 +1,165 @@
+"""The commands about a channel's content, and calls to the application."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .broker import well_formed
+from .channels import ChannelOptions
+from .errors import (
+    BAD_REQUEST,
+    BAD_REQUEST_CLOSE,
+    INTERNAL,
+    METHOD_NOT_FOUND,
+    NOT_AVAILABLE,
+    PERMISSION_DENIED,
+    Closing,
+    Failure,
+    Malformed,
+)
+from .questions import Answer, ask_about
+from .rawjson import Fields, load, quote
+from .streams import Position
+from .tokens import decoded64
+
+if TYPE_CHECKING:
+    from .session import Session
+
+
+def _channel(session: Session, fields: Fields) -> tuple[str, ChannelOptions]:
+    channel = fields.text("channel")
+    if not channel:
+        raise Closing(BAD_REQUEST_CLOSE)
+    return channel, session.broker.names.checked(channel)
+
+
+def publish(session: Session, number: int, fields: Fields) -> None:
+    """Handle the publish command: by asking, or by the namespace's options."""
+    channel, options = _channel(session, fields)
+    data = fields.raw("data")
+    if not well_formed(data, options.data_format, load):
+        raise Failure(BAD_REQUEST)
+    if options.publish_proxy:
+        _ask_to_publish(session, number, channel, options, data)
+        return
+    if not options.publish.grants(session.user, channel in session.subscriptions):
+        raise Failure(PERMISSION_DENIED)
+    session.broker.publish(
+        channel, data, options, info=_info(session, channel), delta=options.delta_publish
+    )
+    session.reply(number, "publish", "{}")
+
+
+def _info(session: Session, channel: str) -> str:
+    subscription = session.subscriptions.get(channel)
+    return session.client_info(subscription.info if subscription is not None else "")
+
+
+def _ask_to_publish(
+    session: Session, number: int, channel: str, options: ChannelOptions, data: str
+) -> None:
+    proxy = session.broker.config.proxies["publish", options.publish_proxy]
+    members = [f'"user":{quote(session.user)}', f'"channel":{quote(channel)}']
+    if data:
+        members.append(f'"data":{data}')
+    info = _info(session, channel)
+
+    def answered(answer: Answer) -> None:
+        result = answer.granted() or Fields("{}")
+        try:
+            session.broker.publish(
+                channel,
+                result.raw_or_nothing("data") or decoded64(result, "data", "b64data") or data,
+                options,
+                info=info,
+                tags=result.text_map("tags"),
+                key=result.text("idempotency_key"),
+                delta=result.flag("delta"),
+                version=result.uint64("version"),
+                version_epoch=result.text("version_epoch"),
+                skip_history=result.flag("skip_history"),
+            )
+        except Malformed:
+            raise Failure(INTERNAL) from None
+        session.reply(number, "publish", "{}")
+
+    session.ask(number, ask_about(session, "publish", proxy, members), answered)
+
+
+def _readable(session: Session, fields: Fields) -> tuple[str, ChannelOptions]:
+    channel, options = _channel(session, fields)
+    if not options.presence:
+        raise Failure(NOT_AVAILABLE)
+    if not options.read_presence.grants(session.user, channel in session.subscriptions):
+        raise Failure(PERMISSION_DENIED)
+    return channel, options
+
+
+def presence(session: Session, number: int, fields: Fields) -> None:
+    """Handle the presence command."""
+    channel, _ = _readable(session, fields)
+    session.reply(number, "presence", session.broker.hub.presence_json(channel))
+
+
+def presence_stats(session: Session, number: int, fields: Fields) -> None:
+    """Handle the presence_stats command."""
+    channel, _ = _readable(session, fields)
+    clients, users = session.broker.hub.presence_counts(channel)
+    members = [f'"num_clients":{clients}'] * bool(clients) + [f'"num_users":{users}'] * bool(users)
+    session.reply(number, "presence_stats", "{" + ",".join(members) + "}")
+
+
+def history(session: Session, number: int, fields: Fields) -> None:
+    """Handle the history command; a limit of 0 asks for the position alone."""
+    channel, options = _channel(session, fields)
+    if not options.has_history:
+        raise Failure(NOT_AVAILABLE)
+    if not options.read_history.grants(session.user, channel in session.subscriptions):
+        raise Failure(PERMISSION_DENIED)
+    limit, most = fields.int32("limit"), session.broker.config.history_limit
+    if most and (limit < 0 or limit > most):
+        limit = most
+    since = fields.fields("since")
+    publications, position = session.broker.history(
+        channel,
+        limit,
+        options.history_meta_ttl,
+        since=None if since is None else Position(since.uint64("offset"), since.text("epoch")),
+        reverse=fields.flag("reverse"),
+    )
+    written = ",".join(publication.json() for publication in publications)
+    offset = f',"offset":{position.offset}' if position.offset else ""
+    session.reply(
+        number, "history", f'{{"publications":[{written}],"epoch":"{position.epoch}"{offset}}}'
+    )
+
+
+def rpc(session: Session, number: int, fields: Fields) -> None:
+    """Handle the rpc command: the application answers, where it is to be asked."""
+    config = session.broker.config
+    method = fields.text("method")
+    if config.rpc_ping and method == config.rpc_ping:
+        session.reply(number, "rpc", "{}")
+        return
+    if not any(kind == "rpc" for kind, _ in config.proxies):
+        raise Failure(METHOD_NOT_FOUND if config.rpc_ping else NOT_AVAILABLE)
+    namespace, boundary, _ = method.partition(config.rpc_boundary or ":")
+    name = config.rpc_proxies.get(namespace if boundary and config.rpc_boundary else "")
+    if name is None:
+        raise Failure(METHOD_NOT_FOUND)
+    if not name:
+        raise Failure(NOT_AVAILABLE)
+    members = [f'"user":{quote(session.user)}', f'"method":{quote(method)}']
+    if fields.raw("data"):
+        members.append(f'"data":{fields.raw("data")}')
+
+    def answered(answer: Answer) -> None:
+        result = answer.granted()
+        try:
+            data = decoded64(result, "data", "b64data") if result is not None else ""
+        except Malformed:
+            raise Failure(INTERNAL) from None
+        session.reply(number, "rpc", f'{{"data":{data}}}' if data else "{}")
+
+    proxy = config.proxies["rpc", name]
+    session.ask(number, ask_about(session, "rpc", proxy, members), answered)

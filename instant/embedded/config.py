@@ -1,0 +1,373 @@
+"""The server's config, read from the same `config.json` that Centrifugo v6 reads."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .channels import NAMESPACE_NAME, Names, options
+from .errors import ClientError, Disconnect
+from .filled import fill, refuse
+from .origins import Origins
+from .schema import ConfigError
+
+__all__ = ["Config", "ConfigError", "ProxyOptions", "TokenOptions", "parse", "read"]
+
+_PROXIES = ("subscribe", "publish", "sub_refresh")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenOptions:
+    """How tokens of one kind are verified."""
+
+    secret: str
+    previous_secret: str
+    previous_until: int
+    audience: str
+    audience_regex: re.Pattern[str] | None
+    issuer: str
+    issuer_regex: re.Pattern[str] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyOptions:
+    """Where to ask the application, and how."""
+
+    endpoint: str
+    timeout: float
+    headers: frozenset[str]
+    emulated_headers: frozenset[str]
+    static_headers: Mapping[str, str]
+    include_meta: bool
+    errors: Mapping[int, ClientError]
+    disconnects: Mapping[int, Disconnect]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything the server wants to know; times are seconds, sizes bytes."""
+
+    address: str
+    port: int
+    internal_address: str
+    internal_port: int
+    names: Names
+    origins: Origins
+    token: TokenOptions
+    subscription_token: TokenOptions
+    anonymous_connect: bool
+    anonymous_tokens: bool
+    ping_interval: float
+    pong_timeout: float
+    expired_close_delay: float
+    expired_sub_close_delay: float
+    stale_close_delay: float
+    presence_interval: float
+    position_check_delay: float
+    channel_limit: int
+    connection_limit: int
+    user_connection_limit: int
+    queue_max_size: int
+    server_time: bool
+    history_limit: int
+    recovery_limit: int
+    personal_channels: bool
+    personal_namespace: str
+    personal_single: bool
+    connect_proxy: ProxyOptions | None
+    refresh_proxy: ProxyOptions | None
+    proxies: Mapping[tuple[str, str], ProxyOptions]
+    rpc_proxies: Mapping[str, str]
+    rpc_boundary: str
+    rpc_ping: str
+    api_enabled: bool
+    api_prefix: str
+    api_key: str
+    api_insecure: bool
+    api_external: bool
+    api_transport_errors: bool
+    websocket_path: str
+    websocket_limit: int
+    write_timeout: float
+    sse_path: str
+    sse_limit: int
+    http_stream_path: str
+    http_stream_limit: int
+    uni_sse_path: str
+    uni_sse_limit: int
+    emulation_path: str
+    emulation_limit: int
+    health_path: str
+    metrics_path: str
+    node_name: str
+    shutdown_timeout: float
+    log_level: str
+
+
+def _regex(raw: dict[str, Any], key: str, path: str) -> re.Pattern[str] | None:
+    if not raw[key]:
+        return None
+    plain = key.removesuffix("_regex")
+    if raw[plain]:
+        raise ConfigError(f"{path}: {plain} and {key} exclude each other")
+    try:
+        return re.compile(raw[key])
+    except re.error as exc:
+        raise ConfigError(f"{path}.{key}: {exc}") from None
+
+
+def _token(raw: dict[str, Any], path: str) -> TokenOptions:
+    for key, what in (
+        ("rsa_public_key", "RSA tokens"),
+        ("ecdsa_public_key", "ECDSA tokens"),
+        ("jwks_public_endpoint", "key sets"),
+        ("user_id_claim", "another user claim than sub"),
+    ):
+        if raw[key]:
+            raise refuse(f"{path}.{key}", what)
+    return TokenOptions(
+        secret=raw["hmac_secret_key"],
+        previous_secret=raw["hmac_previous_secret_key"],
+        previous_until=raw["hmac_previous_secret_key_valid_until"],
+        audience=raw["audience"],
+        audience_regex=_regex(raw, "audience_regex", path),
+        issuer=raw["issuer"],
+        issuer_regex=_regex(raw, "issuer_regex", path),
+    )
+
+
+def _proxy(raw: dict[str, Any], path: str) -> ProxyOptions:
+    endpoint = raw["endpoint"]
+    if not endpoint:
+        raise ConfigError(f"{path}.endpoint: an enabled proxy needs one")
+    if not endpoint.startswith(("http://", "https://")):
+        raise refuse(f"{path}.endpoint", "a GRPC proxy")
+    if raw["binary_encoding"]:
+        raise refuse(f"{path}.binary_encoding", "base64 proxies")
+    http = raw["http"]
+    transforms = http["status_to_code_transforms"]
+    return ProxyOptions(
+        endpoint=endpoint,
+        timeout=raw["timeout"],
+        headers=frozenset(name.lower() for name in raw["http_headers"]),
+        emulated_headers=frozenset(name.lower() for name in raw["emulated_headers"]),
+        static_headers=http["static_headers"],
+        include_meta=raw["include_connection_meta"],
+        errors={
+            item["status_code"]: ClientError(**item["to_error"])
+            for item in transforms
+            if item["to_error"]["code"]
+        },
+        disconnects={
+            item["status_code"]: Disconnect(**item["to_disconnect"])
+            for item in transforms
+            if item["to_disconnect"]["code"]
+        },
+    )
+
+
+def _names(raw: dict[str, Any]) -> Names:
+    meta, data_format = raw["history_meta_ttl"], raw["publication_data_format"]
+    namespaces = {}
+    for at, namespace in enumerate(raw["namespaces"]):
+        path = f"channel.namespaces.[{at}]"
+        name = namespace["name"]
+        if not NAMESPACE_NAME.fullmatch(name):
+            raise ConfigError(f"{path}.name: {name!r} must match {NAMESPACE_NAME.pattern}")
+        if name in namespaces:
+            raise ConfigError(f"{path}.name: {name!r} is there already")
+        namespaces[name] = options(namespace, path, meta, data_format)
+    return Names(
+        without_namespace=options(
+            raw["without_namespace"], "channel.without_namespace", meta, data_format
+        ),
+        namespaces=namespaces,
+        max_length=raw["max_length"],
+        private_prefix=raw["private_prefix"],
+        namespace_boundary=raw["namespace_boundary"],
+        user_boundary=raw["user_boundary"],
+        user_separator=raw["user_separator"],
+    )
+
+
+def _proxies(raw: dict[str, Any], names: Names) -> dict[tuple[str, str], ProxyOptions]:
+    """Resolve the proxies that namespaces name, by kind and name."""
+    named: dict[str, tuple[dict[str, Any], str]] = {}
+    for at, item in enumerate(raw["proxies"]):
+        path = f"proxies.[{at}]"
+        name = item["name"]
+        if not NAMESPACE_NAME.fullmatch(name) or name == "default" or name in named:
+            raise ConfigError(f"{path}.name: {name!r} is reserved, taken or no proxy name")
+        named[name] = (item, path)
+    used: set[tuple[str, str]] = set()
+    for found in (names.without_namespace, *names.namespaces.values()):
+        used |= {(kind, getattr(found, f"{kind}_proxy")) for kind in _PROXIES}
+    rpc = raw["rpc"]
+    used |= {
+        ("rpc", item["proxy_name"])
+        for item in (rpc["without_namespace"], *rpc["namespaces"])
+        if item["proxy_enabled"]
+    }
+    resolved: dict[tuple[str, str], ProxyOptions] = {}
+    for kind, name in sorted(used):
+        if not name:
+            continue
+        if name == "default":
+            section = rpc["proxy"] if kind == "rpc" else raw["channel"]["proxy"][kind]
+            path = "rpc.proxy" if kind == "rpc" else f"channel.proxy.{kind}"
+        elif name in named:
+            section, path = named[name]
+        else:
+            raise ConfigError(f"proxies: {name!r} is named for {kind} and not there")
+        resolved[kind, name] = _proxy(section, path)
+    return resolved
+
+
+def _refuse_foreign(raw: dict[str, Any]) -> None:
+    """Refuse what Centrifugo would do and this server would silently not do."""
+    client, engine = raw["client"], raw["engine"]["type"]
+    if engine not in {"", "memory"}:
+        raise refuse("engine.type", f"the {engine} engine")
+    for at, consumer in enumerate(raw["consumers"] or []):
+        if isinstance(consumer, dict) and consumer.get("enabled"):
+            raise refuse(f"consumers.[{at}]", "a consumer")
+    for key, what in (
+        ("insecure", "connections without any check"),
+        ("insecure_skip_token_signature_verify", "tokens without a signature"),
+        ("user_id_http_header", "users from a header"),
+        ("connection_rate_limit", "a connection rate limit"),
+    ):
+        if client[key]:
+            raise refuse(f"client.{key}", what)
+    if raw["http_server"]["h2c_external"]:
+        raise refuse("http_server.h2c_external", "HTTP/2")
+
+
+def _checked_clocks(client: dict[str, Any]) -> None:
+    ping, pong = client["ping_interval"], client["pong_timeout"]
+    if ping > 0 and pong >= ping:
+        raise ConfigError("client.pong_timeout: must be less than client.ping_interval")
+
+
+def _personal(raw: dict[str, Any], names: Names) -> None:
+    personal = raw["client"]["subscribe_to_user_personal_channel"]
+    namespace = personal["personal_channel_namespace"]
+    path = "client.subscribe_to_user_personal_channel"
+    if not personal["enabled"]:
+        return
+    found = names.namespaces.get(namespace) if namespace else names.without_namespace
+    if found is None:
+        raise ConfigError(f"{path}.personal_channel_namespace: no namespace {namespace!r}")
+    if personal["single_connection"] and not found.presence:
+        raise ConfigError(f"{path}.single_connection: needs presence in that namespace")
+
+
+def _internal_port(text: str) -> int:
+    if text and not (text.isascii() and text.isdigit()):
+        raise ConfigError("http_server.internal_port: must be a port number in a string")
+    return int(text or 0)
+
+
+def parse(config: Mapping[str, Any], variables: Mapping[str, str] | None = None) -> Config:
+    """Make a Config of a `config.json`'s content; `variables` stands in for `os.environ`.
+
+    Raises ConfigError that names the key: unknown keys, values of a wrong type, contradictions, and
+    what only Centrifugo can do. Never repeats a secret.
+    """
+    raw = fill(config, variables)
+    _refuse_foreign(raw)
+    client, http, personal = raw["client"], raw["http_server"], raw["client"]
+    personal = client["subscribe_to_user_personal_channel"]
+    _checked_clocks(client)
+    names = _names(raw["channel"])
+    _personal(raw, names)
+    try:
+        origins = Origins(client["allowed_origins"])
+    except ValueError as exc:
+        raise ConfigError(f"client.allowed_origins: {exc}") from None
+    token = _token(client["token"], "client.token")
+    own = client["subscription_token"]
+    connect, refresh = client["proxy"]["connect"], client["proxy"]["refresh"]
+    api, websocket, rpc = raw["http_api"], raw["websocket"], raw["rpc"]
+
+    def path_of(section: str, enabled: bool) -> str:
+        prefix: str = raw[section]["handler_prefix"]
+        return prefix if enabled else ""
+
+    return Config(
+        address=http["address"],
+        port=http["port"],
+        internal_address=http["internal_address"],
+        internal_port=_internal_port(http["internal_port"]),
+        names=names,
+        origins=origins,
+        token=token,
+        subscription_token=_token(own, "client.subscription_token") if own["enabled"] else token,
+        anonymous_connect=client["allow_anonymous_connect_without_token"],
+        anonymous_tokens=not client["disallow_anonymous_connection_tokens"],
+        ping_interval=client["ping_interval"],
+        pong_timeout=client["pong_timeout"],
+        expired_close_delay=client["expired_close_delay"],
+        expired_sub_close_delay=client["expired_sub_close_delay"],
+        stale_close_delay=client["stale_close_delay"],
+        presence_interval=client["presence_update_interval"],
+        position_check_delay=client["channel_position_check_delay"],
+        channel_limit=client["channel_limit"],
+        connection_limit=client["connection_limit"],
+        user_connection_limit=client["user_connection_limit"],
+        queue_max_size=client["queue_max_size"],
+        server_time=client["connect_include_server_time"],
+        history_limit=client["history_max_publication_limit"],
+        recovery_limit=client["recovery_max_publication_limit"],
+        personal_channels=personal["enabled"],
+        personal_namespace=personal["personal_channel_namespace"],
+        personal_single=personal["single_connection"],
+        connect_proxy=_proxy(connect, "client.proxy.connect") if connect["enabled"] else None,
+        refresh_proxy=_proxy(refresh, "client.proxy.refresh") if refresh["enabled"] else None,
+        proxies=_proxies(raw, names),
+        rpc_proxies={
+            item.get("name", ""): item["proxy_name"] if item["proxy_enabled"] else ""
+            for item in (rpc["without_namespace"], *rpc["namespaces"])
+        },
+        rpc_boundary=rpc["namespace_boundary"],
+        rpc_ping=rpc["ping"]["method"] if rpc["ping"]["enabled"] else "",
+        api_enabled=not api["disabled"],
+        api_prefix=api["handler_prefix"],
+        api_key=api["key"],
+        api_insecure=api["insecure"],
+        api_external=api["external"],
+        api_transport_errors=api["error_mode"] == "transport",
+        websocket_path=path_of("websocket", not websocket["disabled"]),
+        websocket_limit=websocket["message_size_limit"],
+        write_timeout=websocket["write_timeout"],
+        sse_path=path_of("sse", raw["sse"]["enabled"]),
+        sse_limit=raw["sse"]["max_request_body_size"],
+        http_stream_path=path_of("http_stream", raw["http_stream"]["enabled"]),
+        http_stream_limit=raw["http_stream"]["max_request_body_size"],
+        uni_sse_path=path_of("uni_sse", raw["uni_sse"]["enabled"]),
+        uni_sse_limit=raw["uni_sse"]["max_request_body_size"],
+        emulation_path=raw["emulation"]["handler_prefix"],
+        emulation_limit=raw["emulation"]["max_request_body_size"],
+        health_path=path_of("health", raw["health"]["enabled"]),
+        metrics_path=path_of("prometheus", raw["prometheus"]["enabled"]),
+        node_name=raw["node"]["name"],
+        shutdown_timeout=raw["shutdown"]["timeout"],
+        log_level=raw["log"]["level"],
+    )
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a config file; raises ConfigError that names it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ConfigError(f"{path}: {exc.strerror or exc}") from None
+    except ValueError as exc:
+        raise ConfigError(f"{path}: not JSON: {exc}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: must hold an object")
+    return content

@@ -1,0 +1,112 @@
+"""The HTTP API's front: keys, bodies, statuses."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from .api import Api, error_reply
+from .errors import INTERNAL, ClientError, Failure, Malformed
+from .frames import error_body
+from .rawjson import Fields
+
+if TYPE_CHECKING:
+    from .config import Config
+
+log = logging.getLogger("instant.embedded")
+
+# Statuses of the transport error mode, by error code.
+STATUSES = {100: 500, 102: 404, 104: 404, 107: 400, 108: 400, 112: 416, 113: 409}
+
+
+def _json(text: str, status: int = 200) -> web.Response:
+    return web.Response(body=text.encode(), status=status, content_type="application/json")
+
+
+class Endpoints:
+    """Answers `POST /api/<method>` and the older `POST /api` with the method in the body."""
+
+    def __init__(self, api: Api, config: Config) -> None:
+        self._api = api
+        self._config = config
+
+    def _allowed(self, request: web.Request) -> bool:
+        if self._config.api_insecure:
+            return True
+        key = self._config.api_key.encode()
+        if not key:
+            log.error("the HTTP API is asked and http_api.key is empty")
+            return False
+        given = request.headers.get("X-API-Key", "")
+        if not given:
+            parts = request.headers.get("Authorization", "").split()
+            if len(parts) == 2 and parts[0].lower() == "apikey":  # noqa: PLR2004  scheme and key
+                given = parts[1]
+        asked = request.query.get("api_key", "") if request.query_string else ""
+        return any(
+            hmac.compare_digest(key, text.encode("utf-8", "replace")) for text in (given, asked)
+        )
+
+    def _failed(self, request: web.Request, error: ClientError) -> web.Response:
+        mode = request.headers.get("X-Centrifugo-Error-Mode")
+        if self._config.api_transport_errors or mode == "transport":
+            body = error_body(ClientError(error.code, error.message))
+            return _json(body, STATUSES.get(error.code, 500))
+        return _json(error_reply(error))
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request that names its method in the path."""
+        method = request.match_info["method"]
+        if method != "batch" and not self._api.knows(method):
+            return web.Response(status=404)
+        if not self._allowed(request):
+            return web.Response(status=401)
+        if request.method != "POST":
+            return web.Response(status=405)
+        try:
+            fields = Fields((await request.read()).decode())
+            if method == "batch":
+                return _json(await self._api.batch(fields))
+            result = await self._api.call(method, fields)
+        except (Malformed, UnicodeDecodeError):
+            return web.Response(status=400, text="Bad Request\n")
+        except Failure as exc:
+            return self._failed(request, exc.error)
+        except Exception:
+            log.exception("%s failed", method)
+            return self._failed(request, INTERNAL)
+        return _json(f'{{"result":{result}}}')
+
+    async def serve_legacy(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request that names its method in the body: one command per line."""
+        if not self._allowed(request):
+            return web.Response(status=401)
+        if request.method != "POST":
+            return web.Response(status=405)
+        try:
+            body = (await request.read()).decode()
+            lines = [line for line in body.split("\n") if line.strip()] or [""]
+            replies = [await self._legacy(line) for line in lines]
+        except (Malformed, UnicodeDecodeError):
+            return web.Response(status=400, text="Bad Request\n")
+        return _json("\n".join(replies))
+
+    async def _legacy(self, line: str) -> str:
+        command = Fields(line)
+        method, number = command.text("method").lower(), command.uint32("id")
+        if not self._api.knows(method):
+            raise Malformed("no such method")
+        head = f'"id":{number},' if number else ""
+        try:
+            result = await self._api.call(method, command.fields("params") or Fields("{}"))
+        except Failure as exc:
+            return "{" + head + error_reply(exc.error)[1:]
+        except Malformed:
+            raise
+        except Exception:
+            log.exception("%s failed", method)
+            return "{" + head + error_reply(INTERNAL)[1:]
+        return f'{{{head}"result":{result}}}'

@@ -1,0 +1,95 @@
+"""Errors and disconnects of the client protocol, by the names the protocol gives them.
+
+::
+
+    Exception
+    ├── Malformed      bytes that are no command, no request, no JSON value of the asked type
+    ├── Failure        a command is answered with an error; the connection lives on
+    └── Closing        the connection ends with a disconnect
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ClientError:
+    """An error as a reply carries it; `temporary` tells an SDK to try again."""
+
+    code: int
+    message: str
+    temporary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """Why a connection ends: WebSocket close code and reason."""
+
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    """Why a subscription ends; an SDK subscribes again from code 2500 on."""
+
+    code: int
+    reason: str
+
+
+class Malformed(ValueError):
+    """Input that can't be read as what it should be."""
+
+
+class Failure(Exception):
+    """Answer the command at hand with `error`."""
+
+    def __init__(self, error: ClientError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class Closing(Exception):
+    """End the connection with `disconnect`."""
+
+    def __init__(self, disconnect: Disconnect) -> None:
+        super().__init__(disconnect.reason)
+        self.disconnect = disconnect
+
+
+INTERNAL = ClientError(100, "internal server error", temporary=True)
+UNKNOWN_CHANNEL = ClientError(102, "unknown channel")
+PERMISSION_DENIED = ClientError(103, "permission denied")
+METHOD_NOT_FOUND = ClientError(104, "method not found")
+ALREADY_SUBSCRIBED = ClientError(105, "already subscribed")
+LIMIT_EXCEEDED = ClientError(106, "limit exceeded")
+BAD_REQUEST = ClientError(107, "bad request")
+NOT_AVAILABLE = ClientError(108, "not available")
+TOKEN_EXPIRED = ClientError(109, "token expired")
+EXPIRED = ClientError(110, "expired")
+UNRECOVERABLE_POSITION = ClientError(112, "unrecoverable position")
+
+# The HTTP API's word for 104 differs from the client protocol's.
+API_NOT_FOUND = ClientError(104, "not found")
+
+CONNECTION_CLOSED = Disconnect(3000, "connection closed")
+SHUTDOWN = Disconnect(3001, "shutdown")
+SERVER_ERROR = Disconnect(3004, "internal server error")
+CONNECTION_EXPIRED = Disconnect(3005, "connection expired")
+SUBSCRIPTION_EXPIRED = Disconnect(3006, "subscription expired")
+SLOW = Disconnect(3008, "slow")
+INSUFFICIENT_STATE = Disconnect(3010, "insufficient state")
+NO_PONG = Disconnect(3012, "no pong")
+INVALID_TOKEN = Disconnect(3500, "invalid token")
+BAD_REQUEST_CLOSE = Disconnect(3501, "bad request")
+STALE = Disconnect(3502, "stale")
+FORCE_DISCONNECT = Disconnect(3503, "force disconnect")
+CONNECTION_LIMIT = Disconnect(3504, "connection limit")
+CHANNEL_LIMIT = Disconnect(3505, "channel limit")
+PERMISSION_DENIED_CLOSE = Disconnect(3507, "permission denied")
+NOT_AVAILABLE_CLOSE = Disconnect(3508, "not available")
+
+UNSUBSCRIBED_BY_SERVER = Unsubscribe(2000, "server unsubscribe")
+UNSUBSCRIBED_INSUFFICIENT = Unsubscribe(2500, "insufficient state")
+UNSUBSCRIBED_EXPIRED = Unsubscribe(2501, "subscription expired")

@@ -1,0 +1,136 @@
+"""A user's config laid over the schema: every key checked, every default filled in."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .schema import SCHEMA, Anything, ConfigError, Duration, Inert, ListOf, seconds
+
+_VARIABLE = re.compile(r"\$\{(CENTRIFUGO_VAR_[A-Za-z0-9_]+)\}")
+
+# Those of Centrifugo's environment variables that a Django project sets; it has one per key.
+ENVIRONMENT: dict[str, tuple[str, str]] = {
+    "CENTRIFUGO_CLIENT_TOKEN_HMAC_SECRET_KEY": ("client.token.hmac_secret_key", "text"),
+    "CENTRIFUGO_CLIENT_TOKEN_AUDIENCE": ("client.token.audience", "text"),
+    "CENTRIFUGO_CLIENT_ALLOWED_ORIGINS": ("client.allowed_origins", "words"),
+    "CENTRIFUGO_HTTP_API_KEY": ("http_api.key", "text"),
+    "CENTRIFUGO_HTTP_SERVER_PORT": ("http_server.port", "number"),
+    "CENTRIFUGO_HTTP_SERVER_ADDRESS": ("http_server.address", "text"),
+}
+
+ELSEWHERE = "which the embedded server does not have; run Centrifugo for it"
+
+
+def refuse(path: str, what: str) -> ConfigError:
+    """Make the error for a key that asks for what only Centrifugo has."""
+    return ConfigError(f"{path}: asks for {what}, {ELSEWHERE}")
+
+
+class _Filler:
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self.variables = variables
+        self.unknown: list[str] = []
+
+    def fill(self, value: Any, default: Any, path: str) -> Any:
+        if isinstance(default, Anything):
+            return value
+        if isinstance(default, Inert):
+            return self._inert(value, default, path)
+        if isinstance(default, ListOf):
+            if value is None:
+                return []
+            if not isinstance(value, list):
+                raise ConfigError(f"{path}: must be a list of objects")
+            return [
+                self.fill(item, default.keys, f"{path}.[{at}]") for at, item in enumerate(value)
+            ]
+        if isinstance(default, Duration):
+            return self._duration(value, default, path)
+        if isinstance(default, dict) and default:
+            return self._section(value, default, path)
+        return default if value is None else self._leaf(value, default, path)
+
+    def _inert(self, value: Any, default: Inert, path: str) -> None:
+        if isinstance(value, dict) and value.get("enabled"):
+            raise refuse(f"{path}.enabled", default.why)
+
+    def _section(self, value: Any, default: dict[str, Any], path: str) -> dict[str, Any]:
+        if value is None:
+            value = {}
+        if not isinstance(value, dict):
+            raise ConfigError(f"{path or 'config'}: must be an object")
+        prefix = path + "." if path else ""
+        self.unknown += [prefix + key for key in value if key not in default]
+        return {key: self.fill(value.get(key), sub, prefix + key) for key, sub in default.items()}
+
+    def _duration(self, value: Any, default: Duration, path: str) -> float:
+        if value is None:
+            value = default.text
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value * 1e-9  # as Go reads a bare number
+        if not isinstance(value, str):
+            raise ConfigError(f'{path}: must be a duration such as "25s"')
+        try:
+            return seconds(self._text(value))
+        except ValueError as exc:
+            raise ConfigError(f"{path}: {exc}") from None
+
+    def _leaf(self, value: Any, default: Any, path: str) -> Any:
+        kind = type(default)
+        if isinstance(value, str):
+            value = self._text(value)
+        if kind is bool and not isinstance(value, bool):
+            raise ConfigError(f"{path}: must be true or false")
+        if kind is int and (isinstance(value, bool) or not isinstance(value, int)):
+            raise ConfigError(f"{path}: must be a whole number")
+        if kind is str and not isinstance(value, str):
+            raise ConfigError(f"{path}: must be a string")
+        if kind is list:
+            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                raise ConfigError(f"{path}: must be a list of strings")
+            return [self._text(item) for item in value]
+        if kind is dict:
+            if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+                raise ConfigError(f"{path}: must be an object of strings")
+            return {key: self._text(item) for key, item in value.items()}
+        return value
+
+    def _text(self, value: str) -> str:
+        return _VARIABLE.sub(lambda found: self.variables.get(found[1], ""), value)
+
+
+def _overlay(filled: dict[str, Any], variables: Mapping[str, str]) -> None:
+    for name, (path, kind) in ENVIRONMENT.items():
+        value = variables.get(name)
+        if value is None:
+            continue
+        *sections, key = path.split(".")
+        target = filled
+        for section in sections:
+            target = target[section]
+        if kind == "words":
+            target[key] = value.split()
+        elif kind == "number":
+            if not value.isascii() or not value.isdigit():
+                raise ConfigError(f"{name}: must be a port number")
+            target[key] = int(value)
+        else:
+            target[key] = value
+
+
+def fill(config: Mapping[str, Any], variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return `config` with every default filled in, environment variables laid over it.
+
+    `variables` stands in for `os.environ`. Raises ConfigError that names every unknown key, or the
+    first value of a wrong type.
+    """
+    environment = os.environ if variables is None else variables
+    filler = _Filler(environment)
+    filled: dict[str, Any] = filler.fill(dict(config), SCHEMA, "")
+    if filler.unknown:
+        raise ConfigError("unknown keys in config: " + ", ".join(filler.unknown))
+    _overlay(filled, environment)
+    return filled

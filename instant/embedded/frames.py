@@ -1,0 +1,98 @@
+"""Messages on their way to clients: encoded once per wire form, not once per reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from .errors import ClientError, Disconnect, Unsubscribe
+from .rawjson import quote
+
+
+def websocket(text: str) -> bytes:
+    """Frame `text` as a server's unmasked WebSocket text message (RFC 6455, 5.2)."""
+    payload = text.encode("utf-8", "replace")
+    size = len(payload)
+    if size < 126:  # noqa: PLR2004  RFC 6455: 126 and 127 announce a longer length
+        return b"\x81" + size.to_bytes(1, "big") + payload
+    if size < 2**16:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+
+
+def event(text: str) -> bytes:
+    """Frame `text` as a server-sent event."""
+    return b"data: " + text.encode("utf-8", "replace") + b"\n\n"
+
+
+def line(text: str) -> bytes:
+    """Frame `text` as a line of a streamed response."""
+    return text.encode("utf-8", "replace") + b"\n"
+
+
+class Form(Enum):
+    """How a transport wants its messages: the bytes around them, and whether pushes are wrapped."""
+
+    WEBSOCKET = (websocket, True)
+    EVENT = (event, True)
+    LINE = (line, True)
+    BARE_EVENT = (event, False)
+
+    def __init__(self, frame: Callable[[str], bytes], wrapped: bool) -> None:
+        self.frame = frame
+        self.wrapped = wrapped
+
+    # Members are looked up once per reader and publication; Enum's own hash is Python code.
+    __hash__ = object.__hash__
+
+
+class Push:
+    """A push to any number of clients."""
+
+    __slots__ = ("_encoded", "body")
+
+    def __init__(self, body: str) -> None:
+        self.body = body
+        self._encoded: dict[Form, bytes] = {}
+
+    def encoded(self, form: Form) -> bytes:
+        """Return the bytes for `form`, made at the first call."""
+        found = self._encoded.get(form)
+        if found is None:
+            text = '{"push":' + self.body + "}" if form.wrapped else self.body
+            found = self._encoded[form] = form.frame(text)
+        return found
+
+
+def reply(command: int, name: str, result: str) -> str:
+    """Write the reply to a command that went well; `result` is JSON."""
+    return f'{{"id":{command},"{name}":{result}}}'
+
+
+def error_body(error: ClientError) -> str:
+    """Write an error's members; `temporary` only where it is true."""
+    more = ',"temporary":true' if error.temporary else ""
+    return f'{{"code":{error.code},"message":{quote(error.message)}{more}}}'
+
+
+def error_reply(command: int, error: ClientError) -> str:
+    """Write the reply to a command that failed."""
+    return f'{{"id":{command},"error":{error_body(error)}}}'
+
+
+def channel_push(channel: str, name: str, body: str) -> Push:
+    """Push `body` (JSON) under `name` to readers of `channel`."""
+    where = f'"channel":{quote(channel)},' if channel else ""
+    return Push(f'{{{where}"{name}":{body}}}')
+
+
+def unsubscribe_push(channel: str, why: Unsubscribe) -> Push:
+    """Tell a client that the server ended a subscription."""
+    return channel_push(
+        channel, "unsubscribe", f'{{"code":{why.code},"reason":{quote(why.reason)}}}'
+    )
+
+
+def disconnect_push(why: Disconnect) -> Push:
+    """Tell a client of a one-way stream why it ends."""
+    return Push(f'{{"disconnect":{{"code":{why.code},"reason":{quote(why.reason)}}}}}')

@@ -1,0 +1,194 @@
+"""The server as a whole: routes, ports, start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, cast
+
+from aiohttp import web
+
+from .api import Api
+from .broker import VERSION, Broker
+from .config import Config, parse
+from .endpoints import Endpoints
+from .errors import SHUTDOWN
+from .proxies import Proxies
+from .streaming import (
+    StreamConnection,
+    serve_emulation,
+    serve_http_stream,
+    serve_sse,
+    serve_uni_sse,
+)
+from .tokens import load_algorithms
+from .transports import Flusher, serve_websocket
+
+log = logging.getLogger("instant.embedded")
+
+Handler = Callable[["EmbeddedServer", web.Request], Awaitable[web.StreamResponse]]
+
+# How often expired history is freed.
+SWEEP_INTERVAL = 10.0
+# The HTTP API has no limit of its own; this one keeps a mistake from filling the memory.
+API_BODY_LIMIT = 64 * 2**20
+_LISTEN_BACKLOG = 2048
+
+
+class EmbeddedServer:
+    """A Centrifugo-compatible server in the running event loop.
+
+    `config` is a `config.json`'s content; environment variables override it as they override
+    Centrifugo's, unless `variables` stands in for them. Raises ConfigError for what it can't run.
+    """
+
+    def __init__(
+        self, config: Mapping[str, Any], *, variables: Mapping[str, str] | None = None
+    ) -> None:
+        self.config: Config = parse(config, variables)
+        self.broker = Broker(self.config)
+        self.proxies = Proxies()
+        self.streams: dict[str, StreamConnection] = {}
+        self.open_connections = 0
+        self.loop: asyncio.AbstractEventLoop
+        self.flusher: Flusher
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._runners: list[web.AppRunner] = []
+        proxies = [self.config.connect_proxy, self.config.refresh_proxy]
+        proxies += self.config.proxies.values()
+        self._wanted_headers = frozenset[str]().union(
+            *(proxy.headers for proxy in proxies if proxy is not None)
+        )
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` in a task that the server keeps alive."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def headers_of(self, request: web.Request) -> dict[str, list[str]]:
+        """Keep those of a client's headers that a proxy may want to see."""
+        if not self._wanted_headers:
+            return {}
+        return {
+            name.lower(): request.headers.getall(name)
+            for name in request.headers
+            if name.lower() in self._wanted_headers
+        }
+
+    async def start(self, address: str | None = None, port: int | None = None) -> int:
+        """Listen, and return the port; 0 asks for a free one. Raises OSError.
+
+        Address and port are the config's where they are not given; no address is every interface.
+        """
+        self.loop = asyncio.get_running_loop()
+        self.flusher = Flusher(self.loop)
+        config = self.config
+        host = config.address if address is None else address
+        asked = config.port if port is None else port
+        internal = config.internal_port if config.internal_port not in {0, asked} else 0
+        public = web.Application(client_max_size=API_BODY_LIMIT)
+        self._route_clients(public)
+        private = web.Application(client_max_size=API_BODY_LIMIT) if internal else public
+        self._route_operators(private, public)
+        try:
+            actual = await self._listen(public, host, asked)
+            if internal:
+                await self._listen(private, config.internal_address or host, internal)
+        except OSError:
+            await self.stop()
+            raise
+        # Importing it takes as long as all the rest, so it happens beside the first connections.
+        self.loop.run_in_executor(None, load_algorithms)
+        self.spawn(self._sweep())
+        return actual
+
+    async def _listen(self, app: web.Application, host: str, port: int) -> int:
+        runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=1.0, keepalive_timeout=75
+        )
+        await runner.setup()
+        self._runners.append(runner)
+        site = web.TCPSite(runner, host or None, port, backlog=_LISTEN_BACKLOG)
+        await site.start()
+        return cast("int", runner.addresses[0][1])
+
+    def _route(self, app: web.Application, path: str, handler: Handler) -> None:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            return await handler(self, request)
+
+        if path:
+            app.router.add_route("*", path, serve)
+
+    def _route_clients(self, app: web.Application) -> None:
+        config = self.config
+        self._route(app, config.websocket_path, serve_websocket)
+        self._route(app, config.sse_path, serve_sse)
+        self._route(app, config.http_stream_path, serve_http_stream)
+        self._route(app, config.uni_sse_path, serve_uni_sse)
+        if config.sse_path or config.http_stream_path:
+            self._route(app, config.emulation_path, serve_emulation)
+
+    def _route_operators(self, app: web.Application, public: web.Application) -> None:
+        config = self.config
+        self._route(app, config.health_path, _serve_health)
+        self._route(app, config.metrics_path, _serve_metrics)
+        if not config.api_enabled:
+            return
+        endpoints = Endpoints(Api(self.broker), config)
+        for where in {app, public} if config.api_external else {app}:
+            where.router.add_route("*", config.api_prefix + "/{method}", endpoints.serve)
+            if config.api_prefix:
+                where.router.add_route("*", config.api_prefix, endpoints.serve_legacy)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL)
+            self.broker.streams.sweep()
+
+    async def stop(self) -> None:
+        """Stop listening, tell every client (3001), and free the ports."""
+        for runner in self._runners:
+            for site in list(runner.sites):
+                await site.stop()
+        clients = list(self.broker.hub.everyone())
+        for at, session in enumerate(clients, 1):
+            session.close(SHUTDOWN)
+            if at % 100 == 0:
+                await asyncio.sleep(0)
+        await self._closed(bool(clients))
+        for runner in self._runners:
+            await runner.cleanup()
+        self._runners.clear()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.proxies.close()
+
+    async def _closed(self, wait: bool) -> None:
+        """Give clients a moment to answer the closing handshake."""
+        if not wait:
+            return
+        closing = [task for task in self._tasks if task.get_name() != "sweep"]
+        await asyncio.wait(closing or self._tasks, timeout=min(1.0, self.config.shutdown_timeout))
+
+
+async def _serve_health(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:  # noqa: ARG001
+    return web.Response(text="{}", content_type="application/json")
+
+
+async def _serve_metrics(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:  # noqa: ARG001
+    counts = server.broker.counts()
+    names = {
+        "num_clients": "centrifugo_node_num_clients",
+        "num_users": "centrifugo_node_num_users",
+        "num_subs": "centrifugo_node_num_subscriptions",
+        "num_channels": "centrifugo_node_num_channels",
+    }
+    lines = [f"# TYPE {names[key]} gauge\n{names[key]} {value}\n" for key, value in counts.items()]
+    lines.append(
+        "# TYPE centrifugo_node_build gauge\n"
+        f'centrifugo_node_build{{version="{VERSION} embedded"}} 1\n'
+    )
+    return web.Response(text="".join(lines), content_type="text/plain", charset="utf-8")

@@ -1,0 +1,382 @@
+"""One client's state machine: commands and moments in, messages and questions out; no I/O.
+
+A transport makes a Session, hands it what arrives (`receive`, `tick`, `lost`) and does what the
+session asks of its Peer. No exception leaves a session: a bug closes this client alone, with 3004.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from . import commands, connecting, subscribing
+from .errors import (
+    BAD_REQUEST_CLOSE,
+    CONNECTION_CLOSED,
+    CONNECTION_EXPIRED,
+    INSUFFICIENT_STATE,
+    NO_PONG,
+    NOT_AVAILABLE_CLOSE,
+    SERVER_ERROR,
+    STALE,
+    SUBSCRIPTION_EXPIRED,
+    UNSUBSCRIBED_EXPIRED,
+    UNSUBSCRIBED_INSUFFICIENT,
+    ClientError,
+    Closing,
+    Disconnect,
+    Failure,
+    Malformed,
+    Unsubscribe,
+)
+from .frames import Form, Push, disconnect_push, error_reply, reply, unsubscribe_push
+from .hub import Subscription
+from .questions import Answer, Question
+from .rawjson import Fields, quote
+
+if TYPE_CHECKING:
+    from .broker import Broker
+
+log = logging.getLogger("instant.embedded")
+
+Then = Callable[[Answer], None]
+Handler = Callable[["Session", int, Fields], None]
+
+# In the order the server looks for them where a command has several.
+HANDLERS: dict[str, Handler] = {
+    "connect": connecting.connect,
+    "subscribe": subscribing.subscribe,
+    "unsubscribe": subscribing.unsubscribe,
+    "publish": commands.publish,
+    "presence": commands.presence,
+    "presence_stats": commands.presence_stats,
+    "history": commands.history,
+    "rpc": commands.rpc,
+    "refresh": connecting.refresh,
+    "sub_refresh": subscribing.refresh,
+}
+
+
+class Peer(Protocol):
+    """What a session needs of its transport; none of it may call back before it returns."""
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes that are already framed."""
+
+    def close(self, disconnect: Disconnect) -> None:
+        """Write what is queued, then end the connection."""
+
+    def wake(self, at: float | None) -> None:
+        """Call `tick` at this moment of the clock, instead of any asked for before."""
+
+    def ask(self, question: Question, then: Then) -> None:
+        """Ask the application and call `then` with what it says."""
+
+
+class Session:
+    """A client from its first byte to its last."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        peer: Peer,
+        *,
+        form: Form = Form.WEBSOCKET,
+        transport: str = "websocket",
+        headers: Mapping[str, list[str]] | None = None,
+    ) -> None:
+        self.broker = broker
+        self.form = form
+        self.transport = transport
+        self.headers: Mapping[str, list[str]] = headers or {}
+        self.emulated_headers: Mapping[str, str] = {}
+        self.client = str(uuid.uuid4())
+        self.session = str(uuid.uuid4())
+        self.user = ""
+        self.info = ""
+        self.meta = ""
+        self.expire_at = 0
+        self.client_refresh = True
+        self.connected = False
+        self.closed = False
+        self.unusable = False
+        self.subscriptions: dict[str, Subscription] = {}
+        # Channels whose subscription waits for an answer; true: drop it again when it is there.
+        self.subscribing: dict[str, bool] = {}
+        self.send = peer.send
+        self._peer = peer
+        self._waiting: deque[str] = deque()
+        self._asking = False
+        self._pinged = 0.0
+        self._alarms: dict[Callable[[], None], float] = {}
+        self._alarm(self._close_stale, broker.config.stale_close_delay)
+
+    # -- in ---------------------------------------------------------------------------------------
+
+    @property
+    def one_way(self) -> bool:
+        """Tell whether the transport carries pushes only."""
+        return not self.form.wrapped
+
+    @property
+    def emulated(self) -> bool:
+        """Tell whether commands come by other requests than the one that carries the messages."""
+        return self.form is not Form.WEBSOCKET
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether commands wait for an answer of the application."""
+        return self._asking
+
+    def receive(self, text: str) -> None:
+        """Handle a frame: commands joined by line breaks."""
+        if self.closed:
+            return
+        lines = text.split("\n")
+        if len(lines) > 1 and not lines[-1]:
+            lines.pop()
+        self._waiting.extend(lines)
+        self._work()
+
+    def open_one_way(self, connect: Fields) -> None:
+        """Connect a client that can't send a command."""
+        self.guard(0, lambda: connecting.connect(self, 0, connect))
+
+    def tick(self) -> None:
+        """Do what is due by now."""
+        now = self.broker.clock.monotonic()
+        for alarm in [alarm for alarm, at in self._alarms.items() if at <= now]:
+            if self._alarms.get(alarm, now + 1) <= now:
+                del self._alarms[alarm]
+                self.guard(0, alarm)
+        self._wake()
+
+    def lost(self) -> None:
+        """Take leave of a client that is gone."""
+        self.close(CONNECTION_CLOSED)
+
+    def _work(self) -> None:
+        while self._waiting and not self._asking and not self.closed:
+            self._handle(self._waiting.popleft())
+
+    def _handle(self, text: str) -> None:
+        if self.unusable:
+            self.close(BAD_REQUEST_CLOSE)
+            return
+        try:
+            command = Fields(text)
+            number = command.uint32("id")
+        except Malformed:
+            self.close(BAD_REQUEST_CLOSE)
+        else:
+            self.guard(number, lambda: self._dispatch(number, command))
+
+    def _dispatch(self, number: int, command: Fields) -> None:
+        if not self.connected and "connect" not in command:
+            raise Closing(BAD_REQUEST_CLOSE)
+        if "send" in command and not any(name in command for name in HANDLERS):
+            raise Closing(NOT_AVAILABLE_CLOSE)
+        if number == 0:
+            # A command without a number is a pong, and one is due only after a ping.
+            if self._pinged <= 0:
+                raise Closing(BAD_REQUEST_CLOSE)
+            self._pinged = 0.0
+            self._alarms.pop(self._close_silent, None)
+            self._wake()
+            return
+        for name, handler in HANDLERS.items():
+            fields = command.fields(name)
+            if fields is not None:
+                handler(self, number, fields)
+                return
+        raise Closing(BAD_REQUEST_CLOSE)
+
+    def guard(self, number: int, work: Callable[[], None]) -> None:
+        """Do `work` for a command; whatever it raises ends in a reply or in a close."""
+        try:
+            work()
+        except Failure as exc:
+            self.fail(number, exc.error)
+        except Closing as exc:
+            self.close(exc.disconnect)
+        except Malformed:
+            self.close(BAD_REQUEST_CLOSE)
+        except Exception:
+            # A traceback names places in code, not values: no token and no payload is in it.
+            log.exception("closing client %s after an error of the server's own", self.client)
+            self.close(SERVER_ERROR)
+
+    # -- out --------------------------------------------------------------------------------------
+
+    def push(self, push: Push) -> None:
+        """Send a push."""
+        if not self.closed:
+            self.send(push.encoded(self.form))
+
+    def reply(self, number: int, name: str, result: str) -> None:
+        """Answer a command; `result` is JSON."""
+        if not self.closed:
+            self.send(self.form.frame(reply(number, name, result)))
+
+    def fail(self, number: int, error: ClientError) -> None:
+        """Answer a command with an error; who is not connected can do nothing after it."""
+        if not self.connected:
+            self.unusable = True
+        if self.one_way:
+            self.close(connecting.ONE_WAY_DISCONNECTS.get(error.code, SERVER_ERROR))
+        elif not self.closed and number:
+            self.send(self.form.frame(error_reply(number, error)))
+
+    def ask(self, number: int, question: Question, then: Then) -> None:
+        """Ask the application for command `number`; later commands wait for the answer."""
+        self._asking = True
+
+        def answered(answer: Answer) -> None:
+            self._asking = False
+            if not self.closed:
+                self.guard(number, lambda: then(answer))
+                self._work()
+
+        self._peer.ask(question, answered)
+
+    def ask_aside(self, question: Question, then: Then) -> None:
+        """Ask the application while commands go on."""
+
+        def answered(answer: Answer) -> None:
+            if not self.closed:
+                self.guard(0, lambda: then(answer))
+
+        self._peer.ask(question, answered)
+
+    def close(self, disconnect: Disconnect) -> None:
+        """End the connection: leave every channel, then tell the client why."""
+        if self.closed:
+            return
+        self.closed = True
+        self._alarms.clear()
+        self._waiting.clear()
+        for channel in list(self.subscriptions):
+            self.drop(channel)
+        if self.connected:
+            self.broker.hub.remove(self)
+        if self.emulated and disconnect is not CONNECTION_CLOSED:
+            self.send(disconnect_push(disconnect).encoded(self.form))
+        self._peer.wake(None)
+        self._peer.close(disconnect)
+
+    # -- subscriptions ----------------------------------------------------------------------------
+
+    def client_info(self, channel_info: str = "") -> str:
+        """Write who this client is, for presence, joins and publications."""
+        out = f'{{"user":{quote(self.user)},"client":"{self.client}"'
+        if self.info:
+            out += ',"conn_info":' + self.info
+        if channel_info:
+            out += ',"chan_info":' + channel_info
+        return out + "}"
+
+    def drop(self, channel: str) -> None:
+        """Leave a channel and say so to those who listen for it."""
+        subscription = self.subscriptions.pop(channel, None)
+        if subscription is None:
+            return
+        hub = self.broker.hub
+        hub.unsubscribe(channel, self)
+        if subscription.emit_join_leave:
+            hub.tell(channel, "leave", self.client_info(subscription.info))
+
+    def end(self, channel: str, why: Unsubscribe) -> None:
+        """Leave a channel by the server's will; the push comes in any case."""
+        if channel in self.subscribing:
+            self.subscribing[channel] = True
+            return
+        self.drop(channel)
+        self.push(unsubscribe_push(channel, why))
+
+    def lose(self, channel: str, why: Unsubscribe) -> None:
+        """End a subscription that can't go on; a server-side one takes the connection with it."""
+        subscription = self.subscriptions.get(channel)
+        if subscription is None:
+            return
+        if not subscription.server_side and not self.one_way:
+            self.end(channel, why)
+        elif why is UNSUBSCRIBED_EXPIRED:
+            self.close(SUBSCRIPTION_EXPIRED)
+        else:
+            self.close(INSUFFICIENT_STATE)
+
+    # -- time -------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start the clocks of a connection that has just been accepted."""
+        config = self.broker.config
+        self._alarms.pop(self._close_stale, None)
+        # Spread: clients that came at the same moment shall not be woken at the same moment.
+        spread = 0.5 + random.random() / 2  # noqa: S311
+        self._alarm(self._check_subscriptions, config.presence_interval * spread)
+        if config.ping_interval > 0:
+            self._alarm(self._ping, config.ping_interval * spread)
+        if self.expire_at:
+            self.expire_in(self.expire_at - self.broker.clock.now())
+
+    def expire_in(self, seconds: float) -> None:
+        """Set when the connection's right to be ends."""
+        late = self.broker.config.expired_close_delay if self.client_refresh else 0.0
+        self._alarm(self._expire, seconds + late)
+
+    def _alarm(self, alarm: Callable[[], None], after: float) -> None:
+        self._alarms[alarm] = self.broker.clock.monotonic() + after
+        self._wake()
+
+    def _wake(self) -> None:
+        if not self.closed:
+            self._peer.wake(min(self._alarms.values(), default=None))
+
+    def _close_stale(self) -> None:
+        if not self.connected or self.unusable:
+            self.close(STALE)
+
+    def _close_silent(self) -> None:
+        self.close(NO_PONG)
+
+    def _ping(self) -> None:
+        config = self.broker.config
+        self.send(self.form.frame("{}"))
+        self._alarm(self._ping, config.ping_interval)
+        if not self.one_way:
+            self._pinged = self.broker.clock.monotonic()
+            if config.pong_timeout > 0:
+                self._alarm(self._close_silent, config.pong_timeout)
+
+    def _expire(self) -> None:
+        if not self.expire_at:
+            return
+        if not self.client_refresh:
+            connecting.refresh_by_server(self)
+        elif self.expire_at <= self.broker.clock.now():
+            self.close(CONNECTION_EXPIRED)
+
+    def _check_subscriptions(self) -> None:
+        config = self.broker.config
+        self._alarm(self._check_subscriptions, config.presence_interval)
+        now = self.broker.clock.now()
+        for channel, subscription in list(self.subscriptions.items()):
+            late = subscription.expire_at + int(config.expired_sub_close_delay)
+            if subscription.expire_at and int(now) > late:
+                subscribing.expired(self, channel, subscription)
+            elif subscription.positioned and config.position_check_delay:
+                self._check_position(channel, subscription, config.position_check_delay)
+            if self.closed:
+                return
+
+    def _check_position(self, channel: str, subscription: Subscription, every: float) -> None:
+        now = self.broker.clock.monotonic()
+        if now - subscription.checked_at <= every:
+            return
+        subscription.checked_at = now
+        if self.broker.position(channel, subscription.meta_ttl).epoch != subscription.epoch:
+            self.lose(channel, UNSUBSCRIBED_INSUFFICIENT)

@@ -1,0 +1,235 @@
+"""Connections whose messages are an endless HTTP response; their commands come to `/emulation`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from .errors import CONNECTION_CLOSED, SLOW, Disconnect, Malformed
+from .frames import Form
+from .rawjson import Fields
+from .session import Session
+from .transports import Connection
+
+if TYPE_CHECKING:
+    from .server import EmbeddedServer
+
+_NO_STORE = "private, no-cache, no-store, must-revalidate, max-age=0"
+
+
+class StreamConnection(Connection):
+    """One streamed response."""
+
+    def __init__(
+        self,
+        server: EmbeddedServer,
+        request: web.Request,
+        form: Form,
+        transport: str,
+        content_type: str,
+    ) -> None:
+        super().__init__(server)
+        self._request = request
+        self._queue: list[bytes] = []
+        self._queued = 0
+        self._limit = server.config.queue_max_size
+        self._ready = asyncio.Event()
+        self._resumed = asyncio.Event()
+        self._ended = False
+        self._aborted = False
+        self._content_type = content_type
+        self._form = form
+        self._kind = transport
+        self._task: asyncio.Task[None] | None = None
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes; the response's own task writes them."""
+        self._queue.append(data)
+        self._queued += len(data)
+        self._ready.set()
+        if self._queued > self._limit and self._queued > len(data) and not self._aborted:
+            self._aborted = True
+            self.loop.call_soon(self._too_slow)
+
+    def _too_slow(self) -> None:
+        self.session.close(SLOW)
+        self._queue.clear()
+        transport = self._request.transport
+        if transport is not None:
+            transport.abort()
+
+    def close(self, disconnect: Disconnect) -> None:
+        """End the response once the queue is written."""
+        self._ended = True
+        self._resumed.set()
+        if disconnect is CONNECTION_CLOSED:
+            self._queue.clear()
+        self._ready.set()
+
+    def flush(self) -> None:
+        """Leave writing to the response's task."""
+
+    def resumed(self) -> None:
+        """Take more commands."""
+        self._resumed.set()
+
+    async def receive(self, text: str) -> None:
+        """Hand commands to the session, one request at a time while the application is asked."""
+        while self.session.busy and not self.session.closed:
+            self._resumed.clear()
+            await self._resumed.wait()
+        self.session.receive(text)
+
+    async def run(self, begin: Callable[[Session], None], first: bytes) -> web.StreamResponse:
+        """Serve the connection until it ends; `begin` hands the session what came first."""
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": self._content_type,
+                "Cache-Control": _NO_STORE,
+                "Pragma": "no-cache",
+                "X-Accel-Buffering": "no",
+                **cors(self.server, self._request),
+            }
+        )
+        await response.prepare(self._request)
+        self.session = Session(
+            self.server.broker,
+            self,
+            form=self._form,
+            transport=self._kind,
+            headers=self.server.headers_of(self._request),
+        )
+        self.server.streams[self.session.session] = self
+        try:
+            if first:
+                await response.write(first)
+            begin(self.session)
+            while True:
+                await self._ready.wait()
+                self._ready.clear()
+                while self._queue:
+                    data, self._queued = b"".join(self._queue), 0
+                    self._queue.clear()
+                    await response.write(data)
+                if self._ended:
+                    break
+            await response.write_eof()
+        except ConnectionError:
+            pass
+        finally:
+            self.session.lost()
+            self.server.streams.pop(self.session.session, None)
+        return response
+
+
+def cors(server: EmbeddedServer, request: web.Request) -> dict[str, str]:
+    """Return the headers that let an allowed origin read a response; a foreign one gets none."""
+    origin = request.headers.get("Origin")
+    if not origin or not server.config.origins.allow(origin):
+        return {}
+    headers = {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
+    asked = request.headers.get("Access-Control-Request-Headers")
+    if asked and asked != "null":
+        headers["Access-Control-Allow-Headers"] = asked
+    return headers
+
+
+async def _body(request: web.Request, limit: int) -> str:
+    """Read a request's body; raises the 413 that a longer one gets."""
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            raise web.HTTPRequestEntityTooLarge(limit, len(body))
+    return bytes(body).decode("utf-8", "replace")
+
+
+def _preflight(server: EmbeddedServer, request: web.Request, methods: str) -> web.Response:
+    return web.Response(
+        status=204,
+        headers={
+            **cors(server, request),
+            "Access-Control-Max-Age": "300",
+            "Access-Control-Allow-Methods": methods,
+        },
+    )
+
+
+def _wrong_method() -> web.Response:
+    return web.Response(status=405)
+
+
+async def serve_sse(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:
+    """Serve a two-way connection as server-sent events; the connect command is in the URL."""
+    if request.method == "OPTIONS":
+        return _preflight(server, request, "GET, POST, OPTIONS")
+    if request.method == "GET":
+        first = request.query.get("cf_connect", "")
+        if not first:
+            return web.Response(status=400)
+    elif request.method == "POST":
+        first = await _body(request, server.config.sse_limit)
+    else:
+        return _wrong_method()
+    connection = StreamConnection(
+        server, request, Form.EVENT, "sse", "text/event-stream; charset=utf-8"
+    )
+    return await connection.run(lambda session: session.receive(first), b"\r\n")
+
+
+async def serve_http_stream(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:
+    """Serve a two-way connection as lines of a response; the connect command is the body."""
+    if request.method == "OPTIONS":
+        return _preflight(server, request, "POST, OPTIONS")
+    if request.method != "POST":
+        return _wrong_method()
+    if request.headers.get("Content-Type") == "application/octet-stream":
+        # The binary protocol.
+        return web.Response(status=400)
+    first = await _body(request, server.config.http_stream_limit)
+    connection = StreamConnection(
+        server, request, Form.LINE, "http_stream", "text/plain; charset=utf-8"
+    )
+    return await connection.run(lambda session: session.receive(first), b"")
+
+
+async def serve_uni_sse(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:
+    """Serve a one-way connection: bare pushes as server-sent events, for a plain EventSource."""
+    if request.method == "GET":
+        text = request.query.get("cf_connect", "") or "{}"
+    elif request.method == "POST":
+        text = await _body(request, server.config.uni_sse_limit)
+    else:
+        return _wrong_method()
+    try:
+        connect = Fields("{}" if text.strip() == "null" else text)
+    except Malformed:
+        return web.Response(status=400)
+    connection = StreamConnection(
+        server, request, Form.BARE_EVENT, "uni_sse", "text/event-stream; charset=utf-8"
+    )
+    return await connection.run(lambda session: session.open_one_way(connect), b"\r\n")
+
+
+async def serve_emulation(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:
+    """Take commands of a streamed connection: 204, or 404 where this server has no such node."""
+    if request.method == "OPTIONS":
+        return _preflight(server, request, "POST, OPTIONS")
+    if request.method != "POST":
+        return _wrong_method()
+    headers = cors(server, request)
+    text = await _body(request, server.config.emulation_limit)
+    try:
+        fields = Fields(text)
+        node, session, data = (fields.text(name) for name in ("node", "session", "data"))
+    except Malformed:
+        return web.Response(status=400, headers=headers)
+    if node != server.broker.node:
+        return web.Response(status=404, headers=headers)
+    connection = server.streams.get(session)
+    if connection is not None and not connection.session.one_way:
+        await connection.receive(data)
+    return web.Response(status=204, headers=headers)

@@ -1,0 +1,239 @@
+"""Verification of connection and subscription tokens: JSON Web Tokens signed with HMAC."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .config import TokenOptions
+from .errors import Malformed
+from .rawjson import Fields, load
+
+if TYPE_CHECKING:
+    from jwt.algorithms import Algorithm
+
+_HMAC = ("HS256", "HS384", "HS512")
+
+
+class InvalidToken(Exception):
+    """The token is none of ours; the message is for logs and holds nothing of it."""
+
+
+class ExpiredToken(Exception):
+    """The token's time is over, or has not come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A subscription that a token or the application grants; `info` and `data` are JSON texts."""
+
+    info: str = ""
+    data: str = ""
+    override: Mapping[str, bool] | None = None
+    cache_recover: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectToken:
+    """What a connection token says; `expire_at` 0 is never."""
+
+    user: str
+    expire_at: int
+    info: str
+    meta: str
+    grants: dict[str, Grant]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscribeToken:
+    """What a subscription token says; `expire_at` 0 is never."""
+
+    user: str
+    channel: str
+    client: str
+    expire_at: int
+    grant: Grant
+
+
+def load_algorithms() -> dict[str, Algorithm]:
+    """Import PyJWT and return its HMAC algorithms by name.
+
+    It brings `cryptography`, which takes long to import: called once the port is open.
+    """
+    from jwt.algorithms import HMACAlgorithm  # noqa: PLC0415  see above
+
+    hashes = (HMACAlgorithm.SHA256, HMACAlgorithm.SHA384, HMACAlgorithm.SHA512)
+    return {name: HMACAlgorithm(chosen) for name, chosen in zip(_HMAC, hashes, strict=True)}
+
+
+def _decoded(part: str) -> bytes:
+    try:
+        return base64.b64decode(
+            part.encode("ascii") + b"=" * (-len(part) % 4), b"-_", validate=True
+        )
+    except (binascii.Error, ValueError):
+        raise InvalidToken("not base64url") from None
+
+
+def decoded64(fields: Fields, plain: str, encoded: str) -> str:
+    """Read JSON given as it is, or in base64 under another name; raises Malformed."""
+    text = fields.text(encoded)
+    if not text:
+        return fields.raw_or_nothing(plain)
+    try:
+        decoded = base64.b64decode(text, validate=True).decode()
+        load(decoded)
+    except ValueError:
+        # Without the binary protocol nothing but JSON could be delivered.
+        raise Malformed(f"{encoded} is no base64 of JSON") from None
+    return decoded.replace("\r", "").replace("\n", "")
+
+
+def override(fields: Fields) -> dict[str, bool] | None:
+    """Read an `override` object: `{"presence": {"value": true}, …}`; raises Malformed."""
+    found = fields.fields("override")
+    if found is None:
+        return None
+    values: dict[str, bool] = {}
+    for name in found.names():
+        member = found.fields(name)
+        if member is not None:
+            values[name] = member.flag("value")
+    return values
+
+
+def grant(fields: Fields) -> Grant:
+    """Read a granted subscription; raises Malformed."""
+    return Grant(
+        info=decoded64(fields, "info", "b64info"),
+        data=decoded64(fields, "data", "b64data"),
+        override=override(fields),
+        cache_recover=fields.flag("cache_recover"),
+    )
+
+
+def grants(fields: Fields) -> dict[str, Grant]:
+    """Read `subs`, or `channels` where it is empty; raises Malformed."""
+    subs = fields.fields("subs")
+    if subs is not None and len(subs):
+        return {name: grant(subs.fields(name) or Fields("{}")) for name in subs.names()}
+    return {name: Grant() for name in fields.texts("channels")}
+
+
+def _moment(fields: Fields, name: str) -> float | None:
+    value = fields.value(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Malformed(f"{name} is no time")
+    return float(value)
+
+
+def _matches(found: list[str], wanted: str, pattern: re.Pattern[str] | None) -> bool:
+    if wanted:
+        return wanted in found
+    return pattern is None or any(pattern.search(item) for item in found)
+
+
+class Verifier:
+    """Verifies tokens of one kind; `now` returns Unix time."""
+
+    def __init__(self, options: TokenOptions, now: Callable[[], float] = time.time) -> None:
+        self._options = options
+        self._now = now
+        self._algorithms: dict[str, Algorithm] | None = None
+
+    def _signed(self, name: str, message: bytes, signature: bytes) -> bool:
+        if self._algorithms is None:
+            self._algorithms = load_algorithms()
+        algorithm = self._algorithms.get(name)
+        options = self._options
+        if algorithm is None or not options.secret:
+            return False
+        if algorithm.verify(message, options.secret.encode(), signature):
+            return True
+        until = options.previous_until
+        if not options.previous_secret or (until and self._now() > until):
+            return False
+        return algorithm.verify(message, options.previous_secret.encode(), signature)
+
+    def _claims(self, token: str) -> Fields:
+        header, dot, rest = token.partition(".")
+        claims, second, signature = rest.partition(".")
+        if not dot or not second:
+            raise InvalidToken("not three parts")
+        try:
+            algorithm = Fields(_decoded(header).decode()).text("alg")
+            fields = Fields(_decoded(claims).decode())
+            fields.text("sub")
+        except (Malformed, UnicodeDecodeError):
+            raise InvalidToken("header or claims can't be read") from None
+        message = f"{header}.{claims}".encode("ascii", "replace")
+        if algorithm not in _HMAC or not self._signed(algorithm, message, _decoded(signature)):
+            raise InvalidToken("the signature is none of ours")
+        self._check_parties(fields)
+        return fields
+
+    def _check_parties(self, fields: Fields) -> None:
+        audience: Any = fields.value("aud")
+        audiences = audience if isinstance(audience, list) else [audience]
+        named = [item for item in audiences if isinstance(item, str)]
+        options = self._options
+        if not _matches(named, options.audience, options.audience_regex):
+            raise InvalidToken("for another audience")
+        issuer = fields.value("iss")
+        issuers = [issuer] if isinstance(issuer, str) else []
+        if not _matches(issuers, options.issuer, options.issuer_regex):
+            raise InvalidToken("from another issuer")
+
+    def _check_clocks(self, fields: Fields) -> None:
+        now = self._now()
+        expires, begins = _moment(fields, "exp"), _moment(fields, "nbf")
+        if (expires is not None and expires <= now) or (begins is not None and begins >= now):
+            raise ExpiredToken
+
+    @staticmethod
+    def _life(fields: Fields) -> int:
+        """Return when what the token opens ends: `expire_at` wins over `exp`, 0 is never."""
+        if "expire_at" in fields:
+            return max(0, fields.int64("expire_at"))
+        return int(_moment(fields, "exp") or 0)
+
+    def connect(self, token: str) -> ConnectToken:
+        """Read a connection token; raises InvalidToken or ExpiredToken."""
+        fields = self._claims(token)
+        try:
+            if fields.text("channel"):
+                raise InvalidToken("a subscription token")
+            self._check_clocks(fields)
+            return ConnectToken(
+                user=fields.text("sub"),
+                expire_at=self._life(fields),
+                info=decoded64(fields, "info", "b64info"),
+                meta=fields.raw_or_nothing("meta"),
+                grants=grants(fields),
+            )
+        except Malformed as exc:
+            raise InvalidToken(str(exc)) from None
+
+    def subscribe(self, token: str) -> SubscribeToken:
+        """Read a subscription token; raises InvalidToken or ExpiredToken."""
+        fields = self._claims(token)
+        try:
+            self._check_clocks(fields)
+            if not fields.text("channel"):
+                raise InvalidToken("no channel in it")
+            return SubscribeToken(
+                user=fields.text("sub"),
+                channel=fields.text("channel"),
+                client=fields.text("client"),
+                expire_at=self._life(fields),
+                grant=grant(fields),
+            )
+        except Malformed as exc:
+            raise InvalidToken(str(exc)) from None
