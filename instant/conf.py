@@ -151,7 +151,8 @@ def _stamp(path: str) -> _Stamp:
 
 
 def _resolve() -> tuple[Conf, str, _Stamp]:
-    given = getattr(settings, "INSTANT", None) or {}
+    given = getattr(settings, "INSTANT", None)
+    given = {} if given is None else given
     if not isinstance(given, Mapping):
         raise InstantConfigError(f"INSTANT must be a dict, not {type(given).__name__}.")
     unknown = sorted(set(given) - set(DEFAULTS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections.abc import AsyncGenerator, Mapping
 
 import aiohttp
@@ -26,9 +25,10 @@ class AsyncTransport:
         self._url = url
         self._headers = dict(headers)
         self._urls: dict[str, URL] = {}
-        self._sessions: weakref.WeakKeyDictionary[
+        # A session refers to its loop, so weak keys would keep both: _keep() takes them out.
+        self._sessions: dict[
             asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, AsyncGenerator[None]]
-        ] = weakref.WeakKeyDictionary()
+        ] = {}
 
     async def post(self, path: str, body: bytes, timeout: float) -> tuple[int, bytes]:  # noqa: ASYNC109
         """See Transport.post()."""
@@ -47,7 +47,7 @@ class AsyncTransport:
                     return await self._exchange(session, url, body)
         except TimeoutError as exc:
             raise PublishTimeout(
-                f"No answer from {self._url} within {timeout:g} s (INSTANT['TIMEOUT']). "
+                f"No answer from {self._url} within {timeout:.3g} s (INSTANT['TIMEOUT']). "
                 f"Whether it was published is unknown. Is the server overloaded, or something "
                 f"else than Centrifugo listening there?"
             ) from exc
@@ -85,15 +85,19 @@ class AsyncTransport:
             timeout=aiohttp.ClientTimeout(total=None),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
         )
-        keeper = _keep(session)
+        for other in [other for other in self._sessions if other.is_closed()]:
+            self._sessions.pop(other, None)  # closed without a shutdown of its generators
+        keeper = self._keep(loop, session)
         await anext(keeper)
         self._sessions[loop] = (session, keeper)
         return session
 
-
-async def _keep(session: aiohttp.ClientSession) -> AsyncGenerator[None]:
-    """Close the session when the event loop shuts down its asynchronous generators."""
-    try:
-        yield
-    finally:
-        await session.close()
+    async def _keep(
+        self, loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession
+    ) -> AsyncGenerator[None]:
+        """Close the session when the event loop shuts down its asynchronous generators."""
+        try:
+            yield
+        finally:
+            self._sessions.pop(loop, None)
+            await session.close()

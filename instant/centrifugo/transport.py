@@ -77,7 +77,7 @@ class Transport:
             return self._exchange(self._connect(deadline), request, deadline)
         except TimeoutError as exc:
             raise PublishTimeout(
-                f"No answer from {self._url} within {timeout:g} s (INSTANT['TIMEOUT']). "
+                f"No answer from {self._url} within {timeout:.3g} s (INSTANT['TIMEOUT']). "
                 f"Whether it was published is unknown. Is the server overloaded, or something "
                 f"else than Centrifugo listening there?"
             ) from exc

@@ -1,0 +1,132 @@
+"""The backends: what all promise, and what each does."""
+
+import io
+import json
+
+import pytest
+from django.test import override_settings
+
+from instant import apublish, backends, broadcast, publish
+from instant.backends.base import BaseBackend
+from instant.backends.centrifugo import CentrifugoBackend
+from instant.backends.console import ConsoleBackend
+from instant.backends.locmem import LocmemBackend
+from tests.servers import RawServer
+
+PATHS = {
+    "centrifugo": "instant.backends.centrifugo.CentrifugoBackend",
+    "console": "instant.backends.console.ConsoleBackend",
+    "locmem": "instant.backends.locmem.LocmemBackend",
+}
+
+
+def centrifugo(connection):
+    """Answer as the server does, method by method."""
+    while True:
+        head, body = connection.read_request()
+        request = json.loads(body)
+        if b"/api/publish" in head:
+            connection.answer()
+        elif b"/api/broadcast" in head:
+            items = ",".join('{"result":{}}' for _ in request["channels"])
+            connection.answer(b'{"result":{"responses":[%b]}}' % items.encode())
+        else:
+            items = [{name: {}} for command in request["commands"] for name in command]
+            connection.answer(json.dumps({"replies": items}).encode())
+
+
+@pytest.fixture(params=PATHS)
+def backend(request):
+    with (
+        RawServer(centrifugo) as server,
+        override_settings(
+            CENTRIFUGO_HOST="http://127.0.0.1",
+            CENTRIFUGO_PORT=server.port,
+            INSTANT={"DIR": "/x", "BACKEND": PATHS[request.param]},
+        ),
+    ):
+        yield backends.get_backend()
+        backends.get_backend().close()
+
+
+def test_contract_sends_and_marks(backend):
+    assert isinstance(backend, BaseBackend)
+    assert publish("a", "x").state == "sent"
+    assert [p.state for p in broadcast(["a", "b"], "x")] == ["sent", "sent"]
+
+
+async def test_contract_async(backend):
+    assert (await apublish("a", "x")).state == "sent"
+
+
+def test_contract_one_instance_until_the_settings_change(backend):
+    assert backends.get_backend() is backend
+    with override_settings(INSTANT={"DIR": "/x", "BACKEND": PATHS["locmem"]}):
+        other = backends.get_backend()
+        assert other is not backend
+        assert isinstance(other, LocmemBackend)
+    assert type(backends.get_backend()) is type(backend)
+
+
+def test_locmem_keeps_them():
+    with override_settings(INSTANT={"DIR": "/x", "BACKEND": PATHS["locmem"]}):
+        publish("a", "x")
+        broadcast(["b", "c"], "y")
+        assert [p.channel for p in backends.get_backend().outbox] == ["a", "b", "c"]
+
+
+def test_console_prints_a_line_each():
+    stream = io.StringIO()
+    with backends.replaced(ConsoleBackend(stream)):
+        publish("a", "ü")
+        broadcast(["b", "$c"], data={"n": 1})
+    assert stream.getvalue().splitlines() == [
+        'a {"channel":"a","site":"Tests","message":"ü"}',
+        'b {"site":"Tests","data":{"n":1}}',
+        '$c {"site":"Tests","data":{"n":1}}',
+    ]
+
+
+def test_console_uses_standard_output(capsys):
+    with backends.replaced(ConsoleBackend()):
+        publish("a", "x")
+    assert capsys.readouterr().out.startswith("a {")
+
+
+def test_centrifugo_follows_the_settings():
+    with RawServer(centrifugo) as one, RawServer(centrifugo) as two:
+        for server, key in ((one, "key-1"), (two, "key-2"), (one, "key-3")):
+            with override_settings(
+                CENTRIFUGO_HOST="http://127.0.0.1",
+                CENTRIFUGO_PORT=server.port,
+                CENTRIFUGO_API_KEY=key,
+                INSTANT={"DIR": "/x", "BACKEND": PATHS["centrifugo"]},
+            ):
+                publish("a", "x")
+                assert f"X-API-Key: {key}".encode() in server.requests[-1][0]
+
+
+def test_a_sync_backend_works_from_async_code():
+    class Mine(BaseBackend):
+        sent = 0
+
+        def send(self, envelopes):
+            self.sent += len(envelopes)
+
+    import asyncio
+
+    with backends.replaced(Mine()):
+        asyncio.run(apublish("a", "x"))
+        assert backends.get_backend().sent == 1
+
+
+def test_the_default():
+    assert issubclass(CentrifugoBackend, BaseBackend)
+    from instant import conf
+
+    before, conf.DEFAULT_BACKEND = conf.DEFAULT_BACKEND, PATHS["centrifugo"]
+    try:
+        with override_settings(INSTANT={"DIR": "/x"}):
+            assert isinstance(backends.get_backend(), CentrifugoBackend)
+    finally:
+        conf.DEFAULT_BACKEND = before

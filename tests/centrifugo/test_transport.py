@@ -1,0 +1,505 @@
+"""The pool of kept-alive connections, against servers that misbehave."""
+
+import asyncio
+import os
+import signal
+import ssl
+import threading
+import time
+
+import pytest
+import trustme
+from asgiref.sync import async_to_sync
+
+from instant.centrifugo.aio import AsyncTransport
+from instant.centrifugo.transport import Transport
+from instant.exceptions import InvalidReply, PublishError, PublishTimeout, ServerUnreachable
+from tests.servers import RawServer, answering
+
+BODY = b'{"channel":"c","data":{},"idempotency_key":"k"}'
+OK = b'{"result":{}}'
+
+
+@pytest.fixture
+def transport_to():
+    made = []
+
+    def make(server):
+        made.append(Transport(server.url, headers={"X-API-Key": "key"}))
+        return made[-1]
+
+    yield make
+    for transport in made:
+        transport.close()
+
+
+def post(transport, timeout=2.0):
+    return transport.post("/api/publish", BODY, timeout)
+
+
+def test_peer_15_one_connection_serves_many_requests(transport_to):
+    with RawServer(answering) as server:
+        transport = transport_to(server)
+        for _ in range(5):
+            assert post(transport) == (200, OK)
+        assert server.connections == 1
+        head, body = server.requests[0]
+        assert body == BODY
+        assert head.startswith(b"POST /api/publish HTTP/1.1\r\n")
+        assert b"X-API-Key: key" in head
+
+
+def test_path_of_the_address_is_kept(transport_to):
+    with RawServer(answering) as server:
+        transport = Transport(f"{server.url}/push/", headers={})
+        assert post(transport) == (200, OK)
+        transport.close()
+        assert server.requests[0][0].startswith(b"POST /push/api/publish ")
+
+
+def test_threads_share_the_pool_without_mixing_answers():
+    def numbered(connection):
+        while True:
+            _, body = connection.read_request()
+            connection.answer(body)
+
+    wrong = []
+    with RawServer(numbered) as server:
+        transport = Transport(server.url, headers={})
+
+        def work(number):
+            for round_ in range(50):
+                body = f"{number}-{round_}".encode() * 50
+                if transport.post("/", body, 5.0) != (200, body):
+                    wrong.append(number)
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wrong == []
+        assert server.connections <= 8
+        transport.close()
+
+
+def test_a_fork_does_not_talk_over_its_parents_connection(transport_to):
+    with RawServer(answering) as server:
+        transport = transport_to(server)
+        post(transport)
+        assert server.connections == 1
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                if post(transport) == (200, OK):
+                    status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        assert server.connections == 2
+        assert post(transport) == (200, OK)  # the parent's connection still works
+        assert server.connections == 2
+
+
+def test_a_server_restarted_between_two_publishes(transport_to):
+    server = RawServer(answering)
+    transport = transport_to(server)
+    threads = [threading.Thread(target=post, args=(transport,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    server.close()
+    with RawServer(answering, port=server.port) as again:
+        assert post(transport) == (200, OK)
+        assert len(again.requests) == 1
+
+
+def test_a_connection_that_breaks_as_the_request_leaves_is_tried_once_more(transport_to):
+    """The race that no look at the idle socket can see: closed while the request travels."""
+
+    def one_answer_each(connection):
+        connection.read_request()
+        connection.answer()
+        connection.read_request()
+        connection.reset()
+
+    with RawServer(one_answer_each) as server:
+        transport = transport_to(server)
+        assert post(transport) == (200, OK)
+        assert post(transport) == (200, OK)
+        assert server.connections == 2
+        assert len(server.requests) == 3
+
+
+def test_a_new_connection_that_breaks_is_not_tried_again(transport_to):
+    def never(connection):
+        connection.read_request()
+        connection.reset()
+
+    with RawServer(never) as server:
+        with pytest.raises(ServerUnreachable, match="without an answer"):
+            post(transport_to(server))
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("keep", [10, 40, 60])
+def test_a_reply_cut_in_the_middle_is_not_read_by_the_next_publish(transport_to, keep):
+    whole = b'HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n{"result":{"offset":7777777}}  '
+    cut = threading.Event()
+
+    def cut_first(connection):
+        connection.read_request()
+        if not cut.is_set():
+            cut.set()
+            connection.send(whole[:keep])
+            return
+        connection.answer()
+        connection.read_request()
+
+    with RawServer(cut_first) as server:
+        transport = transport_to(server)
+        with pytest.raises(PublishError) as info:
+            post(transport)
+        assert not isinstance(info.value, PublishTimeout)
+        assert post(transport) == (200, OK)
+        assert len(server.requests) == 2  # part of an answer was read: no second try
+
+
+def test_bytes_after_the_answer_are_nobodys(transport_to):
+    def stray(connection):
+        connection.read_request()
+        body = b'{"result":{}}'
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n" + body + b"HTTP/1.1 500 X")
+        connection.read_request()
+
+    with RawServer(stray) as server:
+        transport = transport_to(server)
+        assert post(transport) == (200, OK)
+        assert post(transport) == (200, OK)
+        assert server.connections == 2
+
+
+def test_late_bytes_on_an_idle_connection_are_nobodys(transport_to):
+    sent = threading.Event()
+
+    def late(connection):
+        connection.read_request()
+        connection.answer()
+        connection.send(b"HTTP/1.1 500 Late\r\nContent-Length: 0\r\n\r\n")
+        sent.set()
+        connection.read_request()
+        connection.answer()
+
+    with RawServer(late) as server:
+        transport = transport_to(server)
+        assert post(transport) == (200, OK)
+        assert sent.wait(5)
+        assert post(transport) == (200, OK)
+
+
+def test_chunked_reply(transport_to):
+    def chunked(connection):
+        while True:
+            connection.read_request()
+            connection.send(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"res\r\n')
+            connection.send(b'8\r\nult":{}}\r\n0\r\n\r\n')
+
+    with RawServer(chunked) as server:
+        transport = transport_to(server)
+        for _ in range(3):
+            assert post(transport) == (200, OK)
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("length", [b"", b"Content-Length: 13\r\n"])
+def test_closing_reply(transport_to, length):
+    def closing(connection):
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + length + b"\r\n" + OK)
+
+    with RawServer(closing) as server:
+        transport = transport_to(server)
+        for _ in range(2):
+            assert post(transport) == (200, OK)
+        assert server.connections == 2
+
+
+def test_http_1_0_reply_is_read_to_its_end(transport_to):
+    def old(connection):
+        connection.read_request()
+        connection.send(b"HTTP/1.0 200 OK\r\n\r\n" + OK)
+
+    with RawServer(old) as server:
+        assert post(transport_to(server)) == (200, OK)
+
+
+def test_reply_in_single_bytes(transport_to):
+    def slow(connection):
+        connection.read_request()
+        for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n" + OK:
+            connection.send(bytes([byte]))
+
+    with RawServer(slow) as server:
+        assert post(transport_to(server)) == (200, OK)
+
+
+def test_large_reply(transport_to):
+    large = b"x" * 3_000_000
+
+    def behave(connection):
+        connection.read_request()
+        connection.answer(large)
+        connection.read_request()
+
+    with RawServer(behave) as server:
+        transport = transport_to(server)
+        assert post(transport) == (200, large)
+        assert len(transport._idle) == 1
+
+
+def test_other_statuses_are_returned(transport_to):
+    def refuse(connection):
+        while True:
+            connection.read_request()
+            connection.answer(b"", status="401 Unauthorized")
+
+    with RawServer(refuse) as server:
+        transport = transport_to(server)
+        assert post(transport) == (401, b"")
+        assert post(transport) == (401, b"")
+        assert server.connections == 1
+
+
+def test_no_answer_in_time(transport_to):
+    done = threading.Event()
+
+    def silent(connection):
+        connection.read_request()
+        done.wait(10)
+
+    with RawServer(silent) as server:
+        transport = transport_to(server)
+        started = time.monotonic()
+        with pytest.raises(PublishTimeout, match=r"within 0\.1 s"):
+            post(transport, 0.1)
+        assert time.monotonic() - started < 1
+        assert transport._idle == []
+        done.set()
+
+
+def test_a_trickle_of_bytes_does_not_extend_the_deadline(transport_to):
+    stop = threading.Event()
+
+    def trickle(connection):
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while not stop.wait(0.02):
+            connection.send(b"x")
+
+    with RawServer(trickle) as server:
+        started = time.monotonic()
+        with pytest.raises(PublishTimeout):
+            post(transport_to(server), 0.2)
+        assert time.monotonic() - started < 1
+        stop.set()
+
+
+def test_nobody_listens(transport_to):
+    server = RawServer(answering)
+    server.close()
+    with pytest.raises(ServerUnreachable, match="runws"):
+        post(transport_to(server))
+
+
+def test_something_else_listens(transport_to):
+    def ssh(connection):
+        connection.send(b"SSH-2.0-OpenSSH_9.2\r\n")
+        connection.read_request()
+
+    with RawServer(ssh) as server, pytest.raises(InvalidReply, match="Is it Centrifugo"):
+        post(transport_to(server))
+
+
+def test_an_exception_inside_the_exchange_throws_the_socket_away(transport_to):
+    """A signal handler that raises, as a worker's time-out does."""
+
+    class WorkerTimeout(Exception):
+        pass
+
+    def raise_it(*_):
+        raise WorkerTimeout
+
+    waiting = threading.Event()
+    answer = threading.Event()
+
+    def late(connection):
+        connection.read_request()
+        if server.connections == 1:
+            waiting.set()
+            answer.wait(5)
+            connection.answer(b'{"result":{"offset":666}}')
+        else:
+            connection.answer()
+        connection.read_request()
+
+    before = signal.signal(signal.SIGUSR1, raise_it)
+    try:
+        with RawServer(late) as server:
+            transport = transport_to(server)
+            main = threading.main_thread().ident
+
+            def interrupt():
+                waiting.wait(5)
+                signal.pthread_kill(main, signal.SIGUSR1)
+
+            thread = threading.Thread(target=interrupt)
+            thread.start()
+            with pytest.raises(WorkerTimeout):
+                post(transport, 5)
+            thread.join()
+            answer.set()
+            assert transport._idle == []
+            assert post(transport) == (200, OK)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return trustme.CA()
+
+
+@pytest.fixture
+def server_context(authority):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+def test_https(authority, server_context, monkeypatch, tmp_path):
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(bundle)
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    with RawServer(answering, context=server_context) as server:
+        transport = Transport(server.url, headers={})
+        for _ in range(3):
+            assert post(transport) == (200, OK)
+        assert server.connections == 1
+        transport.close()
+
+
+def test_https_with_an_unknown_certificate_is_refused(server_context):
+    with RawServer(answering, context=server_context) as server:
+        with pytest.raises(ServerUnreachable):
+            post(Transport(server.url, headers={}))
+        assert server.requests == []
+
+
+def test_https_server_restarted(authority, server_context, monkeypatch, tmp_path):
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(bundle)
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    server = RawServer(answering, context=server_context)
+    transport = Transport(server.url, headers={})
+    post(transport)
+    server.close()
+    with RawServer(answering, context=server_context, port=server.port):
+        assert post(transport) == (200, OK)
+        transport.close()
+
+
+# The asynchronous twin
+
+
+async def apost(transport, timeout=2.0):
+    return await transport.post("/api/publish", BODY, timeout)
+
+
+async def test_async_keeps_one_connection():
+    with RawServer(answering) as server:
+        transport = AsyncTransport(server.url, headers={"X-API-Key": "key"})
+        for _ in range(3):
+            assert await apost(transport) == (200, OK)
+        assert server.connections == 1
+        assert b"X-API-Key: key" in server.requests[0][0]
+
+
+def test_async_to_sync_leaves_nothing_open():
+    """Under WSGI each call has an event loop of its own; warnings are errors here."""
+    with RawServer(answering) as server:
+        transport = AsyncTransport(server.url, headers={})
+        for _ in range(3):
+            assert async_to_sync(apost)(transport) == (200, OK)
+        assert server.connections == 3
+        assert len(transport._sessions) == 0
+
+
+def test_asyncio_run_leaves_nothing_open():
+    with RawServer(answering) as server:
+        transport = AsyncTransport(server.url, headers={})
+        assert asyncio.run(apost(transport)) == (200, OK)
+        assert len(transport._sessions) == 0
+
+
+async def test_async_server_restarted():
+    server = RawServer(answering)
+    transport = AsyncTransport(server.url, headers={})
+    await apost(transport)
+    server.close()
+    with RawServer(answering, port=server.port):
+        assert await apost(transport) == (200, OK)
+
+
+async def test_async_connection_that_breaks_as_the_request_leaves():
+    def one_answer_each(connection):
+        connection.read_request()
+        connection.answer()
+        connection.read_request()
+        connection.reset()
+
+    with RawServer(one_answer_each) as server:
+        transport = AsyncTransport(server.url, headers={})
+        assert await apost(transport) == (200, OK)
+        assert await apost(transport) == (200, OK)
+
+
+async def test_async_reply_cut_in_the_middle():
+    def cut(connection):
+        connection.read_request()
+        connection.send(b'HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n{"resu')
+
+    with RawServer(cut) as server:
+        with pytest.raises(ServerUnreachable, match="broke off"):
+            await apost(AsyncTransport(server.url, headers={}))
+        assert len(server.requests) == 1
+
+
+async def test_async_no_answer_in_time():
+    done = threading.Event()
+
+    def silent(connection):
+        connection.read_request()
+        done.wait(10)
+
+    with RawServer(silent) as server:
+        with pytest.raises(PublishTimeout):
+            await apost(AsyncTransport(server.url, headers={}), 0.1)
+        done.set()
+
+
+async def test_async_nobody_listens():
+    server = RawServer(answering)
+    server.close()
+    with pytest.raises(ServerUnreachable, match="runws"):
+        await apost(AsyncTransport(server.url, headers={}))
+
+
+async def test_async_something_else_listens():
+    def ssh(connection):
+        connection.read_request()
+        connection.send(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+    with RawServer(ssh) as server, pytest.raises(InvalidReply):
+        await apost(AsyncTransport(server.url, headers={}))

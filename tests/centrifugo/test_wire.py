@@ -1,0 +1,207 @@
+"""Bodies and answers, as plain values."""
+
+import json
+
+import pytest
+from cent import BatchRequest, BroadcastRequest, PublishRequest
+
+from instant.centrifugo import wire
+from instant.exceptions import (
+    BatchError,
+    InvalidAPIKey,
+    InvalidReply,
+    PayloadTooLarge,
+    PublishTimeout,
+    ServerRefused,
+    UnknownNamespace,
+)
+from instant.publications import Envelope, Publication
+
+
+def envelope(*channels, body=b'{"x":1}', key="key"):
+    return Envelope([Publication("id", name, {}) for name in channels], body, key)
+
+
+def states(*envelopes):
+    return [p.state for e in envelopes for p in e.publications]
+
+
+@pytest.mark.parametrize("channel", ["public", "$users", "user:1", 'a"b', "a\\b", "{x}"])
+def test_publish_body_is_that_of_cent(channel):
+    [(method, body, _)] = wire.requests_for([envelope(channel)])
+    theirs = PublishRequest(channel=channel, data={"x": 1}, idempotency_key="key")
+    assert method == theirs.api_method
+    assert json.loads(body) == theirs.api_payload
+
+
+def test_broadcast_body_is_that_of_cent():
+    [(method, body, _)] = wire.requests_for([envelope("a", "$b")])
+    theirs = BroadcastRequest(channels=["a", "$b"], data={"x": 1}, idempotency_key="key")
+    assert method == theirs.api_method
+    assert json.loads(body) == theirs.api_payload
+
+
+def test_batch_body_is_that_of_cent():
+    [(method, body, _)] = wire.requests_for([envelope("a"), envelope("b", "c", key="other")])
+    theirs = BatchRequest(
+        requests=[
+            PublishRequest(channel="a", data={"x": 1}, idempotency_key="key"),
+            BroadcastRequest(channels=["b", "c"], data={"x": 1}, idempotency_key="other"),
+        ]
+    )
+    assert method == theirs.api_method
+    # In sequence is the server's default, so we leave the word out.
+    assert {**json.loads(body), "parallel": False} == theirs.api_payload
+
+
+def test_idempotency_key_is_quoted():
+    [(_, body, _)] = wire.requests_for([envelope("a", key='"},"x":{"')])
+    assert json.loads(body)["idempotency_key"] == '"},"x":{"'
+
+
+def test_a_large_batch_is_split_in_order():
+    envelopes = [envelope(f"c{n}", body=b'"%b"' % (b"x" * 1000)) for n in range(1500)]
+    requests = list(wire.requests_for(envelopes))
+    assert len(requests) > 2
+    names = []
+    for method, body, part in requests:
+        assert method == "batch"
+        assert len(body) < 600_000
+        sent = [command["publish"]["channel"] for command in json.loads(body)["commands"]]
+        assert sent == [e.publications[0].channel for e in part]
+        names += sent
+    assert names == [f"c{n}" for n in range(1500)]
+
+
+def test_published():
+    one = envelope("a")
+    wire.settle("publish", [one], 200, b'{"result":{"offset":7,"epoch":"x"}}')
+    assert (one.publications[0].state, one.publications[0].offset) == ("sent", 7)
+    assert one.publications[0].epoch == "x"
+
+
+def test_published_without_history():
+    one = envelope("a")
+    wire.settle("publish", [one], 200, b'{"result":{}}')
+    assert (one.publications[0].state, one.publications[0].offset) == ("sent", None)
+
+
+def test_unknown_namespace_names_the_remedy():
+    with pytest.raises(UnknownNamespace, match="'nope'.*channel.namespaces") as info:
+        wire.settle(
+            "publish",
+            [envelope("nope:1")],
+            200,
+            b'{"error":{"code":102,"message":"unknown channel"}}',
+        )
+    assert (info.value.channel, info.value.code) == ("nope:1", 102)
+
+
+def test_other_error_codes():
+    with pytest.raises(ServerRefused, match="error 100, internal server error.*log") as info:
+        wire.settle(
+            "publish",
+            [envelope("a")],
+            200,
+            b'{"error":{"code":100,"message":"internal server error"}}',
+        )
+    assert info.value.code == 100
+    assert not isinstance(info.value, UnknownNamespace)
+
+
+def test_refused_items_of_a_broadcast():
+    one = envelope("a", "nope:1", "c")
+    with pytest.raises(BatchError) as info:
+        wire.settle(
+            "broadcast",
+            [one],
+            200,
+            b'{"result":{"responses":[{"result":{"offset":1,"epoch":"x"}},'
+            b'{"error":{"code":102,"message":"unknown channel"}},{"result":{}}]}}',
+        )
+    assert [type(e) for e in info.value.errors] == [UnknownNamespace]
+    assert info.value.errors[0].channel == "nope:1"
+    assert states(one) == ["sent", "failed", "sent"]
+
+
+def test_refused_items_of_a_batch():
+    first, second, third = envelope("a"), envelope("nope:1"), envelope("b", "nope:2")
+    with pytest.raises(BatchError) as info:
+        wire.settle(
+            "batch",
+            [first, second, third],
+            200,
+            b'{"replies":[{"publish":{"offset":1,"epoch":"x"}},'
+            b'{"error":{"code":102,"message":"unknown channel"}},'
+            b'{"broadcast":{"responses":[{"result":{}},{"error":{"code":102,"message":"u"}}]}}]}',
+        )
+    assert [e.channel for e in info.value.errors] == ["nope:1", "nope:2"]
+    assert states(first, second, third) == ["sent", "failed", "sent", "failed"]
+
+
+def test_wrong_key():
+    with pytest.raises(InvalidAPIKey, match="runws.*CENTRIFUGO_API_KEY") as info:
+        wire.settle("publish", [envelope("a")], 401, b"")
+    assert (info.value.channel, info.value.code) == ("a", 401)
+
+
+def test_too_large_for_a_proxy():
+    with pytest.raises(PayloadTooLarge, match="client_max_body_size"):
+        wire.settle("publish", [envelope("a")], 413, b"<html>")
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, b"<h1>Not Found</h1>"),
+        (302, b""),
+        (200, b"<html>"),
+        (200, b"[]"),
+        (200, b"{}"),
+        (200, b'{"result":null}'),
+        (200, b'{"error":"no"}'),
+        (200, b'{"error":{"code":"x"}}'),
+        (200, b"\xff\xfe"),
+        (204, b""),
+    ],
+)
+def test_an_answer_that_is_not_centrifugos(status, body):
+    one = envelope("a")
+    with pytest.raises(InvalidReply, match="CENTRIFUGO_PORT"):
+        wire.settle("publish", [one], status, body)
+    assert states(one) != ["sent"]
+
+
+def test_a_batch_that_answers_too_few_items():
+    with pytest.raises(InvalidReply):
+        wire.settle("batch", [envelope("a"), envelope("b")], 200, b'{"replies":[{"publish":{}}]}')
+
+
+def test_publishing_goes_on_after_refused_items_and_stops_after_a_failed_exchange():
+    envelopes = [envelope(f"c{n}", body=b'"%b"' % (b"x" * 400_000)) for n in range(3)]
+    flow = wire.publishing(envelopes, 5)
+    next(flow)
+    refusal = b'{"replies":[{"error":{"code":107,"message":"bad request"}}]}'
+    _, body, _ = flow.send((200, refusal))
+    assert b'"c1"' in body
+    flow.send((200, b'{"replies":[{"publish":{}}]}'))
+    with pytest.raises(PublishTimeout):
+        flow.throw(PublishTimeout("late"))
+    assert states(*envelopes) == ["failed", "sent", "failed"]
+
+
+def test_publishing_raises_the_refused_items_at_the_end():
+    envelopes = [envelope(f"c{n}", body=b'"%b"' % (b"x" * 400_000)) for n in range(2)]
+    flow = wire.publishing(envelopes, 5)
+    next(flow)
+    flow.send((200, b'{"replies":[{"error":{"code":107,"message":"bad request"}}]}'))
+    with pytest.raises(BatchError, match="1 of 2"):
+        flow.send((200, b'{"replies":[{"publish":{}}]}'))
+
+
+def test_publishing_has_one_deadline():
+    envelopes = [envelope(f"c{n}", body=b'"%b"' % (b"x" * 400_000)) for n in range(2)]
+    flow = wire.publishing(envelopes, 5)
+    first = next(flow)[2]
+    second = flow.send((200, b'{"replies":[{"publish":{}}]}'))[2]
+    assert 5 >= first > second

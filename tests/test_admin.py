@@ -1,0 +1,142 @@
+"""Channels in the admin."""
+
+import pytest
+from django.contrib.auth.models import Group
+from django.contrib.messages import get_messages
+from django.test import override_settings
+
+from instant.models import Channel
+
+ADD = "/admin/instant/channel/add/"
+LIST = "/admin/instant/channel/"
+
+
+@pytest.fixture
+def admin(client, make_user):
+    client.force_login(make_user("root", is_staff=True, is_superuser=True))
+    return client
+
+
+def fields(name, level, **more):
+    return {
+        "name": name,
+        "level": level,
+        "is_active": "on",
+        "description": "",
+        "members": "",
+        **more,
+    }
+
+
+def told(response):
+    return " ".join(str(message) for message in get_messages(response.wsgi_request))
+
+
+def test_a_new_private_channel_gets_its_dollar_and_the_form_says_so(admin):
+    response = admin.post(ADD, fields("news", "users"))
+    assert response.status_code == 302
+    assert Channel.objects.get().name == "$news"
+    assert "named “$news”" in told(response)
+
+
+@pytest.mark.parametrize(("name", "level"), [("news", "public"), ("$news", "users")])
+def test_a_right_name_stays(admin, name, level):
+    response = admin.post(ADD, fields(name, level))
+    assert Channel.objects.get().name == name
+    assert "begins with $" not in told(response)
+
+
+def test_a_new_public_channel_with_a_dollar_is_refused(admin):
+    response = admin.post(ADD, fields("$news", "public"))
+    assert "must be named “news”" in response.content.decode()
+    assert not Channel.objects.exists()
+
+
+def test_a_name_that_is_taken_with_its_dollar(admin):
+    Channel.objects.create(name="$news", level="users")
+    response = admin.post(ADD, fields("news", "staff"))
+    assert response.status_code == 200
+    assert "already exists" in response.content.decode()
+
+
+def test_255_characters_and_no_room_for_the_dollar(admin):
+    response = admin.post(ADD, fields("x" * 255, "users"))
+    assert response.status_code == 200
+    assert not Channel.objects.exists()
+
+
+def test_a_bad_name_says_what_would_be_right(admin):
+    response = admin.post(ADD, fields("order:1", "public"))
+    assert "order-1" in response.content.decode()
+
+
+def test_a_later_change_of_level_is_refused_and_names_the_new_name(admin):
+    channel = Channel.objects.create(name="$news", level="users")
+    response = admin.post(f"{LIST}{channel.pk}/change/", fields("$news", "public"))
+    assert "must be named “news”" in response.content.decode()
+    channel.refresh_from_db()
+    assert channel.level == "users"
+    admin.post(f"{LIST}{channel.pk}/change/", fields("news", "public"))
+    channel.refresh_from_db()
+    assert (channel.name, channel.level) == ("news", "public")
+
+
+def test_a_change_to_a_private_level_is_refused_too(admin):
+    channel = Channel.objects.create(name="news", level="public")
+    response = admin.post(f"{LIST}{channel.pk}/change/", fields("news", "staff"))
+    assert "must be named “$news”" in response.content.decode()
+
+
+def test_groups_without_effect_are_said(admin):
+    group = Group.objects.create(name="red")
+    response = admin.post(ADD, fields("$other", "groups", groups=[group.pk]))
+    assert "no effect" not in told(response)
+    response = admin.post(ADD, fields("$news", "staff", groups=[group.pk]))
+    assert "no effect" in told(response)
+
+
+def test_peer_25_list_filters_and_search(admin):
+    group = Group.objects.create(name="red")
+    for number in range(60):
+        channel = Channel.objects.create(name=f"$c{number}", level="groups", description="about x")
+        channel.groups.add(group)
+    Channel.objects.create(name="public", level="public", is_active=False)
+    assert "60 channels" in admin.get(LIST + "?level__exact=groups").content.decode()
+    assert "1 channel" in admin.get(LIST + "?is_active__exact=0").content.decode()
+    assert "1 result" in admin.get(LIST + "?q=publ").content.decode()
+    assert "60 results" in admin.get(LIST + "?q=about").content.decode()
+
+
+def test_peer_05_the_list_takes_a_constant_number_of_queries(admin, django_assert_max_num_queries):
+    for number in range(50):
+        channel = Channel.objects.create(name=f"$c{number}", level="groups")
+        channel.groups.add(Group.objects.create(name=f"g{number}"))
+    with django_assert_max_num_queries(8):
+        admin.get(LIST)
+
+
+def action(admin, *channels):
+    return admin.post(
+        LIST, {"action": "publish_test_message", "_selected_action": [c.pk for c in channels]}
+    )
+
+
+def test_publish_a_test_message(admin, publications):
+    one = Channel.objects.create(name="a", level="public")
+    two = Channel.objects.create(name="$b", level="users")
+    response = action(admin, one, two)
+    assert "2 channels" in told(response)
+    publications.assert_published("a", "Test message from root", event_class="test", count=1)
+    publications.assert_published("$b", "Test message from root", event_class="test", count=1)
+    assert {p.state for p in publications} == {"sent"}  # at once, so that a failure is seen
+
+
+def test_a_failed_test_message_is_told(admin):
+    channel = Channel.objects.create(name="a", level="public")
+    with override_settings(
+        CENTRIFUGO_PORT=1,
+        INSTANT={"DIR": "/x", "BACKEND": "instant.backends.centrifugo.CentrifugoBackend"},
+    ):
+        response = action(admin, channel)
+    assert "manage.py runws" in told(response)
+    assert "Published" not in told(response)

@@ -1,0 +1,66 @@
+"""The system checks, one test an id."""
+
+import json
+
+import pytest
+from django.core.checks import run_checks
+from django.test import override_settings
+
+
+def ids():
+    return [message.id for message in run_checks() if message.id.startswith("instant.")]
+
+
+def test_all_is_well():
+    assert ids() == []
+
+
+def test_fresh_project_without_a_server():
+    with override_settings(CENTRIFUGO_HMAC_KEY=None, CENTRIFUGO_API_KEY=None):
+        assert ids() == []
+
+
+def test_e001_wrong_setting():
+    with override_settings(INSTANT={"X": 1}):
+        [message] = [m for m in run_checks() if m.id == "instant.E001"]
+    assert "'X'" in message.msg
+
+
+@pytest.mark.parametrize("path", ["nowhere.Backend", "instant.conf.Conf", "tests.missing"])
+def test_e002_backend(path):
+    with override_settings(INSTANT={"DIR": "/x", "BACKEND": path}):
+        assert ids() == ["instant.E002"]
+
+
+def test_w001_short_key():
+    with override_settings(CENTRIFUGO_HMAC_KEY="x" * 31):
+        assert ids() == ["instant.W001"]
+    with override_settings(CENTRIFUGO_HMAC_KEY="x" * 32):
+        assert ids() == []
+
+
+def test_w002_differs_from_the_file(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"http_api": {"key": "in-the-file"}}))
+    with override_settings(INSTANT={"DIR": tmp_path}, CENTRIFUGO_API_KEY="in-the-settings"):
+        [message] = [m for m in run_checks() if m.id == "instant.W002"]
+    assert "CENTRIFUGO_API_KEY" in message.msg
+    assert "in-the" not in f"{message.msg} {message.hint}"
+
+
+def test_w003_every_origin():
+    with override_settings(INSTANT={"DIR": "/x", "ALLOWED_ORIGINS": ["*"]}):
+        assert ids() == ["instant.W003"]
+
+
+def test_w004_second_factor():
+    with override_settings():
+        from django.conf import settings
+
+        settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "django_otp"]
+        try:
+            assert ids() == ["instant.W004"]
+            with override_settings(INSTANT={"DIR": "/x", "LOGIN": False}):
+                settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "django_otp"]
+                assert ids() == []
+        finally:
+            settings.INSTALLED_APPS = [a for a in settings.INSTALLED_APPS if a != "django_otp"]

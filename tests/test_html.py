@@ -1,0 +1,78 @@
+"""The script tag."""
+
+import html
+import json
+import re
+
+import pytest
+from django.template import Context, RequestContext, Template
+from django.test import RequestFactory, override_settings
+from django.urls import path
+
+from instant.exceptions import InstantConfigError
+
+TEMPLATE = "{% load instant %}{% instant_script %}"
+
+
+def render(context=None):
+    return Template(TEMPLATE).render(context or Context())
+
+
+def config(tag):
+    return json.loads(html.unescape(re.search(r'data-instant="([^"]*)"', tag)[1]))
+
+
+def test_one_external_script_with_its_config():
+    tag = render()
+    assert tag.startswith('<script src="/static/instant/instant.min.js" ')
+    assert tag.endswith("></script>")
+    assert config(tag) == {
+        "csrf": {"cookie": "csrftoken", "header": "X-Csrftoken"},
+        "urls": {
+            "get_token": "/instant/get_token/",
+            "login": "/instant/login/",
+            "logout": "/instant/logout/",
+            "subscribe": "/instant/subscribe/",
+        },
+    }
+    assert "nonce" not in tag
+
+
+def test_it_is_the_same_for_everybody(make_user, rf):
+    user = make_user("ann")
+    request = rf.get("/")
+    request.user = user
+    assert render(RequestContext(request)) == render()
+    assert "ann" not in render(RequestContext(request))
+
+
+@override_settings(CSRF_COOKIE_NAME='c"<', CSRF_HEADER_NAME="HTTP_X_MINE")
+def test_settings_are_followed_and_escaped():
+    tag = render()
+    assert config(tag)["csrf"] == {"cookie": 'c"<', "header": "X-Mine"}
+    assert tag.count("<") == 2
+
+
+def test_nonce_of_django_csp():
+    request = RequestFactory().get("/")
+    request.csp_nonce = "abc"
+    assert ' nonce="abc"></script>' in render(RequestContext(request))
+
+
+def test_nonce_of_django_6():
+    assert ' nonce="abc"></script>' in render(Context({"csp_nonce": "abc"}))
+    csp = pytest.importorskip("django.middleware.csp", reason="Django 6 brings its own CSP")
+    request = RequestFactory().get("/")
+    csp.ContentSecurityPolicyMiddleware(lambda r: None).process_request(request)
+    tag = render(RequestContext(request))
+    assert f' nonce="{csp.get_nonce(request)}"></script>' in tag
+
+
+class NoUrls:
+    urlpatterns = [path("", lambda request: None)]
+
+
+@override_settings(ROOT_URLCONF=NoUrls)
+def test_missing_urls_say_what_to_add():
+    with pytest.raises(InstantConfigError, match=r'include\("instant.urls"\)'):
+        render()

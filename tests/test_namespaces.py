@@ -1,0 +1,66 @@
+"""The grammar of names."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instant.exceptions import InvalidChannelName
+from instant.namespaces import check_name, check_row_name
+
+GOOD = ["public", "$users", "user:1", "$order:a:b", "dialog#1,2", "#42", 'q"t\\', "x" * 255, "a.b"]
+BAD = {
+    "": "for example",
+    "$": "for example",
+    "a b": "Use 'a-b'",
+    "a\n": "Use 'a'",
+    "zürich": "Use 'z-rich'",
+    "ü": "Use 'news'",
+    "a*": "reserves",
+    "a/b": "Use 'a-b'",
+    "a&b": "Use 'a-b'",
+    "x" * 256: "256",
+    ":a": "namespace",
+    "x:1": "at least two",
+    "ns:": "must follow",
+    "a$b": r"Use '\$ab'",
+    "ns:$x": r"Use '\$ns:x'",  # where 4.2.0 put the $ (test_peer_18)
+    "$$a": "inside",
+    "a\0b": "ASCII",
+}
+ROWS_BAD = {"order:1": "Use 'order-1'", "a#b": "Use 'a-b'", "$ns:x": r"Use '\$ns-x'", **BAD}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_good_names(name):
+    check_name(name)
+
+
+@pytest.mark.parametrize("name", [n for n in GOOD if ":" not in n and "#" not in n])
+def test_good_row_names(name):
+    check_row_name(name)
+
+
+@pytest.mark.parametrize(("name", "remedy"), BAD.items())
+def test_bad_names_say_what_would_be_right(name, remedy):
+    with pytest.raises(InvalidChannelName, match=remedy):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", ROWS_BAD)
+def test_peer_19_bad_row_names(name):
+    with pytest.raises(InvalidChannelName) as info:
+        check_row_name(name)
+    assert ROWS_BAD[name].replace("\\", "") in str(info.value) or name in BAD
+
+
+@given(st.text(max_size=300))
+def test_a_row_name_is_a_name_and_both_are_ascii_of_at_most_255_bytes(name):
+    try:
+        check_row_name(name)
+    except InvalidChannelName:
+        return
+    check_name(name)
+    assert name.isascii()
+    assert len(name) <= 255
+    assert not set(name) & set(" *&/:#\n\t")
+    assert "$" not in name[1:]

@@ -1,0 +1,127 @@
+"""The rule, level by level and person by person."""
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+
+from instant import permissions
+from instant.models import Channel
+
+
+@pytest.fixture
+def people(make_user):
+    return {
+        "nobody": None,
+        "anonymous": AnonymousUser(),
+        "user": make_user("user"),
+        "inactive": make_user("inactive", is_active=False, is_superuser=True, groups=["red"]),
+        "member": make_user("member"),
+        "grouped": make_user("grouped", groups=["red", "blue"]),
+        "staff": make_user("staff", is_staff=True),
+        "superuser": make_user("superuser", is_superuser=True),
+    }
+
+
+@pytest.fixture
+def rows(people, make_channel):
+    make_channel("open")
+    make_channel("$users", "users")
+    make_channel("$red", "groups", groups=["red", "blue"], members=[people["member"]])
+    make_channel("$green", "groups", groups=["green"])
+    make_channel("$staff", "staff")
+    make_channel("$root", "superuser")
+    make_channel("$off", "users", is_active=False)
+    # Groups and members mean nothing on another level (test_peer_03).
+    make_channel("$top", "superuser", groups=["red"], members=[people["member"]])
+
+
+TABLE = {
+    "nobody": {"open"},
+    "anonymous": {"open"},
+    "inactive": {"open"},
+    "user": {"open", "$users"},
+    "member": {"open", "$users", "$red"},
+    "grouped": {"open", "$users", "$red"},
+    "staff": {"open", "$users", "$staff"},
+    # A superuser is in no group by being one (test_peer_20: decided and written down).
+    "superuser": {"open", "$users", "$staff", "$root", "$top"},
+}
+
+
+@pytest.mark.parametrize("person", TABLE)
+def test_peer_03_17_20_who_may_subscribe(people, rows, person):
+    user = people[person]
+    allowed = TABLE[person]
+    names = sorted(Channel.objects.values_list("name", flat=True))
+    assert {c.name for c in permissions.channels_for(user)} == allowed
+    assert {n for n in names if permissions.may(user, "subscribe", n)} == allowed
+    assert {g.name for g in permissions.grants(user, names)} == allowed
+    page, following = permissions.grants_after(user, "", 100)
+    own = {f"user:{user.pk}"} if person not in ("nobody", "anonymous", "inactive") else set()
+    assert {g.name for g in page} == allowed | own
+    assert following is None
+
+
+def test_peer_04_no_duplicates(people, rows):
+    user = people["grouped"]  # in two of the channel's groups
+    assert [c.name for c in permissions.channels_for(user)].count("$red") == 1
+    assert [g.name for g in permissions.grants_after(user, "", 100)[0]].count("$red") == 1
+
+
+def test_own_channel(people, rows):
+    user, other = people["user"], people["member"]
+    assert permissions.may(user, "subscribe", f"user:{user.pk}")
+    assert not permissions.may(other, "subscribe", f"user:{user.pk}")
+    assert not permissions.may(None, "subscribe", f"user:{user.pk}")
+    assert not permissions.may(people["superuser"], "subscribe", f"user:{user.pk}")
+    assert permissions.grants(user, [f"user:{user.pk}"]) == [(f"user:{user.pk}", "user")]
+
+
+def test_grants_keep_the_order_and_leave_out_what_is_not_granted(people, rows):
+    asked = ["$users", "nope", "$off", "$root", "open", "a b", "ü", "", "$users", "x" * 300]
+    assert permissions.grants(people["user"], asked) == [("$users", "users"), ("open", "public")]
+
+
+def test_grants_of_nothing_ask_nothing(people, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert permissions.grants(people["user"], []) == []
+        assert permissions.grants(people["user"], ["a b"]) == []
+
+
+def test_names_compare_exactly(people, rows):
+    assert permissions.grants(people["user"], ["OPEN", "Open", "$USERS"]) == []
+
+
+def test_pages_by_name(people, make_channel):
+    for number in range(25):
+        make_channel(f"c{number:02}")
+    found, after, pages = [], "", 0
+    while after is not None:
+        page, after = permissions.grants_after(people["user"], after, 10)
+        assert len(page) <= 10
+        found += [grant.name for grant in page]
+        pages += 1
+    assert found == sorted([*(f"c{n:02}" for n in range(25)), f"user:{people['user'].pk}"])
+    assert pages == 3
+
+
+def test_unknown_action(people):
+    with pytest.raises(ValueError, match="subscribe"):
+        permissions.may(people["user"], "dance", "open")
+
+
+def test_a_user_without_groups_reads_no_group_channel(people, make_channel):
+    """No full scan: the plan must find rows by an index, see DESIGN and peers.md 3.4."""
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        permissions.grants_after(people["user"], "", 129)
+    [query] = [q["sql"] for q in captured if "instant_channel" in q["sql"]]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {query}")
+        plan = [row[3] for row in cursor.fetchall()]
+    tables = [step for step in plan if "instant_channel" in step]
+    assert tables
+    assert not [step for step in tables if step.startswith("SCAN")], plan

@@ -1,0 +1,617 @@
+"""publish() and its relatives, up to the backend and through it to a server."""
+
+import asyncio
+import datetime
+import decimal
+import json
+import pickle
+import threading
+import time
+import uuid
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.db import transaction
+from django.test import override_settings
+from django.utils.translation import gettext_lazy
+
+from instant import abroadcast, apublish, backends, batch, broadcast, publish, user_channel
+from instant.backends.base import BaseBackend
+from instant.exceptions import (
+    BatchError,
+    InstantConfigError,
+    InvalidAPIKey,
+    InvalidChannelName,
+    PayloadTooLarge,
+    PublishError,
+    PublishTimeout,
+    ServerUnreachable,
+)
+from instant.signals import publication_failed
+from tests.servers import RawServer, answering, echoing
+
+CENTRIFUGO = "instant.backends.centrifugo.CentrifugoBackend"
+
+
+class Recorder(BaseBackend):
+    """Records each hand-over; fails where it is told to."""
+
+    def __init__(self):
+        self.calls = []
+        self.error = None
+
+    def send(self, envelopes):
+        self.calls.append([p.channel for e in envelopes for p in e.publications])
+        if self.error:
+            for envelope in envelopes:
+                envelope.give_up()
+            raise self.error
+        for envelope in envelopes:
+            envelope.mark("sent")
+
+
+@pytest.fixture
+def recorder():
+    with backends.replaced(Recorder()):
+        yield backends.get_backend()
+
+
+@pytest.fixture
+def server_settings():
+    """Publish to a raw server."""
+    managers = []
+
+    def use(server, **instant):
+        manager = override_settings(
+            CENTRIFUGO_HOST=server.url.rsplit(":", 1)[0],
+            CENTRIFUGO_PORT=server.port,
+            INSTANT={"DIR": "/nonexistent", "BACKEND": CENTRIFUGO, **instant},
+        )
+        manager.enable()
+        managers.append(manager)
+
+    yield use
+    for manager in managers:
+        manager.disable()
+
+
+# What is published
+
+
+def test_payload_has_the_seeds_names(publications):
+    publish("$users", "A message", data={"foo": "bar"}, event_class="important", bucket="notes")
+    assert publications[0].payload == {
+        "channel": "$users",
+        "site": "Tests",
+        "message": "A message",
+        "data": {"foo": "bar"},
+        "event_class": "important",
+        "bucket": "notes",
+    }
+
+
+def test_what_is_not_given_is_left_out(publications):
+    publish("public", "Message for everyone")
+    assert publications[0].payload == {
+        "channel": "public",
+        "site": "Tests",
+        "message": "Message for everyone",
+    }
+
+
+def test_peer_21_message_or_data_is_required(publications):
+    with pytest.raises(ValueError, match="message or data"):
+        publish("public")
+    with pytest.raises(ValueError, match="message or data"):
+        broadcast(["public"], event_class="x")
+    with pytest.raises(TypeError, match="positional"):
+        publish("public", "a", "b")  # 4.2.0 lost the message and complained of its absence
+    assert len(publications) == 0
+
+
+@pytest.mark.parametrize("empty", ["", 0, False, [], {}])
+def test_an_empty_value_is_a_value(publications, empty):
+    publish("public", empty)
+    publish("public", data=empty)
+    assert len(publications) == 2
+
+
+def test_peer_11_and_21_the_body_is_one_json_object(server_settings):
+    value = uuid.uuid4()
+    with RawServer(answering) as server:
+        server_settings(server)
+        publish(
+            "public",
+            gettext_lazy("Löwe"),
+            data={
+                "at": datetime.datetime(2026, 11, 21, 8, 30, tzinfo=datetime.UTC),
+                "price": decimal.Decimal("1.50"),
+                "id": value,
+            },
+        )
+    body = json.loads(server.requests[0][1])
+    assert body["channel"] == "public"
+    assert body["data"] == {
+        "channel": "public",
+        "site": "Tests",
+        "message": "Löwe",
+        "data": {"at": "2026-11-21T08:30:00Z", "price": "1.50", "id": str(value)},
+    }
+
+
+def test_peer_02_settings_are_read_when_used(publications):
+    with override_settings(SITE_NAME="Another"):
+        publish("public", "a")
+    publish("public", "b")
+    publish("public", "c", site="Given")
+    assert [p.payload["site"] for p in publications] == ["Another", "Tests", "Given"]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "ü", "a*", "x" * 256, "a\n", "x:1", "ns:$x"])
+def test_bad_names_are_refused_at_once(publications, name):
+    with pytest.raises(InvalidChannelName):
+        publish(name, "x")
+    with pytest.raises(InvalidChannelName):
+        broadcast(["good", name], "x")
+    assert len(publications) == 0
+
+
+def test_a_channel_is_a_str(publications):
+    with pytest.raises(TypeError, match="int"):
+        publish(5, "x")
+    with pytest.raises(TypeError, match="list of channels"):
+        broadcast("public", "x")
+
+
+@pytest.mark.parametrize(
+    "data", [float("nan"), {"x": float("inf")}, "\ud800", {1: object()}, {(1, 2): 3}]
+)
+def test_what_is_not_json_is_refused_at_once(publications, data):
+    with pytest.raises((TypeError, ValueError)):
+        publish("public", data=data)
+    assert len(publications) == 0
+
+
+def test_too_large(publications):
+    with pytest.raises(PayloadTooLarge, match="Publish a reference") as info:
+        publish("public", "ü" * 600_000)
+    assert info.value.channel == "public"
+    publish("public", "x" * 900_000)
+    assert len(publications) == 1
+
+
+def test_the_payload_is_that_of_the_call(server_settings):
+    data = {"n": 1}
+    with RawServer(answering) as server:
+        server_settings(server)
+        with batch():
+            publish("public", data=data)
+            data["n"] = 2
+        assert b'"n":1' in server.requests[0][1]
+
+
+def test_each_publication_has_its_own_idempotency_key(server_settings):
+    with RawServer(echoing) as server:
+        server_settings(server)
+        first, second = publish("public", "a"), publish("public", "a")
+        given = publish("public", "a", idempotency_key="mine")
+    assert first.id != second.id
+    assert first.epoch == first.id  # the server echoes the key as epoch
+    assert given.epoch == "mine"
+    assert given.id != "mine"
+    assert (first.state, first.offset) == ("sent", 1)
+
+
+# broadcast and batch
+
+
+def test_broadcast_is_one_request(server_settings):
+    def two(connection):
+        connection.read_request()
+        connection.answer(
+            b'{"result":{"responses":[{"result":{"offset":3,"epoch":"x"}},{"result":{}}]}}'
+        )
+
+    with RawServer(two) as server:
+        server_settings(server)
+        first, second = broadcast(["a", "$b", "a"], data={"x": 1})
+    assert (first.channel, first.offset, second.channel) == ("a", 3, "$b")
+    body = json.loads(server.requests[0][1])
+    assert body["channels"] == ["a", "$b"]
+    assert body["data"] == {"site": "Tests", "data": {"x": 1}}  # it can't name one of them
+
+
+def test_broadcast_to_nobody_sends_nothing(recorder):
+    assert broadcast([], "x") == []
+    assert recorder.calls == []
+
+
+def test_broadcast_takes_any_iterable(recorder):
+    broadcast((f"c{n}" for n in range(3)), "x")
+    assert recorder.calls == [["c0", "c1", "c2"]]
+
+
+def test_batch_is_one_request(recorder):
+    with batch():
+        first = publish("a", "x")
+        broadcast(["b", "c"], "x")
+        assert first.state == "deferred"
+        assert recorder.calls == []
+    assert recorder.calls == [["a", "b", "c"]]
+    assert first.state == "sent"
+
+
+def test_batch_that_raises_sends_nothing(recorder):
+    def work():
+        with batch():
+            publish("a", "x")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        work()
+    publish("b", "x")
+    assert recorder.calls == [["b"]]
+
+
+def test_batches_in_batches_leave_with_the_outermost(recorder):
+    with batch():
+        publish("a", "x")
+        with batch():
+            publish("b", "x")
+        assert recorder.calls == []
+        publish("c", "x")
+    assert recorder.calls == [["a", "b", "c"]]
+
+
+def test_empty_batch_sends_nothing(recorder):
+    with batch():
+        pass
+    assert recorder.calls == []
+
+
+def test_a_batch_is_entered_once(recorder):
+    one = batch()
+    with one:
+        pass
+    with pytest.raises(RuntimeError, match="make a new one"), one:
+        pass
+
+
+def test_batch_belongs_to_its_thread(recorder):
+    with batch():
+        thread = threading.Thread(target=publish, args=("other", "x"))
+        thread.start()
+        thread.join()
+        publish("mine", "x")
+    assert recorder.calls == [["other"], ["mine"]]
+
+
+def test_batch_tells_refused_items(server_settings):
+    def refuse(connection):
+        connection.read_request()
+        connection.answer(
+            b'{"replies":[{"publish":{}},{"error":{"code":102,"message":"unknown channel"}}]}'
+        )
+
+    with RawServer(refuse) as server:
+        server_settings(server)
+        one = batch()
+        one.__enter__()
+        good, bad = publish("a", "x"), publish("nope:1", "x")
+        with pytest.raises(BatchError) as info:
+            one.__exit__(None, None, None)
+    assert [error.channel for error in info.value.errors] == ["nope:1"]
+    assert (good.state, bad.state) == ("sent", "failed")
+
+
+# Transactions
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTransactions:
+    def test_waits_for_the_outermost_commit_and_leaves_as_one_batch(self, recorder):
+        with transaction.atomic():
+            first = publish("a", "x")
+            with transaction.atomic():
+                publish("b", "x")
+            broadcast(["c", "d"], "x")
+            assert recorder.calls == []
+            assert first.state == "deferred"
+        assert recorder.calls == [["a", "b", "c", "d"]]
+        assert first.state == "sent"
+
+    def test_a_rollback_drops_all(self, recorder):
+        with pytest.raises(LookupError), transaction.atomic():
+            publish("a", "x")
+            raise LookupError
+        assert recorder.calls == []
+        with transaction.atomic():
+            publish("b", "x")
+        assert recorder.calls == [["b"]]
+
+    @pytest.mark.parametrize("place", ["first", "middle", "last"])
+    def test_a_rolled_back_savepoint_drops_its_own(self, recorder, place):
+        def lost():
+            try:
+                with transaction.atomic():
+                    publish("lost", "x")
+                    raise LookupError
+            except LookupError as exc:
+                return exc
+
+        kept = []  # an exception that is kept must not keep what was rolled back
+        with transaction.atomic():
+            if place == "first":
+                kept.append(lost())
+            publish("a", "x")
+            if place == "middle":
+                kept.append(lost())
+            publish("b", "x")
+            if place == "last":
+                kept.append(lost())
+        assert recorder.calls == [["a", "b"]]
+
+    def test_two_transactions_leave_apart(self, recorder):
+        for name in "ab":
+            with transaction.atomic():
+                publish(name, "x")
+        assert recorder.calls == [["a"], ["b"]]
+
+    def test_on_commit_false_does_not_wait(self, recorder):
+        with pytest.raises(LookupError), transaction.atomic():
+            assert publish("a", "x", on_commit=False).state == "sent"
+            raise LookupError
+        assert recorder.calls == [["a"]]
+
+    def test_published_from_an_on_commit_hook(self, recorder):
+        with transaction.atomic():
+            publish("a", "x")
+            transaction.on_commit(lambda: publish("hook", "x"))
+            publish("b", "x")
+        assert sorted(sum(recorder.calls, [])) == ["a", "b", "hook"]
+
+    def test_another_hook_that_raises_does_not_lose_what_was_committed(self, recorder):
+        def broken():
+            raise LookupError
+
+        with pytest.raises(LookupError), transaction.atomic():
+            publish("a", "x")
+            transaction.on_commit(broken)
+            publish("b", "x")  # Django itself drops the hooks behind a broken one
+        assert recorder.calls == [["a"]]
+
+    def test_batch_around_a_transaction_keeps_the_order(self, recorder):
+        with batch():
+            publish("a", "x")
+            with transaction.atomic():
+                publish("b", "x")
+            publish("c", "x")
+        assert recorder.calls == [["a", "b", "c"]]
+
+    def test_batch_inside_a_transaction_waits_and_honours_savepoints(self, recorder):
+        with transaction.atomic():
+            with batch():
+                publish("a", "x")
+                with pytest.raises(LookupError), transaction.atomic():
+                    publish("lost", "x")
+                    raise LookupError
+            assert recorder.calls == []
+        assert recorder.calls == [["a"]]
+
+    def test_threads_have_transactions_of_their_own(self, recorder):
+        with transaction.atomic():
+            publish("mine", "x")
+            thread = threading.Thread(target=publish, args=("other", "x"))
+            thread.start()
+            thread.join()
+            assert recorder.calls == [["other"]]
+        assert recorder.calls == [["other"], ["mine"]]
+
+    def test_a_failure_after_the_commit_is_logged_and_signalled(self, recorder, caplog):
+        seen = []
+
+        def receive(sender, publications, error, **kwargs):
+            seen.append((sender, [p.channel for p in publications], error))
+
+        recorder.error = ServerUnreachable("gone")
+        publication_failed.connect(receive)
+        try:
+            with transaction.atomic():
+                one = publish("a", "x")
+        finally:
+            publication_failed.disconnect(receive)
+        assert seen == [(Recorder, ["a"], recorder.error)]
+        assert one.state == "failed"
+        assert "gone" in caplog.text
+
+    def test_a_broken_backend_and_a_broken_receiver_do_not_break_the_request(
+        self, recorder, caplog
+    ):
+        def receive(**kwargs):
+            raise LookupError
+
+        recorder.error = RuntimeError("bug")
+        publication_failed.connect(receive)
+        try:
+            with transaction.atomic():
+                publish("a", "x")
+        finally:
+            publication_failed.disconnect(receive)
+        assert "bug" in caplog.text
+        assert "Receiver" in caplog.text
+
+    def test_a_misconfigured_backend_does_not_break_the_request(self, caplog):
+        with override_settings(INSTANT={"DIR": "/nonexistent", "BACKEND": "nowhere.Backend"}):
+            with transaction.atomic():
+                publish("a", "x")
+            with pytest.raises(InstantConfigError, match="nowhere"):
+                publish("a", "x")
+        assert "lost" in caplog.text
+
+    def test_a_silent_server_costs_the_commit_one_timeout(self, server_settings, caplog):
+        done = threading.Event()
+
+        def silent(connection):
+            connection.read_request()
+            done.wait(20)
+
+        with RawServer(silent) as server:
+            server_settings(server, TIMEOUT=0.5)
+            with transaction.atomic():
+                for n in range(100):
+                    publish("a", data={"n": n})
+                started = time.monotonic()
+            # In one request under one deadline; 100 requests would cost 50 s.
+            assert time.monotonic() - started < 0.75
+            done.set()
+        assert "within 0.5 s" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_using_names_the_database(recorder):
+    with transaction.atomic(using="other"):
+        publish("now", "x")
+        publish("later", "x", using="other")
+        assert recorder.calls == [["now"]]
+    assert recorder.calls == [["now"], ["later"]]
+
+
+@pytest.mark.django_db
+def test_publish_makes_no_query(recorder, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        publish("public", "x")
+
+
+# Outside a transaction failures are raised
+
+
+def test_unreachable(server_settings):
+    server = RawServer(answering)
+    server.close()
+    server_settings(server)
+    with pytest.raises(ServerUnreachable) as info:
+        publish("a", "x")
+    assert info.value.channel == "a"
+    assert isinstance(info.value, ConnectionError)
+    assert info.value.__cause__ is not None
+
+
+def test_timeout(server_settings):
+    done = threading.Event()
+
+    def silent(connection):
+        connection.read_request()
+        done.wait(10)
+
+    with RawServer(silent) as server:
+        server_settings(server, TIMEOUT=0.1)
+        with pytest.raises(PublishTimeout) as info:
+            publish("a", "x")
+        assert isinstance(info.value, TimeoutError)
+        done.set()
+
+
+def test_wrong_key(server_settings):
+    def refuse(connection):
+        connection.read_request()
+        connection.answer(b"", status="401 Unauthorized")
+
+    with RawServer(refuse) as server:
+        server_settings(server)
+        with pytest.raises(InvalidAPIKey) as info:
+            publish("a", "x")
+    assert "test-api-key" not in str(info.value)
+
+
+def test_no_key():
+    with (
+        override_settings(
+            CENTRIFUGO_API_KEY=None, INSTANT={"DIR": "/nonexistent", "BACKEND": CENTRIFUGO}
+        ),
+        pytest.raises(InstantConfigError, match="installws.*CENTRIFUGO_HTTP_API_KEY"),
+    ):
+        publish("a", "x")
+
+
+def test_errors_can_be_pickled():
+    error = pickle.loads(pickle.dumps(ServerUnreachable("gone", channel="a", code=5)))
+    assert (type(error), str(error), error.channel, error.code) == (
+        ServerUnreachable,
+        "gone",
+        "a",
+        5,
+    )
+    batch_error = BatchError("two", errors=[error])
+    again = pickle.loads(pickle.dumps(batch_error))
+    assert isinstance(again, PublishError)
+    assert again.errors[0].channel == "a"
+
+
+# The async twins
+
+
+async def test_apublish(server_settings):
+    with RawServer(echoing) as server:
+        server_settings(server)
+        one = await apublish("public", "x", data={"a": 1}, event_class="e", bucket="b", site="s")
+        assert (one.state, one.epoch) == ("sent", one.id)
+    assert json.loads(server.requests[0][1])["data"] == {
+        "channel": "public",
+        "site": "s",
+        "message": "x",
+        "data": {"a": 1},
+        "event_class": "e",
+        "bucket": "b",
+    }
+
+
+async def test_abroadcast_and_async_batch(recorder):
+    async with batch():
+        await apublish("a", "x")
+        await abroadcast(["b", "c"], "x")
+        assert recorder.calls == []
+    assert recorder.calls == [["a", "b", "c"]]
+    assert await abroadcast([], "x") == []
+
+
+async def test_async_batches_of_two_tasks_are_apart(recorder):
+    async def work(name):
+        async with batch():
+            await apublish(f"{name}1", "x")
+            await asyncio.sleep(0)
+            await apublish(f"{name}2", "x")
+
+    await asyncio.gather(work("a"), work("b"))
+    assert sorted(recorder.calls) == [["a1", "a2"], ["b1", "b2"]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_apublish_under_wsgi(server_settings):
+    """WSGI with async_to_sync, inside a transaction: it never waits for the commit."""
+    with RawServer(echoing) as server:
+        server_settings(server)
+        with transaction.atomic():
+            for _ in range(3):
+                assert async_to_sync(apublish)("public", "x").state == "sent"
+        assert len(server.requests) == 3
+
+
+async def test_apublish_failure(server_settings):
+    server = RawServer(answering)
+    server.close()
+    server_settings(server)
+    with pytest.raises(ServerUnreachable) as info:
+        await apublish("a", "x")
+    assert info.value.channel == "a"
+
+
+# user_channel
+
+
+def test_user_channel(make_user, anonymous):
+    user = make_user()
+    assert user_channel(user) == f"user:{user.pk}"
+    with pytest.raises(ValueError, match="saved"):
+        user_channel(anonymous)
+    with pytest.raises(ValueError, match="saved"):
+        user_channel(type(user)(username="unsaved"))

@@ -1,0 +1,79 @@
+"""What a token says."""
+
+import time
+
+import jwt
+import pytest
+from django.test import override_settings
+
+from instant import tokens
+from instant.exceptions import InstantConfigError
+
+KEY = "test-hmac-key-0123456789-0123456789-0123456789"
+
+
+def claims(token, key=KEY):
+    return jwt.decode(token.value, key, algorithms=["HS256"], audience="tests")
+
+
+def test_peer_12_and_14_connection_token(make_user):
+    user = make_user("a.name@with+signs")
+    found = claims(tokens.connection_token(user))
+    assert found["sub"] == str(user.pk)  # not the name: it changes, is reused, and is private
+    assert set(found) == {"sub", "exp", "expire_at", "aud"}
+    assert found["aud"] == "tests"
+    now = time.time()
+    assert now < found["exp"] <= now + 30  # may be used for seconds …
+    assert now + 3200 < found["expire_at"] < now + 4000  # … and lives an hour, not a day
+
+
+def test_channel_token(make_user):
+    user = make_user()
+    token = tokens.channel_token(user, "$users")
+    found = claims(token)
+    assert (found["sub"], found["channel"]) == (str(user.pk), "$users")
+    assert "client" not in found
+    assert (token.exp, token.expire_at) == (found["exp"], found["expire_at"])
+
+
+@pytest.mark.parametrize("kind", ["none", "anonymous"])
+def test_anonymous_subject_is_empty(anonymous, kind):
+    assert claims(tokens.connection_token(anonymous if kind == "anonymous" else None))["sub"] == ""
+
+
+def test_lives_differ_so_that_not_all_refresh_at_once(make_user):
+    user = make_user()
+    assert len({tokens.connection_token(user).expire_at for _ in range(50)}) > 5
+
+
+def test_settings_are_read_when_used(make_user):
+    user = make_user()
+    with override_settings(
+        CENTRIFUGO_HMAC_KEY="another-key-0123456789-0123456789-01",
+        SITE_NAME="Zwei Häuser",
+        INSTANT={"DIR": "/nonexistent", "TOKEN_USE": 5, "TOKEN_LIFE": 60},
+    ):
+        token = tokens.connection_token(user)
+        found = jwt.decode(
+            token.value,
+            "another-key-0123456789-0123456789-01",
+            algorithms=["HS256"],
+            audience="zwei-hauser",
+        )
+    assert found["exp"] <= time.time() + 5
+    assert found["expire_at"] <= time.time() + 67
+
+
+def test_peer_02_without_a_key_no_token_is_minted(make_user):
+    user = make_user()
+    with (
+        override_settings(CENTRIFUGO_HMAC_KEY=None),
+        pytest.raises(InstantConfigError, match="installws"),
+    ):
+        tokens.connection_token(user)
+
+
+def test_a_token_does_not_show_in_its_repr(make_user):
+    token = tokens.connection_token(make_user())
+    assert token.value not in repr(token)
+    assert str(token.exp) in repr(token)
