@@ -8,7 +8,8 @@
  *   │   └── RefusedError Django answered 401 or 403
  *   ├── SignedOutError   nobody is signed in here who may connect
  *   ├── ConnectError     the message server could not be reached, or closed the connection
- *   └── ChannelError     a subscription failed and is tried again
+ *   ├── ChannelError     a subscription failed and is tried again
+ *   └── SupersededError  a login, a logout or a new connection overtook the request
  *
  * No message holds a token or a password.
  */
@@ -64,4 +65,8 @@ export class ChannelError extends InstantError {
     this.channel = channel;
     this.code = code;
   }
+}
+
+export class SupersededError extends InstantError {
+  override name = "SupersededError";
 }

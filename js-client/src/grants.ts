@@ -1,7 +1,7 @@
 import { UnauthorizedError } from "centrifuge";
 
 import type { ChannelGrant, ChannelPage, ConnectionGrant, Django } from "./django.js";
-import { SignedOutError } from "./errors.js";
+import { SignedOutError, SupersededError } from "./errors.js";
 import { isRecord } from "./json.js";
 import type { ChannelInfo } from "./types.js";
 
@@ -228,7 +228,7 @@ export class Grants {
 
   /** Refuses a reply that was overtaken by a login, a logout or a new connection. */
   #check(generation: number): void {
-    if (generation !== this.#generation) throw new Superseded("A newer request took over");
+    if (generation !== this.#generation) throw new SupersededError("A newer request took over");
   }
 
   #takeConnection({ token, url, until }: ConnectionGrant): void {
@@ -244,11 +244,6 @@ export class Grants {
     for (const name of asked) this.#channels.set(name, { token: undefined, until, used: false });
     for (const { name, token, until } of granted) this.#channels.set(name, { token, until, used: false });
   }
-}
-
-/** The reply came too late to count; whoever took over asks again. */
-export class Superseded extends Error {
-  override name = "Superseded";
 }
 
 /** The browser's session belongs to another user than the connection: connect anew. */

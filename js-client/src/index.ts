@@ -9,6 +9,7 @@ export {
   ReplyError,
   RequestError,
   SignedOutError,
+  SupersededError,
 } from "./errors.js";
 export { createInstant, type Instant } from "./instant.js";
 export { useInstant, type InstantClient, type Message } from "./legacy.js";

@@ -3,8 +3,8 @@ import { Centrifuge, State, UnauthorizedError } from "centrifuge";
 import { Channel, Feed, type Host } from "./channel.js";
 import { resolveConfig, type Config } from "./config.js";
 import { Django } from "./django.js";
-import { ConfigError, ConnectError, InstantError, RefusedError, SignedOutError } from "./errors.js";
-import { COLLECT, Grants, IdentityChanged, Superseded, TOKEN_EXPIRED } from "./grants.js";
+import { ConfigError, ConnectError, InstantError, RefusedError, SignedOutError, SupersededError } from "./errors.js";
+import { COLLECT, Grants, IdentityChanged, TOKEN_EXPIRED } from "./grants.js";
 import { Listeners } from "./listeners.js";
 import type { ChannelInfo, InstantEventMap, InstantOptions, ListenOptions, Status } from "./types.js";
 
@@ -293,10 +293,8 @@ export class Instant {
       } else if (this.#isSignedOut(error)) {
         this.#signOut(error);
         throw new UnauthorizedError("signed out");
-      } else if (error instanceof InstantError) {
+      } else if (error instanceof InstantError && !(error instanceof SupersededError)) {
         this.#lastError = error;
-      } else if (!(error instanceof UnauthorizedError) && !(error instanceof Superseded)) {
-        this.#lastError = new InstantError("A token could not be fetched", { cause: error });
       }
       throw error;
     }

@@ -266,6 +266,8 @@ describe("denied", () => {
 
   test("a subscription that the server wants renewed is renewed with a new token", async () => {
     const instant = site.instant();
+    const errors: unknown[] = [];
+    instant.on("error", (error) => errors.push(error));
     const channel = instant.channel("public");
     channel.on("*", () => undefined);
     await subscribed("public");
@@ -276,6 +278,7 @@ describe("denied", () => {
       expect(channel.status).toBe("live");
     });
     await subscribed("public");
+    expect(errors).toEqual([]);
   });
 
   test("a token request that fails is repeated, and told", async () => {

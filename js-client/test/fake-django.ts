@@ -31,6 +31,8 @@ export class FakeDjango {
   clockAhead = 0;
   /** Answers instead of the view, once each. */
   readonly instead: Answer[] = [];
+  /** Answers wait for it: what a slow network does. */
+  gate: Promise<void> = Promise.resolve();
   /** How many channels an answer to a list may hold. */
   pageSize = 128;
   /** The user of the session, changed from outside where another tab would do it. */
@@ -83,6 +85,7 @@ export class FakeDjango {
       after: url.searchParams.get("after") ?? undefined,
     });
     const answer = this.instead.shift() ?? this.#view(view, body, url.searchParams.get("after") ?? "");
+    await this.gate;
     response.writeHead(answer.status, {
       "Content-Type": typeof answer.body === "string" ? "text/html" : "application/json",
       Date: new Date(Date.now() + this.clockAhead * 1000).toUTCString(),

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 
-import { ConnectError, RefusedError, SignedOutError } from "../src/errors.js";
+import { ConnectError, RefusedError, SignedOutError, SupersededError } from "../src/errors.js";
 import type { Status } from "../src/types.js";
 import { Inbox, soon, until, useSite } from "./site.js";
 
@@ -396,6 +396,29 @@ describe("who is signed in", () => {
     expect(site.django.views().at(-1)).toBe("logout");
   });
 
+  test("an answer for the user before a login comes too late to count", async () => {
+    site.django.rights.set("anna", ["$users"]);
+    const instant = site.instant();
+    let release = (): void => undefined;
+    site.django.gate = new Promise((resolve) => {
+      release = resolve;
+    });
+    const listing = instant.channels().catch((error: unknown) => error);
+    instant.channel("$users").on("*", () => undefined);
+    await soon(() => {
+      expect(site.django.views()).toEqual(["get_token", "get_token"]);
+    });
+    site.django.gate = Promise.resolve();
+    await instant.login("anna", "secret-of-anna");
+    release();
+    expect(await listing).toBeInstanceOf(SupersededError);
+    await soon(() => {
+      expect(site.centrifugo.subscribed).toEqual(["$users"]);
+    });
+    expect(site.centrifugo.users).toEqual(["anna"]);
+    expect(instant.status).toBe("live");
+  });
+
   test("another user in the same browser gets a connection of their own", async () => {
     site.django.rights.set("anna", ["public"]);
     site.django.rights.set("ben", ["public", "late"]);
@@ -439,4 +462,12 @@ test("channels() lists all pages, each channel once", async () => {
   const names = (await instant.channels()).map(({ name }) => name);
   expect(names.sort()).toEqual([...NAMES].sort());
   expect(site.django.views()).toEqual(["get_token", "subscribe", "subscribe"]);
+});
+
+test("channels() ends when the server's pages bring nothing new", async () => {
+  const page = { channels: [{ name: "a", level: "public", token: "t" }], next: "a" };
+  const connection = { ...page, ws_token: "t", csrf_token: "c" };
+  site.django.instead.push({ status: 200, body: connection }, { status: 200, body: page }, { status: 200, body: page });
+  await expect(site.instant().channels()).resolves.toEqual([{ name: "a", level: "public" }]);
+  expect(site.django.views()).toEqual(["get_token", "subscribe"]);
 });

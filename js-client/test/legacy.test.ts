@@ -171,8 +171,11 @@ describe("peer_23 other orders", () => {
     await connect();
     await bothLive();
     await init(site.django.url, site.centrifugo.url);
-    await connect();
+    await connect(false);
     await bothLive();
+    await soon(() => {
+      expect(site.centrifugo.users).toEqual(["anna"]);
+    });
     site.centrifugo.publish("public", { message: "once" });
     await soon(() => {
       expect(messages).toEqual(["once"]);
