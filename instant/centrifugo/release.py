@@ -194,7 +194,7 @@ def _member(archive: Path, name: str) -> Iterator[IO[bytes] | None]:
     yield None
 
 
-def _to_the_end(stream: IO[bytes]) -> None:
+def _to_the_end(stream: gzip.GzipFile) -> None:
     # Only there is the checksum that tells an archive which was cut behind the binary.
     done = 0
     while chunk := stream.read(CHUNK):

@@ -33,7 +33,7 @@ class WrittenConfig:
     origins: tuple[str, ...]
     """The origins that may connect."""
     overridden: tuple[str, ...]
-    """Settings of Django that name another key than the file."""
+    """Settings and environment variables that name another key than the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +64,12 @@ def complete_config(conf: Conf) -> WrittenConfig:
         port=_api_port(conf, existing) or server_config.DEFAULT_PORT,
     )
     changed = server_config.write_config(conf.config_file, compiled)
-    now = instant_conf.current()
-    keys = {
-        "CENTRIFUGO_HMAC_KEY": now.hmac_key == compiled["client"]["token"]["hmac_secret_key"],
-        "CENTRIFUGO_API_KEY": now.api_key == compiled["http_api"]["key"],
-    }
     return WrittenConfig(
         new=existing is None,
         changed=changed,
         from_old_version=existing is not None and server_config.is_flat(existing),
         origins=tuple(compiled["client"]["allowed_origins"]),
-        overridden=tuple(name for name, same in keys.items() if not same),
+        overridden=tuple(name for name in instant_conf.differences() if name.endswith("_KEY")),
     )
 
 

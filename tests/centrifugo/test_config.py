@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from instant.centrifugo import config
+from instant.centrifugo import config, release
 from instant.exceptions import InstantConfigError
 
 SAMPLE = Path(__file__).resolve().parents[2] / "centrifugo" / "config.sample.json"
@@ -321,3 +322,34 @@ def test_real_server_strict_check_fails_on_an_unknown_key(tmp_path):
     path = tmp_path / "config.json"
     config.write_config(path, {**compiled(), "log_level": "info"})
     assert strict(path).returncode == 1
+
+
+@pytest.mark.parametrize(
+    "snippet",
+    [
+        {"engine": {"type": "redis", "redis": {"address": "redis://redis.internal:6379"}}},
+        {
+            "client": {
+                "token": {
+                    "hmac_previous_secret_key": "old",
+                    "hmac_previous_secret_key_valid_until": 1800000000,
+                }
+            }
+        },
+        {"http_server": {"internal_port": "8428"}},
+    ],
+    ids=["redis", "rotation", "internal-port"],
+)
+def test_real_server_knows_the_keys_that_the_readme_names(tmp_path, snippet):
+    path = tmp_path / "config.json"
+    config.write_config(path, compiled(snippet))
+    done = strict(path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_readme_has_the_version_that_is_installed_and_keys_that_are_there():
+    readme = SAMPLE.with_name("README.md").read_text()
+    assert f"centrifugo/centrifugo:v{release.VERSION}" in readme
+    assert set(re.findall(r"(?<=centrifugo_)\d+\.\d+\.\d+(?=_)", readme)) == {release.VERSION}
+    for key in ("client.token.hmac_secret_key", "http_api.key", "client.allowed_origins"):
+        assert f"`{key}`" in readme

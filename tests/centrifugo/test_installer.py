@@ -314,6 +314,20 @@ def test_slow_to_accept_gives_up_after_the_connect_timeout(folder, monkeypatch):
     assert not folder.exists()
 
 
+def test_each_request_has_both_timeouts(fake, folder, monkeypatch):
+    seen = []
+    real = installer.requests.Session.get
+
+    def spy(self, url, **kwargs):
+        seen.append(kwargs["timeout"])
+        return real(self, url, **kwargs)
+
+    monkeypatch.setattr(installer.requests.Session, "get", spy)
+    fake.publish(LINUX, good_tar())
+    put(fake, folder)
+    assert seen == [(5, 30), (5, 30)]
+
+
 def test_silent_server(folder, monkeypatch):
     monkeypatch.setattr(installer, "READ_TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as listener:

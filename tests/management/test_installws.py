@@ -130,7 +130,7 @@ def test_no_origin_is_warned_about(fake, folder, settings):
 
 def test_keys_of_the_settings_that_differ_are_named(fake, folder, settings):
     fake.publish(LINUX, good_tar())
-    assert "CENTRIFUGO_HMAC_KEY and CENTRIFUGO_API_KEY" in installws("--base-url", fake.url)
+    assert "CENTRIFUGO_API_KEY and CENTRIFUGO_HMAC_KEY of" in installws("--base-url", fake.url)
     settings.CENTRIFUGO_HMAC_KEY, settings.CENTRIFUGO_API_KEY = secrets(folder)
     assert "CENTRIFUGO_" not in installws("--base-url", fake.url)
 
