@@ -19,13 +19,19 @@ def instant_script(context: template.Context) -> SafeString:
 
 
 def _nonce(context: template.Context) -> str | None:
-    """Return the nonce of Django 6's Content Security Policy or of django-csp."""
+    """
+    Return the nonce of Django 6's Content Security Policy or of django-csp.
+
+    Both are lazy, and false until somebody asks for their text.
+    """
     request: Any = context.get("request")
-    nonce = context.get("csp_nonce") or getattr(request, "csp_nonce", None)
+    nonce = context.get("csp_nonce")
+    if nonce is None:
+        nonce = getattr(request, "csp_nonce", None)
     if nonce is None and request is not None:
         try:
             from django.middleware.csp import get_nonce  # noqa: PLC0415  Django 6 and later
         except ImportError:
             return None
         nonce = get_nonce(request)
-    return str(nonce) if nonce else None
+    return None if nonce is None else str(nonce)

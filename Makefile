@@ -1,0 +1,79 @@
+# What a person types here; CI types the same (.ci/run).
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The first Python that works and is new enough; pyenv's shims exist without working.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: help demo test test-unit test-client test-newest lint format client bench packages
+
+help:
+	@echo 'make demo    the example site with a server, ready to use'
+	@echo 'make test    all tests; installs what they need'
+	@echo 'make lint    ruff, mypy, TypeScript, bundle, migrations'
+	@echo 'make format  let ruff format and fix'
+	@echo 'make client  build the browser client into instant/static/'
+	@echo 'make bench   the measurements of the README, side by side'
+
+# --- set-up -------------------------------------------------------------------------------
+
+$(VENV)/.installed: pyproject.toml
+	@test -n '$(PYTHON)' || { echo 'Instant needs Python 3.11 or newer.'; exit 1; }
+	@echo 'Setting up $(VENV) …'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.tested: $(VENV)/.installed
+	@echo 'Installing what the tests need …'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group test --group lint
+	@touch $@
+
+js-client/node_modules/.package-lock.json: js-client/package-lock.json
+	@command -v npm >/dev/null || { echo 'The browser client needs Node 20 or newer with npm.'; exit 1; }
+	cd js-client && npm ci --no-audit --no-fund --loglevel=error
+
+packages:
+	@command -v chromium >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo 'Installing Chromium for the browser tests …'; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; } >/dev/null; \
+	else echo 'The browser tests need Chromium. Install it with: sudo apt-get install chromium'; exit 1; fi
+
+# --- what one types -----------------------------------------------------------------------
+
+demo: $(VENV)/.installed
+	@exec $(BIN)/python example/demo.py $(DEMO)
+
+test: packages $(VENV)/.tested test-client
+	$(BIN)/python -X dev -m pytest $(TESTS)
+
+test-unit: $(VENV)/.tested
+	$(BIN)/python -X dev -m pytest -m 'not browser and not slow and not conformance' $(TESTS)
+
+test-client: js-client/node_modules/.package-lock.json
+	cd js-client && npm test --silent
+
+# The suite again on the newest Python here with the newest Django (Django 6 needs 3.12).
+test-newest:
+	@bash .ci/newest
+
+lint: $(VENV)/.tested js-client/node_modules/.package-lock.json
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	cd js-client && npm run --silent check && npm run --silent lint
+	$(BIN)/python -m django makemigrations --check --dry-run --settings tests.settings
+
+format: $(VENV)/.tested
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+client: js-client/node_modules/.package-lock.json
+	cd js-client && npm run --silent build
+
+bench: $(VENV)/.tested
+	$(BIN)/python -m tests.benchmarks $(BENCH)
