@@ -137,12 +137,14 @@ export class Feed {
 
   #subscribed({ wasRecovering, recovered, hasRecoveredPublications, streamPosition }: SubscribedContext): void {
     const isLost = wasRecovering && !recovered;
+    const isReturn = this.#position !== undefined;
     // Only what was delivered counts: a channel that keeps its newest value sends it right after this.
     if (this.#position?.epoch !== streamPosition?.epoch) {
       this.#position = streamPosition && { epoch: streamPosition.epoch, offset: 0 };
     }
-    // The SDK hands over what was missed before it returns to the event loop.
-    this.#replaying = hasRecoveredPublications;
+    // The SDK hands over what was missed before it returns to the event loop. What comes with the first
+    // subscription is the newest value, which nobody missed.
+    this.#replaying = isReturn && hasRecoveredPublications;
     queueMicrotask(() => {
       this.#replaying = false;
     });

@@ -158,6 +158,7 @@ describe("messages", () => {
     const inbox = new Inbox();
     site.instant().channel("public").on("*", inbox.add);
     await inbox.holds("newest");
+    expect(inbox.messages[0]?.recovered).toBe(false);
   });
 
   test("peer_11 data that looks like JSON stays text", async () => {
