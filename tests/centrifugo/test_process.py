@@ -168,8 +168,14 @@ def test_peer_22_output_is_not_touched(tmp_path, capfdbinary):
 def test_peer_22_signals_are_passed_on(tmp_path, name, monkeypatch):
     monkeypatch.setattr(process, "_from_our_terminal", lambda number: False)
     before = signal.getsignal(signal.Signals[name])
-    # The child signals its parent and ends when the signal comes back.
-    body = f"signal.signal(signal.{name}, lambda *_: os._exit(7))\nos.kill(os.getppid(), signal.{name})\nsignal.pause()"
+    # The child signals its parent and ends when the signal comes back. sigwait, because pause()
+    # would miss one that comes just before it.
+    body = (
+        f"signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.{name}}})\n"
+        f"os.kill(os.getppid(), signal.{name})\n"
+        f"signal.sigwait({{signal.{name}}})\n"
+        "os._exit(7)"
+    )
     assert run(tmp_path, body) == 7
     assert signal.getsignal(signal.Signals[name]) is before
 
@@ -219,10 +225,11 @@ def test_command_that_cannot_be_started(tmp_path):
 def test_peer_22_ctrl_c_in_a_terminal_reaches_the_child_once(tmp_path):
     child = program(
         tmp_path / "child",
-        "signal.signal(signal.SIGINT, lambda *_: os.write(1, b'INT\\n'))\n"
-        "signal.signal(signal.SIGTERM, lambda *_: os._exit(7))\n"
+        "numbers = {signal.SIGINT, signal.SIGTERM}\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, numbers)\n"
         "os.write(1, b'ready\\n')\n"
-        "while True: signal.pause()",
+        "while signal.sigwait(numbers) == signal.SIGINT: os.write(1, b'INT\\n')\n"
+        "os._exit(7)",
     )
     parent = (
         "import fcntl, os, subprocess, sys, termios\n"

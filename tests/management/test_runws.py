@@ -19,11 +19,12 @@ from tests.management.fake_release import script
 
 REPORT = "print(json.dumps({'argv': sys.argv[1:], 'env': dict(os.environ)}), flush=True)"
 SERVE = """
-signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
-signal.signal(signal.SIGHUP, lambda *_: os.write(1, b'reloaded\\n'))
-signal.signal(signal.SIGINT, lambda *_: os._exit(8))
+numbers = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
+signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
 os.write(1, b'ready\\n')
-while True: signal.pause()
+while (number := signal.sigwait(numbers)) == signal.SIGHUP:
+    os.write(1, b'reloaded\\n')
+os._exit({signal.SIGTERM: 7, signal.SIGINT: 8}[number])
 """
 
 
