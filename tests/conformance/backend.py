@@ -1,0 +1,69 @@
+"""The application behind the recorded proxies: what it does hangs on the last word of a name."""
+
+import asyncio
+import contextlib
+import time
+
+from aiohttp import web
+
+ANSWERS = {
+    "deny": {"error": {"code": 403, "message": "no"}},
+    "later": {"error": {"code": 450, "message": "later", "temporary": True}},
+    "empty": {},
+    "null": {"result": None},
+    "kick": {"disconnect": {"code": 4501, "reason": "bye"}},
+}
+STATUSES = {"boom": 500, "forbidden": 403}
+# Longer than the recorded configs' timeout of a second.
+SLOW = 1.6
+
+
+def _granted(kind):
+    return {
+        "connect": {"user": "9", "info": {"n": 1}, "data": {"hi": 1}},
+        "refresh": {"expire_at": int(time.time()) + 60},
+        "subscribe": {"info": {"role": "r"}, "data": {"title": "t"}},
+        "sub_refresh": {"expired": True},
+        "publish": {"data": {"rewritten": True}},
+        "rpc": {"data": {"sum": 3}},
+    }[kind]
+
+
+class Backend:
+    """Answers proxies and remembers what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    async def _answer(self, request):
+        kind, body = request.match_info["kind"], await request.json()
+        self.asked.append(
+            {
+                "proxy": kind,
+                "secret": request.headers.get("X-Proxy-Secret"),
+                "cookie": request.headers.get("Cookie"),
+                "body": {name: value for name, value in body.items() if name != "client"},
+            }
+        )
+        named = (
+            body.get("channel") or body.get("method") or (body.get("data") or {}).get("as") or ""
+        )
+        word = named.rpartition(":")[2]
+        if word == "slow":
+            await asyncio.sleep(SLOW)
+        if word in STATUSES:
+            return web.Response(status=STATUSES[word])
+        return web.json_response(ANSWERS.get(word, {"result": _granted(kind)}))
+
+    @contextlib.asynccontextmanager
+    async def running(self):
+        """Listen on a free port and give the URL."""
+        app = web.Application()
+        app.router.add_post("/{kind}", self._answer)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()

@@ -1,0 +1,65 @@
+"""The servers that scenarios are played on, each as a context manager that gives a URL."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+
+from instant.embedded import EmbeddedServer
+
+BINARY = os.environ.get("CENTRIFUGO_BIN") or shutil.which("centrifugo")
+START_TIME = 15.0
+
+
+@contextlib.asynccontextmanager
+async def embedded(config):
+    """Run the embedded server in this event loop."""
+    server = EmbeddedServer(config, variables={})
+    port = await server.start("127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await server.stop()
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+async def _listening(port):
+    while True:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            await writer.wait_closed()
+            return
+        await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def centrifugo(config):
+    """Run the real server."""
+    port = _free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.json"
+        served = {**config, "http_server": {"address": "127.0.0.1", "port": port}}
+        path.write_text(json.dumps(served))
+        quiet = asyncio.subprocess.DEVNULL
+        process = await asyncio.create_subprocess_exec(
+            BINARY, "-c", path, stdout=quiet, stderr=quiet, cwd=folder
+        )
+        try:
+            await asyncio.wait_for(_listening(port), START_TIME)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
+            await process.wait()
+
+
+SERVERS = {"embedded": embedded, "centrifugo": centrifugo}
