@@ -79,11 +79,12 @@ describe("connecting", () => {
     site.django.rights.set("", NAMES);
     const instant = site.instant();
     if (when === "after") await instant.connect();
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     for (const name of NAMES.slice(0, 4)) {
       instant.channel(name).on("*", () => undefined);
-      const start = performance.now();
-      while (performance.now() < start + 2) await new Promise((resolve) => setImmediate(resolve));
+      await vi.advanceTimersByTimeAsync(6);
     }
+    vi.useRealTimers();
     await soon(() => {
       expect(site.centrifugo.subscribed).toHaveLength(4);
     });
@@ -331,10 +332,12 @@ describe("who is signed in", () => {
   test("a refused connection is signed-out and not tried again", async () => {
     site.django.rights.delete("");
     const instant = site.instant();
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     await expect(instant.connect()).rejects.toBeInstanceOf(SignedOutError);
     expect(instant.status).toBe("signed-out");
     instant.channel("public").on("*", () => undefined);
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    await vi.advanceTimersByTimeAsync(60_000);
+    vi.useRealTimers();
     expect(site.django.views()).toEqual(["get_token"]);
     expect(site.centrifugo.received).toEqual([]);
   });

@@ -30,6 +30,7 @@ export function useSite(): Site {
   afterEach(async () => {
     for (const close of closers) close();
     vi.unstubAllGlobals();
+    vi.useRealTimers();
     await Promise.all([centrifugo.stop(), django.stop()]);
   });
 
