@@ -1,0 +1,77 @@
+"""Message servers as processes of their own: the embedded one and, where there is one, the real one."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from instant.centrifugo.config import compile_config
+
+BINARY = os.environ.get("CENTRIFUGO_BIN") or shutil.which("centrifugo")
+
+KINDS = [
+    "embedded",
+    pytest.param(
+        "centrifugo",
+        marks=pytest.mark.skipif(
+            BINARY is None, reason="no centrifugo binary on PATH or in CENTRIFUGO_BIN"
+        ),
+    ),
+]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class LiveServer:
+    """One server in a folder of its own; may be killed and started again."""
+
+    def __init__(self, kind, folder, **changes):
+        self.kind = kind
+        self.folder = folder
+        self.port = free_port()
+        self.path = folder / "config.json"
+        config = compile_config(
+            changes, allowed_origins=["http://testserver"], audience="tests", port=self.port
+        )
+        self.path.write_text(json.dumps(config))
+        self.process = None
+
+    @property
+    def url(self):
+        return f"ws://127.0.0.1:{self.port}/connection/websocket"
+
+    def start(self):
+        command = (
+            [BINARY, "-c", str(self.path)]
+            if self.kind == "centrifugo"
+            else [sys.executable, "-m", "instant.embedded", "--config", str(self.path)]
+        )
+        self.process = subprocess.Popen(
+            command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{command} ended with {self.process.returncode}")
+            time.sleep(0.02)
+        raise RuntimeError(f"{command} does not listen")
+
+    def kill(self):
+        """Kill -9."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None

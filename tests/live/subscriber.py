@@ -1,0 +1,62 @@
+"""A subscriber that speaks the protocol in raw frames."""
+
+import contextlib
+import json
+
+from websockets.sync.client import connect
+
+
+class Subscriber:
+    """One connection; replies and pushes in the order in which they came."""
+
+    def __init__(self, url, *, origin=None):
+        self._stack = contextlib.ExitStack()
+        self._socket = self._stack.enter_context(
+            connect(url, origin=origin, compression=None, max_size=None)
+        )
+        self._lines = []
+        self._id = 0
+
+    def ask(self, **command):
+        """Send a command and return its reply; pushes that come before it are kept."""
+        self._id += 1
+        self._socket.send(json.dumps({"id": self._id, **command}))
+        kept = []
+        while True:
+            line = self._next(5)
+            if line.get("id") == self._id:
+                self._lines = kept + self._lines
+                return line
+            kept.append(line)
+
+    def connect(self, token):
+        return self.ask(connect={"token": token})
+
+    def subscribe(self, channel, token=None, **more):
+        return self.ask(subscribe={"channel": channel, "token": token or "", **more})
+
+    def publications(self, count, timeout=5):
+        """Return the next publications as (channel, data)."""
+        found = []
+        while len(found) < count:
+            line = self._next(timeout)
+            if "pub" in line.get("push", {}):
+                found.append((line["push"]["channel"], line["push"]["pub"]["data"]))
+        return found
+
+    def quiet(self):
+        """Tell whether nothing came: a round trip proves that nothing was on its way."""
+        self.ask(rpc={"method": "nothing", "data": {}})
+        return not [line for line in self._lines if "push" in line]
+
+    def _next(self, timeout):
+        while not self._lines:
+            frame = self._socket.recv(timeout)
+            if frame == "{}":
+                self._socket.send("{}")
+                continue
+            self._lines = [json.loads(line) for line in frame.splitlines()]
+        return self._lines.pop(0)
+
+    def close(self):
+        self._stack.close()
