@@ -88,47 +88,42 @@ def install(
     if archive is not None:
         version = _named_version(archive, version, target)
     with _folder_errors(directory):
-        there = installed(directory, target)
-        if archive is None and there is not None and not force:
-            same = there.version == version and wanted in {None, there.archive_sha256}
-            if same:
-                return there
-        existed = directory.is_dir()
-        directory.mkdir(parents=True, exist_ok=True)
-        try:
-            with tempfile.TemporaryDirectory(dir=directory, prefix=".install-") as temporary:
-                if archive is None:
-                    source = Path(temporary, "archive")
-                    digest, verified_by = _fetch(
-                        source,
-                        base_url=base_url,
-                        version=version,
-                        platform=target,
-                        wanted=wanted,
-                        progress=progress,
-                    )
-                else:
-                    source = archive
-                    digest, verified_by = _check(archive, version, wanted)
-                    if there is not None and there.archive_sha256 == digest and not force:
-                        return there
-                unpacked = Path(temporary, target.binary)
-                found = Installed(
-                    binary=directory / target.binary,
+        there = None if force else installed(directory, target)
+        if (
+            archive is None
+            and there is not None
+            and there.version == version
+            and wanted in {None, there.archive_sha256}
+        ):
+            return there
+        with _workshop(directory) as temporary:
+            if archive is None:
+                source = temporary / "archive"
+                digest, verified_by = _fetch(
+                    source,
+                    base_url=base_url,
                     version=version,
-                    platform=target.name,
-                    archive_sha256=digest,
-                    binary_sha256=release.unpack(source, unpacked),
-                    verified_by=verified_by,
+                    platform=target,
+                    wanted=wanted,
+                    progress=progress,
                 )
-                prepare_folder(directory)
-                _place(found, unpacked, Path(temporary, MARKER))
-                return found
-        except BaseException:
-            if not existed:
-                with contextlib.suppress(OSError):
-                    directory.rmdir()
-            raise
+            else:
+                source = archive
+                digest, verified_by = _check(archive, version, wanted)
+                if there is not None and there.archive_sha256 == digest:
+                    return there
+            unpacked = temporary / target.binary
+            found = Installed(
+                binary=directory / target.binary,
+                version=version,
+                platform=target.name,
+                archive_sha256=digest,
+                binary_sha256=release.unpack(source, unpacked),
+                verified_by=verified_by,
+            )
+            prepare_folder(directory)
+            _place(found, unpacked, temporary / MARKER)
+            return found
 
 
 def installed(directory: Path, platform: Platform | None = None) -> Installed | None:
@@ -312,6 +307,21 @@ def _digest(given: str | None) -> str | None:
     if not re.fullmatch(r"[0-9a-fA-F]{64}", given.strip()):
         raise InstallError("--sha256 must be 64 hexadecimal digits.")
     return given.strip().lower()
+
+
+@contextlib.contextmanager
+def _workshop(directory: Path) -> Iterator[Path]:
+    """Give a folder inside ``directory``, on the same disk, that goes away in any case."""
+    existed = directory.is_dir()
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=directory, prefix=".install-") as temporary:
+            yield Path(temporary)
+    except BaseException:
+        if not existed:
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+        raise
 
 
 @contextlib.contextmanager

@@ -30,6 +30,12 @@ from tests.management.fake_release import (
 AMD64 = Platform("linux_amd64")
 
 
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch):
+    """A proxy of this machine must not stand before 127.0.0.1."""
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
 @pytest.fixture
 def fake():
     with serve() as server:

@@ -10,6 +10,12 @@ from tests.management.fake_release import script, serve
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch):
+    """A proxy of this machine must not stand before 127.0.0.1."""
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
 @pytest.fixture
 def fake():
     with serve() as server:
@@ -66,7 +72,7 @@ class Project:
         env = {
             key: value
             for key, value in os.environ.items()
-            if not key.startswith(("CENTRIFUGO_", "DJANGO_", "COV_"))
+            if not key.startswith(("CENTRIFUGO_", "DJANGO_")) and key != "PYTHONUNBUFFERED"
         }
         env["PYTHONPATH"] = os.pathsep.join([str(self.path), str(ROOT)])
         env["DJANGO_SETTINGS_MODULE"] = "project_settings"

@@ -1,6 +1,7 @@
 """A release of Centrifugo on a local HTTP server, with a script for a binary."""
 
 import contextlib
+import gzip
 import hashlib
 import io
 import sys
@@ -38,10 +39,11 @@ def member(name: str, content: bytes = b"", **attributes) -> tuple[tarfile.TarIn
 
 def tar_gz(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+    with tarfile.open(fileobj=out, mode="w") as tar:
         for info, content in members:
             tar.addfile(info, io.BytesIO(content))
-    return out.getvalue()
+    # Without the time, so that the same call makes the same bytes.
+    return gzip.compress(out.getvalue(), mtime=0)
 
 
 def good_tar(binary: bytes = BINARY) -> bytes:
@@ -55,8 +57,8 @@ def good_tar(binary: bytes = BINARY) -> bytes:
 def good_zip(binary: bytes = BINARY) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as zipped:
-        zipped.writestr("LICENSE", b"Apache")
-        zipped.writestr("centrifugo.exe", binary)
+        zipped.writestr(zipfile.ZipInfo("LICENSE"), b"Apache")
+        zipped.writestr(zipfile.ZipInfo("centrifugo.exe"), binary)
     return out.getvalue()
 
 

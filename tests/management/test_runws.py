@@ -268,22 +268,26 @@ def test_binary_missing(project):
     assert not project.folder.exists()
 
 
-def test_real_server_runs_with_the_keys_that_django_resolved(project):
+@pytest.mark.parametrize(
+    ("server", "ready"),
+    [("centrifugo", b"serving websocket"), ("embedded", b"listening on")],
+)
+def test_real_servers_run_with_the_keys_that_django_resolved(project, server, ready):
     found = os.environ.get("CENTRIFUGO_BIN") or shutil.which("centrifugo")
-    if not found:
+    if not found and server == "centrifugo":
         pytest.skip("no centrifugo binary on PATH or in CENTRIFUGO_BIN")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     project.set("CENTRIFUGO_API_KEY = 'the-api-key-of-django'")
     project.set(f"CENTRIFUGO_PORT = {port}")
-    with project.start("runws", CENTRIFUGO_BIN=found) as process:
+    with project.start("runws", "--server", server, CENTRIFUGO_BIN=found or "") as process:
         try:
             said = b""
-            while b"serving websocket" not in said:
+            while ready not in said:
                 line = process.stderr.readline()
                 assert line, said
                 said += line
-            # It says so a moment before it listens.
+            # Centrifugo says so a moment before it listens.
             with requests.Session() as session:
                 retry = urllib3.Retry(connect=30, backoff_factor=0.01, backoff_max=0.2)
                 session.mount("http://", HTTPAdapter(max_retries=retry))
@@ -298,6 +302,6 @@ def test_real_server_runs_with_the_keys_that_django_resolved(project):
             process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=40)
     assert process.returncode == 0
-    assert f"({found}) at ws://127.0.0.1:{port}/connection/websocket" in out.decode()
+    name = found if server == "centrifugo" else "Embedded server (Python; as asked"
+    assert f"{name}) at ws://127.0.0.1:{port}/connection/websocket" in out.decode()
     assert b"the-api-key-of-django" not in said + out + err
-    assert b"WRN" not in said
