@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from typing import TYPE_CHECKING
@@ -144,17 +145,15 @@ class WebSocketConnection(Connection):
         self.server.spawn(self._close(disconnect))
 
     async def _close(self, disconnect: Disconnect) -> None:
-        try:
-            async with asyncio.timeout(
-                self.server.config.write_timeout if disconnect is SLOW else CLOSE_WAIT
-            ):
-                await self.socket.close(
-                    code=disconnect.code, message=disconnect.reason.encode(), drain=False
-                )
-        except (TimeoutError, ConnectionError, RuntimeError):
-            pass
-        if self._transport is not None:
-            self._transport.abort()
+        patience = self.server.config.write_timeout if disconnect is SLOW else CLOSE_WAIT
+        transport = self._transport
+        if transport is not None:
+            # What is written before the close must arrive, but not for ever.
+            self.loop.call_later(patience, transport.abort)
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            await self.socket.close(
+                code=disconnect.code, message=disconnect.reason.encode(), drain=False
+            )
 
     def resumed(self) -> None:
         """Go on reading."""

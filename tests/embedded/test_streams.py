@@ -1,0 +1,184 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from instant.embedded.delta import checksum, create
+from instant.embedded.streams import Position, Publication, Stream, Streams
+
+
+class Time:
+    value = 1000.0
+
+    def __call__(self):
+        return self.value
+
+
+@pytest.fixture
+def time():
+    return Time()
+
+
+@pytest.fixture
+def streams(time):
+    return Streams(time)
+
+
+def keep(streams, data="1", channel="c", *, size=3, ttl=60.0, meta_ttl=600.0, version=0, epoch=""):
+    return streams.keep(
+        channel,
+        Publication(data=data, version=version),
+        size=size,
+        ttl=ttl,
+        meta_ttl=meta_ttl,
+        version_epoch=epoch,
+    )
+
+
+def test_offsets_go_up_and_only_the_first_names_the_epoch(streams):
+    first, _, _ = keep(streams)
+    second, previous, _ = keep(streams, "2")
+    assert (first.offset, second.offset) == (1, 2)
+    assert first.epoch == second.epoch
+    assert len(first.epoch) == 8
+    one, two = streams.get("c", 600).read(-1)
+    assert previous is one
+    assert one.json() == f'{{"data":1,"offset":1,"epoch":"{first.epoch}"}}'
+    assert two.json() == '{"data":2,"offset":2}'
+    assert one.api_json() == '{"data":1,"offset":1}'
+
+
+def test_size_bounds_what_is_kept(streams):
+    for number in range(5):
+        keep(streams, str(number))
+    assert [item.data for item in streams.get("c", 600).read(-1)] == ["2", "3", "4"]
+
+
+def test_publications_expire_before_the_position(streams, time):
+    position, _, _ = keep(streams)
+    time.value += 61
+    stream = streams.get("c", 600)
+    assert stream.read(-1) == []
+    assert stream.position == position
+    time.value += 601
+    assert streams.get("c", 600).position.offset == 0
+    assert streams.get("c", 600).epoch != position.epoch
+
+
+def test_touching_a_stream_keeps_its_position(streams, time):
+    position, _, _ = keep(streams)
+    for _ in range(5):
+        time.value += 500
+        assert streams.get("c", 600).position == position
+
+
+def test_remove_goes_on_counting(streams):
+    keep(streams)
+    streams.remove("c")
+    streams.remove("never")
+    assert streams.get("c", 600).read(-1) == []
+    assert keep(streams)[0].offset == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "since", "reverse", "expected"),
+    [
+        (-1, None, False, [3, 4, 5]),
+        (2, None, False, [3, 4]),
+        (0, None, False, []),
+        (-1, None, True, [5, 4, 3]),
+        (1, None, True, [5]),
+        (-1, 3, False, [4, 5]),
+        (-1, 0, False, [3, 4, 5]),
+        (-1, 5, False, []),
+        (-1, 9, False, []),
+        (1, 3, False, [4]),
+        (-1, 5, True, [4, 3]),
+        (-1, 9, True, []),
+        (-1, 2, True, []),
+    ],
+)
+def test_read(limit, since, reverse, expected):
+    stream = Stream()
+    for _ in range(5):
+        stream.add(Publication(data="1"), 3, 0, "")
+    position = None if since is None else Position(since, stream.epoch)
+    found = stream.read(limit, since=position, reverse=reverse)
+    assert [item.offset for item in found] == expected
+
+
+def test_versions_drop_what_is_late(streams):
+    kept = [keep(streams, version=version, epoch="e")[2] for version in (5, 4, 5, 6)]
+    assert kept == [True, False, False, True]
+    assert keep(streams, version=1, epoch="other")[2]
+    assert not keep(streams, version=1, epoch="")[2]
+    assert keep(streams, version=0)[2]
+
+
+def test_a_key_is_remembered_for_five_minutes(streams, time):
+    streams.remember("c", "k", Position(3, "e"))
+    assert streams.repeated("c", "k") == Position(3, "e")
+    assert streams.repeated("d", "k") is None
+    time.value += 301
+    assert streams.repeated("c", "k") is None
+
+
+def test_sweep_frees_everything(streams, time):
+    for number in range(50):
+        keep(streams, channel=f"c{number}")
+        streams.remember("c", str(number), Position())
+    time.value += 700
+    streams.sweep()
+    assert len(streams) == 0
+    assert streams._repeats == {}
+
+
+def apply(origin, delta):
+    """Read a Fossil delta, written from its description."""
+    digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~"
+    at = 0
+
+    def number():
+        nonlocal at
+        value = 0
+        while chr(delta[at]) in digits:
+            value = value * 64 + digits.index(chr(delta[at]))
+            at += 1
+        return value
+
+    size = number()
+    assert delta[at : at + 1] == b"\n"
+    at += 1
+    out = b""
+    while True:
+        count = number()
+        sign = delta[at : at + 1]
+        at += 1
+        if sign == b"@":
+            start = number()
+            assert delta[at : at + 1] == b","
+            at += 1
+            assert start + count <= len(origin)
+            out += origin[start : start + count]
+        elif sign == b":":
+            out += delta[at : at + count]
+            at += count
+        else:
+            assert sign == b";"
+            assert at == len(delta)
+            assert len(out) == size
+            assert checksum(out) == count
+            return out
+
+
+PIECES = st.lists(st.sampled_from([b"a" * 20, b"hello world, hello", b"0123456789abcdef", b"x", b"\xff\x00"]), max_size=12).map(b"".join)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(PIECES | st.binary(max_size=80), PIECES | st.binary(max_size=80))
+def test_a_delta_makes_the_target_of_the_origin(origin, target):
+    assert apply(origin, create(origin, target)) == target
+
+
+def test_a_small_change_is_a_small_delta():
+    origin = b'{"text":"' + bytes(range(48, 91)) * 20 + b'","n":1}'
+    assert len(create(origin, origin.replace(b'"n":1', b'"n":2'))) < 40
