@@ -12,8 +12,6 @@ variable, which wins over ``config.json`` in ``INSTANT["DIR"]``.
 
 from __future__ import annotations
 
-import getpass
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,12 +23,11 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.text import slugify
 
+from instant.centrifugo.config import DEFAULT_PORT
+from instant.centrifugo.values import ENVIRONMENT, ServerValues, read_values
 from instant.exceptions import InstantConfigError
 
-__all__ = ["DEFAULTS", "DEFAULT_PORT", "Conf", "current", "differences"]
-
-DEFAULT_PORT = 8427
-"""Centrifugo's own default is 8000, which is where ``runserver`` listens."""
+__all__ = ["DEFAULTS", "ENVIRONMENT", "Conf", "current", "differences", "site_name"]
 
 DEFAULT_BACKEND = "instant.backends.centrifugo.CentrifugoBackend"
 """What ``INSTANT["BACKEND"]`` is where it isn't given; the pytest plugin sets another."""
@@ -48,14 +45,6 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """The keys of ``INSTANT`` and what holds where one is not given."""
 
-ENVIRONMENT = {
-    "hmac_key": "CENTRIFUGO_CLIENT_TOKEN_HMAC_SECRET_KEY",
-    "api_key": "CENTRIFUGO_HTTP_API_KEY",
-    "port": "CENTRIFUGO_HTTP_SERVER_PORT",
-    "audience": "CENTRIFUGO_CLIENT_TOKEN_AUDIENCE",
-}
-"""Centrifugo's own environment variables that Django reads too."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conf:
@@ -63,8 +52,6 @@ class Conf:
 
     backend: str
     """Dotted path of the class that publications are handed to."""
-    dir: Path
-    """The server's folder: binary, config.json."""
     public_url: str | None
     """WebSocket address for browsers; None: derived from the request, see ``views.browser``."""
     public_port: int
@@ -79,14 +66,25 @@ class Conf:
     """Seconds that a connection or subscription lives which a token opened."""
     timeout: float
     """Seconds for one exchange with the server's API, all told."""
-    site_name: str
     audience: str
     """``aud`` of every token, so that two projects on one server don't share user 1."""
     api_url: str
     """The server's HTTP API without ``/api``, for example ``http://localhost:8427``."""
     _api_key: str | None = field(repr=False)
     _hmac_key: str | None = field(repr=False)
+    _dir: Path | None
     _file_error: str | None
+
+    @property
+    def dir(self) -> Path:
+        """The server's folder (binary, config.json); raises where no setting tells it."""
+        if self._dir is None:
+            # The working directory would give each process another folder, and other keys.
+            raise InstantConfigError(
+                "Instant keeps the server in BASE_DIR/centrifugo, and there is no BASE_DIR in "
+                'the settings. Set it, or INSTANT = {"DIR": "/path/to/centrifugo"}.'
+            )
+        return self._dir
 
     @property
     def config_file(self) -> Path:
@@ -106,6 +104,8 @@ class Conf:
     def _secret(self, value: str | None, setting: str, name: str) -> str:
         if value:
             return value
+        if self._dir is None:
+            return str(self.dir)  # raises, and says what is missing
         if self._file_error is not None:
             raise InstantConfigError(
                 f"{setting} is not set, and {self._file_error} "
@@ -120,7 +120,7 @@ class Conf:
 
 
 _Stamp = tuple[int, int, int] | None
-_cached: tuple[_Stamp, str, Conf] | None = None
+_cached: tuple[_Stamp, str | None, Conf] | None = None
 
 
 def current() -> Conf:
@@ -142,7 +142,9 @@ def _forget(**_kwargs: Any) -> None:
 setting_changed.connect(_forget, dispatch_uid="instant.conf")
 
 
-def _stamp(path: str) -> _Stamp:
+def _stamp(path: str | None) -> _Stamp:
+    if path is None:
+        return None
     try:
         stat = os.stat(path)  # noqa: PTH116  a Path costs as much as the call itself
     except OSError:
@@ -150,7 +152,7 @@ def _stamp(path: str) -> _Stamp:
     return (stat.st_mtime_ns, stat.st_size, stat.st_ino)
 
 
-def _resolve() -> tuple[Conf, str, _Stamp]:
+def _resolve() -> tuple[Conf, str | None, _Stamp]:
     given = getattr(settings, "INSTANT", None)
     given = {} if given is None else given
     if not isinstance(given, Mapping):
@@ -165,14 +167,13 @@ def _resolve() -> tuple[Conf, str, _Stamp]:
         if not fits(values[key]):
             raise InstantConfigError(f"INSTANT[{key!r}] must be {what}, not {values[key]!r}.")
     directory = _directory(values["DIR"])
-    path = str(directory / "config.json")
+    path = None if directory is None else str(directory / "config.json")
     stamp = _stamp(path)
-    file, file_error = _read(path)
-    port, public_port = _ports(file)
-    site_name = str(getattr(settings, "SITE_NAME", "") or "Site")
+    server = read_values(path)
+    port, public_port = _ports(server)
+    name = site_name()
     conf = Conf(
         backend=values["BACKEND"] or DEFAULT_BACKEND,
-        dir=directory,
         public_url=values["PUBLIC_URL"],
         public_port=public_port,
         allowed_origins=_origins(values["ALLOWED_ORIGINS"]),
@@ -181,38 +182,42 @@ def _resolve() -> tuple[Conf, str, _Stamp]:
         token_use=values["TOKEN_USE"],
         token_life=values["TOKEN_LIFE"],
         timeout=float(values["TIMEOUT"]),
-        site_name=site_name,
-        audience=_first(
-            os.environ.get(ENVIRONMENT["audience"]),
-            _dig(file, "client", "token", "audience"),
-            slugify(site_name) or "site",
-        ),
-        api_url=_api_url(file, port),
-        _api_key=_key("CENTRIFUGO_API_KEY", "api_key", _dig(file, "http_api", "key")),
-        _hmac_key=_key(
-            "CENTRIFUGO_HMAC_KEY", "hmac_key", _dig(file, "client", "token", "hmac_secret_key")
-        ),
-        _file_error=file_error,
+        audience=server.audience or slugify(name) or "site",
+        api_url=_api_url(server, port),
+        _api_key=_key("CENTRIFUGO_API_KEY", server.api_key),
+        _hmac_key=_key("CENTRIFUGO_HMAC_KEY", server.hmac_key),
+        _dir=directory,
+        _file_error=server.error,
     )
     return conf, path, stamp
 
 
+def site_name() -> str:
+    """Return what publications name as their ``site``: the setting SITE_NAME, or “Site”."""
+    return str(getattr(settings, "SITE_NAME", "") or "Site")
+
+
 def differences() -> list[str]:
-    """Return which settings and variables name another value than the server's config.json."""
-    file, _error = _read(str(current().config_file))
-    places = {
-        "CENTRIFUGO_API_KEY": ("api_key", ("http_api", "key")),
-        "CENTRIFUGO_HMAC_KEY": ("hmac_key", ("client", "token", "hmac_secret_key")),
-        "CENTRIFUGO_PORT": ("port", ("http_server", "port")),
-    }
+    """
+    Return which settings and variables name another value than the server's config.json.
+
+    A port is only compared where it is the server's own, with no proxy or second port.
+    """
+    server = read_values(str(current().config_file))
+    in_file = dict(server.in_file)
+    if server.internal_port or getattr(settings, "CENTRIFUGO_HOST", None):
+        in_file["port"] = None
     found = []
-    for setting, (name, path) in places.items():
-        in_file = _dig(file, *path)
+    for setting, name in (
+        ("CENTRIFUGO_API_KEY", "api_key"),
+        ("CENTRIFUGO_HMAC_KEY", "hmac_key"),
+        ("CENTRIFUGO_PORT", "port"),
+    ):
         for source, value in (
             (setting, getattr(settings, setting, None)),
             (ENVIRONMENT[name], os.environ.get(ENVIRONMENT[name])),
         ):
-            if value not in (None, "") and in_file not in (None, "") and str(value) != str(in_file):
+            if value and in_file[name] and str(value) != str(in_file[name]):
                 found.append(source)
     return found
 
@@ -246,55 +251,15 @@ _TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
 }
 
 
-def _directory(given: str | os.PathLike[str] | None) -> Path:
+def _directory(given: str | os.PathLike[str] | None) -> Path | None:
     if given is not None:
         return Path(given)
     base = getattr(settings, "BASE_DIR", None)
-    if base is None:
-        # The working directory would give each process another folder, and with it other keys.
-        raise InstantConfigError(
-            "Instant keeps the server in BASE_DIR/centrifugo, and the settings have no BASE_DIR. "
-            'Set BASE_DIR or INSTANT = {"DIR": "/path/to/centrifugo"}.'
-        )
-    return Path(base) / "centrifugo"
+    return None if base is None else Path(base) / "centrifugo"
 
 
-def _read(path: str) -> tuple[Mapping[str, Any], str | None]:
-    """Return what config.json holds, and why it couldn't be read where it couldn't."""
-    try:
-        value = json.loads(Path(path).read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return {}, None
-    except OSError as exc:
-        return {}, f"{path} can't be read by the user {_user()!r}: {exc.strerror}."
-    except ValueError as exc:
-        return {}, f"{path} is not JSON: {exc}."
-    if not isinstance(value, dict):
-        return {}, f"{path} does not hold a JSON object."
-    return value, None
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return str(os.getuid()) if hasattr(os, "getuid") else "?"
-
-
-def _dig(value: Any, *path: str) -> Any:
-    for key in path:
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(key)
-    return value
-
-
-def _first(*values: Any) -> Any:
-    return next((value for value in values if value not in (None, "")), None)
-
-
-def _key(setting: str, name: str, in_file: Any) -> str | None:
-    key = _first(getattr(settings, setting, None), os.environ.get(ENVIRONMENT[name]), in_file)
+def _key(setting: str, elsewhere: Any) -> str | None:
+    key = getattr(settings, setting, None) or elsewhere or None
     if key is None:
         return None
     if not isinstance(key, str) or not key.isascii() or not key.isprintable():
@@ -303,33 +268,27 @@ def _key(setting: str, name: str, in_file: Any) -> str | None:
     return key
 
 
-def _ports(file: Mapping[str, Any]) -> tuple[int, int]:
+def _ports(server: ServerValues) -> tuple[int, int]:
     """Return the port of the server's API, and the port for browsers."""
     given = getattr(settings, "CENTRIFUGO_PORT", None)
-    name = "CENTRIFUGO_PORT"
-    public = _first(given, os.environ.get(ENVIRONMENT["port"]), _dig(file, "http_server", "port"))
-    api = _first(given, _dig(file, "http_server", "internal_port"), public)
+    if server.internal_port:  # two ports: the setting names the API's
+        public = server.port or DEFAULT_PORT
+        api = given or server.internal_port
+    else:
+        public = api = given or server.port or DEFAULT_PORT
     try:
-        ports = int(api or DEFAULT_PORT), int(public or DEFAULT_PORT)
+        ports = int(api), int(public)
     except (TypeError, ValueError):
-        raise InstantConfigError(f"{name} must be a port number, not {api!r}.") from None
+        ports = 0, 0
     if not all(0 < port < 65536 for port in ports):  # noqa: PLR2004  16 bits
-        raise InstantConfigError(f"{name} must be a port number, not {api!r}.")
+        raise InstantConfigError(f"CENTRIFUGO_PORT must be a port number, not {api!r}.")
     return ports
 
 
-def _api_url(file: Mapping[str, Any], port: int) -> str:
+def _api_url(server: ServerValues, port: int) -> str:
     host = getattr(settings, "CENTRIFUGO_HOST", None)
     if host is None:
-        tls = _dig(file, "http_server", "tls", "enabled") is True
-        address = _first(
-            _dig(file, "http_server", "internal_address"), _dig(file, "http_server", "address")
-        )
-        if address in (None, "0.0.0.0", "::"):  # noqa: S104  compared, not bound
-            address = "localhost"
-        if ":" in address:
-            address = f"[{address}]"
-        host = f"{'https' if tls else 'http'}://{address}"
+        host = server.api_host
     if not isinstance(host, str) or not host.strip():
         raise InstantConfigError(f"CENTRIFUGO_HOST must be like “http://localhost”, not {host!r}.")
     url = urlsplit(host if "://" in host else f"http://{host}")

@@ -9,10 +9,10 @@ from uuid import uuid4
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 
-from instant import conf
 from instant.backends import get_backend
 from instant.batches import batch, current_batch
 from instant.commits import defer
+from instant.conf import site_name
 from instant.exceptions import PayloadTooLarge
 from instant.namespaces import check_name, user_channel
 from instant.publications import Envelope, Publication
@@ -152,7 +152,7 @@ def _envelope(
     """Build and encode the payload: what changes afterwards is not published."""
     if message is None and data is None:
         raise ValueError("publish() needs a message or data.")
-    payload["site"] = conf.current().site_name if site is None else site
+    payload["site"] = site_name() if site is None else site
     if message is not None:
         payload["message"] = message
     if data is not None:

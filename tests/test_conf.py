@@ -98,6 +98,9 @@ def test_internal_port_is_the_apis(folder):
     folder(http_server={"port": 9001, "internal_port": "9002", "internal_address": "10.0.0.1"})
     assert conf.current().api_url == "http://10.0.0.1:9002"
     assert conf.current().public_port == 9001
+    with override_settings(CENTRIFUGO_PORT=9003):  # the setting is the API's address
+        assert conf.current().api_url == "http://10.0.0.1:9003"
+        assert conf.current().public_port == 9001
 
 
 @pytest.mark.parametrize(
@@ -172,7 +175,17 @@ def test_dir_is_in_base_dir_and_never_the_working_directory(tmp_path, monkeypatc
         override_settings(INSTANT={}, BASE_DIR=None),
         pytest.raises(InstantConfigError, match="BASE_DIR"),
     ):
-        conf.current()
+        _ = conf.current().config_file
+
+
+def test_peer_02_the_seeds_settings_need_no_base_dir():
+    with override_settings(INSTANT=None, BASE_DIR=None):
+        assert conf.current().hmac_key
+        with (
+            override_settings(CENTRIFUGO_API_KEY=None),
+            pytest.raises(InstantConfigError, match="BASE_DIR"),
+        ):
+            _ = conf.current().api_key
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
@@ -236,3 +249,9 @@ def test_differences_between_django_and_the_file(folder, monkeypatch):
     monkeypatch.setenv("CENTRIFUGO_HTTP_API_KEY", "env-key")
     with override_settings(CENTRIFUGO_HMAC_KEY="other", CENTRIFUGO_PORT=9001):
         assert conf.differences() == ["CENTRIFUGO_HTTP_API_KEY", "CENTRIFUGO_HMAC_KEY"]
+    monkeypatch.delenv("CENTRIFUGO_HTTP_API_KEY")
+    conf._forget()
+    with override_settings(CENTRIFUGO_PORT=443):
+        assert conf.differences() == ["CENTRIFUGO_PORT"]
+        with override_settings(CENTRIFUGO_HOST="https://push.example"):
+            assert conf.differences() == []  # a proxy's port is not the server's

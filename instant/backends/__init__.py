@@ -15,27 +15,27 @@ from instant.exceptions import InstantConfigError
 
 __all__ = ["BaseBackend", "get_backend", "replaced"]
 
-_backend: tuple[str, BaseBackend] | None = None
+_backend: BaseBackend | None = None
 _replacement: BaseBackend | None = None
 
 
 def get_backend() -> BaseBackend:
-    """Return the backend that the settings name; one instance serves the process."""
+    """Return the backend that the settings name; one instance until they name another."""
     global _backend  # noqa: PLW0603  one value per process, replaced whole
-    if _replacement is not None:
-        return _replacement
-    path = conf.current().backend
-    known = _backend
-    if known is not None and known[0] == path:
-        return known[1]
+    backend = _replacement or _backend
+    if backend is None:
+        backend = _backend = _load(conf.current().backend)
+    return backend
+
+
+def _load(path: str) -> BaseBackend:
     try:
         cls = import_string(path)
     except ImportError as exc:
         raise InstantConfigError(f'INSTANT["BACKEND"]: {exc}') from exc
     if not (isinstance(cls, type) and issubclass(cls, BaseBackend)):
         raise InstantConfigError(f'INSTANT["BACKEND"]: {path} is not a subclass of BaseBackend.')
-    _backend = (path, cls())
-    return _backend[1]
+    return cls()
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def replaced(backend: BaseBackend) -> Iterator[BaseBackend | None]:
 def _forget(*, setting: str, **_kwargs: Any) -> None:
     global _backend  # noqa: PLW0603  see get_backend()
     if setting == "INSTANT" and _backend is not None:
-        _backend[1].close()
+        _backend.close()
         _backend = None
 
 

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -44,6 +44,12 @@ class Address:
     host: str
     port: int
     tls: bool = False
+    names_host: bool = field(default=False, compare=False)
+    """Whether file or environment name the host; without, it is the server's own default."""
+    names_port: bool = field(default=False, compare=False)
+    """Whether file or environment name the port."""
+    internal_port: bool = field(default=False, compare=False)
+    """Whether the API listens at another port."""
 
     @property
     def websocket(self) -> str:
@@ -105,13 +111,22 @@ def listens_at(config: Mapping[str, Any], environ: Mapping[str, str] = os.enviro
     These are port 8000 on all addresses.
     """
     server = config.get("http_server") or {}
-    host = environ.get("CENTRIFUGO_HTTP_SERVER_ADDRESS") or server.get("address") or ""
-    port = environ.get("CENTRIFUGO_HTTP_SERVER_PORT") or server.get("port") or 8000
+    given_host = environ.get("CENTRIFUGO_HTTP_SERVER_ADDRESS")
+    host = given_host or server.get("address") or ""
+    given_port = environ.get("CENTRIFUGO_HTTP_SERVER_PORT") or server.get("port")
+    port = given_port or 8000
     tls = (server.get("tls") or {}).get("enabled") or (server.get("tls_autocert") or {}).get(
         "enabled"
     )
     try:
-        return Address(str(host), int(port), tls is True)
+        return Address(
+            str(host),
+            int(port),
+            tls is True,
+            names_host=bool(given_host) or "address" in server,
+            names_port=bool(given_port),
+            internal_port=bool(server.get("internal_port")),
+        )
     except (TypeError, ValueError):
         raise InstantConfigError(
             f"http_server.port in the config file must be a port number, not {port!r}."

@@ -61,7 +61,7 @@ def complete_config(conf: Conf) -> WrittenConfig:
         existing,
         allowed_origins=conf.allowed_origins,
         audience=conf.audience,
-        port=_api_port(conf, existing) or server_config.DEFAULT_PORT,
+        port=_api_port(conf, process.listens_at(existing or {}, {})) or server_config.DEFAULT_PORT,
     )
     changed = server_config.write_config(conf.config_file, compiled)
     return WrittenConfig(
@@ -108,7 +108,7 @@ def plan(
         )
     env = process.environment(hmac_key=conf.hmac_key, api_key=conf.api_key, environ=environ)
     by_itself = process.listens_at(config, environ)
-    host, number = _override(conf, config, by_itself, environ, address=address, port=port)
+    host, number = _override(conf, by_itself, address=address, port=port)
     at = process.Address(
         by_itself.host if host is None else host,
         by_itself.port if number is None else number,
@@ -131,7 +131,7 @@ def plan(
         title=title,
         websocket=at.websocket,
         wrote_config=wrote,
-        warnings=tuple(_warnings(conf, config, at)),
+        warnings=tuple(_warnings(conf, config, by_itself, at)),
     )
 
 
@@ -147,40 +147,31 @@ def _centrifugo(binary: Any) -> str:
 
 
 def _override(
-    conf: Conf,
-    config: Mapping[str, Any],
-    by_itself: process.Address,
-    environ: Mapping[str, str],
-    *,
-    address: str | None,
-    port: int | None,
+    conf: Conf, by_itself: process.Address, *, address: str | None, port: int | None
 ) -> tuple[str | None, int | None]:
     """Return the address and the port to give on the command line, None: the server's own."""
-    server = config.get("http_server") or {}
-    if address is None and "address" not in server:
-        given = environ.get("CENTRIFUGO_HTTP_SERVER_ADDRESS")
-        address = None if given else server_config.DEFAULT_ADDRESS
+    if address is None and not by_itself.names_host:
+        address = server_config.DEFAULT_ADDRESS
     if port is None:
-        wanted = _api_port(conf, config)
-        if wanted is None and not (
-            server.get("port") or environ.get("CENTRIFUGO_HTTP_SERVER_PORT")
-        ):
+        wanted = _api_port(conf, by_itself)
+        if wanted is None and not by_itself.names_port:
             wanted = server_config.DEFAULT_PORT
         port = wanted if wanted != by_itself.port else None
     return address, port
 
 
-def _api_port(conf: Conf, config: Mapping[str, Any] | None) -> int | None:
+def _api_port(conf: Conf, by_itself: process.Address) -> int | None:
     """Return the port where Django expects this machine's server; None: it is elsewhere."""
-    server = (config or {}).get("http_server") or {}
     url = urlsplit(conf.api_url)
     # A path means a proxy before the server, an internal port a second one for the API.
-    if server.get("internal_port") or url.path:
+    if by_itself.internal_port or url.path:
         return None
-    return url.port if url.hostname in {*_LOOPBACK, server.get("address")} else None
+    return url.port if url.hostname in {*_LOOPBACK, by_itself.host} else None
 
 
-def _warnings(conf: Conf, config: Mapping[str, Any], at: process.Address) -> list[str]:
+def _warnings(
+    conf: Conf, config: Mapping[str, Any], by_itself: process.Address, at: process.Address
+) -> list[str]:
     found = []
     missing = server_config.missing_keys(config)
     if missing:
@@ -188,7 +179,7 @@ def _warnings(conf: Conf, config: Mapping[str, Any], at: process.Address) -> lis
             f"{conf.config_file} lacks {', '.join(missing)}: “manage.py installws” adds what is "
             f"missing and keeps the rest."
         )
-    expected = _api_port(conf, config)
+    expected = _api_port(conf, by_itself)
     if expected is not None and expected != at.port:
         found.append(
             f"Django publishes to {conf.api_url}, this server listens on port {at.port}: set "

@@ -1,0 +1,103 @@
+"""What Django needs to know of the server: keys and addresses, from its config and environment."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["ENVIRONMENT", "ServerValues", "read_values"]
+
+ENVIRONMENT: Mapping[str, str] = {
+    "hmac_key": "CENTRIFUGO_CLIENT_TOKEN_HMAC_SECRET_KEY",
+    "api_key": "CENTRIFUGO_HTTP_API_KEY",
+    "port": "CENTRIFUGO_HTTP_SERVER_PORT",
+    "audience": "CENTRIFUGO_CLIENT_TOKEN_AUDIENCE",
+}
+"""Centrifugo's own variables, which win over its file: for Django as for the server."""
+
+_PATHS: Mapping[str, tuple[str, ...]] = {
+    "hmac_key": ("client", "token", "hmac_secret_key"),
+    "api_key": ("http_api", "key"),
+    "port": ("http_server", "port"),
+    "audience": ("client", "token", "audience"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerValues:
+    """Values as they stand, unchecked; None where there is none."""
+
+    hmac_key: Any = field(repr=False)
+    api_key: Any = field(repr=False)
+    audience: Any
+    port: Any
+    """Where clients connect."""
+    internal_port: Any
+    """Where the API is, if not there too."""
+    api_host: str
+    """Scheme and host of the API."""
+    in_file: Mapping[str, Any] = field(repr=False)
+    """The same without the environment, by the names of ENVIRONMENT."""
+    error: str | None
+    """Why the file can't be read, where it is there and can't."""
+
+
+def read_values(path: str | None, environ: Mapping[str, str] = os.environ) -> ServerValues:
+    """Read config.json, if there is one, and the environment; never raises."""
+    file, error = ({}, None) if path is None else _read(path)
+    in_file = {name: _dig(file, *keys) for name, keys in _PATHS.items()}
+    merged = {name: environ.get(ENVIRONMENT[name]) or in_file[name] for name in _PATHS}
+    return ServerValues(
+        hmac_key=merged["hmac_key"],
+        api_key=merged["api_key"],
+        audience=merged["audience"],
+        port=merged["port"],
+        internal_port=_dig(file, "http_server", "internal_port") or None,
+        api_host=_api_host(file),
+        in_file=in_file,
+        error=error,
+    )
+
+
+def _read(path: str) -> tuple[Mapping[str, Any], str | None]:
+    try:
+        value = json.loads(Path(path).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}, None
+    except OSError as exc:
+        return {}, f"{path} can't be read by the user {_user()!r}: {exc.strerror}."
+    except ValueError as exc:
+        return {}, f"{path} is not JSON: {exc}."
+    if not isinstance(value, dict):
+        return {}, f"{path} does not hold a JSON object."
+    return value, None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return str(os.getuid()) if hasattr(os, "getuid") else "?"
+
+
+def _dig(value: Any, *path: str) -> Any:
+    for key in path:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    return value
+
+
+def _api_host(file: Mapping[str, Any]) -> str:
+    address = _dig(file, "http_server", "internal_address") or _dig(file, "http_server", "address")
+    if not isinstance(address, str) or address in {"", "0.0.0.0", "::"}:  # noqa: S104  compared
+        address = "localhost"
+    if ":" in address:
+        address = f"[{address}]"
+    tls = _dig(file, "http_server", "tls", "enabled") is True
+    return f"{'https' if tls else 'http'}://{address}"

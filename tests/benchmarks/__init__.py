@@ -1,0 +1,1 @@
+"""Measurements, side by side and in one run; see README, “Measured”."""

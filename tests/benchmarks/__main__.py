@@ -1,0 +1,68 @@
+"""``make bench``: all tables, or those named: canned, server, tokens."""
+
+import contextlib
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+
+import django
+
+django.setup()
+
+from django.test.utils import get_runner, setup_databases, teardown_databases  # noqa: F401
+
+from tests.benchmarks import granting, publishing
+from tests.benchmarks.timing import pin
+from tests.live.servers import BINARY, LiveServer
+
+
+def canned():
+    responder = publishing.canned()
+    try:
+        port = int(responder.ask())
+        publishing.run(port, key="key", with_peers=True, title="a canned responder")
+    finally:
+        responder.close()
+
+
+def server():
+    for kind in ["embedded", *(["centrifugo"] if BINARY else [])]:
+        with tempfile.TemporaryDirectory() as folder:
+            live = LiveServer(kind, Path(folder), http_api={"key": "key"})
+            live.start()
+            pin(live.process.pid, 0)
+            try:
+                publishing.run(live.port, key="key", with_peers=False, title=f"{kind} server")
+            finally:
+                live.kill()
+    if not BINARY:
+        print(
+            "\nNo centrifugo on PATH or in CENTRIFUGO_BIN: only the embedded server was measured."
+        )
+
+
+def tokens():
+    databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+    try:
+        granting.run()
+    finally:
+        teardown_databases(databases, verbosity=0)
+
+
+TABLES = {"canned": canned, "server": server, "tokens": tokens}
+
+
+def main():
+    started = time.monotonic()
+    for name in sys.argv[1:] or TABLES:
+        TABLES[name]()
+    print(f"\n{time.monotonic() - started:.0f} s. Use the ratios; the machine may be shared.")
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main()
