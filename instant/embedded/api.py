@@ -16,6 +16,7 @@ from .errors import (
     CHANNEL_LIMIT,
     CONNECTION_EXPIRED,
     FORCE_DISCONNECT,
+    INTERNAL,
     NOT_AVAILABLE,
     UNSUBSCRIBED_BY_SERVER,
     ClientError,
@@ -46,6 +47,9 @@ FOREIGN = frozenset(
         "shared_poll_publish",
     )
 )
+
+# What a pushed subscription tells of itself; publications it recovered are not among it.
+_PUSHED = ("recoverable", "epoch", "offset", "positioned", "data")
 
 Method = Callable[[Fields], str]
 
@@ -195,8 +199,11 @@ class Api:
         if since is not None:
             request.recover = True
             request.offset, request.epoch = since.uint64("offset"), since.text("epoch")
-        for session in self._aimed(fields):
-            self._subscribe(session, request, chosen)
+        try:
+            for session in self._aimed(fields):
+                self._subscribe(session, request, chosen)
+        except Failure:
+            raise Failure(INTERNAL) from None
         return "{}"
 
     def _subscribe(self, session: Session, request: Request, chosen: Terms) -> None:
@@ -206,13 +213,12 @@ class Api:
             return
         if request.channel in session.subscribing:
             return
-        previous = session.subscriptions.get(request.channel)
-        if previous is not None:
+        if request.channel in session.subscriptions:
             self._broker.hub.unsubscribe(request.channel, session)
-        result = admit(session, request, chosen, server_side=True)
-        session.push(channel_push(request.channel, "subscribe", result))
-        if previous is None:
-            announce(session, request.channel)
+        result = Fields(admit(session, request, chosen, server_side=True))
+        members = ",".join(f'"{name}":{result.raw(name)}' for name in _PUSHED if result.raw(name))
+        session.push(channel_push(request.channel, "subscribe", f"{{{members}}}"))
+        announce(session, request.channel)
 
     def unsubscribe(self, fields: Fields) -> str:
         """End a user's subscriptions to a channel."""
@@ -305,7 +311,7 @@ class Api:
         try:
             matcher = re.compile(translate(pattern), re.DOTALL) if pattern else None
         except ValueError:
-            raise Failure(BAD_REQUEST) from None
+            raise Failure(INTERNAL) from None
         found = ",".join(
             f'{quote(name)}:{{"num_clients":{len(channel.readers)}}}'
             for name, channel in self._broker.hub.channels.items()

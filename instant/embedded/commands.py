@@ -112,20 +112,20 @@ def presence_stats(session: Session, number: int, fields: Fields) -> None:
 def history(session: Session, number: int, fields: Fields) -> None:
     """Handle the history command; a limit of 0 asks for the position alone."""
     channel, options = _channel(session, fields)
+    limit, most = fields.int32("limit"), session.broker.config.history_limit
+    if most and (limit < 0 or limit > most):
+        limit = most
+    since, reverse = fields.fields("since"), fields.flag("reverse")
     if not options.has_history:
         raise Failure(NOT_AVAILABLE)
     if not options.read_history.grants(session.user, channel in session.subscriptions):
         raise Failure(PERMISSION_DENIED)
-    limit, most = fields.int32("limit"), session.broker.config.history_limit
-    if most and (limit < 0 or limit > most):
-        limit = most
-    since = fields.fields("since")
     publications, position = session.broker.history(
         channel,
         limit,
         options.history_meta_ttl,
         since=None if since is None else Position(since.uint64("offset"), since.text("epoch")),
-        reverse=fields.flag("reverse"),
+        reverse=reverse,
     )
     written = ",".join(publication.json() for publication in publications)
     offset = f',"offset":{position.offset}' if position.offset else ""

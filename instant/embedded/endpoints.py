@@ -67,7 +67,8 @@ class Endpoints:
         if request.method != "POST":
             return web.Response(status=405)
         try:
-            fields = Fields((await request.read()).decode())
+            text = (await request.read()).decode()
+            fields = Fields("{}" if text.strip() == "null" else text)
             if method == "batch":
                 return _json(await self._api.batch(fields))
             result = await self._api.call(method, fields)

@@ -99,7 +99,7 @@ def elements(text: str) -> list[str]:
     return found
 
 
-def _members(text: str) -> Iterator[tuple[str, Any, str]]:
+def _members(text: str, *, whole: bool) -> Iterator[tuple[str, Any, str]]:
     at = _blank(text, 0)
     if not text.startswith("{", at):
         raise Malformed("a JSON object was expected")
@@ -128,7 +128,7 @@ def _members(text: str) -> Iterator[tuple[str, Any, str]]:
                 at += 1
                 break
             raise Malformed("an object has no end")
-    if _blank(text, at) != len(text):
+    if whole and _blank(text, at) != len(text):
         raise Malformed("more than one JSON value")
 
 
@@ -136,15 +136,16 @@ class Fields:
     """A JSON object's members, read by type.
 
     A member that is absent or null reads as the type's zero value; one of another type raises
-    Malformed, as the server does that this one stands in for.
+    Malformed, as the server does that this one stands in for. Where the text need not be `whole`,
+    whatever follows the object is ignored.
     """
 
     __slots__ = ("_raws", "_values")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, whole: bool = True) -> None:
         self._values: dict[str, Any] = {}
         self._raws: dict[str, str] = {}
-        for name, value, raw in _members(text):
+        for name, value, raw in _members(text, whole=whole):
             self._values[name] = value
             self._raws[name] = raw
 

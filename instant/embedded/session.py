@@ -168,7 +168,7 @@ class Session:
             self.close(BAD_REQUEST_CLOSE)
             return
         try:
-            command = Fields(text)
+            command = Fields(text, whole=False)
             number = command.uint32("id")
         except Malformed:
             self.close(BAD_REQUEST_CLOSE)

@@ -18,6 +18,7 @@ from .errors import (
     LIMIT_EXCEEDED,
     NOT_AVAILABLE,
     PERMISSION_DENIED,
+    SERVER_ERROR,
     TOKEN_EXPIRED,
     UNSUBSCRIBED_BY_SERVER,
     UNSUBSCRIBED_EXPIRED,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("instant.embedded")
 
 # Subscription types of the protocol that have no streams behind them.
+_MAPS = (1, 2, 3)
 _SHARED_POLL = 4
 
 
@@ -55,8 +57,10 @@ def _check(session: Session, request: Request) -> ChannelOptions:
     if 0 < limit <= len(session.subscriptions) + len(session.subscribing):
         raise Failure(LIMIT_EXCEEDED)
     options = names.checked(channel)
-    if request.kind:
+    if request.kind in _MAPS:
         raise Failure(PERMISSION_DENIED)
+    if request.kind:
+        raise Closing(SERVER_ERROR)
     return options
 
 

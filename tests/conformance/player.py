@@ -219,7 +219,7 @@ class Player:
         except ValueError:
             reply = "" if response.status >= 400 else text
         result = reply.get("result") if isinstance(reply, dict) else None
-        if isinstance(result, dict) and result.get("epoch"):
+        if isinstance(result, dict) and result.get("epoch") and "body" in step:
             asked = step["body"].get("params", step["body"])
             self.epochs[asked["channel"]] = result["epoch"]
         return {**step, "status": response.status, "reply": self._recorded(reply)}

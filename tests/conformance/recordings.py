@@ -11,8 +11,13 @@ VERSION = "v6.9.1"
 @cache
 def scenarios():
     """Return the scenarios by name; each has a config's name and its steps."""
-    lines = (RECORDED / f"{VERSION}.jsonl").read_text(encoding="utf-8").splitlines()
-    return {scenario["scenario"]: scenario for scenario in map(json.loads, lines)}
+    found = {}
+    for path in sorted(RECORDED.glob(f"{VERSION}*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            scenario = json.loads(line)
+            assert scenario["scenario"] not in found, "two recordings of one name"
+            found[scenario["scenario"]] = scenario
+    return found
 
 
 @cache
