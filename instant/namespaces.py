@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from instant.exceptions import InvalidChannelName
 
-__all__ = ["USER_NAMESPACE", "check_name", "check_row_name", "user_channel"]
+__all__ = ["USER_NAMESPACE", "check_name", "check_names", "check_row_name", "user_channel"]
 
 USER_NAMESPACE = "user"
 """Every user's own channel is in this namespace; the server's config always declares it."""
@@ -20,6 +21,8 @@ MAX_BYTES = 255
 # other name without a word, into a channel that no client can subscribe to.
 _PLAIN = r"!\"#%'()+,\-.0-9;<=>?@A-Z\[\\\]^_`a-z{|}~"
 _NAME = re.compile(rf"\$?(?:[-a-zA-Z0-9_.]{{2,}}:[{_PLAIN}:]+|[{_PLAIN}]+)")
+_PLAIN_NAMES = re.compile(rf"(?:\$?[{_PLAIN}]+\n)*+\$?[{_PLAIN}]+")
+_NAMES = re.compile(rf"(?:{_NAME.pattern}\n)*+{_NAME.pattern}")
 _ROW_NAME = re.compile(rf"\$?[{_PLAIN.replace('#', '')}]+")
 
 
@@ -29,6 +32,24 @@ def check_name(name: str) -> None:
         raise TypeError(f"A channel is a str, not {type(name).__name__}: {name!r}")
     if len(name) > MAX_BYTES or _NAME.fullmatch(name) is None:
         raise InvalidChannelName(_explain(name))
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise as check_name() does for the first bad one, many times as fast for many good ones."""
+    if len(names) > 1:
+        try:
+            joined = "\n".join(names)
+        except TypeError:
+            joined = ""
+        # A line break is in no good name, so as many as there are seams prove the seams.
+        if (
+            joined.count("\n") == len(names) - 1
+            and max(map(len, names)) <= MAX_BYTES
+            and (_NAMES if ":" in joined else _PLAIN_NAMES).fullmatch(joined)
+        ):
+            return
+    for name in names:
+        check_name(name)
 
 
 def check_row_name(name: str) -> None:

@@ -14,8 +14,8 @@ from instant.batches import batch, current_batch
 from instant.commits import defer
 from instant.conf import site_name
 from instant.exceptions import PayloadTooLarge
-from instant.namespaces import check_name, user_channel
-from instant.publications import Envelope, Publication
+from instant.namespaces import check_name, check_names, user_channel
+from instant.publications import Envelope, Publication, Publications
 
 __all__ = ["abroadcast", "apublish", "batch", "broadcast", "publish", "user_channel"]
 
@@ -97,7 +97,7 @@ def broadcast(
     idempotency_key: str | None = None,
     on_commit: bool = True,
     using: str | None = None,
-) -> list[Publication]:
+) -> Sequence[Publication]:
     """
     Publish the same to several channels in one request; see publish().
 
@@ -109,7 +109,7 @@ def broadcast(
     envelope = _envelope(names, {}, message, data, event_class, bucket, site, idempotency_key)
     if names:
         _dispatch(envelope, on_commit=on_commit, using=using)
-    return list(envelope.publications)
+    return envelope.publications
 
 
 async def abroadcast(
@@ -121,22 +121,21 @@ async def abroadcast(
     bucket: str = "",
     site: str | None = None,
     idempotency_key: str | None = None,
-) -> list[Publication]:
+) -> Sequence[Publication]:
     """See broadcast(). It never waits for a commit: Django has no async transactions."""
     names = _names(channels)
     envelope = _envelope(names, {}, message, data, event_class, bucket, site, idempotency_key)
     if names:
         await _adispatch(envelope)
-    return list(envelope.publications)
+    return envelope.publications
 
 
 def _names(channels: Iterable[str]) -> Sequence[str]:
     if isinstance(channels, str):
         raise TypeError(f"broadcast() takes a list of channels, not the str {channels!r}.")
-    names = tuple(dict.fromkeys(channels))
-    for name in names:
-        check_name(name)
-    return names
+    names = tuple(channels)
+    check_names(names)
+    return names if len(set(names)) == len(names) else tuple(dict.fromkeys(names))
 
 
 def _envelope(
@@ -170,11 +169,12 @@ def _envelope(
             channel=channels[0] if len(channels) == 1 else None,
         )
     key = uuid4().hex
-    return Envelope(
-        [Publication(key, channel, payload) for channel in channels],
-        body,
-        idempotency_key or key,
+    publications: Sequence[Publication] = (
+        (Publication(key, channels[0], payload),)
+        if len(channels) == 1
+        else Publications(key, channels, payload)
     )
+    return Envelope(channels, publications, body, idempotency_key or key)
 
 
 def _dispatch(envelope: Envelope, *, on_commit: bool, using: str | None) -> None:

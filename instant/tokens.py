@@ -19,7 +19,7 @@ import jwt
 
 from instant import conf
 
-__all__ = ["Token", "channel_token", "connection_token", "subject"]
+__all__ = ["Signer", "Token", "subject"]
 
 _SPREAD = 0.1
 """Lives differ by ± this share, so that not everybody refreshes in the same second."""
@@ -46,29 +46,38 @@ def subject(user: Any) -> str:
     return str(user.pk)
 
 
-def connection_token(user: Any) -> Token:
-    """Sign a token with which the user's browser may connect."""
-    return _sign({"sub": subject(user)})
-
-
-def channel_token(user: Any, channel: str) -> Token:
+class Signer:
     """
-    Sign a token with which the user's browser may subscribe to the channel.
+    Signs the tokens of one answer for one user.
 
-    Whether the user may is not asked here: ``permissions`` decides.
+    All live equally long, so that the page asks for all of them again in one request; the
+    next answer's live a little longer or shorter. Raises InstantConfigError without a key.
     """
-    return _sign({"sub": subject(user), "channel": channel})
 
+    def __init__(self, user: Any) -> None:
+        settings = conf.current()
+        now = int(time.time())
+        spread = random.uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311  not a secret
+        self._key = settings.hmac_key
+        self._claims = {
+            "sub": subject(user),
+            "exp": now + settings.token_use,
+            "expire_at": now + round(settings.token_life * spread),
+            "aud": settings.audience,
+        }
 
-def _sign(claims: dict[str, Any]) -> Token:
-    settings = conf.current()
-    now = int(time.time())
-    spread = random.uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311  not a secret
-    exp = now + settings.token_use
-    expire_at = now + round(settings.token_life * spread)
-    value = jwt.encode(
-        {**claims, "exp": exp, "expire_at": expire_at, "aud": settings.audience},
-        settings.hmac_key,
-        algorithm="HS256",
-    )
-    return Token(value, exp, expire_at)
+    def connection_token(self) -> Token:
+        """Sign a token with which the user's browser may connect."""
+        return self._sign(self._claims)
+
+    def channel_token(self, channel: str) -> Token:
+        """
+        Sign a token with which the user's browser may subscribe to the channel.
+
+        Whether the user may is not asked here: ``permissions`` decides.
+        """
+        return self._sign({**self._claims, "channel": channel})
+
+    def _sign(self, claims: dict[str, Any]) -> Token:
+        value = jwt.encode(claims, self._key, algorithm="HS256")
+        return Token(value, claims["exp"], claims["expire_at"])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instant.exceptions import InvalidChannelName
-from instant.namespaces import check_name, check_row_name
+from instant.namespaces import check_name, check_names, check_row_name
 
 GOOD = ["public", "$users", "user:1", "$order:a:b", "dialog#1,2", "#42", 'q"t\\', "x" * 255, "a.b"]
 BAD = {
@@ -51,6 +51,30 @@ def test_peer_19_bad_row_names(name):
     with pytest.raises(InvalidChannelName) as info:
         check_row_name(name)
     assert ROWS_BAD[name].replace("\\", "") in str(info.value) or name in BAD
+
+
+@pytest.mark.parametrize(
+    "names", [["a", "b\nc"], ["a", "b c"], ["a", ""], ["a", "x" * 256], ["a", "x:1"], ["", ""]]
+)
+def test_many_names_are_as_strict_as_one(names):
+    check_names(["a", "$b", "user:1", "x" * 255])
+    check_names([])
+    with pytest.raises(InvalidChannelName):
+        check_names(names)
+    with pytest.raises(TypeError):
+        check_names(["a", 5])
+
+
+@given(st.lists(st.text(max_size=5), max_size=4))
+def test_many_names_agree_with_each(names):
+    def fails(check, *arguments):
+        try:
+            check(*arguments)
+        except InvalidChannelName:
+            return True
+        return False
+
+    assert fails(check_names, names) == any(fails(check_name, name) for name in names)
 
 
 @given(st.text(max_size=300))

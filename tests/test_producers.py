@@ -222,7 +222,7 @@ def test_broadcast_is_one_request(server_settings):
 
 
 def test_broadcast_to_nobody_sends_nothing(recorder):
-    assert broadcast([], "x") == []
+    assert list(broadcast([], "x")) == []
     assert recorder.calls == []
 
 
@@ -571,7 +571,7 @@ async def test_abroadcast_and_async_batch(recorder):
         await abroadcast(["b", "c"], "x")
         assert recorder.calls == []
     assert recorder.calls == [["a", "b", "c"]]
-    assert await abroadcast([], "x") == []
+    assert list(await abroadcast([], "x")) == []
 
 
 async def test_async_batches_of_two_tasks_are_apart(recorder):

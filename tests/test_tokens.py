@@ -18,7 +18,7 @@ def claims(token, key=KEY):
 
 def test_peer_12_and_14_connection_token(make_user):
     user = make_user("a.name@with+signs")
-    found = claims(tokens.connection_token(user))
+    found = claims(tokens.Signer(user).connection_token())
     assert found["sub"] == str(user.pk)  # not the name: it changes, is reused, and is private
     assert set(found) == {"sub", "exp", "expire_at", "aud"}
     assert found["aud"] == "tests"
@@ -29,7 +29,7 @@ def test_peer_12_and_14_connection_token(make_user):
 
 def test_channel_token(make_user):
     user = make_user()
-    token = tokens.channel_token(user, "$users")
+    token = tokens.Signer(user).channel_token("$users")
     found = claims(token)
     assert (found["sub"], found["channel"]) == (str(user.pk), "$users")
     assert "client" not in found
@@ -38,12 +38,21 @@ def test_channel_token(make_user):
 
 @pytest.mark.parametrize("kind", ["none", "anonymous"])
 def test_anonymous_subject_is_empty(anonymous, kind):
-    assert claims(tokens.connection_token(anonymous if kind == "anonymous" else None))["sub"] == ""
+    assert (
+        claims(tokens.Signer(anonymous if kind == "anonymous" else None).connection_token())["sub"]
+        == ""
+    )
+
+
+def test_the_tokens_of_one_answer_live_equally_long(make_user):
+    signer = tokens.Signer(make_user())
+    lives = {signer.channel_token(f"c{n}").expire_at for n in range(9)}
+    assert lives == {signer.connection_token().expire_at}
 
 
 def test_lives_differ_so_that_not_all_refresh_at_once(make_user):
     user = make_user()
-    assert len({tokens.connection_token(user).expire_at for _ in range(50)}) > 5
+    assert len({tokens.Signer(user).connection_token().expire_at for _ in range(50)}) > 5
 
 
 def test_settings_are_read_when_used(make_user):
@@ -53,7 +62,7 @@ def test_settings_are_read_when_used(make_user):
         SITE_NAME="Zwei Häuser",
         INSTANT={"DIR": "/nonexistent", "TOKEN_USE": 5, "TOKEN_LIFE": 60},
     ):
-        token = tokens.connection_token(user)
+        token = tokens.Signer(user).connection_token()
         found = jwt.decode(
             token.value,
             "another-key-0123456789-0123456789-01",
@@ -70,10 +79,10 @@ def test_peer_02_without_a_key_no_token_is_minted(make_user):
         override_settings(CENTRIFUGO_HMAC_KEY=None),
         pytest.raises(InstantConfigError, match="installws"),
     ):
-        tokens.connection_token(user)
+        tokens.Signer(user).connection_token()
 
 
 def test_a_token_does_not_show_in_its_repr(make_user):
-    token = tokens.connection_token(make_user())
+    token = tokens.Signer(make_user()).connection_token()
     assert token.value not in repr(token)
     assert str(token.exp) in repr(token)

@@ -1,103 +1,185 @@
-"""The asynchronous twin of the transport: aiohttp, one session per running event loop."""
+"""The asynchronous twin of the transport: a pool of connections for each event loop."""
 
 from __future__ import annotations
 
 import asyncio
+import http.client
 from collections.abc import AsyncGenerator, Mapping
+from typing import cast
 
-import aiohttp
-from yarl import URL
-
-from instant.exceptions import InvalidReply, PublishTimeout, ServerUnreachable
+from instant.centrifugo import http1
+from instant.centrifugo.http1 import NothingRead, Target
 
 __all__ = ["AsyncTransport"]
+
+_MAX_IDLE = 32
 
 
 class AsyncTransport:
     """
     Sends like ``Transport``, for any number of event loops.
 
-    Each loop gets one session when it first sends. The loop closes it when it shuts down its
-    asynchronous generators, which asyncio.run() and asgiref's async_to_sync() both do.
+    Each loop has a pool of its own. The loop closes it when it shuts down its asynchronous
+    generators, which asyncio.run() and asgiref's async_to_sync() both do.
     """
 
     def __init__(self, url: str, *, headers: Mapping[str, str]) -> None:
-        self._url = url
-        self._headers = dict(headers)
-        self._urls: dict[str, URL] = {}
-        # A session refers to its loop, so weak keys would keep both: _keep() takes them out.
-        self._sessions: dict[
-            asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, AsyncGenerator[None]]
-        ] = {}
+        self._target = Target(url, headers)
+        # A connection refers to its loop, so weak keys would keep both: _keep() takes them out.
+        self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
 
     async def post(self, path: str, body: bytes, timeout: float) -> tuple[int, bytes]:  # noqa: ASYNC109
         """See Transport.post()."""
-        session = await self._session()
-        url = self._urls.get(path)
-        if url is None:
-            url = self._urls[path] = URL(f"{self._url}{path}")
-        try:
-            async with asyncio.timeout(timeout):
-                try:
-                    return await self._exchange(session, url, body)
-                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
-                    if isinstance(exc, aiohttp.ClientConnectorError):
-                        raise
-                    # A kept-alive connection that the server had closed: nothing was read.
-                    return await self._exchange(session, url, body)
-        except TimeoutError as exc:
-            raise PublishTimeout(
-                f"No answer from {self._url} within {timeout:.3g} s (INSTANT['TIMEOUT']). "
-                f"Whether it was published is unknown. Is the server overloaded, or something "
-                f"else than Centrifugo listening there?"
-            ) from exc
-        except aiohttp.ClientPayloadError as exc:
-            raise ServerUnreachable(
-                f"{self._url} broke off in the middle of its answer. "
-                f"Whether it was published is unknown; see the server's log."
-            ) from exc
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
-            raise ServerUnreachable(
-                f"No connection to {self._url}: {exc}. Start the server with “manage.py runws”, "
-                f"or correct CENTRIFUGO_HOST and CENTRIFUGO_PORT."
-            ) from exc
-        except aiohttp.ClientError as exc:
-            raise InvalidReply(
-                f"{self._url} did not answer in HTTP ({type(exc).__name__}). "
-                f"Is it Centrifugo, and http or https as it expects?"
-            ) from exc
-
-    async def _exchange(
-        self, session: aiohttp.ClientSession, url: URL, body: bytes
-    ) -> tuple[int, bytes]:
-        async with session.post(url, data=body, allow_redirects=False) as response:
-            return response.status, await response.read()
-
-    async def _session(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
-        kept = self._sessions.get(loop)
-        if kept is not None:
-            return kept[0]
-        session = aiohttp.ClientSession(
-            headers=self._headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # The deadline is asyncio.timeout(), which covers the retry too.
-            timeout=aiohttp.ClientTimeout(total=None),
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-        )
-        for other in [other for other in self._sessions if other.is_closed()]:
-            self._sessions.pop(other, None)  # closed without a shutdown of its generators
-        keeper = self._keep(loop, session)
-        await anext(keeper)
-        self._sessions[loop] = (session, keeper)
-        return session
+        pool = self._pools.get(loop) or await self._pool(loop)
+        deadline = loop.time() + timeout
+        request = self._target.request(path, body)
+        try:
+            connection = pool.take()
+            if connection is not None:
+                try:
+                    return await pool.exchange(connection, request, deadline)
+                except NothingRead:
+                    # The others were opened to the same, now gone, server.
+                    pool.close()
+            async with asyncio.timeout_at(deadline):
+                target = self._target
+                _, connection = await loop.create_connection(
+                    _Connection, target.host, target.port, ssl=target.tls
+                )
+            return await pool.exchange(connection, request, deadline)
+        except (OSError, NothingRead, http.client.HTTPException) as exc:
+            raise http1.explain(exc, self._target.url, timeout) from exc
 
-    async def _keep(
-        self, loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession
-    ) -> AsyncGenerator[None]:
-        """Close the session when the event loop shuts down its asynchronous generators."""
+    async def _pool(self, loop: asyncio.AbstractEventLoop) -> _Pool:
+        for other in [other for other in self._pools if other.is_closed()]:
+            self._pools.pop(other, None)  # closed without a shutdown of its generators
+        pool = self._pools[loop] = _Pool(loop)
+        pool.keeper = self._keep(loop, pool)
+        await anext(pool.keeper)
+        return pool
+
+    async def _keep(self, loop: asyncio.AbstractEventLoop, pool: _Pool) -> AsyncGenerator[None]:
+        """Close the pool when the event loop shuts down its asynchronous generators."""
         try:
             yield
         finally:
-            self._sessions.pop(loop, None)
-            await session.close()
+            self._pools.pop(loop, None)
+            pool.close()
+            await asyncio.sleep(0)  # in which the loop closes the sockets
+
+
+class _Pool:
+    """The idle connections of one event loop, last in, first out."""
+
+    keeper: AsyncGenerator[None]
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._idle: list[_Connection] = []
+
+    def take(self) -> _Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.transport.is_closing():
+                return connection
+        return None
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().transport.abort()
+
+    async def exchange(
+        self, connection: _Connection, request: bytes, deadline: float
+    ) -> tuple[int, bytes]:
+        """Send and wait; the connection is put back only after a whole answer."""
+        reusable = False
+        alarm = self._loop.call_at(deadline, connection.fail, TimeoutError())
+        try:
+            status, body, whole = await connection.ask(request, self._loop)
+            reusable = whole and len(self._idle) < _MAX_IDLE
+            return status, body
+        finally:
+            alarm.cancel()
+            if reusable:
+                self._idle.append(connection)
+            else:
+                connection.transport.abort()
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, with at most one request on its way."""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self._waiter: asyncio.Future[http1.Answer] | None = None
+        self._data = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # as TCP's is
+
+    def ask(self, request: bytes, loop: asyncio.AbstractEventLoop) -> asyncio.Future[http1.Answer]:
+        """Send a request; the future is done with its answer."""
+        waiter = self._waiter = loop.create_future()
+        if self.transport.is_closing():
+            self.fail(NothingRead())
+        else:
+            self.transport.write(request)
+        return waiter
+
+    def fail(self, exc: Exception) -> None:
+        """End the wait with an error."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._waiter is None:
+            self.transport.abort()  # nobody asked: what came must not answer the next request
+            return
+        self._data += data
+        span = http1.plain(self._data)
+        if span is None:
+            self._read_any(ended=False)
+        elif len(self._data) >= span[1]:
+            # Bytes after the answer belong to nobody.
+            self._answer((200, bytes(self._data[span[0] : span[1]]), len(self._data) == span[1]))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._waiter is None:
+            return
+        if not self._data:
+            self.fail(NothingRead() if exc is None or isinstance(exc, ConnectionError) else exc)
+        elif http1.plain(self._data) is not None:
+            self.fail(http.client.IncompleteRead(b""))
+        else:
+            self._read_any(ended=True)
+
+    def _read_any(self, *, ended: bool) -> None:
+        """Read an unusual answer from what has come; more of it starts over."""
+        parts = [bytes(self._data)]
+
+        def read() -> bytes:
+            if parts:
+                return parts.pop()
+            if ended:
+                return b""
+            raise _MoreToCome
+
+        try:
+            self._answer(http1.read_any(read))
+        except _MoreToCome:
+            return
+        except (http.client.HTTPException, OSError) as exc:
+            self.fail(exc)
+
+    def _answer(self, answer: http1.Answer) -> None:
+        waiter, self._waiter = self._waiter, None
+        self._data.clear()
+        if waiter is not None and not waiter.done():
+            waiter.set_result(answer)
+
+
+class _MoreToCome(Exception):
+    """The answer is not whole yet."""

@@ -64,7 +64,7 @@ def subscribe(request: HttpRequest, body: Body) -> dict[str, Any]:
     """Answer tokens for channels, asked for as with get_token(), and no connection token."""
     names, after = _wanted(request, body)
     _check_anonymous(request)
-    return _channels(request, names, after)
+    return _channels(request, tokens.Signer(request.user), names, after)
 
 
 @endpoint("POST")
@@ -96,30 +96,33 @@ def _check_anonymous(request: HttpRequest) -> None:
 
 def _connection(request: HttpRequest, names: list[str] | None, after: str) -> dict[str, Any]:
     _check_anonymous(request)
-    token = tokens.connection_token(request.user)
+    signer = tokens.Signer(request.user)
+    token = signer.connection_token()
     return {
         "csrf_token": get_csrf_token(request),
         "ws_token": token.value,
         "exp": token.exp,
         "expire_at": token.expire_at,
         "url": _url(request),
-        **_channels(request, names, after),
+        **_channels(request, signer, names, after),
     }
 
 
-def _channels(request: HttpRequest, names: list[str] | None, after: str) -> dict[str, Any]:
+def _channels(
+    request: HttpRequest, signer: tokens.Signer, names: list[str] | None, after: str
+) -> dict[str, Any]:
     if names is None:
         granted, following = permissions.grants_after(request.user, after, MAX_CHANNELS)
     else:
         granted, following = permissions.grants(request.user, names), None
     return {
-        "channels": [_channel(request, grant) for grant in granted],
+        "channels": [_channel(signer, grant) for grant in granted],
         "next": following,
     }
 
 
-def _channel(request: HttpRequest, grant: permissions.Grant) -> dict[str, Any]:
-    token = tokens.channel_token(request.user, grant.name)
+def _channel(signer: tokens.Signer, grant: permissions.Grant) -> dict[str, Any]:
+    token = signer.channel_token(grant.name)
     return {
         "name": grant.name,
         "level": grant.level,

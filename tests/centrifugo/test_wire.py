@@ -15,11 +15,16 @@ from instant.exceptions import (
     ServerRefused,
     UnknownNamespace,
 )
-from instant.publications import Envelope, Publication
+from instant.publications import Envelope, Publication, Publications
 
 
 def envelope(*channels, body=b'{"x":1}', key="key"):
-    return Envelope([Publication("id", name, {}) for name in channels], body, key)
+    publications = (
+        (Publication("id", channels[0], {}),)
+        if len(channels) == 1
+        else Publications("id", channels, {})
+    )
+    return Envelope(channels, publications, body, key)
 
 
 def states(*envelopes):
@@ -39,6 +44,12 @@ def test_broadcast_body_is_that_of_cent():
     theirs = BroadcastRequest(channels=["a", "$b"], data={"x": 1}, idempotency_key="key")
     assert method == theirs.api_method
     assert json.loads(body) == theirs.api_payload
+
+
+@pytest.mark.parametrize("names", [('a"b', "c"), ("a\\", "c"), ('","', "c")])
+def test_broadcast_quotes_names(names):
+    [(_, body, _)] = wire.requests_for([envelope(*names)])
+    assert json.loads(body)["channels"] == list(names)
 
 
 def test_batch_body_is_that_of_cent():
@@ -107,6 +118,41 @@ def test_other_error_codes():
         )
     assert info.value.code == 100
     assert not isinstance(info.value, UnknownNamespace)
+
+
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_a_broadcast_that_reached_all(looked_at):
+    one = envelope("a", "b")
+    if looked_at:
+        assert states(one) == ["deferred", "deferred"]
+    answer = b'{"result":{"responses":[{"result":{"offset":3,"epoch":"x"}},{"result":{}}]}}'
+    wire.settle("broadcast", [one], 200, answer)
+    assert states(one) == ["sent", "sent"]
+    assert [(p.offset, p.epoch) for p in one.publications] == [(3, "x"), (None, None)]
+    assert one.publications[1].channel == "b"
+    assert len(one.publications) == 2
+    assert "sent" in repr(one.publications)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"result":{"responses":[{"result":{}}]}}',  # one too few
+        b'{"result":{"responses":[{"result":{}},{"result":{}},{"result":{}}]}}',
+        b'{"result":{"responses":[{"result":',
+        b'{"result":{"responses":[{"result":{}},{"result":{}',
+    ],
+)
+def test_a_broadcast_that_answers_for_others(answer):
+    with pytest.raises(InvalidReply):
+        wire.settle("broadcast", [envelope("a", "b")], 200, answer)
+
+
+def test_an_epoch_that_looks_like_an_error():
+    one = envelope("a", "b")
+    answer = b'{"result":{"responses":[{"result":{"epoch":"error"}},{"result":{}}]}}'
+    wire.settle("broadcast", [one], 200, answer)
+    assert one.publications[0].epoch == "error"
 
 
 def test_refused_items_of_a_broadcast():
