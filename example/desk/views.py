@@ -1,0 +1,71 @@
+from django.contrib import messages
+from django.contrib.auth import get_user_model
+from django.contrib.auth.decorators import login_required
+from django.forms import ModelForm, Textarea
+from django.http import JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST
+
+from desk.models import Activity, Note
+from shop.access import staff_only
+
+SHOWN = 30
+
+
+class NoteForm(ModelForm):
+    class Meta:
+        model = Note
+        fields = ("recipient", "text")
+        widgets = {"text": Textarea(attrs={"rows": 2, "maxlength": 280})}
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["recipient"].queryset = (
+            get_user_model().objects.filter(is_active=True, is_staff=False).order_by("username")
+        )
+        self.fields["recipient"].empty_label = "Choose a customer"
+        self.fields["recipient"].label = "To"
+
+
+@staff_only
+def desk(request):
+    return render(
+        request,
+        "desk/desk.html",
+        {"activities": Activity.objects.all()[:SHOWN], "form": NoteForm()},
+    )
+
+
+@staff_only
+def feed(request):
+    return _newer(request, Activity.objects.all())
+
+
+@require_POST
+@staff_only
+def send_note(request):
+    form = NoteForm(request.POST)
+    if form.is_valid():
+        form.instance.author = request.user
+        form.instance.send()
+        messages.success(request, f"Your note is with {form.instance.recipient}.")
+    else:
+        messages.error(request, "A note needs a customer and a text of at most 280 characters.")
+    return redirect("desk")
+
+
+@login_required
+def notes(request):
+    own = request.user.notes.select_related("author")[:SHOWN]
+    return render(request, "desk/notes.html", {"notes": own})
+
+
+@login_required
+def latest_notes(request):
+    return _newer(request, request.user.notes.select_related("author"))
+
+
+def _newer(request, rows):
+    after = request.GET.get("after", "")
+    newer = rows.filter(pk__gt=int(after) if after.isdecimal() else 0)
+    return JsonResponse({"items": [row.as_data() for row in newer[:SHOWN]]})

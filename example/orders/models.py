@@ -1,0 +1,150 @@
+"""Orders, and how they move."""
+
+from django.conf import settings
+from django.db import models, transaction
+from django.urls import reverse
+from django.utils import timezone
+from instant import broadcast, user_channel
+
+from catalogue.models import Product
+from desk.models import Activity
+from shop.channels import STAFF
+
+
+class MovedAlready(Exception):
+    """Somebody else moved the order in the meantime."""
+
+
+class OrderQuerySet(models.QuerySet):
+    def for_user(self, user):
+        return self if user.is_staff else self.filter(customer=user)
+
+
+class Order(models.Model):
+    class Status(models.TextChoices):
+        PLACED = "placed", "Placed"
+        PACKED = "packed", "Packed"
+        SHIPPED = "shipped", "Shipped"
+        DELIVERED = "delivered", "Delivered"
+
+    customer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders"
+    )
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PLACED)
+    created = models.DateTimeField(default=timezone.now)
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-pk",)
+
+    def __str__(self):
+        return f"Order {self.number}"
+
+    def get_absolute_url(self):
+        return reverse("order", args=[self.pk])
+
+    @property
+    def number(self):
+        return 1000 + self.pk
+
+    @property
+    def total(self):
+        return sum(line.total for line in self.lines.all())
+
+    @property
+    def next_status(self):
+        following = self.Status.values[self.Status.values.index(self.status) + 1 :]
+        return self.Status(following[0]) if following else None
+
+    @property
+    def steps(self):
+        """Return every status with the move that led there, None where it is yet to come."""
+        # Asked anew: a prefetched list would lack the move that was just made.
+        moves = {move.status: move for move in Move.objects.filter(order=self)}
+        reached = self.Status.values.index(self.status)
+        return [
+            {
+                "status": status,
+                "state": "done" if n < reached else "now" if n == reached else "todo",
+                "at": moves[status].created if status in moves and n <= reached else None,
+            }
+            for n, status in enumerate(self.Status)
+        ]
+
+    @transaction.atomic
+    def place(self, lines):
+        self.save()
+        self.lines.set(lines, bulk=False)
+        self._record(by=self.customer)
+        Activity.record(
+            "order", f"{self.customer} placed {self}", by=self.customer, url=self.get_absolute_url()
+        )
+
+    @transaction.atomic
+    def advance(self, status, *, by):
+        """
+        Move to the next status, and with the commit every page that shows the order.
+
+        Raises MovedAlready where the order isn't just before that status: two people of the
+        staff may have pressed the same button.
+        """
+        if status != self.next_status:
+            raise MovedAlready
+        here = Order.objects.filter(pk=self.pk, status=self.status)
+        if not here.update(status=status):
+            raise MovedAlready
+        self.status = status
+        self._record(by=by)
+        text = f"{by} moved {self} of {self.customer} to {self.get_status_display()}"
+        Activity.record("order", text, by=by, url=self.get_absolute_url())
+
+    def _record(self, *, by):
+        self.moves.create(status=self.status, by=by)
+        broadcast(
+            [user_channel(self.customer), STAFF],
+            f"{self}: {self.get_status_display()}",
+            data=self.as_data(),
+            event_class="order.moved",
+        )
+
+    def as_data(self):
+        steps = self.steps
+        return {
+            "order": self.pk,
+            "status": self.status,
+            "label": self.get_status_display(),
+            "next": self.next_status
+            and {"status": self.next_status, "label": self.next_status.label},
+            "steps": [{**step, "status": step["status"].value} for step in steps],
+        }
+
+
+class Line(models.Model):
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines")
+    product = models.ForeignKey(Product, on_delete=models.PROTECT)
+    quantity = models.PositiveIntegerField(default=1)
+    price = models.DecimalField(max_digits=8, decimal_places=2)
+
+    class Meta:
+        ordering = ("pk",)
+
+    def __str__(self):
+        return f"{self.quantity} of {self.product}"
+
+    @property
+    def total(self):
+        return self.quantity * self.price
+
+
+class Move(models.Model):
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="moves")
+    status = models.CharField(max_length=10, choices=Order.Status.choices)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
+    created = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ("pk",)
+
+    def __str__(self):
+        return f"{self.order}: {self.status}"

@@ -1,0 +1,34 @@
+"""All addresses of the site."""
+
+from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import include, path
+
+from catalogue import views as catalogue
+from desk import views as desk
+from notices import views as notices
+from orders import views as orders
+
+urlpatterns = [
+    path("", notices.board, name="board"),
+    path("notices/post/", notices.post, name="notice-post"),
+    path("notices.json", notices.latest, name="notices-latest"),
+    path("orders/", orders.index, name="orders"),
+    path("orders/<int:pk>/", orders.detail, name="order"),
+    path("orders/<int:pk>.json", orders.state, name="order-state"),
+    path("orders/<int:pk>/move/", orders.move, name="order-move"),
+    path("orders/<int:pk>/again/", orders.again, name="order-again"),
+    path("catalogue/", catalogue.index, name="catalogue"),
+    path("catalogue/import/", catalogue.imports, name="import"),
+    path("catalogue/import/<int:pk>/", catalogue.run, name="import-run"),
+    path("catalogue/import/<int:pk>.json", catalogue.state, name="import-state"),
+    path("desk/", desk.desk, name="desk"),
+    path("desk/feed.json", desk.feed, name="feed-latest"),
+    path("desk/note/", desk.send_note, name="note-send"),
+    path("notes/", desk.notes, name="notes"),
+    path("notes.json", desk.latest_notes, name="notes-latest"),
+    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("instant/", include("instant.urls")),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,57 @@
+// On every page: the state of the connection, and what concerns this user wherever they are.
+import { copy, isStaff, ownChannel, setTime } from "./dom.js";
+
+const WORDS = {
+  idle: "Not connected",
+  connecting: "Connecting…",
+  live: "Live",
+  offline: "Offline, retrying",
+  "signed-out": "Signed out",
+};
+const TOASTS = 4;
+
+const pill = document.getElementById("connection");
+function showStatus(status) {
+  pill.dataset.status = status;
+  pill.querySelector(".pill-text").textContent = WORDS[status];
+}
+instant.on("status", showStatus);
+showStatus(instant.status);
+
+for (const time of document.querySelectorAll("time[datetime]")) setTime(time, time.dateTime);
+
+const toasts = document.getElementById("toasts");
+function toast(data) {
+  const element = copy(document.getElementById("toast"), { url: "", ...data });
+  element.querySelector("button").addEventListener("click", () => element.remove());
+  toasts.append(element);
+  while (toasts.children.length > TOASTS) toasts.firstElementChild.remove();
+}
+
+// The board lists these itself.
+if (!document.getElementById("air")) {
+  instant.channel("public").on("*", ({ message, data }) => {
+    toast({ title: "On air:", text: message || JSON.stringify(data) });
+  });
+}
+
+if (ownChannel) {
+  const own = instant.channel(ownChannel);
+  own.on("note", ({ data }) => {
+    if (!document.getElementById("notes")) {
+      toast({ title: `Note from ${data.author}:`, text: data.text, url: "/notes/" });
+    }
+  });
+  own.on("order.moved", ({ message, data }) => {
+    if (isStaff || document.querySelector(`[data-order="${Number(data.order)}"]`)) return;
+    toast({ title: "Your order moved:", text: message, url: `/orders/${Number(data.order)}/` });
+  });
+  own.on("", ({ message }) => toast({ title: "For you:", text: message }));
+}
+
+// A login or logout in one tab changes who may see what in the others.
+const session = new BroadcastChannel("threadwell-session");
+session.addEventListener("message", ({ data }) => {
+  if (data !== ownChannel) location.reload();
+});
+session.postMessage(ownChannel);
