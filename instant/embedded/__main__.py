@@ -25,7 +25,18 @@ def _say(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-async def _run(server: EmbeddedServer, address: str | None, port: int | None) -> int:
+def _reload(server: EmbeddedServer, path: Path) -> None:
+    try:
+        server.reload(read(path))
+    except ConfigError as exc:
+        _say(f"instant.embedded: the config stays as it was: {exc}")
+    else:
+        _say("instant.embedded: config read again")
+
+
+async def _run(server: EmbeddedServer, options: argparse.Namespace) -> int:
+    address: str | None = options.address
+    port: int | None = options.port
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -34,6 +45,9 @@ async def _run(server: EmbeddedServer, address: str | None, port: int | None) ->
         except NotImplementedError:
             # Windows' loops have no signal handlers; Ctrl-C arrives as KeyboardInterrupt.
             break
+    else:
+        # Windows, which never gets here, has no SIGHUP either.
+        loop.add_signal_handler(signal.SIGHUP, _reload, server, options.config)
     host = server.config.address if address is None else address
     try:
         actual = await server.start(address, port)
@@ -61,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(message)s",
     )
     try:
-        return asyncio.run(_run(server, options.address, options.port))
+        return asyncio.run(_run(server, options))
     except KeyboardInterrupt:
         return 0
 

@@ -39,18 +39,19 @@ class Broker:
     """One server's channels, streams and clients."""
 
     def __init__(self, config: Config, clock: Clock | None = None) -> None:
-        self.config = config
         self.clock = clock or Clock()
-        self.names = config.names
         self.hub = Hub()
         self.streams = Streams(self.clock.monotonic)
-        self.tokens = Verifier(config.token, self.clock.now)
-        same = config.subscription_token is config.token
-        self.subscription_tokens = (
-            self.tokens if same else Verifier(config.subscription_token, self.clock.now)
-        )
+        self.reconfigure(config)
         self.node = str(uuid.uuid4())
         self.started = self.clock.monotonic()
+
+    def reconfigure(self, config: Config) -> None:
+        """Go by another config from now on; clients and streams stay."""
+        self.config = config
+        self.names = config.names
+        self.tokens = Verifier(config.token, self.clock.now)
+        self.subscription_tokens = Verifier(config.subscription_token, self.clock.now)
 
     def publish(
         self,

@@ -107,6 +107,11 @@ class Config:
     shutdown_timeout: float
     log_level: str
 
+    def proxied_headers(self) -> frozenset[str]:
+        """Return the client headers that any proxy wants to see, lower-cased."""
+        asked = [self.connect_proxy, self.refresh_proxy, *self.proxies.values()]
+        return frozenset[str]().union(*(proxy.headers for proxy in asked if proxy is not None))
+
 
 def _regex(raw: dict[str, Any], key: str, path: str) -> re.Pattern[str] | None:
     if not raw[key]:

@@ -23,7 +23,7 @@ from .streaming import (
     serve_uni_sse,
 )
 from .tokens import load_algorithms
-from .transports import Flusher, serve_websocket
+from .transports import Flusher, WebSocketConnection, serve_websocket
 
 log = logging.getLogger("instant.embedded")
 
@@ -34,6 +34,7 @@ SWEEP_INTERVAL = 10.0
 # The HTTP API has no limit of its own; this one keeps a mistake from filling the memory.
 API_BODY_LIMIT = 64 * 2**20
 _LISTEN_BACKLOG = 2048
+_STOP_BATCH = 100
 
 
 class EmbeddedServer:
@@ -46,20 +47,28 @@ class EmbeddedServer:
     def __init__(
         self, config: Mapping[str, Any], *, variables: Mapping[str, str] | None = None
     ) -> None:
+        self._variables = variables
         self.config: Config = parse(config, variables)
         self.broker = Broker(self.config)
         self.proxies = Proxies()
         self.streams: dict[str, StreamConnection] = {}
-        self.open_connections = 0
+        self.sockets: set[WebSocketConnection] = set()
+        self._sweeping: asyncio.Task[None] | None = None
         self.loop: asyncio.AbstractEventLoop
         self.flusher: Flusher
         self._tasks: set[asyncio.Task[None]] = set()
         self._runners: list[web.AppRunner] = []
-        proxies = [self.config.connect_proxy, self.config.refresh_proxy]
-        proxies += self.config.proxies.values()
-        self._wanted_headers = frozenset[str]().union(
-            *(proxy.headers for proxy in proxies if proxy is not None)
-        )
+        self._wanted_headers = self.config.proxied_headers()
+
+    def reload(self, config: Mapping[str, Any]) -> None:
+        """Take another config for what may change while clients are connected.
+
+        Namespaces, tokens, proxies and clocks; as with Centrifugo not ports, paths, origins and the
+        API key. Raises ConfigError and changes nothing where the config is none.
+        """
+        changed = parse(config, self._variables)
+        self.broker.reconfigure(changed)
+        self._wanted_headers = changed.proxied_headers()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` in a task that the server keeps alive."""
@@ -101,7 +110,7 @@ class EmbeddedServer:
             raise
         # Importing it takes as long as all the rest, so it happens beside the first connections.
         self.loop.run_in_executor(None, load_algorithms)
-        self.spawn(self._sweep())
+        self._sweeping = self.loop.create_task(self._sweep())
         return actual
 
     async def _listen(self, app: web.Application, host: str, port: int) -> int:
@@ -152,26 +161,21 @@ class EmbeddedServer:
         for runner in self._runners:
             for site in list(runner.sites):
                 await site.stop()
-        clients = list(self.broker.hub.everyone())
-        for at, session in enumerate(clients, 1):
-            session.close(SHUTDOWN)
-            if at % 100 == 0:
+        for at, connection in enumerate([*self.sockets, *self.streams.values()], 1):
+            connection.session.close(SHUTDOWN)
+            if at % _STOP_BATCH == 0:
                 await asyncio.sleep(0)
-        await self._closed(bool(clients))
+        if self._tasks:
+            # A moment for the closing handshakes.
+            await asyncio.wait(self._tasks, timeout=min(1.0, self.config.shutdown_timeout))
         for runner in self._runners:
             await runner.cleanup()
         self._runners.clear()
-        for task in list(self._tasks):
+        tasks = [*self._tasks] + ([self._sweeping] if self._sweeping is not None else [])
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.proxies.close()
-
-    async def _closed(self, wait: bool) -> None:
-        """Give clients a moment to answer the closing handshake."""
-        if not wait:
-            return
-        closing = [task for task in self._tasks if task.get_name() != "sweep"]
-        await asyncio.wait(closing or self._tasks, timeout=min(1.0, self.config.shutdown_timeout))
 
 
 async def _serve_health(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:  # noqa: ARG001

@@ -169,6 +169,7 @@ class WebSocketConnection(Connection):
             headers=self.server.headers_of(self._request),
         )
         session = self.session
+        self.server.sockets.add(self)
         try:
             while True:
                 message = await self.socket.receive()
@@ -183,6 +184,7 @@ class WebSocketConnection(Connection):
                     self._resumed.clear()
                     await self._resumed.wait()
         finally:
+            self.server.sockets.discard(self)
             session.lost()
             self._queue.clear()
         return self.socket
@@ -195,10 +197,6 @@ async def serve_websocket(server: EmbeddedServer, request: web.Request) -> web.S
     if not web.WebSocketResponse().can_prepare(request):
         return web.Response(status=400, text="Bad Request\n")
     limit = server.config.connection_limit
-    if limit and server.open_connections >= limit:
+    if limit and len(server.sockets) >= limit:
         return web.Response(status=503)
-    server.open_connections += 1
-    try:
-        return await WebSocketConnection(server, request).run()
-    finally:
-        server.open_connections -= 1
+    return await WebSocketConnection(server, request).run()

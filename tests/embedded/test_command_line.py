@@ -61,6 +61,30 @@ def test_a_signal_ends_it_gently(run, number):
     assert process.wait(10) == 0
 
 
+def test_hangup_reads_the_config_again(run, tmp_path):
+    process = run(CONFIG, "--address", "127.0.0.1", "--port", "0")
+    url = f"ws://127.0.0.1:{port_of(process)}/connection/websocket"
+
+    def reload(config):
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        process.send_signal(signal.SIGHUP)
+        return process.stderr.readline()
+
+    with connect(url) as client:
+
+        def ask(command):
+            client.send(json.dumps(command))
+            return json.loads(client.recv())
+
+        ask({"id": 1, "connect": {"token": token({"sub": "1"})}})
+        subscribe = {"id": 2, "subscribe": {"channel": "late:1"}}
+        assert ask(subscribe)["error"]["code"] == 102
+        late = [{"name": "late", "allow_subscribe_for_client": True}]
+        assert "stays as it was: unknown keys" in reload({"chanel": {}})
+        assert "read again" in reload({**CONFIG, "channel": {"namespaces": late}})
+        assert ask(subscribe) == {"id": 2, "subscribe": {}}
+
+
 def test_a_taken_port_is_one_clear_line(run):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -93,8 +93,8 @@ async def test_a_thousand_that_connect_and_vanish_leave_nothing(site):
 
     for begin in range(0, 1000, 100):
         await asyncio.gather(*map(vanish, range(begin, begin + 100)))
-    await site.until(lambda: site.server.open_connections == 0)
-    await site.until(lambda: len(site.server._tasks) == 1)
+    await site.until(lambda: not site.server.sockets)
+    await site.until(lambda: not site.server._tasks)
     assert site.broker.counts() == {
         "num_clients": 0,
         "num_users": 0,
