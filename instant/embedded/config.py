@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from .channels import NAMESPACE_NAME, Names, options
-from .errors import ClientError, Disconnect
 from .filled import fill, refuse
 from .origins import Origins
+from .proxy_options import ProxyOptions, named_proxies, proxy_options
 from .schema import ConfigError
 
 __all__ = ["Config", "ConfigError", "ProxyOptions", "TokenOptions", "parse", "read"]
-
-_PROXIES = ("subscribe", "publish", "sub_refresh")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,20 +29,6 @@ class TokenOptions:
     audience_regex: re.Pattern[str] | None
     issuer: str
     issuer_regex: re.Pattern[str] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProxyOptions:
-    """Where to ask the application, and how."""
-
-    endpoint: str
-    timeout: float
-    headers: frozenset[str]
-    emulated_headers: frozenset[str]
-    static_headers: Mapping[str, str]
-    include_meta: bool
-    errors: Mapping[int, ClientError]
-    disconnects: Mapping[int, Disconnect]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,36 +129,6 @@ def _token(raw: dict[str, Any], path: str) -> TokenOptions:
     )
 
 
-def _proxy(raw: dict[str, Any], path: str) -> ProxyOptions:
-    endpoint = raw["endpoint"]
-    if not endpoint:
-        raise ConfigError(f"{path}.endpoint: an enabled proxy needs one")
-    if not endpoint.startswith(("http://", "https://")):
-        raise refuse(f"{path}.endpoint", "a GRPC proxy")
-    if raw["binary_encoding"]:
-        raise refuse(f"{path}.binary_encoding", "base64 proxies")
-    http = raw["http"]
-    transforms = http["status_to_code_transforms"]
-    return ProxyOptions(
-        endpoint=endpoint,
-        timeout=raw["timeout"],
-        headers=frozenset(name.lower() for name in raw["http_headers"]),
-        emulated_headers=frozenset(name.lower() for name in raw["emulated_headers"]),
-        static_headers=http["static_headers"],
-        include_meta=raw["include_connection_meta"],
-        errors={
-            item["status_code"]: ClientError(**item["to_error"])
-            for item in transforms
-            if item["to_error"]["code"]
-        },
-        disconnects={
-            item["status_code"]: Disconnect(**item["to_disconnect"])
-            for item in transforms
-            if item["to_disconnect"]["code"]
-        },
-    )
-
-
 def _names(raw: dict[str, Any]) -> Names:
     meta, data_format = raw["history_meta_ttl"], raw["publication_data_format"]
     namespaces = {}
@@ -197,39 +151,6 @@ def _names(raw: dict[str, Any]) -> Names:
         user_boundary=raw["user_boundary"],
         user_separator=raw["user_separator"],
     )
-
-
-def _proxies(raw: dict[str, Any], names: Names) -> dict[tuple[str, str], ProxyOptions]:
-    """Resolve the proxies that namespaces name, by kind and name."""
-    named: dict[str, tuple[dict[str, Any], str]] = {}
-    for at, item in enumerate(raw["proxies"]):
-        path = f"proxies.[{at}]"
-        name = item["name"]
-        if not NAMESPACE_NAME.fullmatch(name) or name == "default" or name in named:
-            raise ConfigError(f"{path}.name: {name!r} is reserved, taken or no proxy name")
-        named[name] = (item, path)
-    used: set[tuple[str, str]] = set()
-    for found in (names.without_namespace, *names.namespaces.values()):
-        used |= {(kind, getattr(found, f"{kind}_proxy")) for kind in _PROXIES}
-    rpc = raw["rpc"]
-    used |= {
-        ("rpc", item["proxy_name"])
-        for item in (rpc["without_namespace"], *rpc["namespaces"])
-        if item["proxy_enabled"]
-    }
-    resolved: dict[tuple[str, str], ProxyOptions] = {}
-    for kind, name in sorted(used):
-        if not name:
-            continue
-        if name == "default":
-            section = rpc["proxy"] if kind == "rpc" else raw["channel"]["proxy"][kind]
-            path = "rpc.proxy" if kind == "rpc" else f"channel.proxy.{kind}"
-        elif name in named:
-            section, path = named[name]
-        else:
-            raise ConfigError(f"proxies: {name!r} is named for {kind} and not there")
-        resolved[kind, name] = _proxy(section, path)
-    return resolved
 
 
 def _refuse_foreign(raw: dict[str, Any]) -> None:
@@ -331,9 +252,13 @@ def parse(config: Mapping[str, Any], variables: Mapping[str, str] | None = None)
         personal_channels=personal["enabled"],
         personal_namespace=personal["personal_channel_namespace"],
         personal_single=personal["single_connection"],
-        connect_proxy=_proxy(connect, "client.proxy.connect") if connect["enabled"] else None,
-        refresh_proxy=_proxy(refresh, "client.proxy.refresh") if refresh["enabled"] else None,
-        proxies=_proxies(raw, names),
+        connect_proxy=proxy_options(connect, "client.proxy.connect")
+        if connect["enabled"]
+        else None,
+        refresh_proxy=proxy_options(refresh, "client.proxy.refresh")
+        if refresh["enabled"]
+        else None,
+        proxies=named_proxies(raw, names),
         rpc_proxies={
             item.get("name", ""): item["proxy_name"] if item["proxy_enabled"] else ""
             for item in (rpc["without_namespace"], *rpc["namespaces"])

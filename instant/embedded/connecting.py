@@ -211,7 +211,7 @@ def _accept(
         session.reply(number, "connect", result)
     for channel in granted:
         announce(session, channel)
-    session.begin()
+    session.lifetime.begin()
 
 
 def _result(session: Session, subs: list[str], data: str, now: float) -> str:
@@ -275,7 +275,7 @@ def extend(session: Session, expire_at: int, info: str) -> None:
     session.expire_at = expire_at
     if info:
         session.info = info
-    session.expire_in(expire_at - int(session.broker.clock.now()))
+    session.lifetime.expire_in(expire_at - int(session.broker.clock.now()))
 
 
 def refresh_by_server(session: Session) -> None:

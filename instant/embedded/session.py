@@ -7,7 +7,6 @@ session asks of its Peer. No exception leaves a session: a bug closes this clien
 from __future__ import annotations
 
 import logging
-import random
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -17,15 +16,11 @@ from . import commands, connecting, subscribing
 from .errors import (
     BAD_REQUEST_CLOSE,
     CONNECTION_CLOSED,
-    CONNECTION_EXPIRED,
     INSUFFICIENT_STATE,
-    NO_PONG,
     NOT_AVAILABLE_CLOSE,
     SERVER_ERROR,
-    STALE,
     SUBSCRIPTION_EXPIRED,
     UNSUBSCRIBED_EXPIRED,
-    UNSUBSCRIBED_INSUFFICIENT,
     ClientError,
     Closing,
     Disconnect,
@@ -35,6 +30,7 @@ from .errors import (
 )
 from .frames import Form, Push, disconnect_push, error_reply, reply, unsubscribe_push
 from .hub import Subscription
+from .lifetimes import Lifetime
 from .questions import Answer, Question
 from .rawjson import Fields, quote
 
@@ -111,9 +107,7 @@ class Session:
         self._peer = peer
         self._waiting: deque[str] = deque()
         self._asking = False
-        self._pinged = 0.0
-        self._alarms: dict[Callable[[], None], float] = {}
-        self._alarm(self._close_stale, broker.config.stale_close_delay)
+        self.lifetime = Lifetime(self, peer.wake)
 
     # -- in ---------------------------------------------------------------------------------------
 
@@ -148,12 +142,7 @@ class Session:
 
     def tick(self) -> None:
         """Do what is due by now."""
-        now = self.broker.clock.monotonic()
-        for alarm in [alarm for alarm, at in self._alarms.items() if at <= now]:
-            if self._alarms.get(alarm, now + 1) <= now:
-                del self._alarms[alarm]
-                self.guard(0, alarm)
-        self._wake()
+        self.lifetime.tick()
 
     def lost(self) -> None:
         """Take leave of a client that is gone."""
@@ -181,12 +170,8 @@ class Session:
         if "send" in command and not any(name in command for name in HANDLERS):
             raise Closing(NOT_AVAILABLE_CLOSE)
         if number == 0:
-            # A command without a number is a pong, and one is due only after a ping.
-            if self._pinged <= 0:
-                raise Closing(BAD_REQUEST_CLOSE)
-            self._pinged = 0.0
-            self._alarms.pop(self._close_silent, None)
-            self._wake()
+            # A command without a number is a pong.
+            self.lifetime.pong()
             return
         for name, handler in HANDLERS.items():
             fields = command.fields(name)
@@ -257,7 +242,7 @@ class Session:
         if self.closed:
             return
         self.closed = True
-        self._alarms.clear()
+        self.lifetime.stop()
         self._waiting.clear()
         for channel in list(self.subscriptions):
             self.drop(channel)
@@ -265,7 +250,6 @@ class Session:
             self.broker.hub.remove(self)
         if self.emulated and disconnect is not CONNECTION_CLOSED:
             self.send(disconnect_push(disconnect).encoded(self.form))
-        self._peer.wake(None)
         self._peer.close(disconnect)
 
     # -- subscriptions ----------------------------------------------------------------------------
@@ -308,75 +292,3 @@ class Session:
             self.close(SUBSCRIPTION_EXPIRED)
         else:
             self.close(INSUFFICIENT_STATE)
-
-    # -- time -------------------------------------------------------------------------------------
-
-    def begin(self) -> None:
-        """Start the clocks of a connection that has just been accepted."""
-        config = self.broker.config
-        self._alarms.pop(self._close_stale, None)
-        # Spread: clients that came at the same moment shall not be woken at the same moment.
-        spread = 0.5 + random.random() / 2  # noqa: S311
-        self._alarm(self._check_subscriptions, config.presence_interval * spread)
-        if config.ping_interval > 0:
-            self._alarm(self._ping, config.ping_interval * spread)
-        if self.expire_at:
-            self.expire_in(self.expire_at - self.broker.clock.now())
-
-    def expire_in(self, seconds: float) -> None:
-        """Set when the connection's right to be ends."""
-        late = self.broker.config.expired_close_delay if self.client_refresh else 0.0
-        self._alarm(self._expire, seconds + late)
-
-    def _alarm(self, alarm: Callable[[], None], after: float) -> None:
-        self._alarms[alarm] = self.broker.clock.monotonic() + after
-        self._wake()
-
-    def _wake(self) -> None:
-        if not self.closed:
-            self._peer.wake(min(self._alarms.values(), default=None))
-
-    def _close_stale(self) -> None:
-        if not self.connected or self.unusable:
-            self.close(STALE)
-
-    def _close_silent(self) -> None:
-        self.close(NO_PONG)
-
-    def _ping(self) -> None:
-        config = self.broker.config
-        self.send(self.form.frame("{}"))
-        self._alarm(self._ping, config.ping_interval)
-        if not self.one_way:
-            self._pinged = self.broker.clock.monotonic()
-            if config.pong_timeout > 0:
-                self._alarm(self._close_silent, config.pong_timeout)
-
-    def _expire(self) -> None:
-        if not self.expire_at:
-            return
-        if not self.client_refresh:
-            connecting.refresh_by_server(self)
-        elif self.expire_at <= self.broker.clock.now():
-            self.close(CONNECTION_EXPIRED)
-
-    def _check_subscriptions(self) -> None:
-        config = self.broker.config
-        self._alarm(self._check_subscriptions, config.presence_interval)
-        now = self.broker.clock.now()
-        for channel, subscription in list(self.subscriptions.items()):
-            late = subscription.expire_at + int(config.expired_sub_close_delay)
-            if subscription.expire_at and int(now) > late:
-                subscribing.expired(self, channel, subscription)
-            elif subscription.positioned and config.position_check_delay:
-                self._check_position(channel, subscription, config.position_check_delay)
-            if self.closed:
-                return
-
-    def _check_position(self, channel: str, subscription: Subscription, every: float) -> None:
-        now = self.broker.clock.monotonic()
-        if now - subscription.checked_at <= every:
-            return
-        subscription.checked_at = now
-        if self.broker.position(channel, subscription.meta_ttl).epoch != subscription.epoch:
-            self.lose(channel, UNSUBSCRIBED_INSUFFICIENT)

@@ -1,0 +1,130 @@
+"""What happens to a client by the clock: pings, expiry, and looks at its subscriptions."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from . import connecting, subscribing
+from .errors import (
+    BAD_REQUEST_CLOSE,
+    CONNECTION_EXPIRED,
+    NO_PONG,
+    STALE,
+    UNSUBSCRIBED_INSUFFICIENT,
+    Closing,
+)
+
+if TYPE_CHECKING:
+    from .hub import Subscription
+    from .session import Session
+
+Alarm = Callable[[], None]
+
+
+class Lifetime:
+    """One session's alarms; `wake` is told when the next one rings, None for never."""
+
+    __slots__ = ("_alarms", "_ping_sent", "_session", "_wake")
+
+    def __init__(self, session: Session, wake: Callable[[float | None], None]) -> None:
+        self._session = session
+        self._wake = wake
+        self._ping_sent = False
+        self._alarms: dict[Alarm, float] = {}
+        self._set(self._close_stale, session.broker.config.stale_close_delay)
+
+    def tick(self) -> None:
+        """Ring what is due by now."""
+        now = self._session.broker.clock.monotonic()
+        for alarm in [alarm for alarm, at in self._alarms.items() if at <= now]:
+            if self._alarms.pop(alarm, None) is not None:
+                self._session.guard(0, alarm)
+        self._tell()
+
+    def begin(self) -> None:
+        """Start the clocks of a connection that has just been accepted."""
+        session, config = self._session, self._session.broker.config
+        self._alarms.pop(self._close_stale, None)
+        # Spread: clients that came at the same moment shall not be woken at the same moment.
+        spread = 0.5 + random.random() / 2  # noqa: S311
+        self._set(self._check_subscriptions, config.presence_interval * spread)
+        if config.ping_interval > 0:
+            self._set(self._ping, config.ping_interval * spread)
+        if session.expire_at:
+            self.expire_in(session.expire_at - session.broker.clock.now())
+
+    def expire_in(self, seconds: float) -> None:
+        """Set when the connection's right to be ends."""
+        session = self._session
+        late = session.broker.config.expired_close_delay if session.client_refresh else 0.0
+        self._set(self._expire, seconds + late)
+
+    def pong(self) -> None:
+        """Take a pong; raises Closing where no ping asked for one."""
+        if not self._ping_sent:
+            raise Closing(BAD_REQUEST_CLOSE)
+        self._ping_sent = False
+        self._alarms.pop(self._close_silent, None)
+        self._tell()
+
+    def stop(self) -> None:
+        """Ring no more."""
+        self._alarms.clear()
+        self._wake(None)
+
+    def _set(self, alarm: Alarm, after: float) -> None:
+        self._alarms[alarm] = self._session.broker.clock.monotonic() + after
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self._session.closed:
+            self._wake(min(self._alarms.values(), default=None))
+
+    def _close_stale(self) -> None:
+        if not self._session.connected or self._session.unusable:
+            self._session.close(STALE)
+
+    def _close_silent(self) -> None:
+        self._session.close(NO_PONG)
+
+    def _ping(self) -> None:
+        session, config = self._session, self._session.broker.config
+        session.send(session.form.frame("{}"))
+        self._set(self._ping, config.ping_interval)
+        if not session.one_way:
+            self._ping_sent = True
+            if config.pong_timeout > 0:
+                self._set(self._close_silent, config.pong_timeout)
+
+    def _expire(self) -> None:
+        session = self._session
+        if not session.expire_at:
+            return
+        if not session.client_refresh:
+            connecting.refresh_by_server(session)
+        elif session.expire_at <= session.broker.clock.now():
+            session.close(CONNECTION_EXPIRED)
+
+    def _check_subscriptions(self) -> None:
+        session, config = self._session, self._session.broker.config
+        self._set(self._check_subscriptions, config.presence_interval)
+        now = int(session.broker.clock.now())
+        for channel, subscription in list(session.subscriptions.items()):
+            late = subscription.expire_at + int(config.expired_sub_close_delay)
+            if subscription.expire_at and now > late:
+                subscribing.expired(session, channel, subscription)
+            elif subscription.positioned and config.position_check_delay:
+                self._check_position(channel, subscription, config.position_check_delay)
+            if session.closed:
+                return
+
+    def _check_position(self, channel: str, subscription: Subscription, every: float) -> None:
+        session, broker = self._session, self._session.broker
+        now = broker.clock.monotonic()
+        if now - subscription.checked_at <= every:
+            return
+        subscription.checked_at = now
+        if broker.position(channel, subscription.meta_ttl).epoch != subscription.epoch:
+            session.lose(channel, UNSUBSCRIBED_INSUFFICIENT)

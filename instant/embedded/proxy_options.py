@@ -1,0 +1,92 @@
+"""Where the application is asked, as the config has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .channels import NAMESPACE_NAME, Names
+from .errors import ClientError, Disconnect
+from .filled import refuse
+from .schema import ConfigError
+
+_PROXIES = ("subscribe", "publish", "sub_refresh")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyOptions:
+    """Where to ask the application, and how."""
+
+    endpoint: str
+    timeout: float
+    headers: frozenset[str]
+    emulated_headers: frozenset[str]
+    static_headers: Mapping[str, str]
+    include_meta: bool
+    errors: Mapping[int, ClientError]
+    disconnects: Mapping[int, Disconnect]
+
+
+def proxy_options(raw: dict[str, Any], path: str) -> ProxyOptions:
+    """Read one proxy's filled-in options; raises ConfigError with `path` in it."""
+    endpoint = raw["endpoint"]
+    if not endpoint:
+        raise ConfigError(f"{path}.endpoint: an enabled proxy needs one")
+    if not endpoint.startswith(("http://", "https://")):
+        raise refuse(f"{path}.endpoint", "a GRPC proxy")
+    if raw["binary_encoding"]:
+        raise refuse(f"{path}.binary_encoding", "base64 proxies")
+    http = raw["http"]
+    transforms = http["status_to_code_transforms"]
+    return ProxyOptions(
+        endpoint=endpoint,
+        timeout=raw["timeout"],
+        headers=frozenset(name.lower() for name in raw["http_headers"]),
+        emulated_headers=frozenset(name.lower() for name in raw["emulated_headers"]),
+        static_headers=http["static_headers"],
+        include_meta=raw["include_connection_meta"],
+        errors={
+            item["status_code"]: ClientError(**item["to_error"])
+            for item in transforms
+            if item["to_error"]["code"]
+        },
+        disconnects={
+            item["status_code"]: Disconnect(**item["to_disconnect"])
+            for item in transforms
+            if item["to_disconnect"]["code"]
+        },
+    )
+
+
+def named_proxies(raw: dict[str, Any], names: Names) -> dict[tuple[str, str], ProxyOptions]:
+    """Resolve the proxies that namespaces name, by kind and name; raises ConfigError."""
+    named: dict[str, tuple[dict[str, Any], str]] = {}
+    for at, item in enumerate(raw["proxies"]):
+        path = f"proxies.[{at}]"
+        name = item["name"]
+        if not NAMESPACE_NAME.fullmatch(name) or name == "default" or name in named:
+            raise ConfigError(f"{path}.name: {name!r} is reserved, taken or no proxy name")
+        named[name] = (item, path)
+    used: set[tuple[str, str]] = set()
+    for found in (names.without_namespace, *names.namespaces.values()):
+        used |= {(kind, getattr(found, f"{kind}_proxy")) for kind in _PROXIES}
+    rpc = raw["rpc"]
+    used |= {
+        ("rpc", item["proxy_name"])
+        for item in (rpc["without_namespace"], *rpc["namespaces"])
+        if item["proxy_enabled"]
+    }
+    resolved: dict[tuple[str, str], ProxyOptions] = {}
+    for kind, name in sorted(used):
+        if not name:
+            continue
+        if name == "default":
+            section = rpc["proxy"] if kind == "rpc" else raw["channel"]["proxy"][kind]
+            path = "rpc.proxy" if kind == "rpc" else f"channel.proxy.{kind}"
+        elif name in named:
+            section, path = named[name]
+        else:
+            raise ConfigError(f"proxies: {name!r} is named for {kind} and not there")
+        resolved[kind, name] = proxy_options(section, path)
+    return resolved
