@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from .api import Api, error_reply
-from .errors import INTERNAL, ClientError, Failure, Malformed
+from .errors import INTERNAL, ClientError, Failure, Malformed, whereabouts
 from .frames import error_body
 from .rawjson import Fields
 
@@ -76,8 +76,10 @@ class Endpoints:
             return web.Response(status=400, text="Bad Request\n")
         except Failure as exc:
             return self._failed(request, exc.error)
-        except Exception:
-            log.exception("%s failed", method)
+        except web.HTTPException:
+            raise
+        except Exception as exc:  # noqa: BLE001  whatever it is, it is this request's alone
+            log.error("%s failed after a bug: %s", method, whereabouts(exc))  # noqa: TRY400
             return self._failed(request, INTERNAL)
         return _json(f'{{"result":{result}}}')
 
@@ -107,7 +109,7 @@ class Endpoints:
             return "{" + head + error_reply(exc.error)[1:]
         except Malformed:
             raise
-        except Exception:
-            log.exception("%s failed", method)
+        except Exception as exc:  # noqa: BLE001  whatever it is, it is this request's alone
+            log.error("%s failed after a bug: %s", method, whereabouts(exc))  # noqa: TRY400
             return "{" + head + error_reply(INTERNAL)[1:]
         return f'{{{head}"result":{result}}}'

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 
 
@@ -56,6 +57,13 @@ class Closing(Exception):
     def __init__(self, disconnect: Disconnect) -> None:
         super().__init__(disconnect.reason)
         self.disconnect = disconnect
+
+
+def whereabouts(bug: BaseException) -> str:
+    """Describe a bug by its type and place; its message may hold what a client sent."""
+    frames = traceback.extract_tb(bug.__traceback__)
+    places = "".join(f"\n  {frame.filename}:{frame.lineno} {frame.name}" for frame in frames)
+    return type(bug).__name__ + places
 
 
 INTERNAL = ClientError(100, "internal server error", temporary=True)

@@ -27,6 +27,7 @@ from .errors import (
     Failure,
     Malformed,
     Unsubscribe,
+    whereabouts,
 )
 from .frames import Form, Push, disconnect_push, error_reply, reply, unsubscribe_push
 from .hub import Subscription
@@ -190,9 +191,8 @@ class Session:
             self.close(exc.disconnect)
         except Malformed:
             self.close(BAD_REQUEST_CLOSE)
-        except Exception:
-            # A traceback names places in code, not values: no token and no payload is in it.
-            log.exception("closing client %s after an error of the server's own", self.client)
+        except Exception as exc:  # noqa: BLE001  whatever it is, it is this client's alone
+            log.error("closing client %s after a bug: %s", self.client, whereabouts(exc))  # noqa: TRY400
             self.close(SERVER_ERROR)
 
     # -- out --------------------------------------------------------------------------------------

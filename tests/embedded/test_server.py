@@ -187,7 +187,7 @@ class TestHttp:
 
     async def test_a_bug_is_error_100(self, site, monkeypatch, caplog):
         def broken(*args):
-            raise RuntimeError
+            raise RuntimeError("s3cret")
 
         monkeypatch.setattr(site.broker, "counts", broken)
         status, body = await site.api("info", {"channel": "s3cret"})

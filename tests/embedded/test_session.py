@@ -281,7 +281,7 @@ def test_a_bug_closes_one_client_and_tells_no_secret(broker, client, monkeypatch
     other.connect("2")
 
     def broken(*args, **kwargs):
-        raise RuntimeError
+        raise RuntimeError("s3cret")
 
     monkeypatch.setattr(broker.hub, "presence_counts", broken)
     client.subscribe("room:1")
