@@ -119,6 +119,8 @@ def test_a_user_without_groups_reads_no_group_channel(people, make_channel):
     ) as captured:
         permissions.grants_after(people["user"], "", 129)
     [query] = [q["sql"] for q in captured if "instant_channel" in q["sql"]]
+    if connection.vendor != "sqlite":
+        pytest.skip("reads SQLite's plans; make bench reads PostgreSQL's")
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN QUERY PLAN {query}")
         plan = [row[3] for row in cursor.fetchall()]

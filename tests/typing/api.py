@@ -1,0 +1,57 @@
+"""User code that must type-check; ``make lint`` runs mypy over it."""
+
+from collections.abc import Sequence
+from typing import assert_type
+
+from instant import abroadcast, apublish, batch, broadcast, publish, user_channel
+from instant.backends.base import BaseBackend
+from instant.exceptions import BatchError, PublishError
+from instant.publications import Envelope, Publication
+from instant.testing import CapturedPublications, capture_publications
+
+
+def published(user: object) -> None:
+    """Publish in every way."""
+    one = publish("public", "text", data={"a": 1}, event_class="e", bucket="b", on_commit=False)
+    assert_type(one, Publication)
+    assert_type(one.offset, int | None)
+    assert_type(broadcast(["a", "b"], data=[1]), Sequence[Publication])
+    with batch():
+        publish(user_channel(user), "text")
+    try:
+        publish("a", "text", using="other")
+    except BatchError as exc:
+        assert_type(exc.errors, list[PublishError])
+    except PublishError as exc:
+        assert_type(exc.channel, str | None)
+
+
+async def apublished() -> None:
+    """Publish in every async way."""
+    assert_type(await apublish("public", "text"), Publication)
+    assert_type(await abroadcast(["a"], "text"), Sequence[Publication])
+    async with batch():
+        await apublish("a", "text")
+
+
+def captured() -> None:
+    """Capture as in a test."""
+    with capture_publications() as sent:
+        assert_type(sent, CapturedPublications)
+        assert_type(sent[0], Publication)
+        assert_type(sent[:1], list[Publication])
+        sent.assert_published("a", "text", data={"a": 1}, count=1)
+
+
+class MyBackend(BaseBackend):
+    """A backend of a project's own."""
+
+    def send(self, envelopes: Sequence[Envelope]) -> None:
+        """Mark all as sent."""
+        for envelope in envelopes:
+            envelope.mark("sent")
+
+
+publish(5, "text")  # type: ignore[arg-type]
+publish("a", "b", "c")  # type: ignore[call-arg]
+broadcast("a", "text", channel="b")  # type: ignore[call-arg]
