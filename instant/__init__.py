@@ -1,6 +1,26 @@
 """Live pages for Django: publish() in Python, a message in the browser."""
 
-from instant.namespaces import user_channel
-from instant.producers import abroadcast, apublish, batch, broadcast, publish
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from instant.namespaces import user_channel
+    from instant.producers import abroadcast, apublish, batch, broadcast, publish
 
 __all__ = ["abroadcast", "apublish", "batch", "broadcast", "publish", "user_channel"]
+
+
+def __getattr__(name: str) -> Any:
+    """
+    Import a public name when it is first asked for.
+
+    ``instant.embedded`` is part of this package and starts without Django.
+    """
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module("instant.producers"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -45,13 +45,26 @@ def test_every_exception_is_listed():
 
 @pytest.mark.parametrize("heavy", ["cent", "aiohttp", "pydantic", "requests", "jwt"])
 def test_import_without_settings_is_light(heavy):
-    code = f"import sys, instant; sys.exit({heavy!r} in sys.modules)"
+    code = f"import sys, instant; instant.publish; sys.exit({heavy!r} in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], env={"PATH": ""}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
 
+def test_the_embedded_server_starts_without_django():
+    code = "import sys, instant.embedded; sys.exit('django' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], env={"PATH": ""}, check=True)
+
+
+def test_unknown_names_are_attribute_errors():
+    with pytest.raises(AttributeError, match="'instant' has no attribute 'nothing'"):
+        instant.nothing
+    with pytest.raises(ImportError):
+        from instant import nothing  # noqa: F401
+    assert set(instant.__all__) <= set(dir(instant))
+
+
 def test_import_names_no_settings():
-    code = "import instant; from django.conf import settings; assert not settings.configured"
+    code = "from instant import publish; from django.conf import settings; assert not settings.configured"
     subprocess.run([sys.executable, "-c", code], env={"PATH": ""}, check=True)
