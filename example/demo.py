@@ -10,6 +10,7 @@ the two could not start or died. Standard library only; Python must have Django 
 import argparse
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -78,6 +79,9 @@ class Part:
             time.sleep(0.05)
         self._echoes = True
 
+    def says(self, start):
+        return any(line.startswith(start) for line in self._said)
+
     def last_words(self):
         return "\n".join(f"  {line}" for line in self._said) or "  (it said nothing)"
 
@@ -125,9 +129,8 @@ def run(options, parts, signals):
     setup("migrate", "--verbosity=0", env=env)
     setup("demo_data", env=env)
     server = options.server
-    if server != "embedded" and not install(env):
-        if server == "centrifugo":
-            raise DemoError("There is no Centrifugo to run; --server embedded does without.")
+    if server == "auto" and not install(env):
+        server = "embedded"
         say("Centrifugo could not be installed (no network?): the embedded server is used instead.")
     site_url = f"http://localhost:{port}/"
     # By number: “localhost” may mean IPv6 first, where somebody else may listen.
@@ -138,13 +141,15 @@ def run(options, parts, signals):
         parts.append(Part("site", site, env, probe.format(port)))
     for part in parts:
         part.wait_until_ready()
-    welcome(site_url)
+    welcome(site_url, "Centrifugo" if parts[0].says("Centrifugo ") else "the embedded server")
     follow(parts)
 
 
 def install(env):
     """Try to have Centrifugo itself; tell whether there is one now."""
-    say("Looking for Centrifugo …")
+    if os.environ.get("CENTRIFUGO_BIN") or shutil.which("centrifugo"):
+        return True
+    say("Installing Centrifugo …")
     try:
         done = subprocess.run(  # noqa: S603  our own manage.py
             manage("installws"),
@@ -188,9 +193,10 @@ def follow(parts):
         time.sleep(0.2)
 
 
-def welcome(url):
+def welcome(url, server):
     lines = [
         f"Threadwell is at  {url}",
+        f"Messages go over  {server}",
         "",
         *(f"  {name:<6} {who}" for name, who in LOGINS),
         "",

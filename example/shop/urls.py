@@ -2,7 +2,9 @@
 
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
+from django.templatetags.static import static
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from catalogue import views as catalogue
 from desk import views as desk
@@ -29,6 +31,8 @@ urlpatterns = [
     path("notes.json", desk.latest_notes, name="notes-latest"),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    # Browsers ask for it on pages that name no icon, such as the admin's.
+    path("favicon.ico", RedirectView.as_view(url=static("shop/mark.svg"))),
     path("instant/", include("instant.urls")),
     path("admin/", admin.site.urls),
 ]

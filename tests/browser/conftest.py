@@ -1,0 +1,83 @@
+"""The example site in a real browser; nothing here touches the tests' own Django."""
+
+import shutil
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.browser.pages import Visitor
+from tests.browser.relay import Relay
+from tests.browser.site import Site, free_port
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "tests/browser/" in item.path.as_posix():
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium_path():
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.fail(
+            "These tests drive Chromium, and there is none. Install it with: "
+            "apt-get install --yes chromium",
+            pytrace=False,
+        )
+    return found
+
+
+@pytest.fixture(scope="session")
+def relay():
+    """Stands between browsers and message server, so that a test can cut the connection."""
+    with Relay(free_port()) as between:
+        yield between
+
+
+@pytest.fixture(scope="session")
+def site(relay, tmp_path_factory):
+    with Site(tmp_path_factory.mktemp("site"), relay) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium(chromium_path):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(site, chromium):
+    """
+    Open a browser for a user (None: nobody); each call is another person's browser.
+
+    At the end every page must have been quiet: no error on its console, no failed request,
+    nothing that its Content Security Policy forbids.
+    """
+    visitors = []
+
+    def open_browser(user=None, **options):
+        visitor = Visitor(chromium.new_context(**options), site)
+        visitors.append(visitor)
+        if user is not None:
+            visitor.arrive_as(user)
+        return visitor
+
+    yield open_browser
+    problems = [problem for visitor in visitors for problem in visitor.problems]
+    for visitor in visitors:
+        visitor.context.close()
+    assert problems == []

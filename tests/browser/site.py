@@ -1,0 +1,108 @@
+"""The example, started by its own demo.py with a database and a server folder of its own."""
+
+import os
+import re
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "example"
+START_SECONDS = 60
+
+
+class Site:
+    def __init__(self, folder, relay):
+        self.folder, self.relay = folder, relay
+        port, ws_port = free_port(), free_port()
+        self.url = f"http://localhost:{port}"
+        self.env = environment(folder) | {
+            "EXAMPLE_WS_URL": f"ws://localhost:{relay.port}/connection/websocket"
+        }
+        # “embedded” asks for nothing to be installed; CI also says “centrifugo”.
+        server = os.environ.get("EXAMPLE_SERVER", "embedded")
+        self._options = ("--port", str(port), "--ws-port", str(ws_port), "--server", server)
+        self._ws_port = ws_port
+        self.cookies = {}
+        """Of each user who has logged in, so that it happens once."""
+
+    def __enter__(self):
+        self._demo = Demo(self.env, *self._options)
+        self._demo.wait_for("Ctrl-C stops it")
+        self.relay.target = self._ws_port
+        self.env["EXAMPLE_WS_PORT"] = str(self._ws_port)
+        return self
+
+    def __exit__(self, *_exception):
+        code, said = self._demo.stop()
+        assert code == 0, said
+        assert "Traceback" not in said, said
+
+    def shell(self, code):
+        """Run code in a shell of its own, as somebody would at the terminal."""
+        done = subprocess.run(
+            [sys.executable, EXAMPLE / "manage.py", "shell", "-c", code],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+class Demo:
+    """A running demo.py, and what it has said."""
+
+    def __init__(self, env, *options):
+        self.process = subprocess.Popen(
+            [sys.executable, EXAMPLE / "demo.py", *options],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        os.set_blocking(self.process.stdout.fileno(), False)
+        self.said = ""
+
+    def wait_for(self, pattern):
+        """Return what it says on the pattern; fail where it ends before."""
+        deadline = time.monotonic() + START_SECONDS
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            while not (found := re.search(pattern, self.said)):
+                assert time.monotonic() < deadline, self.said
+                if selector.select(timeout=1):
+                    chunk = os.read(self.process.stdout.fileno(), 65536)
+                    assert chunk, self.said
+                    self.said += chunk.decode()
+        return found
+
+    def stop(self, number=signal.SIGTERM):
+        """Send the signal, if it isn't None; return exit code and all that it has said."""
+        if number is not None:
+            self.process.send_signal(number)
+        os.set_blocking(self.process.stdout.fileno(), True)
+        rest, _ = self.process.communicate(timeout=START_SECONDS)
+        self.said += rest.decode()
+        return self.process.returncode, self.said
+
+
+def environment(folder):
+    """Return an environment in which the example keeps its files in the folder."""
+    return os.environ | {
+        "EXAMPLE_DB": str(folder / "db.sqlite3"),
+        "EXAMPLE_CENTRIFUGO_DIR": str(folder / "centrifugo"),
+        "EXAMPLE_IMPORTS": str(folder / "imports"),
+        # Django's own test settings are named in the tests' environment.
+        "DJANGO_SETTINGS_MODULE": "shop.settings",
+    }
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]

@@ -1,0 +1,91 @@
+"""The one command: it starts, says where, moves aside for a taken port, and leaves nothing behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import urllib.request
+
+import pytest
+
+from tests.browser.site import Demo, environment, free_port
+
+
+def options(server="embedded"):
+    return ("--port", str(free_port()), "--ws-port", str(free_port()), "--server", server)
+
+
+def descendants(pid):
+    """Return the processes that began below ``pid``, with what they run."""
+    listed = subprocess.run(
+        ["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()]
+    found, front = {}, {str(pid)}
+    while front:
+        below = {row[0]: row[2] for row in rows if row[1] in front}
+        found |= below
+        front = set(below)
+    return {int(number): args for number, args in found.items()}
+
+
+def is_alive(pid):
+    """Tell whether it runs; a zombie that nobody has collected yet does not."""
+    done = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip()[:1] not in {"", "Z"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_stops_cleanly_and_starts_again_at_once(tmp_path, number):
+    ports = options()
+    for _ in range(2 if number == signal.SIGINT else 1):
+        demo = Demo(environment(tmp_path), *ports)
+        url = demo.wait_for(r"Threadwell is at\s+(http://\S+)")[1]
+        demo.wait_for("Ctrl-C stops it")
+        assert urllib.request.urlopen(url).status == 200
+        children = descendants(demo.process.pid)
+        assert len(children) >= 3  # the site; runws and its server
+        code, said = demo.stop(number)
+        assert code == 0, said
+        assert said.endswith("Stopped.\n")
+        assert [pid for pid in children if is_alive(pid)] == []
+
+
+def test_it_moves_aside_for_a_taken_port(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        demo = Demo(environment(tmp_path), "--port", str(port), "--server", "embedded")
+        says = demo.wait_for(rf"Port {port} is taken: the site uses (\d+)\.")
+        url = demo.wait_for(r"Threadwell is at\s+(http://\S+)")[1]
+        demo.wait_for("Ctrl-C stops it")
+        assert url.endswith(f":{says[1]}/")
+        assert demo.stop()[0] == 0
+
+
+@pytest.mark.parametrize(("dies", "name"), [("runws", "server"), ("runserver", "site")])
+def test_one_that_dies_takes_the_other_along(tmp_path, dies, name):
+    demo = Demo(environment(tmp_path), *options())
+    demo.wait_for("Ctrl-C stops it")
+    children = descendants(demo.process.pid)
+    victim = next(pid for pid, args in children.items() if f"manage.py {dies}" in args)
+    os.kill(victim, signal.SIGKILL)
+    code, said = demo.stop(None)
+    assert code == 1
+    assert f"The {name} ended with code" in said
+    assert [pid for pid in children if is_alive(pid)] == []
+
+
+def test_without_a_network_it_says_so_in_one_line(tmp_path):
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    env = environment(tmp_path) | {"HTTPS_PROXY": nowhere, "https_proxy": nowhere}
+    env.pop("CENTRIFUGO_BIN", None)
+    env["PATH"] = "/usr/bin:/bin"
+    demo = Demo(env, *options("auto"))
+    demo.wait_for("Ctrl-C stops it")
+    code, said = demo.stop()
+    assert code == 0
+    before = said.partition("┌")[0].splitlines()
+    assert [line for line in before if "embedded server is used instead" in line] == before[-2:-1]
+    assert "Messages go over  the embedded server" in said

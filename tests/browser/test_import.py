@@ -1,0 +1,83 @@
+"""An import: its progress, the rows that it refuses, and what those do not publish."""
+
+import re
+
+from playwright.sync_api import expect
+
+HEAD = "sku,name,category,price,stock\n"
+KEEP_PROGRESS = """
+window.seen = [];
+addEventListener("DOMContentLoaded", () => {
+  const bar = document.querySelector("progress");
+  if (bar) new MutationObserver(() => seen.push(bar.value)).observe(bar, { attributes: true });
+});
+"""
+
+
+def upload(sam, name, text):
+    sam.open("/catalogue/import/")
+    sam.page.get_by_label("CSV file").set_input_files(
+        {"name": name, "mimeType": "text/csv", "buffer": text.encode()}
+    )
+    sam.page.get_by_role("button", name="Import this file").click()
+    expect(sam.page).to_have_url(re.compile(r"/catalogue/import/\d+/$"))
+
+
+def count(sam, label):
+    return sam.page.locator(f"[data-slot={label}]").first
+
+
+def test_progress_goes_to_a_hundred(visit):
+    sam, root = visit("sam"), visit("root")
+    root.open("/desk/")
+    sam.context.add_init_script(KEEP_PROGRESS)
+    sam.open("/catalogue/import/")
+    sam.page.get_by_role("button", name="Take the bundled list").click()
+    expect(sam.page.locator(".status-line")).to_have_text("Done", timeout=40_000)
+    expect(sam.page.locator(".percent")).to_have_text("100 %")
+    expect(count(sam, "refused")).to_have_text("9")
+    rows = sam.page.locator("#refused li")
+    expect(rows).to_have_count(9)
+    expect(rows.filter(has_text="7380-A2-M6X20")).to_contain_text("“on order” is no stock")
+    seen = sam.page.evaluate("seen")
+    assert seen == sorted(seen)
+    assert seen[-1] == 100
+    assert len(set(seen)) > 3, "The bar jumped."
+    expect(root.page.locator("#feed li").first).to_contain_text("Import of products.csv done")
+
+
+def test_a_refused_row_publishes_nothing(visit, site):
+    # Two products whose prices nobody else changes, and which are on the first page of a search.
+    site.shell(
+        "from catalogue.models import Product\n"
+        "for sku in ('ANCHOR-1', 'ANCHOR-2'):\n"
+        "    Product.objects.update_or_create(sku=sku, defaults=dict("
+        "name=sku, category='Anchors', price='1.00', stock=1))"
+    )
+    nobody, sam = visit(), visit("sam")
+    nobody.open("/catalogue/?q=anchor-")
+    # What the page was told, shown or not.
+    nobody.page.evaluate(
+        """() => {
+          window.told = [];
+          instant.channel("catalogue").on("*", ({ data }) => told.push(data.price));
+        }"""
+    )
+    upload(
+        sam,
+        "anchors.csv",
+        HEAD + "ANCHOR-2,Anchor two,Anchors,7.00,-5\n" + "ANCHOR-1,Anchor one,Anchors,2.50,8\n",
+    )
+    prices = nobody.page.locator("[data-slot=price]")
+    expect(prices.first).to_have_text("2.50")
+    expect(prices.last).to_have_text("1.00")
+    assert nobody.page.evaluate("told") == ["2.50"]
+    expect(sam.page.locator("#refused li")).to_contain_text("the stock is below zero")
+    expect(count(sam, "updated")).to_have_text("1")
+
+
+def test_a_file_that_is_no_price_list_says_why(visit):
+    sam = visit("sam")
+    upload(sam, "letter.csv", "Dear Sir,\nwhere are my bolts?\n")
+    expect(sam.page.locator("[data-reason]")).to_contain_text("The first line lacks: sku, name")
+    expect(sam.page.locator(".status-line")).to_have_text("Stopped")

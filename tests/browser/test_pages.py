@@ -1,0 +1,61 @@
+"""What holds on every page; the console and the network are watched by ``visit``."""
+
+import pytest
+from playwright.sync_api import expect
+
+PAGES = {
+    None: ("/", "/login/", "/catalogue/", "/catalogue/?q=nothing+fits"),
+    "ada": ("/", "/orders/", "/orders/2/", "/notes/", "/catalogue/"),
+    "sam": ("/", "/orders/", "/orders/1/", "/desk/", "/catalogue/import/"),
+}
+OVERFLOW = """() => {
+  const { scrollWidth, clientWidth } = document.documentElement;
+  return scrollWidth - clientWidth;
+}"""
+
+
+@pytest.mark.parametrize("user", PAGES)
+def test_pages_are_live_and_fit_a_phone(visit, user):
+    visitor = visit(user, viewport={"width": 390, "height": 800})
+    for path in PAGES[user]:
+        visitor.open(path)
+        for width in (390, 360):
+            visitor.page.set_viewport_size({"width": width, "height": 800})
+            assert visitor.page.evaluate(OVERFLOW) <= 0, (path, width)
+        expect(visitor.page.get_by_role("heading", level=1)).to_have_count(1)
+
+
+@pytest.mark.parametrize("path", ["/desk/", "/catalogue/import/", "/orders/", "/notes/"])
+def test_strangers_are_sent_to_the_login(visit, path):
+    nobody = visit()
+    nobody.open(path)
+    expect(nobody.page).to_have_url(f"{nobody.site.url}/login/?next={path}")
+
+
+def test_the_policy_forbids_what_the_page_did_not_bring(visit):
+    nobody = visit()
+    response = nobody.page.goto(nobody.site.url + "/")
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    nobody.page.evaluate(
+        """() => document.head.append(
+          Object.assign(document.createElement("script"), { textContent: "window.isRun = true" }))"""
+    )
+    assert nobody.page.evaluate("window.isRun") is None
+    # And the watch in visit() sees it.
+    expect(nobody.page.locator("#connection")).to_have_attribute("data-status", "live")
+    assert any("CSP: script-src" in problem for problem in nobody.problems)
+    nobody.problems.clear()
+
+
+def test_the_admin_publishes_a_test_message(visit):
+    ada, root = visit("ada"), visit("root")
+    root.page.goto(root.site.url + "/admin/instant/channel/")
+    root.page.get_by_role("checkbox", name="for an action - public").check()
+    root.page.locator("select[name=action]").select_option(label="Publish a test message")
+    root.page.get_by_role("button", name="Run").or_(
+        root.page.get_by_role("button", name="Go")
+    ).click()
+    expect(root.page.locator(".messagelist")).to_contain_text("Published a test message")
+    expect(ada.page.locator("#air .entry-text").first).to_have_text("Test message from root")
