@@ -120,3 +120,15 @@ def test_no_secret_and_no_path_of_a_machine_is_in_the_documents():
     for document in ROOT.glob("*.md"):
         assert "/work/" not in document.read_text()
         assert "/root/" not in document.read_text()
+
+
+def test_peer_01_the_dependencies_are_bounded_where_they_broke():
+    """cent 5 broke 4.2.0, whose requirement had no bound; and Django was not required at all."""
+    from packaging.requirements import Requirement
+
+    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {r.name: r.specifier for r in map(Requirement, metadata["dependencies"])}
+    assert "6.0" not in needed["cent"]
+    assert "5.2" in needed["cent"]
+    assert set(needed) == {"django", "cent", "pyjwt", "requests", "aiohttp"}
+    assert "5.1" not in needed["django"]

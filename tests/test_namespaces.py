@@ -23,7 +23,7 @@ BAD = {
     "x:1": "at least two",
     "ns:": "must follow",
     "a$b": r"Use '\$ab'",
-    "ns:$x": r"Use '\$ns:x'",  # where 4.2.0 put the $ (test_peer_18)
+    "ns:$x": r"Use '\$ns:x'",  # where 4.2.0 put the $
     "$$a": "inside",
     "a\0b": "ASCII",
 }
@@ -44,6 +44,12 @@ def test_good_row_names(name):
 def test_bad_names_say_what_would_be_right(name, remedy):
     with pytest.raises(InvalidChannelName, match=remedy):
         check_name(name)
+
+
+def test_peer_18_the_dollar_stands_before_the_namespace():
+    check_name("$ns:a:b")
+    with pytest.raises(InvalidChannelName, match=r"Use '\$ns:x'"):
+        check_name("ns:$x")
 
 
 @pytest.mark.parametrize("name", ROWS_BAD)

@@ -30,7 +30,7 @@ def rows(people, make_channel):
     make_channel("$staff", "staff")
     make_channel("$root", "superuser")
     make_channel("$off", "users", is_active=False)
-    # Groups and members mean nothing on another level (test_peer_03).
+    # Groups and members mean nothing on another level.
     make_channel("$top", "superuser", groups=["red"], members=[people["member"]])
 
 
@@ -42,13 +42,13 @@ TABLE = {
     "member": {"open", "$users", "$red"},
     "grouped": {"open", "$users", "$red"},
     "staff": {"open", "$users", "$staff"},
-    # A superuser is in no group by being one (test_peer_20: decided and written down).
+    # A superuser is in no group by being one: decided, and written in the README.
     "superuser": {"open", "$users", "$staff", "$root", "$top"},
 }
 
 
 @pytest.mark.parametrize("person", TABLE)
-def test_peer_03_17_20_who_may_subscribe(people, rows, person):
+def test_who_may_subscribe(people, rows, person):
     user = people[person]
     allowed = TABLE[person]
     names = sorted(Channel.objects.values_list("name", flat=True))
@@ -59,6 +59,20 @@ def test_peer_03_17_20_who_may_subscribe(people, rows, person):
     own = {f"user:{user.pk}"} if person not in ("nobody", "anonymous", "inactive") else set()
     assert {g.name for g in page} == allowed | own
     assert following is None
+
+
+def test_peer_03_groups_do_not_open_another_level(people, rows):
+    assert not permissions.may(people["grouped"], "subscribe", "$top")
+    assert not permissions.may(people["member"], "subscribe", "$top")
+
+
+def test_peer_17_anonymous_is_not_logged_in(people, rows):
+    assert [c.name for c in permissions.channels_for(people["anonymous"])] == ["open"]
+
+
+def test_peer_20_superusers_have_the_staff_channels_and_no_group(people, rows):
+    assert permissions.may(people["superuser"], "subscribe", "$staff")
+    assert not permissions.may(people["superuser"], "subscribe", "$red")
 
 
 def test_peer_04_no_duplicates(people, rows):

@@ -116,7 +116,7 @@ def test_an_empty_value_is_a_value(publications, empty):
     assert len(publications) == 2
 
 
-def test_peer_11_and_21_the_body_is_one_json_object(server_settings):
+def test_peer_11_the_body_is_one_json_object(server_settings):
     value = uuid.uuid4()
     with RawServer(answering) as server:
         server_settings(server)

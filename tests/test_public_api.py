@@ -59,7 +59,7 @@ def test_the_embedded_server_starts_without_django():
 
 def test_unknown_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="'instant' has no attribute 'nothing'"):
-        instant.nothing
+        _ = instant.nothing
     with pytest.raises(ImportError):
         from instant import nothing  # noqa: F401
     assert set(instant.__all__) <= set(dir(instant))

@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+from django.test import override_settings
 
 from instant.centrifugo.config import compile_config
 
@@ -30,6 +31,20 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def use(server, **instant):
+    """Let Django find all it needs in the server's own config.json."""
+    return override_settings(
+        CENTRIFUGO_API_KEY=None,
+        CENTRIFUGO_HMAC_KEY=None,
+        INSTANT={
+            "DIR": server.folder,
+            "BACKEND": "instant.backends.centrifugo.CentrifugoBackend",
+            "TIMEOUT": 5,
+            **instant,
+        },
+    )
 
 
 class LiveServer:

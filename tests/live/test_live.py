@@ -21,33 +21,13 @@ from instant.exceptions import (
     InvalidAPIKey,
     PayloadTooLarge,
     ServerRefused,
-    ServerUnreachable,
     UnknownNamespace,
 )
-from tests.live.servers import KINDS, LiveServer
+from tests.live.servers import use
 from tests.live.subscriber import Subscriber
 
 # With real commits: in a TestCase's transaction publish() would wait for ever.
 pytestmark = [pytest.mark.conformance, pytest.mark.django_db(transaction=True)]
-
-CENTRIFUGO = "instant.backends.centrifugo.CentrifugoBackend"
-
-
-def use(server, **instant):
-    """Let Django find all it needs in the server's own config.json."""
-    return override_settings(
-        CENTRIFUGO_API_KEY=None,
-        CENTRIFUGO_HMAC_KEY=None,
-        INSTANT={"DIR": server.folder, "BACKEND": CENTRIFUGO, "TIMEOUT": 5, **instant},
-    )
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def server(request, tmp_path_factory):
-    live = LiveServer(request.param, tmp_path_factory.mktemp(request.param))
-    live.start()
-    yield live
-    live.kill()
 
 
 @pytest.fixture(autouse=True)
@@ -138,6 +118,20 @@ def test_the_levels_reach_whom_they_should(page, make_user, make_channel):
     assert [c for c, _ in pages[1].publications(1)] == [user_channel(other)]
     assert pages[0].quiet()
     assert pages[1].quiet()
+
+
+def test_peer_16_what_is_published_to_a_channel_nobody_may_join_is_read_by_nobody(
+    page, make_user, make_channel
+):
+    """publish() asks no database: rights are asked where somebody wants to read."""
+    make_channel("$off", "users", is_active=False)
+    client = Client()
+    client.force_login(make_user())
+    subscriber = page(client, "$off", "$unknown")
+    assert subscriber.replies == {}
+    assert publish("$off", "x").state == publish("$unknown", "x").state == "sent"
+    assert subscriber.subscribe("$off")["error"]["code"] == 103
+    assert subscriber.quiet()
 
 
 def test_nothing_opens_without_a_token(page, visitor, make_channel, make_user):
@@ -294,20 +288,3 @@ def test_rare_calls_with_cents_words(page, visitor, name):
 async def test_rare_calls_async():
     client = backends.get_backend().client(conf.current())
     assert len((await client.acall(InfoRequest(), 5)).nodes) == 1
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_kill_9_between_two_publishes(kind, tmp_path):
-    """The next publish finds the new server by itself; in between it says what is wrong."""
-    live = LiveServer(kind, tmp_path)
-    live.start()
-    with use(live):
-        first = publish("public", data=1)
-        live.kill()
-        with pytest.raises(ServerUnreachable, match="runws"):
-            publish("public", data=2)
-        live.start()
-        again = publish("public", data=3)
-    live.kill()
-    assert first.epoch != again.epoch  # the memory engine forgets: another history
-    assert again.offset == 1
