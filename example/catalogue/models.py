@@ -13,7 +13,8 @@ class Product(models.Model):
     stock = models.IntegerField(default=0)
 
     class Meta:
-        ordering = ("category", "name")
+        # By name, M10 would stand before M3: a price list comes in the order of its sizes.
+        ordering = ("category", "pk")
         constraints = (
             models.CheckConstraint(condition=models.Q(stock__gte=0), name="stock_not_negative"),
         )

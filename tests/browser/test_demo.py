@@ -37,7 +37,7 @@ def is_alive(pid):
     return done.stdout.strip()[:1] not in {"", "Z"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_it_stops_cleanly_and_starts_again_at_once(tmp_path, number):
     ports = options()
     for _ in range(2 if number == signal.SIGINT else 1):

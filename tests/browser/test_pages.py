@@ -8,7 +8,9 @@ PAGES = {
     "ada": ("/", "/orders/", "/orders/2/", "/notes/", "/catalogue/"),
     "sam": ("/", "/orders/", "/orders/1/", "/desk/", "/catalogue/import/"),
 }
+# Whatever the state of the connection is called.
 OVERFLOW = """() => {
+  document.querySelector("#connection .pill-text").textContent = "Connecting…";
   const { scrollWidth, clientWidth } = document.documentElement;
   return scrollWidth - clientWidth;
 }"""

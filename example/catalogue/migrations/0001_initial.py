@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
                 ("stock", models.IntegerField(default=0)),
             ],
             options={
-                "ordering": ("category", "name"),
+                "ordering": ("category", "pk"),
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(("stock__gte", 0)), name="stock_not_negative"

@@ -2,10 +2,10 @@
 import { copy, isStaff, ownChannel, setTime } from "./dom.js";
 
 const WORDS = {
-  idle: "Not connected",
+  idle: "Waiting",
   connecting: "Connecting…",
   live: "Live",
-  offline: "Offline, retrying",
+  offline: "Offline",
   "signed-out": "Signed out",
 };
 const TOASTS = 4;
@@ -31,7 +31,7 @@ function toast(data) {
 // The board lists these itself.
 if (!document.getElementById("air")) {
   instant.channel("public").on("*", ({ message, data }) => {
-    toast({ title: "On air:", text: message || JSON.stringify(data) });
+    toast({ kind: "notice", title: "On air:", text: message || JSON.stringify(data) });
   });
 }
 
@@ -39,14 +39,14 @@ if (ownChannel) {
   const own = instant.channel(ownChannel);
   own.on("note", ({ data }) => {
     if (!document.getElementById("notes")) {
-      toast({ title: `Note from ${data.author}:`, text: data.text, url: "/notes/" });
+      toast({ kind: "note", title: `Note from ${data.author}:`, text: data.text, url: "/notes/" });
     }
   });
   own.on("order.moved", ({ message, data }) => {
     if (isStaff || document.querySelector(`[data-order="${Number(data.order)}"]`)) return;
-    toast({ title: "Your order moved:", text: message, url: `/orders/${Number(data.order)}/` });
+    toast({ kind: "order", title: "Your order moved:", text: message, url: `/orders/${Number(data.order)}/` });
   });
-  own.on("", ({ message }) => toast({ title: "For you:", text: message }));
+  own.on("", ({ message }) => toast({ kind: "note", title: "For you:", text: message }));
 }
 
 // A login or logout in one tab changes who may see what in the others.
