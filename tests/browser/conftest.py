@@ -51,7 +51,9 @@ def site(relay, tmp_path_factory):
         yield running
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while Playwright's sync API is open an event loop runs in this thread, and
+# neither other rooms' async tests nor Django's database take that.
+@pytest.fixture(scope="module")
 def chromium(chromium_path):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
