@@ -13,6 +13,7 @@ import time
 from decimal import Decimal, InvalidOperation
 from itertools import islice
 
+from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from instant import publish, user_channel
 from instant.exceptions import PublishError
@@ -45,7 +46,7 @@ class RowRefused(Exception):
 
 
 def start(run, path):
-    """Import in the background, in this process."""
+    """Import in the background, in this process; an upload is deleted afterwards."""
     threading.Thread(target=_work, args=(run, path), name=f"import-{run.pk}", daemon=True).start()
 
 
@@ -60,6 +61,8 @@ def _work(run, path):
         importer.finish(ImportRun.Status.FAILED, "The import failed; the site's log says why.")
     finally:
         connection.close()
+        if path.parent == settings.IMPORTS:
+            path.unlink(missing_ok=True)
 
 
 class Importer:

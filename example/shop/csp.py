@@ -3,6 +3,7 @@
 import secrets
 
 from django.conf import settings
+from django.http.request import split_domain_port
 from instant import conf
 
 # The pages that Django shows for these under DEBUG carry their style inline.
@@ -45,5 +46,5 @@ def websockets(request):
     if current.public_url is not None:
         return current.public_url
     scheme = "wss" if request.is_secure() else "ws"
-    host = request.get_host().rpartition(":")[0] or request.get_host()
+    host, _port = split_domain_port(request.get_host())
     return f"{scheme}://{host}:{current.public_port}"

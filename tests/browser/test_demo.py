@@ -6,8 +6,6 @@ import socket
 import subprocess
 import urllib.request
 
-import pytest
-
 from tests.browser.site import Demo, environment, free_port
 
 
@@ -37,20 +35,17 @@ def is_alive(pid):
     return done.stdout.strip()[:1] not in {"", "Z"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_it_stops_cleanly_and_starts_again_at_once(tmp_path, number):
+def test_ctrl_c_leaves_nothing_and_it_starts_again_at_once(tmp_path):
     ports = options()
-    for _ in range(2 if number == signal.SIGINT else 1):
-        demo = Demo(environment(tmp_path), *ports)
-        url = demo.wait_for(r"Threadwell is at\s+(http://\S+)")[1]
-        demo.wait_for("Ctrl-C stops it")
-        assert urllib.request.urlopen(url).status == 200
-        children = descendants(demo.process.pid)
-        assert len(children) >= 3  # the site; runws and its server
-        code, said = demo.stop(number)
-        assert code == 0, said
-        assert said.endswith("Stopped.\n")
-        assert [pid for pid in children if is_alive(pid)] == []
+    demo = Demo(environment(tmp_path), *ports)
+    url = demo.wait_for(r"Threadwell is at\s+(http://\S+)")[1]
+    demo.wait_for("Ctrl-C stops it")
+    assert urllib.request.urlopen(url).status == 200
+    assert_stops(demo, signal.SIGINT)
+    again = Demo(environment(tmp_path), *ports)
+    again.wait_for("Ctrl-C stops it")
+    assert "is taken" not in again.said
+    assert_ends_with(again, "runws", "server")
 
 
 def test_it_moves_aside_for_a_taken_port(tmp_path):
@@ -61,15 +56,29 @@ def test_it_moves_aside_for_a_taken_port(tmp_path):
         url = demo.wait_for(r"Threadwell is at\s+(http://\S+)")[1]
         demo.wait_for("Ctrl-C stops it")
         assert url.endswith(f":{says[1]}/")
-        assert demo.stop()[0] == 0
+        # As where the terminal is closed.
+        assert_stops(demo, signal.SIGHUP)
 
 
-@pytest.mark.parametrize(("dies", "name"), [("runws", "server"), ("runserver", "site")])
-def test_one_that_dies_takes_the_other_along(tmp_path, dies, name):
+def test_the_server_does_not_outlive_the_site(tmp_path):
     demo = Demo(environment(tmp_path), *options())
     demo.wait_for("Ctrl-C stops it")
+    assert_ends_with(demo, "runserver", "site")
+
+
+def assert_stops(demo, number):
     children = descendants(demo.process.pid)
-    victim = next(pid for pid, args in children.items() if f"manage.py {dies}" in args)
+    assert len(children) >= 3  # the site; runws and its server
+    code, said = demo.stop(number)
+    assert code == 0, said
+    assert said.endswith("Stopped.\n")
+    assert [pid for pid in children if is_alive(pid)] == []
+
+
+def assert_ends_with(demo, command, name):
+    """Kill one of the two: it must say which, and leave nothing behind."""
+    children = descendants(demo.process.pid)
+    victim = next(pid for pid, args in children.items() if f"manage.py {command}" in args)
     os.kill(victim, signal.SIGKILL)
     code, said = demo.stop(None)
     assert code == 1

@@ -74,6 +74,7 @@ def test_a_refused_row_publishes_nothing(visit, site):
     assert nobody.page.evaluate("told") == ["2.50"]
     expect(sam.page.locator("#refused li")).to_contain_text("the stock is below zero")
     expect(count(sam, "updated")).to_have_text("1")
+    expect(sam.page.locator(".status-line")).to_have_text("Done")
 
 
 def test_a_file_that_is_no_price_list_says_why(visit):

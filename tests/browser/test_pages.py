@@ -27,11 +27,12 @@ def test_pages_are_live_and_fit_a_phone(visit, user):
         expect(visitor.page.get_by_role("heading", level=1)).to_have_count(1)
 
 
-@pytest.mark.parametrize("path", ["/desk/", "/catalogue/import/", "/orders/", "/notes/"])
-def test_strangers_are_sent_to_the_login(visit, path):
+def test_strangers_are_sent_to_the_login(visit):
     nobody = visit()
-    nobody.open(path)
-    expect(nobody.page).to_have_url(f"{nobody.site.url}/login/?next={path}")
+    for path in ("/desk/", "/catalogue/import/", "/orders/", "/notes/"):
+        nobody.page.goto(nobody.site.url + path)
+        expect(nobody.page).to_have_url(f"{nobody.site.url}/login/?next={path}")
+    nobody.live()
 
 
 def test_the_policy_forbids_what_the_page_did_not_bring(visit):
