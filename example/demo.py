@@ -124,7 +124,12 @@ def main():
 def run(options, parts, signals):
     port = free_port(options.port, "site", "--port")
     ws_port = free_port(options.ws_port, "message server", "--ws-port", avoid=port)
-    env = {**os.environ, "EXAMPLE_WS_PORT": str(ws_port), "PYTHONUNBUFFERED": "1"}
+    env = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "shop.settings",  # whatever the shell has set for another site
+        "EXAMPLE_WS_PORT": str(ws_port),
+        "PYTHONUNBUFFERED": "1",
+    }
     say("Setting up the database …")
     setup("migrate", "--verbosity=0", env=env)
     setup("demo_data", env=env)
