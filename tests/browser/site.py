@@ -75,11 +75,13 @@ class Demo:
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
             while not (found := re.search(pattern, self.said)):
-                assert time.monotonic() < deadline, self.said
-                if selector.select(timeout=1):
+                chunk = b""
+                if selector.select(timeout=max(0, deadline - time.monotonic())):
                     chunk = os.read(self.process.stdout.fileno(), 65536)
-                    assert chunk, self.said
-                    self.said += chunk.decode()
+                if not chunk:
+                    code, said = self.stop()
+                    raise AssertionError(f"It never said {pattern!r} (code {code}):\n{said}")
+                self.said += chunk.decode()
         return found
 
     def stop(self, number=signal.SIGTERM):
