@@ -149,17 +149,18 @@ class Importer:
         if not last and now - self._told < INTERVAL:
             return
         self._told = now
-        errors, self._errors = self._errors, []
         try:
             publish(
                 user_channel(self.run.by),
-                data={**self.run.as_data(), "errors": errors[:SHOWN]},
+                data={**self.run.as_data(), "errors": self._errors[:SHOWN]},
                 event_class="import.progress",
                 bucket="progress",
             )
         except PublishError as exc:
-            # The import matters more than its progress bar.
+            # The import matters more than its progress bar. The next message brings these rows.
             logger.warning("%s", exc)
+        else:
+            self._errors.clear()
 
 
 def _text(row, column):

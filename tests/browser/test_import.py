@@ -46,6 +46,22 @@ def test_progress_goes_to_a_hundred(visit):
     expect(root.page.locator("#feed li").first).to_contain_text("Import of products.csv done")
 
 
+def test_a_state_that_comes_late_still_brings_its_rows(visit):
+    """Fetched before a message and here after it: the page needs what only the state has."""
+    sam = visit("sam")
+    upload(sam, "late.csv", HEAD + "X-1,Ex,Exes,1.00,1\n" * 3)
+    expect(sam.page.locator(".status-line")).to_have_text("Done")
+    old = {
+        "status": "running",
+        "percent": 10,
+        "errors": [{"line": 2, "sku": "L", "reason": "late"}],
+    }
+    sam.context.route("**/catalogue/import/*.json", lambda route: route.fulfill(json=old))
+    sam.page.reload()
+    expect(sam.page.locator("#refused li")).to_contain_text("late")
+    expect(sam.page.locator(".percent")).to_have_text("100 %")
+
+
 def test_a_refused_row_publishes_nothing(visit, site):
     # Two products whose prices nobody else changes, and which are on the first page of a search.
     site.shell(

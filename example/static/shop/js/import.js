@@ -5,21 +5,27 @@ const run = document.getElementById("run");
 const list = document.getElementById("refused");
 const template = list.parentElement.querySelector("template");
 
-function show(data) {
-  // Messages and a state that was fetched meanwhile may cross: progress goes forward only.
-  if (run.dataset.status !== "running" && data.status === "running") return;
-  if (data.status === "running" && data.percent < run.querySelector("progress").value) return;
-  run.dataset.status = data.status;
-  const { errors, ...counts } = data;
+const bar = run.querySelector("progress");
+
+// A state that was fetched and the messages of that moment may cross. Each may hold rows that the
+// other lacks, so these are always taken; the counts only go forward.
+function show({ errors, ...counts }) {
+  for (const error of errors) showRefused(error);
+  const isOld = run.dataset.status !== "running" || counts.percent < bar.value;
+  if (counts.status === "running" && isOld) return;
+  run.dataset.status = counts.status;
   fill(document.getElementById("progress"), counts);
-  run.querySelector("progress").value = data.percent;
-  run.querySelector("[data-reason]").hidden = !data.reason;
-  for (const error of errors) {
-    if (list.querySelector(`[data-line="${Number(error.line)}"]`)) continue;
-    const item = copy(template, error);
-    item.dataset.line = error.line;
-    list.append(item);
-  }
+  bar.value = counts.percent;
+  run.querySelector("[data-reason]").hidden = !counts.reason;
+}
+
+function showRefused(error) {
+  const lineOf = (item) => Number(item.dataset.line);
+  const after = [...list.children].find((item) => lineOf(item) >= error.line);
+  if (after && lineOf(after) === error.line) return;
+  const item = copy(template, error);
+  item.dataset.line = error.line;
+  list.insertBefore(item, after ?? null);
 }
 
 const channel = instant.channel(ownChannel);

@@ -30,7 +30,9 @@ function show(data) {
     return;
   }
   const badge = root.querySelector("[data-badge]");
-  if (badge.dataset.status === data.status) return;
+  // A state that was fetched may come after a newer message; orders only move forward.
+  const all = data.steps.map(({ status }) => status);
+  if (all.indexOf(data.status) <= all.indexOf(badge.dataset.status)) return;
   badge.dataset.status = data.status;
   fill(badge, { label: data.label });
   showSteps(root, data.steps);
