@@ -6,14 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from instant.exceptions import InstantConfigError, PublishError
+from instant.batches import batch
+from instant.exceptions import (
+    BatchError,
+    InstantConfigError,
+    InvalidChannelName,
+    PublishError,
+)
 from instant.models import Channel
 from instant.producers import publish
+from instant.publications import Publication
 
 __all__ = ["ChannelAdmin", "ChannelForm"]
 
@@ -48,6 +56,13 @@ class ChannelForm(_ChannelModelForm):
         return cleaned
 
 
+def _count(name: str) -> Coalesce:
+    """Return a subquery that counts; joined together the rows of both would multiply."""
+    through = getattr(Channel, name).through.objects.filter(channel=OuterRef("pk"))
+    counted = through.order_by().values("channel").annotate(count=Count("pk")).values("count")
+    return Coalesce(Subquery(counted), 0)
+
+
 @admin.register(Channel)
 class ChannelAdmin(_ChannelModelAdmin):
     """List, search and edit channels; publish a test message."""
@@ -62,14 +77,11 @@ class ChannelAdmin(_ChannelModelAdmin):
     list_per_page = 50
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
-        """Count groups and members in the same query."""
+        """Count groups and members in the same query, each by itself."""
         return (
             super()
             .get_queryset(request)
-            .annotate(
-                group_count=Count("groups", distinct=True),
-                member_count=Count("members", distinct=True),
-            )
+            .annotate(group_count=_count("groups"), member_count=_count("members"))
         )
 
     @admin.display(description=_("groups"), ordering="group_count")
@@ -99,22 +111,34 @@ class ChannelAdmin(_ChannelModelAdmin):
             )
             messages.warning(request, text % {"level": obj.get_level_display()})
 
-    @admin.action(description=_("Publish a test message"))
+    @admin.action(description=_("Publish a test message"), permissions=["change"])
     def publish_test_message(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
-        """Publish to each selected channel at once, so that a failure is seen here."""
-        sent = 0
-        for channel in queryset.order_by("name"):
-            text = gettext("Test message from %(user)s") % {"user": request.user}
-            try:
-                publish(channel.name, text, event_class="test", on_commit=False)
-            except (PublishError, InstantConfigError) as exc:
-                messages.error(request, f"{channel.name}: {exc}")
-            else:
-                sent += 1
+        """Publish to the selected channels at once, so that a failure is seen here."""
+        text = gettext("Test message from %(user)s") % {"user": request.user}
+        publications: list[Publication] = []
+        errors: list[Exception] = []
+        try:
+            with batch():
+                for channel in queryset.order_by("name"):
+                    try:
+                        publication = publish(
+                            channel.name, text, event_class="test", on_commit=False
+                        )
+                    except InvalidChannelName as exc:
+                        errors.append(exc)
+                    else:
+                        publications.append(publication)
+        except BatchError as exc:
+            errors.extend(exc.errors)
+        except (PublishError, InstantConfigError) as exc:
+            errors.append(exc)
+        for error in errors:
+            messages.error(request, str(error))
+        sent = sum(publication.state == "sent" for publication in publications)
         if sent:
-            text = ngettext(
+            told = ngettext(
                 "Published a test message to %(count)d channel.",
                 "Published a test message to %(count)d channels.",
                 sent,
             )
-            messages.success(request, text % {"count": sent})
+            messages.success(request, told % {"count": sent})

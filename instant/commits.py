@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import sys
 import weakref
 from collections.abc import Sequence
 
@@ -18,15 +20,17 @@ __all__ = ["Deferred", "defer", "hand_over"]
 
 logger = logging.getLogger("instant.producers")
 
+_COUNTS_REFERENCES = sys.implementation.name == "cpython"
+
 
 class Deferred:
     """
     One waiting publish(), held by Django's list of on-commit hooks and by nothing else.
 
-    Django runs the hooks of a committed transaction one by one, drops those of a rolled back
-    savepoint, and tells nobody which is the last. All have to leave together, in one batch
-    under one deadline. So a hook that runs puts its envelopes on the pile, and the one after
-    which no other is left alive sends the pile: only what Django ran is ever sent.
+    Django runs the hooks of a committed transaction one by one, in order, and drops those of
+    a rolled back savepoint; it tells nobody which are left. All have to leave together, in
+    one batch under one deadline. A dropped hook is gone, because nothing else refers to it:
+    so when the first one runs, it sends for all that are alive behind it.
     """
 
     __slots__ = ("__weakref__", "_queue", "done", "envelopes")
@@ -37,47 +41,46 @@ class Deferred:
         self.done = False
 
     def __call__(self) -> None:
-        """Run as on-commit hook; never raises."""
+        """Run as on-commit hook; never raises an Exception."""
         if not self.done:
-            self.done = True
-            self._queue.committed(self)
+            hand_over(self._queue.take_from(self))
 
 
 class _Queue:
-    """The waiting publications of one database connection, and the pile of committed ones."""
+    """The hooks of one database connection that have not run, in the order of publish()."""
 
-    __slots__ = ("__weakref__", "_count", "_pile", "_ran", "_waiting")
+    __slots__ = ("__weakref__", "_count", "_waiting")
 
     def __init__(self) -> None:
         self._count = 0
-        self._ran = 0
         self._waiting: dict[weakref.ref[Deferred], int] = {}
-        self._pile: list[Envelope] = []
 
     def add(self, envelopes: Sequence[Envelope]) -> Deferred:
         deferred = Deferred(self, envelopes)
         self._count += 1
-        self._waiting[weakref.ref(deferred, self._gone)] = self._count
+        self._waiting[weakref.ref(deferred, self._forget)] = self._count
         return deferred
 
-    def committed(self, deferred: Deferred) -> None:
-        self._pile.extend(deferred.envelopes)
-        self._ran = self._waiting.get(weakref.ref(deferred), 0)
-        self._gone(weakref.ref(deferred))
-
-    def _gone(self, reference: weakref.ref[Deferred]) -> None:
+    def take_from(self, first: Deferred) -> list[Envelope]:
         """
-        Forget a hook that ran or died; send the pile when none is left that would still run.
+        Return the envelopes of a hook that runs and of all alive behind it.
 
-        A hook dies unrun where its savepoint was rolled back, and where another, not robust
-        hook before it raised: then what was committed before it must still leave. Hooks run
-        in the order of their numbers; a lower one left over stems from a TestCase, whose own
-        transaction never commits.
+        One that is left before it stems from a TestCase, whose own transaction never commits.
         """
+        if not _COUNTS_REFERENCES:
+            gc.collect()  # elsewhere a dropped hook dies late, and must not be sent
+        taken: list[Envelope] = []
+        number = self._waiting.get(weakref.ref(first), 0)
+        for reference, other in list(self._waiting.items()):
+            deferred = reference()
+            if deferred is not None and other >= number:
+                del self._waiting[reference]
+                deferred.done = True
+                taken.extend(deferred.envelopes)
+        return taken
+
+    def _forget(self, reference: weakref.ref[Deferred]) -> None:
         self._waiting.pop(reference, None)
-        if self._pile and next(reversed(self._waiting.values()), 0) <= self._ran:
-            pile, self._pile = self._pile, []
-            hand_over(pile)
 
 
 _queues: weakref.WeakKeyDictionary[BaseDatabaseWrapper, _Queue] = weakref.WeakKeyDictionary()
@@ -100,28 +103,30 @@ def hand_over(envelopes: Sequence[Envelope]) -> None:
     """
     batch = current_batch()
     if batch is not None:
-        batch.add(envelopes)
+        batch.add(envelopes, committed=True)
         return
+    sender: type = type(None)
     try:
         backend = get_backend()
-    except Exception:
-        logger.exception("%d publications are lost: no backend.", len(envelopes))
-        return
-    try:
+        sender = type(backend)
         backend.send(envelopes)
     except PublishError as exc:
         logger.error("After the commit: %s", exc)  # noqa: TRY400  the message says it all
-        _signal_failure(type(backend), envelopes, exc)
+        _signal_failure(sender, envelopes, exc)
     except Exception as exc:
-        logger.exception("After the commit: %s failed.", type(backend).__name__)
+        logger.exception("After the commit: nothing was sent.")
+        error = PublishError(f"Nothing was sent: {type(exc).__name__}: {exc}")
+        error.__cause__ = exc
+        _signal_failure(sender, envelopes, error)
+    except BaseException:  # a worker that is told to stop
         for envelope in envelopes:
             envelope.give_up()
-        error = PublishError(f"{type(backend).__name__} failed: {type(exc).__name__}")
-        error.__cause__ = exc
-        _signal_failure(type(backend), envelopes, error)
+        raise
 
 
 def _signal_failure(sender: type, envelopes: Sequence[Envelope], error: PublishError) -> None:
+    for envelope in envelopes:
+        envelope.give_up()
     failed = [p for envelope in envelopes for p in envelope.publications if p.state == "failed"]
     for receiver, answer in publication_failed.send_robust(
         sender=sender, publications=failed, error=error

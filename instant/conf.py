@@ -157,7 +157,7 @@ def _resolve() -> tuple[Conf, str | None, _Stamp]:
     given = {} if given is None else given
     if not isinstance(given, Mapping):
         raise InstantConfigError(f"INSTANT must be a dict, not {type(given).__name__}.")
-    unknown = sorted(set(given) - set(DEFAULTS))
+    unknown = sorted(set(given) - set(DEFAULTS), key=str)
     if unknown:
         raise InstantConfigError(
             f"INSTANT has the unknown key {unknown[0]!r}. Known are: {', '.join(sorted(DEFAULTS))}."
@@ -166,6 +166,11 @@ def _resolve() -> tuple[Conf, str | None, _Stamp]:
     for key, (what, fits) in _TYPES.items():
         if not fits(values[key]):
             raise InstantConfigError(f"INSTANT[{key!r}] must be {what}, not {values[key]!r}.")
+    if values["TOKEN_LIFE"] < values["TOKEN_USE"]:
+        raise InstantConfigError(
+            f"INSTANT['TOKEN_LIFE'] ({values['TOKEN_LIFE']}) is less than INSTANT['TOKEN_USE'] "
+            f"({values['TOKEN_USE']}): a connection would end before its token does."
+        )
     directory = _directory(values["DIR"])
     path = None if directory is None else str(directory / "config.json")
     stamp = _stamp(path)
@@ -203,7 +208,8 @@ def differences() -> list[str]:
 
     A port is only compared where it is the server's own, with no proxy or second port.
     """
-    server = read_values(str(current().config_file))
+    directory = current()._dir  # noqa: SLF001  without a folder nothing can differ
+    server = read_values(None if directory is None else str(directory / "config.json"))
     in_file = dict(server.in_file)
     if server.internal_port or getattr(settings, "CENTRIFUGO_HOST", None):
         in_file["port"] = None
@@ -222,8 +228,20 @@ def differences() -> list[str]:
     return found
 
 
+_DAY = 86_400
+_YEAR = 366 * _DAY
+
+
 def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < _YEAR
+
+
+def _is_websocket(value: str) -> bool:
+    try:
+        url = urlsplit(value)
+    except ValueError:
+        return False
+    return url.scheme in {"ws", "wss"} and bool(url.hostname)
 
 
 _TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
@@ -231,10 +249,10 @@ _TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         "a dotted path",
         lambda v: v is None or (isinstance(v, str) and "." in v),
     ),
-    "DIR": ("a path", lambda v: v is None or isinstance(v, str | os.PathLike)),
+    "DIR": ("a path", lambda v: v is None or (isinstance(v, str | os.PathLike) and str(v) != "")),
     "PUBLIC_URL": (
         "a ws:// or wss:// address",
-        lambda v: v is None or (isinstance(v, str) and v.startswith(("ws://", "wss://"))),
+        lambda v: v is None or (isinstance(v, str) and _is_websocket(v)),
     ),
     "ALLOWED_ORIGINS": (
         "a list of origins such as “https://example.com”",
@@ -246,7 +264,7 @@ _TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "TOKEN_LIFE": ("a whole number of seconds above 0", _is_int),
     "TIMEOUT": (
         "a number of seconds above 0",
-        lambda v: isinstance(v, int | float) and not isinstance(v, bool) and v > 0,
+        lambda v: isinstance(v, int | float) and not isinstance(v, bool) and 0 < v < _DAY,
     ),
 }
 
@@ -263,7 +281,8 @@ def _key(setting: str, elsewhere: Any) -> str | None:
     if key is None:
         return None
     if not isinstance(key, str) or not key.isascii() or not key.isprintable():
-        # It travels in a header; the message must not show it.
+        # It travels in a header. Neither the message nor a traceback's locals must show it.
+        del key, elsewhere
         raise InstantConfigError(f"{setting} must be a str of printable ASCII characters.")
     return key
 
@@ -271,14 +290,16 @@ def _key(setting: str, elsewhere: Any) -> str | None:
 def _ports(server: ServerValues) -> tuple[int, int]:
     """Return the port of the server's API, and the port for browsers."""
     given = getattr(settings, "CENTRIFUGO_PORT", None)
+    if given in (None, ""):
+        given = None
     if server.internal_port:  # two ports: the setting names the API's
         public = server.port or DEFAULT_PORT
-        api = given or server.internal_port
+        api = server.internal_port if given is None else given
     else:
-        public = api = given or server.port or DEFAULT_PORT
+        public = api = (server.port or DEFAULT_PORT) if given is None else given
     try:
-        ports = int(api), int(public)
-    except (TypeError, ValueError):
+        ports = int(str(api)), int(str(public))  # neither True nor 8.7 is a port
+    except ValueError:
         ports = 0, 0
     if not all(0 < port < 65536 for port in ports):  # noqa: PLR2004  16 bits
         raise InstantConfigError(f"CENTRIFUGO_PORT must be a port number, not {api!r}.")
@@ -300,7 +321,7 @@ def _api_url(server: ServerValues, port: int) -> str:
     if wrong:
         raise InstantConfigError(
             f"CENTRIFUGO_HOST must be like “http://localhost” or “https://push.example.com”, "
-            f"not {host!r}."
+            f"not {'one with a password' if '@' in host else repr(host)}."
         )
     name = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
     return f"{url.scheme}://{name}:{own_port or port}{url.path.rstrip('/')}"

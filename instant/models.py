@@ -95,6 +95,12 @@ class Channel(models.Model):
                     "and that of a public one doesn't."
                 ),
             ),
+            models.CheckConstraint(
+                name="instant_channel_colon",
+                # 4.2.0 may have left rows with one, which are inactive since.
+                condition=models.Q(is_active=False) | ~models.Q(name__contains=":"),
+                violation_error_message=_("The name of an active channel has no “:”."),
+            ),
         )
 
     def __str__(self) -> str:

@@ -86,7 +86,13 @@ def user_channel(user: Any) -> str:
 def _suggest(name: str) -> str:
     """Return a valid name that is near to the given one."""
     right = re.sub(r"[^!-~]+|[*&/:#]+", "-", name.removeprefix("$")).replace("$", "").strip("-")
-    return ("$" if name.startswith("$") else "") + (right or "news")
+    right = ("$" if name.startswith("$") else "") + (right or "news")
+    return right if _ROW_NAME.fullmatch(right) and len(right) <= MAX_BYTES else "news"
+
+
+def _with_dollar(name: str) -> str:
+    right = "$" + name.replace("$", "")
+    return right if _NAME.fullmatch(right) else "$news"
 
 
 def _explain(name: str) -> str:
@@ -105,7 +111,7 @@ def _explain(name: str) -> str:
     if "$" in name[1:]:
         return (
             f"{name!r} has a “$” inside; it marks a private channel and stands first. "
-            f"Use {'$' + name.replace('$', '')!r}."
+            f"Use {_with_dollar(name)!r}."
         )
     namespace = name.removeprefix("$").partition(":")[0]
     return (

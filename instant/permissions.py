@@ -19,6 +19,7 @@ that user alone, rows or not.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -26,9 +27,9 @@ from django.db.models import Q, QuerySet
 
 from instant.exceptions import InvalidChannelName
 from instant.models import Channel
-from instant.namespaces import check_name, user_channel
+from instant.namespaces import check_name, check_row_name, user_channel
 
-__all__ = ["Action", "Grant", "channels_for", "grants", "grants_after", "may"]
+__all__ = ["Action", "Grant", "channels_for", "grants", "grants_after", "is_known", "may"]
 
 Action = Literal["subscribe"]
 
@@ -52,7 +53,7 @@ def channels_for(user: Any) -> QuerySet[Channel]:
     """Return the active rows that the user may subscribe to, each once."""
     rows = Channel.objects.filter(is_active=True)
     rule = Q(level__in=_levels(user))
-    if _is_known(user):
+    if is_known(user):
         # Subqueries instead of joins: no duplicates, and nothing is read for a user without.
         rule |= Q(level=Channel.Level.GROUPS) & Q(pk__in=_by_group(_group_ids(user)))
         rule |= Q(level=Channel.Level.GROUPS) & Q(pk__in=_by_member(user))
@@ -71,7 +72,8 @@ def grants(user: Any, names: Iterable[str]) -> list[Grant]:
     levels: dict[str, str] = {}
     if asked:
         found = channels_for(user).filter(name__in=asked).values_list("name", "level")
-        levels = {name: level for name, level in found.order_by() if name in set(asked)}
+        exact = set(asked)  # some databases compare without regard to case
+        levels = {n: level for n, level in found.order_by() if n in exact and _is_row_name(n)}
     if own is not None and own in wanted:
         levels[own] = "user"
     return [Grant(name, levels[name]) for name in wanted if name in levels]
@@ -81,16 +83,17 @@ def grants_after(user: Any, after: str, limit: int) -> tuple[list[Grant], str | 
     """
     Return the user's channels by name, after the given one, at most ``limit``.
 
-    The second value is the name to go on after, None at the end. The user's own channel
-    takes its place among the others.
+    The second value is the name to go on after, None at the end. Rows come in the order of
+    the database, whose collation may be another than Python's; the user's own channel is
+    always among the first.
     """
-    found = [Grant(*row) for row in _rows_after(user, after, limit + 1)]
-    own = _own_channel(user)
-    if own is not None and own > after:
-        found.append(Grant(own, "user"))
-    found.sort()
-    page = found[:limit]
-    return page, page[-1].name if len(found) > limit else None
+    own = None if after else _own_channel(user)
+    room = limit if own is None else limit - 1
+    found = [Grant(*row) for row in _rows_after(user, after, room + 1)]
+    page = [grant for grant in found[:room] if _is_row_name(grant.name)]
+    if own is not None:
+        insort(page, Grant(own, "user"))
+    return page, found[room - 1].name if len(found) > room else None
 
 
 def _rows_after(user: Any, after: str, limit: int) -> Iterator[tuple[str, str]]:
@@ -104,7 +107,7 @@ def _rows_after(user: Any, after: str, limit: int) -> Iterator[tuple[str, str]]:
     if after:
         rows = rows.filter(name__gt=after)
     parts = [rows.filter(level=level) for level in _levels(user)]
-    if _is_known(user):
+    if is_known(user):
         grouped = rows.filter(level=Channel.Level.GROUPS)
         groups = _group_ids(user)
         if groups:
@@ -115,14 +118,15 @@ def _rows_after(user: Any, after: str, limit: int) -> Iterator[tuple[str, str]]:
     yield from union.order_by("name")[:limit]
 
 
-def _is_known(user: Any) -> bool:
+def is_known(user: Any) -> bool:
+    """Tell whether it is somebody: logged in, and not deactivated since."""
     return user is not None and user.is_authenticated and user.is_active
 
 
 def _levels(user: Any) -> list[str]:
     """Return the levels of which the user may have every channel."""
     levels: list[str] = [Channel.Level.PUBLIC]
-    if _is_known(user):
+    if is_known(user):
         levels.append(Channel.Level.USERS)
         superuser = getattr(user, "is_superuser", False)
         if superuser or getattr(user, "is_staff", False):
@@ -149,12 +153,21 @@ def _by_member(user: Any) -> QuerySet[Any]:
 
 
 def _own_channel(user: Any) -> str | None:
-    if not _is_known(user):
+    if not is_known(user):
         return None
     try:
         return user_channel(user)
     except ValueError:  # a primary key of which no channel name can be made
         return None
+
+
+def _is_row_name(name: str) -> bool:
+    """Tell whether a row may have the name: ``user:7`` in one must not open user 7's channel."""
+    try:
+        check_row_name(name)
+    except InvalidChannelName:
+        return False
+    return True
 
 
 def _is_valid(name: str) -> bool:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from instant.backends import get_backend
 from instant.batches import batch, current_batch
@@ -50,7 +51,8 @@ def publish(
     Inside a transaction it waits for the outermost commit, leaves together with the other
     publications of the transaction, and is dropped with a rollback, savepoints included; a
     failure then is logged and sent as the signal ``publication_failed``. ``on_commit=False``
-    does not wait; ``using`` names another database than the default one. Outside a
+    does not wait for the commit (nor for the end of anything but a ``batch()``); ``using``
+    names another database than the default one. Outside a
     transaction it goes at once and raises a PublishError where it fails.
 
     The server does not publish an ``idempotency_key`` again for five minutes. No query is
@@ -178,7 +180,7 @@ def _envelope(
 
 
 def _dispatch(envelope: Envelope, *, on_commit: bool, using: str | None) -> None:
-    if on_commit and (connection := transaction.get_connection(using)).in_atomic_block:
+    if on_commit and _waits(connection := transaction.get_connection(using)):
         defer(connection, (envelope,))
         return
     open_batch = current_batch()
@@ -186,6 +188,17 @@ def _dispatch(envelope: Envelope, *, on_commit: bool, using: str | None) -> None
         open_batch.add((envelope,))
         return
     get_backend().send((envelope,))
+
+
+def _waits(connection: BaseDatabaseWrapper) -> bool:
+    """
+    Tell whether the connection is inside a transaction, without opening it for the question.
+
+    One that was begun by hand (autocommit off) has no on-commit hooks; Django says so then.
+    """
+    if connection.in_atomic_block:
+        return True
+    return connection.connection is not None and not connection.autocommit
 
 
 async def _adispatch(envelope: Envelope) -> None:

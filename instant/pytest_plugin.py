@@ -27,9 +27,9 @@ def _instant_locmem() -> Iterator[None]:
     if not settings.configured and not _has_settings():
         yield
         return
-    if "instant" not in settings.INSTALLED_APPS and "instant.apps.InstantConfig" not in (
-        settings.INSTALLED_APPS
-    ):
+    from django.apps import apps  # noqa: PLC0415
+
+    if not apps.ready or not apps.is_installed("instant"):
         yield
         return
     from django.test import override_settings  # noqa: PLC0415

@@ -18,6 +18,7 @@ from typing import Any
 import jwt
 
 from instant import conf
+from instant.permissions import is_known
 
 __all__ = ["Signer", "Token", "subject"]
 
@@ -41,9 +42,7 @@ class Token:
 
 def subject(user: Any) -> str:
     """Return the ``sub`` of a user: the primary key as text, or ``""`` for anonymous."""
-    if user is None or not user.is_authenticated:
-        return ""
-    return str(user.pk)
+    return str(user.pk) if is_known(user) else ""
 
 
 class Signer:

@@ -65,6 +65,12 @@ def test_peer_19_the_database_holds_it_where_save_is_not_asked(name, level):
         Channel.objects.filter(name="$good").update(level="public")
 
 
+def test_the_database_holds_that_no_active_row_is_in_a_namespace():
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Channel.objects.bulk_create([Channel(name="user:2", level="public")])
+    Channel.objects.bulk_create([Channel(name="user:2", level="public", is_active=False)])
+
+
 def test_names_are_unique():
     Channel.objects.create(name="$x")
     with pytest.raises(IntegrityError), transaction.atomic():

@@ -1,6 +1,7 @@
 """publish() and its relatives, up to the backend and through it to a server."""
 
 import asyncio
+import contextvars
 import datetime
 import decimal
 import json
@@ -39,11 +40,12 @@ class Recorder(BaseBackend):
     def __init__(self):
         self.calls = []
         self.error = None
+        self.gives_up = True
 
     def send(self, envelopes):
         self.calls.append([p.channel for e in envelopes for p in e.publications])
         if self.error:
-            for envelope in envelopes:
+            for envelope in envelopes if self.gives_up else ():
                 envelope.give_up()
             raise self.error
         for envelope in envelopes:
@@ -54,6 +56,20 @@ class Recorder(BaseBackend):
 def recorder():
     with backends.replaced(Recorder()):
         yield backends.get_backend()
+
+
+@pytest.fixture
+def failures():
+    """What publication_failed told: errors, each with its publications."""
+    seen = []
+
+    def receive(publications, error, **kwargs):
+        error.publications = publications
+        seen.append(error)
+
+    publication_failed.connect(receive)
+    yield seen
+    publication_failed.disconnect(receive)
 
 
 @pytest.fixture
@@ -88,6 +104,11 @@ def test_payload_has_the_seeds_names(publications):
         "event_class": "important",
         "bucket": "notes",
     }
+
+
+def test_an_empty_event_class_is_one(publications):
+    publish("public", "x", event_class="")
+    assert publications[0].payload["event_class"] == ""
 
 
 def test_what_is_not_given_is_left_out(publications):
@@ -176,7 +197,10 @@ def test_too_large(publications):
     with pytest.raises(PayloadTooLarge, match="Publish a reference") as info:
         publish("public", "ü" * 600_000)
     assert info.value.channel == "public"
-    publish("public", "x" * 900_000)
+    room = 1_000_000 - len('{"channel":"public","site":"Tests","message":""}')
+    publish("public", "x" * room)
+    with pytest.raises(PayloadTooLarge):
+        publish("public", "x" * (room + 1))
     assert len(publications) == 1
 
 
@@ -363,22 +387,67 @@ class TestTransactions:
             raise LookupError
         assert recorder.calls == [["a"]]
 
-    def test_published_from_an_on_commit_hook(self, recorder):
+    def test_an_on_commit_hook_publishes_after_its_transaction(self, recorder):
         with transaction.atomic():
             publish("a", "x")
             transaction.on_commit(lambda: publish("hook", "x"))
             publish("b", "x")
-        assert sorted(sum(recorder.calls, [])) == ["a", "b", "hook"]
+        assert recorder.calls == [["a", "b"], ["hook"]]
 
     def test_another_hook_that_raises_does_not_lose_what_was_committed(self, recorder):
         def broken():
             raise LookupError
 
-        with pytest.raises(LookupError), transaction.atomic():
+        with pytest.raises(LookupError) as kept, transaction.atomic():
             publish("a", "x")
             transaction.on_commit(broken)
             publish("b", "x")  # Django itself drops the hooks behind a broken one
-        assert recorder.calls == [["a"]]
+        assert recorder.calls == [["a", "b"]]
+        assert kept  # with its traceback, in whose frames Django's list of hooks is
+
+    def test_begun_by_hand_there_are_no_hooks(self, recorder):
+        transaction.set_autocommit(False)
+        try:
+            with pytest.raises(transaction.TransactionManagementError):
+                publish("a", "x")
+            publish("b", "x", on_commit=False)
+        finally:
+            transaction.rollback()
+            transaction.set_autocommit(True)
+        assert recorder.calls == [["b"]]
+
+    def test_a_worker_that_is_stopped_while_it_sends(self, recorder):
+        recorder.error = SystemExit()
+        recorder.gives_up = False
+        with pytest.raises(SystemExit), transaction.atomic():
+            one = publish("a", "x")
+        assert one.state == "failed"
+
+    def test_only_what_failed_is_signalled(self, recorder, failures):
+        def half(envelopes):
+            envelopes[0].mark("sent")
+            raise ServerUnreachable("gone")
+
+        recorder.send = half
+        with transaction.atomic():
+            publish("a", "x")
+            publish("b", "x")
+        assert [p.channel for p in failures[0].publications] == ["b"]
+
+    def test_committed_publications_survive_a_batch_that_raises(self, recorder):
+        found = []
+
+        def work():
+            with batch():
+                found.append(publish("lost", "x"))
+                with transaction.atomic():
+                    publish("committed", "x")
+                raise LookupError
+
+        with pytest.raises(LookupError):
+            work()
+        assert recorder.calls == [["committed"]]
+        assert found[0].state == "failed"
 
     def test_batch_around_a_transaction_keeps_the_order(self, recorder):
         with batch():
@@ -431,22 +500,25 @@ class TestTransactions:
             raise LookupError
 
         recorder.error = RuntimeError("bug")
+        recorder.gives_up = False
         publication_failed.connect(receive)
         try:
             with transaction.atomic():
-                publish("a", "x")
+                one = publish("a", "x")
         finally:
             publication_failed.disconnect(receive)
         assert "bug" in caplog.text
         assert "Receiver" in caplog.text
+        assert one.state == "failed"
 
-    def test_a_misconfigured_backend_does_not_break_the_request(self, caplog):
+    def test_a_misconfigured_backend_does_not_break_the_request(self, failures):
         with override_settings(INSTANT={"DIR": "/nonexistent", "BACKEND": "nowhere.Backend"}):
             with transaction.atomic():
-                publish("a", "x")
+                one = publish("a", "x")
             with pytest.raises(InstantConfigError, match="nowhere"):
                 publish("a", "x")
-        assert "lost" in caplog.text
+        assert "Nothing was sent: InstantConfigError" in str(failures[0])
+        assert one.state == "failed"
 
     def test_a_silent_server_costs_the_commit_one_timeout(self, server_settings, caplog):
         done = threading.Event()
@@ -464,7 +536,7 @@ class TestTransactions:
             # In one request under one deadline; 100 requests would cost 50 s.
             assert time.monotonic() - started < 0.75
             done.set()
-        assert "within 0.5 s" in caplog.text
+        assert "No answer" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -572,6 +644,34 @@ async def test_abroadcast_and_async_batch(recorder):
         assert recorder.calls == []
     assert recorder.calls == [["a", "b", "c"]]
     assert list(await abroadcast([], "x")) == []
+
+
+async def test_a_task_that_outlives_its_batch_publishes_at_once(recorder):
+    go = asyncio.Event()
+
+    async def later():
+        await go.wait()
+        return await apublish("later", "x")
+
+    async with batch():
+        async with batch():
+            task = asyncio.create_task(later())
+        await apublish("a", "x")
+    go.set()
+    assert (await task).state == "sent"
+    assert recorder.calls == [["a"], ["later"]]
+
+
+def test_a_batch_in_a_generator_that_is_closed_elsewhere(recorder):
+    def work():
+        with batch():
+            yield publish("a", "x")
+
+    steps = work()
+    contextvars.copy_context().run(next, steps)
+    steps.close()
+    assert publish("b", "x").state == "sent"
+    assert recorder.calls == [["b"]]
 
 
 async def test_async_batches_of_two_tasks_are_apart(recorder):

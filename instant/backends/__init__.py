@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,7 @@ __all__ = ["BaseBackend", "get_backend", "replaced"]
 
 _backend: BaseBackend | None = None
 _replacement: BaseBackend | None = None
+_lock = threading.Lock()
 
 
 def get_backend() -> BaseBackend:
@@ -24,7 +26,9 @@ def get_backend() -> BaseBackend:
     global _backend  # noqa: PLW0603  one value per process, replaced whole
     backend = _replacement or _backend
     if backend is None:
-        backend = _backend = _load(conf.current().backend)
+        with _lock:
+            backend = _backend or _load(conf.current().backend)
+            _backend = backend
     return backend
 
 

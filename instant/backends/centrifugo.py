@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 from instant import conf
@@ -17,6 +18,7 @@ class CentrifugoBackend(BaseBackend):
 
     def __init__(self) -> None:
         self._client: tuple[conf.Conf, Client] | None = None
+        self._lock = threading.Lock()
 
     def send(self, envelopes: Sequence[Envelope]) -> None:
         """See BaseBackend.send()."""
@@ -33,10 +35,15 @@ class CentrifugoBackend(BaseBackend):
         known = self._client
         if known is not None and known[0] is settings:
             return known[1]
-        client = Client(settings.api_url, settings.api_key)
-        self.close()
-        self._client = (settings, client)
-        return client
+        with self._lock:
+            known = self._client
+            if known is None or known[0] is not settings:
+                client = Client(settings.api_url, settings.api_key)
+                self._client = (settings, client)
+                if known is not None:
+                    known[1].close()
+                return client
+            return known[1]
 
     def close(self) -> None:
         """Close idle connections."""

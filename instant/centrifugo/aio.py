@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import cast
 
 from instant.centrifugo import http1
-from instant.centrifugo.http1 import NothingRead, Target
+from instant.centrifugo.http1 import NotConnected, NothingRead, Target
 
 __all__ = ["AsyncTransport"]
 
@@ -42,14 +42,25 @@ class AsyncTransport:
                 except NothingRead:
                     # The others were opened to the same, now gone, server.
                     pool.close()
-            async with asyncio.timeout_at(deadline):
-                target = self._target
-                _, connection = await loop.create_connection(
-                    _Connection, target.host, target.port, ssl=target.tls
-                )
+            connection = await self._connect(loop, deadline)
             return await pool.exchange(connection, request, deadline)
         except (OSError, NothingRead, http.client.HTTPException) as exc:
-            raise http1.explain(exc, self._target.url, timeout) from exc
+            raise http1.explain(exc, self._target.url) from exc
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop, deadline: float) -> _Connection:
+        target = self._target
+        try:
+            async with asyncio.timeout_at(deadline):
+                _, connection = await loop.create_connection(
+                    _Connection,
+                    target.host,
+                    target.port,
+                    ssl=target.tls,
+                    happy_eyeballs_delay=0.1,
+                )
+        except TimeoutError as exc:
+            raise NotConnected("not in time (INSTANT['TIMEOUT'])") from exc
+        return connection
 
     async def _pool(self, loop: asyncio.AbstractEventLoop) -> _Pool:
         for other in [other for other in self._pools if other.is_closed()]:

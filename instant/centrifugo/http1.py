@@ -17,14 +17,40 @@ from urllib.parse import urlsplit
 
 from instant.exceptions import InvalidReply, PublishError, PublishTimeout, ServerUnreachable
 
-__all__ = ["Answer", "NothingRead", "Target", "explain", "plain", "read_any"]
+__all__ = [
+    "Answer",
+    "NotConnected",
+    "NothingRead",
+    "Request",
+    "Target",
+    "explain",
+    "plain",
+    "read_any",
+]
 
 Answer = tuple[int, bytes, bool]
 """Status, body, and whether the connection may be used again."""
 
 
+_MAX_DIGITS = 15
+_FIRST_FINAL = 200
+
+
 class NothingRead(Exception):
     """The connection broke before a byte of the answer came; the only case for a retry."""
+
+
+class NotConnected(OSError):
+    """No connection in time; nothing was sent, so it is no PublishTimeout."""
+
+
+class Request(bytes):
+    """The bytes of a request. They hold the API key, and a traceback's locals show reprs."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self)} bytes>"
 
 
 class Target:
@@ -41,13 +67,13 @@ class Target:
         self._headers = "\r\n".join([*lines, "Content-Length: "])
         self._heads: dict[str, bytes] = {}
 
-    def request(self, path: str, body: bytes) -> bytes:
+    def request(self, path: str, body: bytes) -> Request:
         """Return a whole POST request."""
         head = self._heads.get(path)
         if head is None:
-            head = f"POST {self._path}{path} HTTP/1.1\r\n{self._headers}".encode()
+            head = Request(f"POST {self._path}{path} HTTP/1.1\r\n{self._headers}".encode())
             self._heads[path] = head
-        return b"%b%d\r\n\r\n%b" % (head, len(body), body)
+        return Request(b"%b%d\r\n\r\n%b" % (head, len(body), body))
 
 
 def plain(data: bytes | bytearray) -> tuple[int, int] | None:
@@ -65,7 +91,7 @@ def plain(data: bytes | bytearray) -> tuple[int, int] | None:
     if at < 0 or b"\r\ntransfer-encoding:" in head or b"\r\nconnection:" in head:
         return None
     digits = head[at + 17 :].split(b"\r\n", 1)[0].strip()
-    if not digits.isdigit():
+    if not digits.isdigit() or len(digits) > _MAX_DIGITS:
         return None
     start = end + 4
     return start, start + int(digits)
@@ -81,8 +107,13 @@ def read_any(read: Callable[[], bytes]) -> Answer:
     response = http.client.HTTPResponse(source, method="POST")  # type: ignore[arg-type]
     try:
         response.begin()
-        body = response.read()
-        return response.status, body, not response.will_close
+        if response.status < _FIRST_FINAL:  # the answer proper would answer the next request
+            raise http.client.UnknownProtocol(f"status {response.status}")
+        answer = response.status, response.read(), not response.will_close
+    except ValueError as exc:  # http.client leaves what int() says of a length
+        raise http.client.HTTPException(str(exc)) from exc
+    else:
+        return answer
     finally:
         response.close()
 
@@ -109,13 +140,12 @@ class _Source(io.RawIOBase):
         return size
 
 
-def explain(exc: Exception, url: str, timeout: float) -> PublishError:
+def explain(exc: Exception, url: str) -> PublishError:
     """Return our error for what went wrong in an exchange, with the remedy."""
     if isinstance(exc, TimeoutError):
         return PublishTimeout(
-            f"No answer from {url} within {timeout:.3g} s (INSTANT['TIMEOUT']). Whether it was "
-            f"published is unknown. Is the server overloaded, or something else than Centrifugo "
-            f"listening there?"
+            f"No answer from {url} in time (INSTANT['TIMEOUT']). Whether it was published is "
+            f"unknown. Is the server overloaded, or something else than Centrifugo listening there?"
         )
     if isinstance(exc, NothingRead):
         return ServerUnreachable(

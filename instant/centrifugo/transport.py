@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import http.client
 import os
+import select
 import socket
+import ssl
 import time
+import weakref
 from collections.abc import Mapping
 
 from instant.centrifugo import http1
-from instant.centrifugo.http1 import NothingRead, Target
+from instant.centrifugo.http1 import NotConnected, NothingRead, Target
 
 __all__ = ["Transport"]
 
@@ -31,6 +34,9 @@ class Transport:
         self._target = Target(url, headers)
         self._idle: list[socket.socket] = []
         self._pid = os.getpid()
+        self._closed = False
+        # A finalizer runs at the exit of the interpreter too, and closes what is idle then.
+        weakref.finalize(self, _close_all, self._idle)
 
     def post(self, path: str, body: bytes, timeout: float) -> tuple[int, bytes]:
         """
@@ -48,13 +54,17 @@ class Transport:
                     return self._exchange(sock, request, deadline)
                 except NothingRead:
                     # The others were opened to the same, now gone, server.
-                    self.close()
+                    self._drop_idle()
             return self._exchange(self._connect(deadline), request, deadline)
         except (OSError, NothingRead, http.client.HTTPException) as exc:
-            raise http1.explain(exc, self._target.url, timeout) from exc
+            raise http1.explain(exc, self._target.url) from exc
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed when their exchange ends."""
+        self._closed = True
+        self._drop_idle()
+
+    def _drop_idle(self) -> None:
         while self._idle:
             try:
                 self._idle.pop().close()
@@ -65,20 +75,37 @@ class Transport:
         if self._pid != os.getpid():
             # Forked: the parent talks over these sockets, so only our copies are closed.
             self._pid = os.getpid()
-            self.close()
+            self._drop_idle()
         while self._idle:
             try:
                 sock = self._idle.pop()
             except IndexError:  # another thread took the last one
                 return None
-            if self._target.tls is not None or _is_quiet(sock):
+            if _is_quiet(sock):
                 return sock
             sock.close()
         return None
 
     def _connect(self, deadline: float) -> socket.socket:
+        """Try each address of the host, with its share of the time that is left."""
         target = self._target
-        sock = socket.create_connection((target.host, target.port), _remaining(deadline))
+        addresses = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        for number, (family, kind, proto, _name, address) in enumerate(addresses):
+            sock = socket.socket(family, kind, proto)
+            try:
+                sock.settimeout(_remaining(deadline) / (len(addresses) - number))
+                sock.connect(address)
+            except OSError as exc:
+                sock.close()
+                if number < len(addresses) - 1:
+                    continue
+                if isinstance(exc, TimeoutError):
+                    raise NotConnected("not in time (INSTANT['TIMEOUT'])") from exc
+                raise
+            except BaseException:
+                sock.close()
+                raise
+            break
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if target.tls is not None:
@@ -96,12 +123,17 @@ class Transport:
                 sock.settimeout(_remaining(deadline))
                 sock.sendall(request)
                 data = sock.recv(_CHUNK)
-            except ConnectionError as exc:
+            except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError) as exc:
                 raise NothingRead from exc
             if not data:
                 raise NothingRead
             status, body, whole = _read(sock, data, deadline)
-            reusable = whole and len(self._idle) < _MAX_IDLE and self._pid == os.getpid()
+            reusable = (
+                whole
+                and not self._closed
+                and len(self._idle) < _MAX_IDLE
+                and self._pid == os.getpid()
+            )
             return status, body
         finally:
             if reusable:
@@ -117,16 +149,23 @@ def _remaining(deadline: float) -> float:
     return seconds
 
 
+def _close_all(idle: list[socket.socket]) -> None:
+    while idle:
+        idle.pop().close()
+
+
 def _is_quiet(sock: socket.socket) -> bool:
     """Tell whether an idle connection is open and nothing unasked for waits on it."""
+    if isinstance(sock, ssl.SSLSocket) and sock.pending():
+        return False
     try:
-        sock.settimeout(0)
-        sock.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        pass
-    return False
+        if hasattr(select, "poll"):  # select() takes no descriptor over 1023
+            poll = select.poll()
+            poll.register(sock, select.POLLIN)
+            return not poll.poll(0)
+        return not select.select([sock], [], [], 0)[0]
+    except (OSError, ValueError):
+        return False
 
 
 def _read(sock: socket.socket, data: bytes, deadline: float) -> http1.Answer:

@@ -1,4 +1,4 @@
-"""Let the database hold the rule of the ``$``."""
+"""Let the database hold the rule of the ``$``, and that no active row is in a namespace."""
 
 from django.db import migrations, models
 
@@ -19,6 +19,14 @@ class Migration(migrations.Migration):
                     "The name of a channel that isn't public begins with $, "
                     "and that of a public one doesn't."
                 ),
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="channel",
+            constraint=models.CheckConstraint(
+                condition=models.Q(is_active=False) | ~models.Q(name__contains=":"),
+                name="instant_channel_colon",
+                violation_error_message="The name of an active channel has no “:”.",
             ),
         ),
     ]

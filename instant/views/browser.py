@@ -36,8 +36,8 @@ def login(request: HttpRequest, body: Body) -> dict[str, Any]:
     username, password = body.get("username"), body.get("password")
     if not isinstance(username, str) or not isinstance(password, str) or not username:
         raise BadRequest('Send {"username": "…", "password": "…"}.')
-    if "\0" in username:  # PostgreSQL refuses it with an exception
-        raise BadRequest("The username has a NUL character.")
+    _check_text("username", username)
+    _check_text("password", password)
     user = auth.authenticate(request, username=username, password=password)
     if user is None:
         raise Forbidden("Wrong user name or password.")
@@ -78,8 +78,7 @@ def _wanted(request: HttpRequest, body: Body) -> tuple[list[str] | None, str]:
     """Return the names asked for (None: the user's) and the name to go on after."""
     after = request.GET.get("after", "")
     names = body.get("channels")
-    if "\0" in after:
-        raise BadRequest("“after” has a NUL character.")
+    _check_text("after", after)
     if names is None:
         return None, after
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -89,8 +88,14 @@ def _wanted(request: HttpRequest, body: Body) -> tuple[list[str] | None, str]:
     return names, after
 
 
+def _check_text(name: str, value: str) -> None:
+    """Refuse what a database or a hash refuses with an exception."""
+    if "\0" in value or (not value.isprintable() and any("\ud800" <= c <= "\udfff" for c in value)):
+        raise BadRequest(f"“{name}” has a NUL character or half a surrogate pair.")
+
+
 def _check_anonymous(request: HttpRequest) -> None:
-    if not request.user.is_authenticated and not conf.current().anonymous:
+    if not conf.current().anonymous and not permissions.is_known(request.user):
         raise Forbidden("Log in first.")
 
 

@@ -16,9 +16,15 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import DisallowedHost
+from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.core.signals import got_request_exception
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    JsonResponse,
+    RawPostDataException,
+    UnreadablePostError,
+)
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.cache import patch_vary_headers
 from django.utils.http import is_same_domain
@@ -94,9 +100,12 @@ def _error(status: int, text: str) -> JsonResponse:
 
 def _body(request: HttpRequest) -> Body:
     length = request.META.get("CONTENT_LENGTH") or "0"
-    if not length.isdigit() or int(length) > MAX_BODY:
+    if not (length.isascii() and length.isdigit()) or int(length) > MAX_BODY:
         raise BadRequest(f"The body may have {MAX_BODY:,} bytes.")
-    raw = request.body
+    try:
+        raw = request.body
+    except (RequestDataTooBig, UnreadablePostError, RawPostDataException):
+        raise BadRequest("The body is too large, broke off, or was read as a form.") from None
     if len(raw) > MAX_BODY:
         raise BadRequest(f"The body may have {MAX_BODY:,} bytes.")
     if not raw:

@@ -330,7 +330,7 @@ def test_no_answer_in_time(transport_to):
     with RawServer(silent) as server:
         transport = transport_to(server)
         started = time.monotonic()
-        with pytest.raises(PublishTimeout, match=r"within 0\.1 s"):
+        with pytest.raises(PublishTimeout, match="in time"):
             post(transport, 0.1)
         assert time.monotonic() - started < 1
         assert transport.idle == 0

@@ -1,12 +1,17 @@
 """The endpoints for browsers."""
 
 import json
+import sys
 
 import jwt
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
+from django.core.signals import got_request_exception
 from django.test import Client, override_settings
+from django.views.debug import ExceptionReporter
+
+from instant.views import browser
 
 KEY = "test-hmac-key-0123456789-0123456789-0123456789"
 JSON = "application/json"
@@ -117,9 +122,9 @@ def test_at_most_128_channels_and_then_the_next(web, make_user, make_channel):
     web.force_login(make_user())
     first = web.get("/instant/get_token/").json()
     assert len(first["channels"]) == 128
-    assert first["next"] == first["channels"][-1]["name"] == "c127"
-    rest = web.post("/instant/subscribe/?after=c127", "", content_type=JSON).json()
-    assert len(rest["channels"]) == 73  # 72 of them, and the user's own
+    assert first["next"] == "c126"  # 127 of them, and the user's own
+    rest = web.post("/instant/subscribe/?after=c126", "", content_type=JSON).json()
+    assert [c["name"] for c in rest["channels"]] == [f"c{n}" for n in range(127, 200)]
     assert rest["next"] is None
 
 
@@ -250,13 +255,17 @@ def test_peer_07_malformed_bodies_are_400_with_a_reason(web, raw, name):
         {}, {"username": "a"}, {"password": "a"}, {"username": 5, "password": "a"},
         {"username": "a", "password": None}, {"username": "", "password": "a"},
         {"username": ["a"], "password": "a"}, {"username": "a\0b", "password": "x"},
+        {"username": "\ud800", "password": "x"}, {"username": "x", "password": "\udfff"},
     ],
 )  # fmt: skip
 def test_peer_07_malformed_logins(web, body):
     assert post(web, "login", body).status_code == 400
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+@pytest.mark.parametrize(
+    "kind",
+    ["text/plain", "application/x-www-form-urlencoded", "", "text/json", "application/json-seq"],
+)
 def test_peer_06_only_json_is_read(web, make_user, kind):
     """4.2.0 took a cross-site form's text/plain for a login."""
     make_user("ann")
@@ -264,6 +273,44 @@ def test_peer_06_only_json_is_read(web, make_user, kind):
     response = web.post("/instant/login/", body, content_type=kind)
     assert response.status_code == 400
     assert "application/json" in response.json()["error"]
+
+
+@pytest.mark.parametrize("length", ["²", "-5", "x", "99999999", "65537"])
+def test_an_odd_length(web, length):
+    response = web.post("/instant/subscribe/", "{}", content_type=JSON, CONTENT_LENGTH=length)
+    assert response.status_code == 400
+
+
+def test_a_body_over_the_sites_own_limit(web):
+    with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=10):
+        assert post(web, "subscribe", {"channels": ["x" * 50]}).status_code == 400
+
+
+def test_a_form_with_a_csrf_token_is_400_too(db):
+    client = Client(enforce_csrf_checks=True)
+    token = client.get("/instant/get_token/").json()["csrf_token"]
+    response = client.post("/instant/subscribe/", {"csrfmiddlewaretoken": token})
+    assert response.status_code == 400
+
+
+def test_a_body_without_length_is_measured_too(rf):
+    request = rf.post("/", b"{}", content_type=JSON, headers={"Sec-Fetch-Site": "same-origin"})
+    request.META["CONTENT_LENGTH"] = ""
+    request._body = b'{"a":"' + b"x" * 70_000 + b'"}'  # as a chunked one arrives under ASGI
+    assert browser.subscribe(request).status_code == 400
+
+
+@override_settings(
+    AUTHENTICATION_BACKENDS=["django.contrib.auth.backends.AllowAllUsersModelBackend"],
+)
+def test_a_deactivated_user_is_anonymous_everywhere(web, make_user, make_channel):
+    make_channel("public")
+    web.force_login(make_user(is_active=False))
+    body = web.get("/instant/get_token/").json()
+    assert claims(body["ws_token"])["sub"] == ""
+    assert [c["name"] for c in body["channels"]] == ["public"]
+    with override_settings(INSTANT={"DIR": "/nonexistent", "ANONYMOUS": False}):
+        assert web.get("/instant/get_token/").status_code == 403
 
 
 def test_nul_in_after(web):
@@ -344,11 +391,25 @@ def test_no_store_and_no_redirect_under_login_required_middleware(make_channel):
     assert "Cookie" in response["Vary"]
 
 
+@pytest.fixture
+def reports():
+    """What an error tracker would send of each failed request."""
+    seen = []
+
+    def report(request, **kwargs):
+        seen.append(ExceptionReporter(request, *sys.exc_info()).get_traceback_text())
+
+    got_request_exception.connect(report)
+    yield seen
+    got_request_exception.disconnect(report)
+
+
 @pytest.mark.django_db
-def test_a_failure_is_json_without_a_trace_and_logged(caplog):
+def test_a_failure_is_json_without_a_trace_and_logged(caplog, reports):
     with override_settings(CENTRIFUGO_HMAC_KEY=None, DEBUG=True):
         response = Client(raise_request_exception=False).get("/instant/get_token/")
     assert response.status_code == 500
+    assert len(reports) == 1
     assert response.json() == {"error": "The server failed; its log says why."}
     assert "CENTRIFUGO_HMAC_KEY is not set" in caplog.text
 
@@ -382,6 +443,23 @@ def test_a_foreign_host_header_is_400(caplog):
 def test_where_the_browser_finds_the_server(db, request_extra, settings_extra, url):
     with override_settings(**settings_extra):
         assert Client().get("/instant/get_token/", **request_extra).json()["url"] == url
+
+
+class Raises:
+    """An authentication backend with a bug."""
+
+    def authenticate(self, request, username=None, password=None):
+        raise LookupError
+
+
+@override_settings(AUTHENTICATION_BACKENDS=["tests.views.test_browser.Raises"])
+def test_a_password_is_in_no_report(rf, reports):
+    body = json.dumps({"username": "a", "password": "hunter2"})
+    request = rf.post("/", body, content_type=JSON, headers={"Sec-Fetch-Site": "same-origin"})
+    assert browser.login(request).status_code == 500
+    own = [part for part in reports[0].split("File ") if "instant/views/" in part]
+    assert len(own) >= 2
+    assert not [part for part in own if "hunter2" in part]
 
 
 @pytest.mark.django_db
