@@ -1,7 +1,7 @@
 """Channels in the admin."""
 
 import pytest
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.contrib.messages import get_messages
 from django.test import override_settings
 
@@ -131,12 +131,31 @@ def test_publish_a_test_message(admin, publications):
     assert {p.state for p in publications} == {"sent"}  # at once, so that a failure is seen
 
 
-def test_a_failed_test_message_is_told(admin):
+def test_who_may_only_look_may_not_publish(client, make_user, publications):
+    user = make_user("viewer", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_channel"))
+    client.force_login(user)
     channel = Channel.objects.create(name="a", level="public")
+    assert "Publish a test message" not in client.get(LIST).content.decode()
+    action(client, channel)
+    publications.assert_nothing_published()
+
+
+def test_counts_do_not_multiply(admin, make_user):
+    channel = Channel.objects.create(name="$c", level="groups")
+    channel.groups.set([Group.objects.create(name=f"g{n}") for n in range(3)])
+    channel.members.set([make_user(f"u{n}") for n in range(4)])
+    page = admin.get(LIST).content.decode()
+    assert 'field-group_count">3<' in page
+    assert 'field-member_count">4<' in page
+
+
+def test_a_failed_test_message_is_told(admin):
+    channels = [Channel.objects.create(name=name, level="public") for name in "abc"]
     with override_settings(
         CENTRIFUGO_PORT=1,
         INSTANT={"DIR": "/x", "BACKEND": "instant.backends.centrifugo.CentrifugoBackend"},
     ):
-        response = action(admin, channel)
-    assert "manage.py runws" in told(response)
+        response = action(admin, *channels)
+    assert told(response).count("manage.py runws") == 1
     assert "Published" not in told(response)

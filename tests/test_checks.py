@@ -20,6 +20,11 @@ def test_fresh_project_without_a_server():
         assert ids() == []
 
 
+def test_the_seeds_settings_without_base_dir():
+    with override_settings(INSTANT=None, BASE_DIR=None):
+        assert ids() == []
+
+
 def test_e001_wrong_setting():
     with override_settings(INSTANT={"X": 1}):
         [message] = [m for m in run_checks() if m.id == "instant.E001"]

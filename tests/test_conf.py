@@ -8,6 +8,7 @@ from django.test import override_settings
 
 from instant import conf
 from instant.exceptions import InstantConfigError
+from tests.tracebacks import shown_locals
 
 VARIABLES = list(conf.ENVIRONMENT.values())
 
@@ -145,7 +146,10 @@ def test_centrifugo_host(host, url):
         {"INSTANT": {"ANONYMOUS": "no"}}, {"INSTANT": {"LOGIN": 1}},
         {"INSTANT": {"TOKEN_USE": 0}}, {"INSTANT": {"TOKEN_LIFE": 1.5}},
         {"INSTANT": {"TOKEN_USE": True}}, {"INSTANT": {"TIMEOUT": 0}},
-        {"INSTANT": {"TIMEOUT": "1"}},
+        {"INSTANT": {"TIMEOUT": "1"}}, {"INSTANT": {"TIMEOUT": float("inf")}},
+        {"INSTANT": {"TIMEOUT": 10**400}}, {"INSTANT": {"TOKEN_LIFE": 5}}, {"INSTANT": {"DIR": ""}},
+        {"INSTANT": {"PUBLIC_URL": "ws://"}}, {"CENTRIFUGO_PORT": 0}, {"CENTRIFUGO_PORT": True},
+        {"CENTRIFUGO_PORT": 8.7},
     ],
 )  # fmt: skip
 def test_wrong_values_are_refused_by_name(bad):
@@ -157,6 +161,30 @@ def test_wrong_values_are_refused_by_name(bad):
         conf.current()
     if "KEY" in name:
         assert "Evil" not in str(info.value)
+
+
+def test_a_password_in_the_host_is_not_repeated():
+    with (
+        override_settings(CENTRIFUGO_HOST="http://user:hunter2@host"),
+        pytest.raises(InstantConfigError) as info,
+    ):
+        conf.current()
+    assert "hunter2" not in str(info.value)
+
+
+def test_a_refused_key_is_in_no_traceback():
+    with override_settings(CENTRIFUGO_API_KEY="hunter2\n"):
+        try:
+            conf.current()
+        except InstantConfigError:
+            shown = shown_locals()
+    assert "CENTRIFUGO_API_KEY" in shown
+    assert "hunter2" not in shown
+
+
+def test_keys_of_any_kind_are_refused():
+    with override_settings(INSTANT={1: 2, "x": 3}), pytest.raises(InstantConfigError):
+        conf.current()
 
 
 def test_an_unknown_key_is_refused_by_name():

@@ -9,6 +9,7 @@ from typing import cast
 
 from instant.centrifugo import http1
 from instant.centrifugo.http1 import NotConnected, NothingRead, Target
+from instant.centrifugo.transport import is_quiet
 
 __all__ = ["AsyncTransport"]
 
@@ -92,8 +93,11 @@ class _Pool:
     def take(self) -> _Connection | None:
         while self._idle:
             connection = self._idle.pop()
-            if not connection.transport.is_closing():
+            # What has come since the loop last looked would answer the next request.
+            sock = connection.transport.get_extra_info("socket")
+            if not connection.transport.is_closing() and is_quiet(sock.fileno()):
                 return connection
+            connection.transport.abort()
         return None
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from instant.centrifugo import http1
 from instant.centrifugo.http1 import NotConnected, NothingRead, Target
 
-__all__ = ["Transport"]
+__all__ = ["Transport", "is_quiet"]
 
 _MAX_IDLE = 32
 _CHUNK = 64 * 1024
@@ -81,7 +81,7 @@ class Transport:
                 sock = self._idle.pop()
             except IndexError:  # another thread took the last one
                 return None
-            if _is_quiet(sock):
+            if is_quiet(sock.fileno()) and not _has_more(sock):
                 return sock
             sock.close()
         return None
@@ -154,18 +154,21 @@ def _close_all(idle: list[socket.socket]) -> None:
         idle.pop().close()
 
 
-def _is_quiet(sock: socket.socket) -> bool:
+def is_quiet(descriptor: int) -> bool:
     """Tell whether an idle connection is open and nothing unasked for waits on it."""
-    if isinstance(sock, ssl.SSLSocket) and sock.pending():
-        return False
     try:
         if hasattr(select, "poll"):  # select() takes no descriptor over 1023
             poll = select.poll()
-            poll.register(sock, select.POLLIN)
+            poll.register(descriptor, select.POLLIN)
             return not poll.poll(0)
-        return not select.select([sock], [], [], 0)[0]
+        return not select.select([descriptor], [], [], 0)[0]
     except (OSError, ValueError):
         return False
+
+
+def _has_more(sock: socket.socket) -> bool:
+    """Tell whether TLS has taken in more than was read of it."""
+    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
 
 
 def _read(sock: socket.socket, data: bytes, deadline: float) -> http1.Answer:

@@ -106,6 +106,23 @@ def test_centrifugo_follows_the_settings():
                 assert f"X-API-Key: {key}".encode() in server.requests[-1][0]
 
 
+def test_centrifugo_follows_the_file(tmp_path):
+    """The same backend object, no setting changed: only config.json."""
+    with (
+        RawServer(centrifugo) as server,
+        override_settings(
+            CENTRIFUGO_API_KEY=None,
+            CENTRIFUGO_HOST="http://127.0.0.1",
+            CENTRIFUGO_PORT=server.port,
+            INSTANT={"DIR": tmp_path, "BACKEND": PATHS["centrifugo"]},
+        ),
+    ):
+        for key in ("first", "second-longer"):
+            (tmp_path / "config.json").write_text(json.dumps({"http_api": {"key": key}}))
+            publish("a", "x")
+            assert f"X-API-Key: {key}".encode() in server.requests[-1][0]
+
+
 def test_a_sync_backend_works_from_async_code():
     class Mine(BaseBackend):
         sent = 0

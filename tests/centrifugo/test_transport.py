@@ -3,7 +3,10 @@
 import asyncio
 import os
 import signal
+import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 
@@ -15,6 +18,7 @@ from instant.centrifugo.aio import AsyncTransport
 from instant.centrifugo.transport import Transport
 from instant.exceptions import InvalidReply, PublishError, PublishTimeout, ServerUnreachable
 from tests.servers import RawServer, answering
+from tests.tracebacks import shown_locals
 
 BODY = b'{"channel":"c","data":{},"idempotency_key":"k"}'
 OK = b'{"result":{}}'
@@ -230,11 +234,12 @@ def test_bytes_after_the_answer_are_nobodys(transport_to):
 
 
 def test_late_bytes_on_an_idle_connection_are_nobodys(transport_to):
-    sent = threading.Event()
+    go, sent = threading.Event(), threading.Event()
 
     def late(connection):
         connection.read_request()
         connection.answer()
+        go.wait(5)
         connection.send(b"HTTP/1.1 500 Late\r\nContent-Length: 0\r\n\r\n")
         sent.set()
         connection.read_request()
@@ -243,6 +248,8 @@ def test_late_bytes_on_an_idle_connection_are_nobodys(transport_to):
     with RawServer(late) as server:
         transport = transport_to(server)
         assert post(transport) == (200, OK)
+        assert transport.idle == 1
+        go.set()
         assert sent.wait(5)
         assert post(transport) == (200, OK)
 
@@ -415,6 +422,132 @@ def test_an_exception_inside_the_exchange_throws_the_socket_away():
         signal.signal(signal.SIGUSR1, before)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 102 Processing\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n",
+    ],
+)
+def test_answers_that_make_no_sense(transport_to, answer):
+    def odd(connection):
+        connection.read_request()
+        connection.send(answer + b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n" + OK)
+
+    with RawServer(odd) as server:
+        transport = transport_to(server)
+        with pytest.raises(PublishError) as info:
+            post(transport)
+        assert not isinstance(info.value, PublishTimeout)
+        assert transport.idle == 0
+
+
+def test_length_and_chunked_together_is_chunked(transport_to):
+    def both(connection):
+        connection.read_request()
+        connection.send(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b'd\r\n{"result":{}}\r\n0\r\n\r\n'
+        )
+
+    with RawServer(both) as server:
+        assert post(transport_to(server)) == (200, OK)
+
+
+def addresses(monkeypatch, *found):
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, port, *_a, **_k: [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found
+        ],
+    )
+
+
+def test_a_dead_address_leaves_time_for_the_next(monkeypatch):
+    """A host with several addresses of which some swallow what is sent to them."""
+    tried = []
+    connect = socket.socket.connect
+
+    class Dead(socket.socket):
+        def connect(self, address):
+            tried.append(self.gettimeout())
+            if address[0] == "127.0.0.9":
+                time.sleep(self.gettimeout())
+                raise TimeoutError
+            connect(self, address)
+
+    with RawServer(answering) as server:
+        addresses(monkeypatch, "127.0.0.9", "127.0.0.9", "127.0.0.1")
+        monkeypatch.setattr(socket, "socket", Dead)
+        transport = Synchronous(server.url)
+        assert post(transport, 0.6) == (200, OK)
+        transport.close()
+    assert tried[0] <= 0.2
+    assert len(tried) == 3
+
+
+def test_only_dead_addresses_cost_one_timeout(monkeypatch):
+    class Dead(socket.socket):
+        def connect(self, address):
+            time.sleep(self.gettimeout())
+            raise TimeoutError
+
+    addresses(monkeypatch, *["127.0.0.9"] * 4)
+    monkeypatch.setattr(socket, "socket", Dead)
+    started = time.monotonic()
+    with pytest.raises(ServerUnreachable, match="not in time"):
+        post(Synchronous("http://dead.example:8427"), 0.4)
+    assert time.monotonic() - started < 0.6
+
+
+def test_the_key_is_in_no_traceback(transport_to):
+    server = RawServer(answering)
+    server.close()
+    transport = transport_to(server)
+    try:
+        post(transport)
+    except ServerUnreachable:
+        shown = shown_locals()
+    assert "Request of" in shown
+    assert "X-API-Key" not in shown
+
+
+def test_a_closed_pool_takes_nothing_back():
+    waiting, answer = threading.Event(), threading.Event()
+
+    def late(connection):
+        connection.read_request()
+        waiting.set()
+        answer.wait(5)
+        connection.answer()
+
+    with RawServer(late) as server:
+        transport = Synchronous(server.url)
+        thread = threading.Thread(target=post, args=(transport,))
+        thread.start()
+        waiting.wait(5)
+        transport.close()
+        answer.set()
+        thread.join()
+        assert transport.idle == 0
+
+
+def test_nothing_is_left_open_at_the_end_of_the_program():
+    with RawServer(answering) as server:
+        code = (
+            "from instant.centrifugo.transport import Transport\n"
+            f"t = Transport({server.url!r}, headers={{}})\n"
+            "print(t.post('/', b'', 5))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-X", "dev", "-W", "error", "-c", code],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.stdout.startswith("(200,")
+    assert done.stderr == ""
+
+
 @pytest.fixture(scope="module")
 def authority():
     return trustme.CA()
@@ -455,6 +588,41 @@ def test_https_server_restarted(trusted, server_context, transport_to):
     post(transport)
     server.close()
     with RawServer(answering, context=server_context, port=server.port):
+        assert post(transport) == (200, OK)
+
+
+def test_https_late_bytes_on_an_idle_connection_are_nobodys(trusted, server_context, transport_to):
+    """A load balancer's 408 to an idle connection must not answer the next request."""
+    served = threading.Event()
+    go = threading.Event()
+
+    def late(connection):
+        connection.read_request()
+        connection.answer()
+        go.wait(5)
+        connection.send(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+        served.set()
+        connection.read_request()
+        connection.answer()
+
+    with RawServer(late, context=server_context) as server:
+        transport = transport_to(server)
+        assert post(transport) == (200, OK)
+        go.set()
+        assert served.wait(5)
+        assert post(transport) == (200, OK)
+
+
+def test_https_reset_on_an_idle_connection(trusted, server_context, transport_to):
+    def one_answer_each(connection):
+        connection.read_request()
+        connection.answer()
+        connection.read_request()
+        connection.reset()
+
+    with RawServer(one_answer_each, context=server_context) as server:
+        transport = transport_to(server)
+        assert post(transport) == (200, OK)
         assert post(transport) == (200, OK)
 
 
