@@ -1,19 +1,36 @@
-"""The script tag with the page's config."""
+"""What a page needs: the script tag with its config, the address of the server."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from django.conf import settings
+from django.conf import settings as django_settings
+from django.http import HttpRequest
+from django.http.request import split_domain_port
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from instant import conf
 from instant.exceptions import InstantConfigError
 
-__all__ = ["script", "script_config"]
+__all__ = ["script", "script_config", "websocket_url"]
+
+
+def websocket_url(request: HttpRequest) -> str:
+    """
+    Return where the browser finds the server: ``PUBLIC_URL``, or the request's host at its port.
+
+    A site with a Content Security Policy names it in ``connect-src``.
+    """
+    settings = conf.current()
+    if settings.public_url is not None:
+        return settings.public_url
+    host, _port = split_domain_port(request.get_host())
+    scheme = "wss" if request.is_secure() else "ws"
+    return f"{scheme}://{host}:{settings.public_port}/connection/websocket"
 
 
 def script_config() -> dict[str, Any]:
@@ -30,7 +47,10 @@ def script_config() -> dict[str, Any]:
         ) from exc
     return {
         "urls": urls,
-        "csrf": {"cookie": settings.CSRF_COOKIE_NAME, "header": _header(settings.CSRF_HEADER_NAME)},
+        "csrf": {
+            "cookie": django_settings.CSRF_COOKIE_NAME,
+            "header": _header(django_settings.CSRF_HEADER_NAME),
+        },
     }
 
 

@@ -81,7 +81,7 @@ def grants(user: Any, names: Iterable[str]) -> list[Grant]:
 
 def grants_after(user: Any, after: str, limit: int) -> tuple[list[Grant], str | None]:
     """
-    Return the user's channels by name, after the given one, at most ``limit``.
+    Return the user's channels by name, after the given one, at most ``limit`` (2 or more).
 
     The second value is the name to go on after, None at the end. Rows come in the order of
     the database, whose collation may be another than Python's; the user's own channel is

@@ -3,8 +3,7 @@
 import secrets
 
 from django.conf import settings
-from django.http.request import split_domain_port
-from instant import conf
+from instant.html import websocket_url
 
 # The pages that Django shows for these under DEBUG carry their style inline.
 DEBUG_PAGES = {404, 500}
@@ -32,19 +31,10 @@ def policy(request):
             f"script-src {scripts}",
             "style-src 'self'",
             "img-src 'self'",
-            f"connect-src 'self' {websockets(request)}",
+            # Another port is another origin, so the socket's address is named.
+            f"connect-src 'self' {websocket_url(request)}",
             "form-action 'self'",
             "base-uri 'none'",
             "frame-ancestors 'none'",
         )
     )
-
-
-def websockets(request):
-    """Return the origin that the page's socket goes to: another port is another origin."""
-    current = conf.current()
-    if current.public_url is not None:
-        return current.public_url
-    scheme = "wss" if request.is_secure() else "ws"
-    host, _port = split_domain_port(request.get_host())
-    return f"{scheme}://{host}:{current.public_port}"

@@ -6,11 +6,11 @@ from typing import Any
 
 from django.contrib import auth
 from django.http import HttpRequest
-from django.http.request import split_domain_port
 from django.middleware.csrf import get_token as get_csrf_token
 from django.views.decorators.debug import sensitive_variables
 
 from instant import conf, permissions, tokens
+from instant.html import websocket_url
 from instant.views.endpoint import BadRequest, Body, Forbidden, endpoint
 
 __all__ = ["get_token", "login", "logout", "subscribe"]
@@ -108,7 +108,7 @@ def _connection(request: HttpRequest, names: list[str] | None, after: str) -> di
         "ws_token": token.value,
         "exp": token.exp,
         "expire_at": token.expire_at,
-        "url": _url(request),
+        "url": websocket_url(request),
         **_channels(request, signer, names, after),
     }
 
@@ -135,13 +135,3 @@ def _channel(signer: tokens.Signer, grant: permissions.Grant) -> dict[str, Any]:
         "exp": token.exp,
         "expire_at": token.expire_at,
     }
-
-
-def _url(request: HttpRequest) -> str:
-    """Return where the browser finds the server: ``PUBLIC_URL``, or this host at its port."""
-    settings = conf.current()
-    if settings.public_url is not None:
-        return settings.public_url
-    host, _port = split_domain_port(request.get_host())
-    scheme = "wss" if request.is_secure() else "ws"
-    return f"{scheme}://{host}:{settings.public_port}/connection/websocket"
