@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import BAD_REQUEST, EXPIRED, UNRECOVERABLE_POSITION, Failure
+from .filters import check, compiled
 from .hub import Subscription
 from .rawjson import Fields
 from .recovery import Recovered, recover
@@ -28,7 +29,7 @@ class Request:
     delta: str = ""
     flag: int = 0
     kind: int = 0
-    filtered: bool = False
+    filter: Fields | None = None
     positioned: bool = False
     recoverable: bool = False
     join_leave: bool = False
@@ -46,11 +47,18 @@ class Request:
             delta=fields.text("delta"),
             flag=fields.int64("flag"),
             kind=fields.int32("type"),
-            filtered="tf" in fields,
+            filter=_filter(fields),
             positioned=fields.flag("positioned"),
             recoverable=fields.flag("recoverable"),
             join_leave=fields.flag("join_leave"),
         )
+
+
+def _filter(fields: Fields) -> Fields | None:
+    found = fields.fields("tf")
+    if found is not None:
+        check(found)
+    return found
 
 
 def admit(session: Session, request: Request, chosen: Terms, *, server_side: bool) -> str:
@@ -62,12 +70,9 @@ def admit(session: Session, request: Request, chosen: Terms, *, server_side: boo
         raise Failure(EXPIRED)
     if chosen.expire_at and chosen.client_refresh:
         members.append(f'"expires":true,"ttl":{chosen.expire_at - now}')
-    if request.filtered:
-        raise Failure(BAD_REQUEST)
-    subscription = _subscription(chosen, server_side=server_side)
-    subscription.delta = bool(request.delta) and request.delta in chosen.delta_types
+    subscription = _subscription(request, chosen, server_side=server_side)
     if chosen.positioning or chosen.recovery:
-        found = recover(broker, request, chosen, delta=subscription.delta)
+        found = recover(broker, request, chosen, subscription)
         if found.refused:
             raise Failure(UNRECOVERABLE_POSITION)
         subscription.positioned = True
@@ -89,8 +94,13 @@ def admit(session: Session, request: Request, chosen: Terms, *, server_side: boo
     return "{" + ",".join(members) + "}"
 
 
-def _subscription(chosen: Terms, *, server_side: bool) -> Subscription:
+def _subscription(request: Request, chosen: Terms, *, server_side: bool) -> Subscription:
     subscription = Subscription()
+    if request.filter is not None:
+        if not chosen.tags_filter:
+            raise Failure(BAD_REQUEST)
+        subscription.filter = compiled(request.filter)
+    subscription.delta = bool(request.delta) and request.delta in chosen.delta_types
     subscription.source = chosen.source
     subscription.info = chosen.info
     subscription.server_side = server_side

@@ -48,6 +48,7 @@ class ChannelOptions:
     auto_cache_recover: bool
     allowed_delta_types: tuple[str, ...]
     delta_publish: bool
+    tags_filter: bool
     subscribe: Access
     publish: Access
     read_presence: Access
@@ -65,7 +66,9 @@ class ChannelOptions:
         return self.history_size > 0 and self.history_ttl > 0
 
 
-def _access(raw: dict[str, Any], what: str) -> Access:
+def _access(raw: dict[str, Any], what: str, insecure: bool) -> Access:
+    if insecure:
+        return Access(client=True, subscriber=True, anonymous=True)
     return Access(
         client=raw[f"allow_{what}_for_client"],
         subscriber=raw.get(f"allow_{what}_for_subscriber", False),
@@ -78,15 +81,18 @@ def _refuse_foreign(raw: dict[str, Any], path: str) -> None:
         raise refuse(f"{path}.subscribe_stream_proxy_enabled", "subscription streams")
     if raw["subscription_type"] not in {"", "stream"}:
         raise refuse(f"{path}.subscription_type", f"{raw['subscription_type']!r} subscriptions")
-    if raw["allow_tags_filter"]:
-        raise refuse(f"{path}.allow_tags_filter", "tags filters")
     for key in ("map_clients_presence_channel_prefix", "map_users_presence_channel_prefix"):
         if raw[key]:
             raise refuse(f"{path}.{key}", "presence as map channels")
 
 
-def options(raw: dict[str, Any], path: str, meta_ttl: float, data_format: str) -> ChannelOptions:
-    """Read one namespace's filled-in options; raises ConfigError with `path` in it."""
+def options(
+    raw: dict[str, Any], path: str, *, meta_ttl: float, data_format: str, insecure: bool
+) -> ChannelOptions:
+    """Read one namespace's filled-in options; raises ConfigError with `path` in it.
+
+    Where the server is `insecure`, everybody may do everything that takes no token.
+    """
     _refuse_foreign(raw, path)
     size, ttl = raw["history_size"], raw["history_ttl"]
     meta = raw["history_meta_ttl"]
@@ -125,10 +131,11 @@ def options(raw: dict[str, Any], path: str, meta_ttl: float, data_format: str) -
         auto_cache_recover=raw["auto_cache_recover"],
         allowed_delta_types=tuple(raw["allowed_delta_types"]),
         delta_publish=raw["delta_publish"],
-        subscribe=_access(raw, "subscribe"),
-        publish=_access(raw, "publish"),
-        read_presence=_access(raw, "presence"),
-        read_history=_access(raw, "history"),
+        tags_filter=raw["allow_tags_filter"],
+        subscribe=_access(raw, "subscribe", insecure),
+        publish=_access(raw, "publish", insecure),
+        read_presence=_access(raw, "presence", insecure),
+        read_history=_access(raw, "history", insecure),
         user_limited=raw["allow_user_limited_channels"],
         regex=regex,
         data_format=raw["publication_data_format"] or data_format,

@@ -105,8 +105,7 @@ def presence_stats(session: Session, number: int, fields: Fields) -> None:
     """Handle the presence_stats command."""
     channel, _ = _readable(session, fields)
     clients, users = session.broker.hub.presence_counts(channel)
-    members = [f'"num_clients":{clients}'] * bool(clients) + [f'"num_users":{users}'] * bool(users)
-    session.reply(number, "presence_stats", "{" + ",".join(members) + "}")
+    session.reply(number, "presence_stats", f'{{"num_clients":{clients},"num_users":{users}}}')
 
 
 def history(session: Session, number: int, fields: Fields) -> None:
@@ -128,9 +127,10 @@ def history(session: Session, number: int, fields: Fields) -> None:
         reverse=reverse,
     )
     written = ",".join(publication.json() for publication in publications)
-    offset = f',"offset":{position.offset}' if position.offset else ""
     session.reply(
-        number, "history", f'{{"publications":[{written}],"epoch":"{position.epoch}"{offset}}}'
+        number,
+        "history",
+        f'{{"publications":[{written}],"epoch":"{position.epoch}","offset":{position.offset}}}',
     )
 
 

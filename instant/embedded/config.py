@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +13,9 @@ from .filled import fill, refuse
 from .origins import Origins
 from .proxy_options import ProxyOptions, named_proxies, proxy_options
 from .schema import ConfigError
+from .token_options import TokenOptions, token_options
 
 __all__ = ["Config", "ConfigError", "ProxyOptions", "TokenOptions", "parse", "read"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenOptions:
-    """How tokens of one kind are verified."""
-
-    secret: str
-    previous_secret: str
-    previous_until: int
-    audience: str
-    audience_regex: re.Pattern[str] | None
-    issuer: str
-    issuer_regex: re.Pattern[str] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +30,8 @@ class Config:
     origins: Origins
     token: TokenOptions
     subscription_token: TokenOptions
+    insecure: bool
+    user_header: str
     anonymous_connect: bool
     anonymous_tokens: bool
     ping_interval: float
@@ -53,7 +42,9 @@ class Config:
     presence_interval: float
     position_check_delay: float
     channel_limit: int
+    concurrency: int
     connection_limit: int
+    connection_rate: int
     user_connection_limit: int
     queue_max_size: int
     server_time: bool
@@ -83,6 +74,11 @@ class Config:
     http_stream_limit: int
     uni_sse_path: str
     uni_sse_limit: int
+    uni_http_stream_path: str
+    uni_http_stream_limit: int
+    uni_websocket_path: str
+    uni_websocket_limit: int
+    uni_websocket_push: bool
     emulation_path: str
     emulation_limit: int
     health_path: str
@@ -97,40 +93,12 @@ class Config:
         return frozenset[str]().union(*(proxy.headers for proxy in asked if proxy is not None))
 
 
-def _regex(raw: dict[str, Any], key: str, path: str) -> re.Pattern[str] | None:
-    if not raw[key]:
-        return None
-    plain = key.removesuffix("_regex")
-    if raw[plain]:
-        raise ConfigError(f"{path}: {plain} and {key} exclude each other")
-    try:
-        return re.compile(raw[key])
-    except re.error as exc:
-        raise ConfigError(f"{path}.{key}: {exc}") from None
-
-
-def _token(raw: dict[str, Any], path: str) -> TokenOptions:
-    for key, what in (
-        ("rsa_public_key", "RSA tokens"),
-        ("ecdsa_public_key", "ECDSA tokens"),
-        ("jwks_public_endpoint", "key sets"),
-        ("user_id_claim", "another user claim than sub"),
-    ):
-        if raw[key]:
-            raise refuse(f"{path}.{key}", what)
-    return TokenOptions(
-        secret=raw["hmac_secret_key"],
-        previous_secret=raw["hmac_previous_secret_key"],
-        previous_until=raw["hmac_previous_secret_key_valid_until"],
-        audience=raw["audience"],
-        audience_regex=_regex(raw, "audience_regex", path),
-        issuer=raw["issuer"],
-        issuer_regex=_regex(raw, "issuer_regex", path),
-    )
-
-
-def _names(raw: dict[str, Any]) -> Names:
-    meta, data_format = raw["history_meta_ttl"], raw["publication_data_format"]
+def _names(raw: dict[str, Any], *, insecure: bool) -> Names:
+    inherited: dict[str, Any] = {
+        "meta_ttl": raw["history_meta_ttl"],
+        "data_format": raw["publication_data_format"],
+        "insecure": insecure,
+    }
     namespaces = {}
     for at, namespace in enumerate(raw["namespaces"]):
         path = f"channel.namespaces.[{at}]"
@@ -139,10 +107,10 @@ def _names(raw: dict[str, Any]) -> Names:
             raise ConfigError(f"{path}.name: {name!r} must match {NAMESPACE_NAME.pattern}")
         if name in namespaces:
             raise ConfigError(f"{path}.name: {name!r} is there already")
-        namespaces[name] = options(namespace, path, meta, data_format)
+        namespaces[name] = options(namespace, path, **inherited)
     return Names(
         without_namespace=options(
-            raw["without_namespace"], "channel.without_namespace", meta, data_format
+            raw["without_namespace"], "channel.without_namespace", **inherited
         ),
         namespaces=namespaces,
         max_length=raw["max_length"],
@@ -155,20 +123,12 @@ def _names(raw: dict[str, Any]) -> Names:
 
 def _refuse_foreign(raw: dict[str, Any]) -> None:
     """Refuse what Centrifugo would do and this server would silently not do."""
-    client, engine = raw["client"], raw["engine"]["type"]
+    engine = raw["engine"]["type"]
     if engine not in {"", "memory"}:
         raise refuse("engine.type", f"the {engine} engine")
     for at, consumer in enumerate(raw["consumers"] or []):
         if isinstance(consumer, dict) and consumer.get("enabled"):
             raise refuse(f"consumers.[{at}]", "a consumer")
-    for key, what in (
-        ("insecure", "connections without any check"),
-        ("insecure_skip_token_signature_verify", "tokens without a signature"),
-        ("user_id_http_header", "users from a header"),
-        ("connection_rate_limit", "a connection rate limit"),
-    ):
-        if client[key]:
-            raise refuse(f"client.{key}", what)
     if raw["http_server"]["h2c_external"]:
         raise refuse("http_server.h2c_external", "HTTP/2")
 
@@ -206,16 +166,17 @@ def parse(config: Mapping[str, Any], variables: Mapping[str, str] | None = None)
     """
     raw = fill(config, variables)
     _refuse_foreign(raw)
-    client, http, personal = raw["client"], raw["http_server"], raw["client"]
+    client, http = raw["client"], raw["http_server"]
     personal = client["subscribe_to_user_personal_channel"]
     _checked_clocks(client)
-    names = _names(raw["channel"])
+    names = _names(raw["channel"], insecure=client["insecure"])
     _personal(raw, names)
     try:
         origins = Origins(client["allowed_origins"])
     except ValueError as exc:
         raise ConfigError(f"client.allowed_origins: {exc}") from None
-    token = _token(client["token"], "client.token")
+    unsigned = client["insecure_skip_token_signature_verify"]
+    token = token_options(client["token"], "client.token", unsigned=unsigned)
     own = client["subscription_token"]
     connect, refresh = client["proxy"]["connect"], client["proxy"]["refresh"]
     api, websocket, rpc = raw["http_api"], raw["websocket"], raw["rpc"]
@@ -232,7 +193,11 @@ def parse(config: Mapping[str, Any], variables: Mapping[str, str] | None = None)
         names=names,
         origins=origins,
         token=token,
-        subscription_token=_token(own, "client.subscription_token") if own["enabled"] else token,
+        subscription_token=token_options(own, "client.subscription_token", unsigned=unsigned)
+        if own["enabled"]
+        else token,
+        insecure=client["insecure"],
+        user_header=client["user_id_http_header"],
         anonymous_connect=client["allow_anonymous_connect_without_token"],
         anonymous_tokens=not client["disallow_anonymous_connection_tokens"],
         ping_interval=client["ping_interval"],
@@ -243,7 +208,9 @@ def parse(config: Mapping[str, Any], variables: Mapping[str, str] | None = None)
         presence_interval=client["presence_update_interval"],
         position_check_delay=client["channel_position_check_delay"],
         channel_limit=client["channel_limit"],
+        concurrency=client["concurrency"],
         connection_limit=client["connection_limit"],
+        connection_rate=client["connection_rate_limit"],
         user_connection_limit=client["user_connection_limit"],
         queue_max_size=client["queue_max_size"],
         server_time=client["connect_include_server_time"],
@@ -280,6 +247,11 @@ def parse(config: Mapping[str, Any], variables: Mapping[str, str] | None = None)
         http_stream_limit=raw["http_stream"]["max_request_body_size"],
         uni_sse_path=path_of("uni_sse", raw["uni_sse"]["enabled"]),
         uni_sse_limit=raw["uni_sse"]["max_request_body_size"],
+        uni_http_stream_path=path_of("uni_http_stream", raw["uni_http_stream"]["enabled"]),
+        uni_http_stream_limit=raw["uni_http_stream"]["max_request_body_size"],
+        uni_websocket_path=path_of("uni_websocket", raw["uni_websocket"]["enabled"]),
+        uni_websocket_limit=raw["uni_websocket"]["message_size_limit"],
+        uni_websocket_push=not raw["uni_websocket"]["disable_disconnect_push"],
         emulation_path=raw["emulation"]["handler_prefix"],
         emulation_limit=raw["emulation"]["max_request_body_size"],
         health_path=path_of("health", raw["health"]["enabled"]),

@@ -68,15 +68,18 @@ def connect(session: Session, number: int, fields: Fields) -> None:
         if not found.user and not config.anonymous_tokens:
             raise Closing(PERMISSION_DENIED_CLOSE)
         session.user, session.info, session.meta = found.user, found.info, found.meta
-        session.expire_at = found.expire_at
+        session.expire_at = 0 if config.insecure else found.expire_at
         _wanted(session, wishes, granted)
         _accept(session, number, wishes, granted, "")
     elif config.connect_proxy is not None:
         _ask(session, number, fields, wishes, config.connect_proxy)
-    elif config.anonymous_connect:
+    elif config.anonymous_connect or config.insecure:
         granted = {}
         _wanted(session, wishes, granted)
         _accept(session, number, wishes, granted, "")
+    elif session.header_user:
+        session.user = session.header_user
+        _accept(session, number, wishes, {}, "", personal=False)
     else:
         log.info("client %s: no credentials", session.client)
         raise Closing(BAD_REQUEST_CLOSE)
@@ -104,7 +107,7 @@ def _wanted(session: Session, wishes: dict[str, Request], granted: dict[str, Ter
             allowed = bool(session.user) and names.lists(channel, session.user)
         else:
             allowed = options.subscribe.grants(session.user, subscribed=False)
-        if allowed and channel not in granted:
+        if (allowed or session.broker.config.insecure) and channel not in granted:
             granted[channel] = terms(options, "connect")
 
 
@@ -126,17 +129,19 @@ def _ask(
     def answered(answer: Answer) -> None:
         result = answer.granted()
         granted: dict[str, Terms] = {}
-        data = ""
+        data, personal = "", True
         if result is not None:
             try:
                 data = _take_result(session, result, granted)
             except Malformed:
                 raise Failure(INTERNAL) from None
-        elif not session.broker.config.anonymous_connect:
-            raise Closing(BAD_REQUEST_CLOSE)
-        else:
+        elif session.broker.config.anonymous_connect or session.broker.config.insecure:
             _wanted(session, wishes, granted)
-        _accept(session, number, wishes, granted, data)
+        elif session.header_user:
+            session.user, personal = session.header_user, False
+        else:
+            raise Closing(BAD_REQUEST_CLOSE)
+        _accept(session, number, wishes, granted, data, personal=personal)
 
     session.ask(number, ask_about(session, "connect", proxy, members), answered)
 
@@ -175,12 +180,18 @@ def _accept(
     wishes: dict[str, Request],
     granted: dict[str, Terms],
     data: str,
+    *,
+    personal: bool = True,
 ) -> None:
-    """Register the client, subscribe it, and tell it all of that in one reply."""
+    """Register the client, subscribe it, and tell it all of that in one reply.
+
+    A user known from a header alone has no personal channel.
+    """
     broker = session.broker
     config, hub = broker.config, broker.hub
     now = broker.clock.now()
-    _personal(session, granted)
+    if personal:
+        _personal(session, granted)
     granted.pop("", None)
     if 0 < config.channel_limit < len(granted):
         raise Closing(CHANNEL_LIMIT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 from typing import TYPE_CHECKING
@@ -69,9 +70,13 @@ class Endpoints:
         try:
             text = (await request.read()).decode()
             fields = Fields("{}" if text.strip() == "null" else text)
+            # A client that hangs up doesn't undo half of what it asked for.
             if method == "batch":
-                return _json(await self._api.batch(fields))
-            result = await self._api.call(method, fields)
+                return _json(await asyncio.shield(self._api.batch(fields)))
+            if method == "broadcast":
+                result = await asyncio.shield(self._api.broadcast(fields))
+            else:
+                result = await self._api.call(method, fields)
         except (Malformed, UnicodeDecodeError):
             return web.Response(status=400, text="Bad Request\n")
         except Failure as exc:

@@ -95,6 +95,7 @@ STALE = Disconnect(3502, "stale")
 FORCE_DISCONNECT = Disconnect(3503, "force disconnect")
 CONNECTION_LIMIT = Disconnect(3504, "connection limit")
 CHANNEL_LIMIT = Disconnect(3505, "channel limit")
+INAPPROPRIATE_PROTOCOL = Disconnect(3506, "inappropriate protocol")
 PERMISSION_DENIED_CLOSE = Disconnect(3507, "permission denied")
 NOT_AVAILABLE_CLOSE = Disconnect(3508, "not available")
 

@@ -7,19 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from .environment import lay_over
 from .schema import SCHEMA, Anything, ConfigError, Duration, Inert, ListOf, seconds
 
 _VARIABLE = re.compile(r"\$\{(CENTRIFUGO_VAR_[A-Za-z0-9_]+)\}")
-
-# Those of Centrifugo's environment variables that a Django project sets; it has one per key.
-ENVIRONMENT: dict[str, tuple[str, str]] = {
-    "CENTRIFUGO_CLIENT_TOKEN_HMAC_SECRET_KEY": ("client.token.hmac_secret_key", "text"),
-    "CENTRIFUGO_CLIENT_TOKEN_AUDIENCE": ("client.token.audience", "text"),
-    "CENTRIFUGO_CLIENT_ALLOWED_ORIGINS": ("client.allowed_origins", "words"),
-    "CENTRIFUGO_HTTP_API_KEY": ("http_api.key", "text"),
-    "CENTRIFUGO_HTTP_SERVER_PORT": ("http_server.port", "number"),
-    "CENTRIFUGO_HTTP_SERVER_ADDRESS": ("http_server.address", "text"),
-}
 
 ELSEWHERE = "which the embedded server does not have; run Centrifugo for it"
 
@@ -102,25 +93,6 @@ class _Filler:
         return _VARIABLE.sub(lambda found: self.variables.get(found[1], ""), value)
 
 
-def _overlay(filled: dict[str, Any], variables: Mapping[str, str]) -> None:
-    for name, (path, kind) in ENVIRONMENT.items():
-        value = variables.get(name)
-        if value is None:
-            continue
-        *sections, key = path.split(".")
-        target = filled
-        for section in sections:
-            target = target[section]
-        if kind == "words":
-            target[key] = value.split()
-        elif kind == "number":
-            if not value.isascii() or not value.isdigit():
-                raise ConfigError(f"{name}: must be a port number")
-            target[key] = int(value)
-        else:
-            target[key] = value
-
-
 def fill(config: Mapping[str, Any], variables: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return `config` with every default filled in, environment variables laid over it.
 
@@ -129,8 +101,7 @@ def fill(config: Mapping[str, Any], variables: Mapping[str, str] | None = None) 
     """
     environment = os.environ if variables is None else variables
     filler = _Filler(environment)
-    filled: dict[str, Any] = filler.fill(dict(config), SCHEMA, "")
+    filled: dict[str, Any] = filler.fill(lay_over(config, environment), SCHEMA, "")
     if filler.unknown:
         raise ConfigError("unknown keys in config: " + ", ".join(filler.unknown))
-    _overlay(filled, environment)
     return filled

@@ -36,7 +36,9 @@ class Form(Enum):
     WEBSOCKET = (websocket, True)
     EVENT = (event, True)
     LINE = (line, True)
+    BARE_WEBSOCKET = (websocket, False)
     BARE_EVENT = (event, False)
+    BARE_LINE = (line, False)
 
     def __init__(self, frame: Callable[[str], bytes], wrapped: bool) -> None:
         self.frame = frame

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from .filters import Filter
 from .frames import Form, Push, channel_push
 from .streams import Publication
 
@@ -23,6 +24,7 @@ class Subscription:
         "emit_join_leave",
         "epoch",
         "expire_at",
+        "filter",
         "info",
         "meta_ttl",
         "positioned",
@@ -47,18 +49,25 @@ class Subscription:
         self.expire_at = 0
         self.meta_ttl = 0.0
         self.checked_at = 0.0
+        self.filter: Filter | None = None
+
+    @property
+    def choosy(self) -> bool:
+        """Tell whether what this reader is sent may differ from what others are."""
+        return self.delta or self.filter is not None
 
 
 class Channel:
     """A channel that has readers."""
 
-    __slots__ = ("deltas", "presence", "readers")
+    __slots__ = ("choosy", "presence", "readers")
 
     def __init__(self) -> None:
         self.readers: dict[Session, Subscription] = {}
         # client id → (user, JSON of the client's info)
         self.presence: dict[str, tuple[str, str]] = {}
-        self.deltas = 0
+        # Readers of deltas and readers with filters: those who can't all be sent the same bytes.
+        self.choosy = 0
 
 
 class Hub:
@@ -100,7 +109,7 @@ class Hub:
         if channel is None:
             channel = self.channels[name] = Channel()
         channel.readers[session] = subscription
-        channel.deltas += subscription.delta
+        channel.choosy += subscription.choosy
 
     def unsubscribe(self, name: str, session: Session) -> None:
         """End what `subscribe` began, presence included."""
@@ -110,7 +119,7 @@ class Hub:
         subscription = channel.readers.pop(session, None)
         channel.presence.pop(session.client, None)
         if subscription is not None:
-            channel.deltas -= subscription.delta
+            channel.choosy -= subscription.choosy
         if not channel.readers:
             del self.channels[name]
 
@@ -165,7 +174,7 @@ class Hub:
         if channel is None:
             return ()
         push = channel_push(name, "pub", publication.json())
-        if channel.deltas or epoch:
+        if channel.choosy or epoch:
             return self._fan_out_checked(name, channel, push, publication, epoch, previous, delta)
         encoded: dict[Form, bytes] = {}
         for session in channel.readers:
@@ -189,10 +198,18 @@ class Hub:
         lost: list[Session] = []
         encoded: dict[Form, bytes] = {}
         texts: DeltaPushes | None = None
+        tags: Mapping[str, str] | None = None
         for session, subscription in channel.readers.items():
             if epoch and subscription.positioned and subscription.epoch != epoch:
                 lost.append(session)
                 continue
+            if subscription.filter is not None:
+                if tags is None:
+                    tags = publication.tag_map()
+                if not subscription.filter(tags):
+                    # It would have nothing to apply the next delta to.
+                    subscription.delta_ready = False
+                    continue
             form = session.form
             if subscription.delta:
                 if texts is None:

@@ -132,8 +132,35 @@ def _members(text: str, *, whole: bool) -> Iterator[tuple[str, Any, str]]:
         raise Malformed("more than one JSON value")
 
 
+class _Folded(dict[str, Any]):
+    """Members of which some are named in another letter case; they are found as Go finds them."""
+
+    __slots__ = ("_names",)
+
+    def __init__(self, members: dict[str, Any]) -> None:
+        super().__init__(members)
+        self._names = {name.lower(): name for name in members}
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the member of that very name, else one that differs by case only."""
+        if super().__contains__(name):
+            return super().__getitem__(name)
+        found = self._names.get(name.lower())
+        return default if found is None else super().__getitem__(found)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and (super().__contains__(name) or name.lower() in self._names)
+
+    def __getitem__(self, name: str) -> Any:
+        return super().__getitem__(
+            name if super().__contains__(name) else self._names[name.lower()]
+        )
+
+
 class Fields:
     """A JSON object's members, read by type.
+
+    Names differ from Go's in nothing: another letter case finds the member too.
 
     A member that is absent or null reads as the type's zero value; one of another type raises
     Malformed, as the server does that this one stands in for. Where the text need not be `whole`,
@@ -145,9 +172,13 @@ class Fields:
     def __init__(self, text: str, *, whole: bool = True) -> None:
         self._values: dict[str, Any] = {}
         self._raws: dict[str, str] = {}
+        plain = True
         for name, value, raw in _members(text, whole=whole):
             self._values[name] = value
             self._raws[name] = raw
+            plain = plain and name.islower()
+        if not plain:
+            self._values, self._raws = _Folded(self._values), _Folded(self._raws)
 
     def __contains__(self, name: str) -> bool:
         return self._values.get(name) is not None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .delta import patched
 from .errors import Failure
+from .hub import Subscription
 from .streams import Position, Publication
 from .terms import Terms
 
@@ -37,6 +38,13 @@ def _continuous(publications: list[Publication], request: Request, top: Position
     return publications[0].offset == request.offset + 1 and publications[-1].offset == top.offset
 
 
+def _passing(publications: list[Publication], subscription: Subscription) -> list[Publication]:
+    passes = subscription.filter
+    if passes is None:
+        return publications
+    return [publication for publication in publications if passes(publication.tag_map())]
+
+
 def _written(publications: list[Publication], *, delta: bool) -> tuple[str, ...]:
     if not delta:
         return tuple(publication.json() for publication in publications)
@@ -50,21 +58,26 @@ def _written(publications: list[Publication], *, delta: bool) -> tuple[str, ...]
     return tuple(written)
 
 
-def recover(broker: Broker, request: Request, chosen: Terms, *, delta: bool) -> Recovered:
+def recover(
+    broker: Broker, request: Request, chosen: Terms, subscription: Subscription
+) -> Recovered:
     """Find out what a subscription begins with.
 
     In stream mode everything since the request's position or nothing; in cache mode the newest
-    publication. A recovered subscription is told its own offset again, any other the stream's.
+    publication; less what the subscription's filter keeps back. A recovered subscription is told
+    its own offset again, any other the stream's.
     """
     channel = request.channel
     top = broker.position(channel, chosen.meta_ttl)
     if not chosen.recovery or not (request.recover or chosen.auto_cache):
         return Recovered(position=top, offset=top.offset)
     if chosen.cache:
-        newest, top = broker.history(channel, 1, chosen.meta_ttl, reverse=True)
+        limit = 1 if subscription.filter is None else broker.config.recovery_limit or -1
+        newest, top = broker.history(channel, limit, chosen.meta_ttl, reverse=True)
+        passing = _passing(newest, subscription)[:1]
         same = 0 < request.offset == top.offset and request.epoch == top.epoch
-        recovered = newest[0].offset == top.offset if newest else same
-        missed = newest if recovered and not same else []
+        recovered = newest[0].offset == top.offset if passing else same
+        missed = passing if recovered and not same else []
     else:
         limit = broker.config.recovery_limit or -1
         since = Position(request.offset, request.epoch)
@@ -74,6 +87,7 @@ def recover(broker: Broker, request: Request, chosen: Terms, *, delta: bool) -> 
             missed, recovered = [], False
         else:
             recovered = _continuous(missed, request, top)
+            missed = _passing(missed, subscription)
         if not recovered and request.flag & REJECT_UNRECOVERED:
             return Recovered(position=top, offset=top.offset, refused=True)
     if not recovered:
@@ -82,5 +96,5 @@ def recover(broker: Broker, request: Request, chosen: Terms, *, delta: bool) -> 
         position=top,
         offset=request.offset,
         recovered=True,
-        publications=_written(missed, delta=delta),
+        publications=_written(missed, delta=subscription.delta),
     )

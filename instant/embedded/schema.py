@@ -143,9 +143,19 @@ _CHANNEL: dict[str, Any] = {
 _RPC: dict[str, Any] = {"proxy_enabled": False, "proxy_name": "default"}
 _UNI_STREAM: dict[str, Any] = {
     "enabled": False,
-    "handler_prefix": "/connection/uni_sse",
     "max_request_body_size": 65536,
     "connect_code_to_http_response": Inert("connect_code_to_http_response"),
+}
+_WEBSOCKET: dict[str, Any] = {
+    "compression": False,
+    "compression_min_size": 0,
+    "compression_level": 1,
+    "read_buffer_size": 0,
+    "use_write_buffer_pool": False,
+    "write_buffer_size": 0,
+    "write_timeout": Duration("1s"),
+    "message_size_limit": 65536,
+    "decompressed_message_size_limit": 0,
 }
 
 SCHEMA: dict[str, Any] = {
@@ -240,19 +250,7 @@ SCHEMA: dict[str, Any] = {
     },
     "grpc_api": Inert("the GRPC API"),
     "consumers": ANYTHING,
-    "websocket": {
-        "disabled": False,
-        "handler_prefix": "/connection/websocket",
-        "compression": False,
-        "compression_min_size": 0,
-        "compression_level": 1,
-        "read_buffer_size": 0,
-        "use_write_buffer_pool": False,
-        "write_buffer_size": 0,
-        "write_timeout": Duration("1s"),
-        "message_size_limit": 65536,
-        "decompressed_message_size_limit": 0,
-    },
+    "websocket": {"disabled": False, "handler_prefix": "/connection/websocket", **_WEBSOCKET},
     "sse": {
         "enabled": False,
         "handler_prefix": "/connection/sse",
@@ -264,9 +262,16 @@ SCHEMA: dict[str, Any] = {
         "max_request_body_size": 65536,
     },
     "webtransport": Inert("WebTransport"),
-    "uni_sse": _UNI_STREAM,
-    "uni_http_stream": Inert("unidirectional HTTP streaming"),
-    "uni_websocket": Inert("unidirectional WebSocket"),
+    "uni_sse": {"handler_prefix": "/connection/uni_sse", **_UNI_STREAM},
+    "uni_http_stream": {"handler_prefix": "/connection/uni_http_stream", **_UNI_STREAM},
+    "uni_websocket": {
+        "enabled": False,
+        "handler_prefix": "/connection/uni_websocket",
+        **_WEBSOCKET,
+        "disable_closing_handshake": False,
+        "disable_disconnect_push": False,
+        "join_push_messages": False,
+    },
     "uni_grpc": Inert("unidirectional GRPC"),
     "emulation": {"handler_prefix": "/emulation", "max_request_body_size": 65536},
     "admin": ANYTHING,

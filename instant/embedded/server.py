@@ -14,16 +14,23 @@ from .broker import VERSION, Broker
 from .config import Config, parse
 from .endpoints import Endpoints
 from .errors import SHUTDOWN
+from .gate import Gate
 from .proxies import Proxies
+from .signatures import load_algorithms
 from .streaming import (
     StreamConnection,
     serve_emulation,
     serve_http_stream,
     serve_sse,
+    serve_uni_http_stream,
     serve_uni_sse,
 )
-from .tokens import load_algorithms
-from .transports import Flusher, WebSocketConnection, serve_websocket
+from .transports import (
+    Flusher,
+    WebSocketConnection,
+    serve_uni_websocket,
+    serve_websocket,
+)
 
 log = logging.getLogger("instant.embedded")
 
@@ -59,6 +66,12 @@ class EmbeddedServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._runners: list[web.AppRunner] = []
         self._wanted_headers = self.config.proxied_headers()
+        self._gate = Gate(
+            self.config.connection_limit,
+            self.config.connection_rate,
+            lambda: len(self.broker.hub.clients),
+            self.broker.clock.monotonic,
+        )
 
     def reload(self, config: Mapping[str, Any]) -> None:
         """Take another config for what may change while clients are connected.
@@ -85,6 +98,15 @@ class EmbeddedServer:
             for name in request.headers
             if name.lower() in self._wanted_headers
         }
+
+    def admits(self) -> bool:
+        """Tell whether one more client may connect."""
+        return self._gate.admits()
+
+    def user_of(self, request: web.Request) -> str:
+        """Return the user that a trusted proxy in front names, "" where there is none."""
+        name = self.config.user_header
+        return request.headers.get(name, "") if name else ""
 
     async def start(self, address: str | None = None, port: int | None = None) -> int:
         """Listen, and return the port; 0 asks for a free one. Raises OSError.
@@ -115,7 +137,13 @@ class EmbeddedServer:
 
     async def _listen(self, app: web.Application, host: str, port: int) -> int:
         runner = web.AppRunner(
-            app, access_log=None, handle_signals=False, shutdown_timeout=1.0, keepalive_timeout=75
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=1.0,
+            keepalive_timeout=75,
+            # A streamed client that hangs up is seen at once, not at the next ping.
+            handler_cancellation=True,
         )
         await runner.setup()
         self._runners.append(runner)
@@ -132,10 +160,15 @@ class EmbeddedServer:
 
     def _route_clients(self, app: web.Application) -> None:
         config = self.config
-        self._route(app, config.websocket_path, serve_websocket)
-        self._route(app, config.sse_path, serve_sse)
-        self._route(app, config.http_stream_path, serve_http_stream)
-        self._route(app, config.uni_sse_path, serve_uni_sse)
+        for path, handler in (
+            (config.websocket_path, serve_websocket),
+            (config.sse_path, serve_sse),
+            (config.http_stream_path, serve_http_stream),
+            (config.uni_sse_path, serve_uni_sse),
+            (config.uni_http_stream_path, serve_uni_http_stream),
+            (config.uni_websocket_path, serve_uni_websocket),
+        ):
+            self._route(app, path, _gated(handler))
         if config.sse_path or config.http_stream_path:
             self._route(app, config.emulation_path, serve_emulation)
 
@@ -176,6 +209,15 @@ class EmbeddedServer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.proxies.close()
+
+
+def _gated(handler: Handler) -> Handler:
+    async def serve(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:
+        if not server.admits():
+            return web.Response(status=503)
+        return await handler(server, request)
+
+    return serve
 
 
 async def _serve_health(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:  # noqa: ARG001

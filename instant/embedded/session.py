@@ -85,12 +85,16 @@ class Session:
         form: Form = Form.WEBSOCKET,
         transport: str = "websocket",
         headers: Mapping[str, list[str]] | None = None,
+        user: str = "",
     ) -> None:
         self.broker = broker
         self.form = form
         self.transport = transport
         self.headers: Mapping[str, list[str]] = headers or {}
         self.emulated_headers: Mapping[str, str] = {}
+        self.header_user = user
+        # Where the transport can close with a reason, the client needs no push that says it.
+        self.farewell = form is not Form.WEBSOCKET
         self.client = str(uuid.uuid4())
         self.session = str(uuid.uuid4())
         self.user = ""
@@ -107,7 +111,7 @@ class Session:
         self.send = peer.send
         self._peer = peer
         self._waiting: deque[str] = deque()
-        self._asking = False
+        self._asked = 0
         self.lifetime = Lifetime(self, peer.wake)
 
     # -- in ---------------------------------------------------------------------------------------
@@ -124,8 +128,10 @@ class Session:
 
     @property
     def busy(self) -> bool:
-        """Tell whether commands wait for an answer of the application."""
-        return self._asking
+        """Tell whether commands wait for an answer of the application, or for one of several."""
+        if not self._asked:
+            return False
+        return not self.connected or self._asked >= self.broker.config.concurrency
 
     def receive(self, text: str) -> None:
         """Handle a frame: commands joined by line breaks."""
@@ -150,7 +156,7 @@ class Session:
         self.close(CONNECTION_CLOSED)
 
     def _work(self) -> None:
-        while self._waiting and not self._asking and not self.closed:
+        while self._waiting and not self.busy and not self.closed:
             self._handle(self._waiting.popleft())
 
     def _handle(self, text: str) -> None:
@@ -217,11 +223,14 @@ class Session:
             self.send(self.form.frame(error_reply(number, error)))
 
     def ask(self, number: int, question: Question, then: Then) -> None:
-        """Ask the application for command `number`; later commands wait for the answer."""
-        self._asking = True
+        """Ask the application for command `number`; later commands wait for the answer.
+
+        With `client.concurrency` as many questions as it says are asked at a time.
+        """
+        self._asked += 1
 
         def answered(answer: Answer) -> None:
-            self._asking = False
+            self._asked -= 1
             if not self.closed:
                 self.guard(number, lambda: then(answer))
                 self._work()
@@ -248,7 +257,7 @@ class Session:
             self.drop(channel)
         if self.connected:
             self.broker.hub.remove(self)
-        if self.emulated and disconnect is not CONNECTION_CLOSED:
+        if self.farewell and disconnect is not CONNECTION_CLOSED:
             self.send(disconnect_push(disconnect).encoded(self.form))
         self._peer.close(disconnect)
 

@@ -43,7 +43,6 @@ class StreamConnection(Connection):
         self._content_type = content_type
         self._form = form
         self._kind = transport
-        self._task: asyncio.Task[None] | None = None
 
     def send(self, data: bytes) -> None:
         """Queue bytes; the response's own task writes them."""
@@ -101,6 +100,7 @@ class StreamConnection(Connection):
             form=self._form,
             transport=self._kind,
             headers=self.server.headers_of(self._request),
+            user=self.server.user_of(self._request),
         )
         self.server.streams[self.session.session] = self
         try:
@@ -188,7 +188,7 @@ async def serve_http_stream(server: EmbeddedServer, request: web.Request) -> web
         return _wrong_method()
     if request.headers.get("Content-Type") == "application/octet-stream":
         # The binary protocol.
-        return web.Response(status=400)
+        return web.Response(status=400, text="protobuf: only Centrifugo speaks it\n")
     first = await _body(request, server.config.http_stream_limit)
     connection = StreamConnection(
         server, request, Form.LINE, "http_stream", "text/plain; charset=utf-8"
@@ -204,14 +204,38 @@ async def serve_uni_sse(server: EmbeddedServer, request: web.Request) -> web.Str
         text = await _body(request, server.config.uni_sse_limit)
     else:
         return _wrong_method()
+    return await _one_way(
+        server, request, text, Form.BARE_EVENT, "uni_sse", "text/event-stream; charset=utf-8"
+    )
+
+
+async def serve_uni_http_stream(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:
+    """Serve a one-way connection: bare pushes as lines; the connect request is the body."""
+    if request.method == "OPTIONS":
+        return _preflight(server, request, "POST, OPTIONS")
+    if request.method != "POST":
+        return _wrong_method()
+    text = await _body(request, server.config.uni_http_stream_limit)
+    return await _one_way(
+        server, request, text, Form.BARE_LINE, "uni_http_stream", "text/plain; charset=utf-8"
+    )
+
+
+async def _one_way(
+    server: EmbeddedServer,
+    request: web.Request,
+    text: str,
+    form: Form,
+    transport: str,
+    content_type: str,
+) -> web.StreamResponse:
     try:
         connect = Fields("{}" if text.strip() == "null" else text)
     except Malformed:
         return web.Response(status=400)
-    connection = StreamConnection(
-        server, request, Form.BARE_EVENT, "uni_sse", "text/event-stream; charset=utf-8"
-    )
-    return await connection.run(lambda session: session.open_one_way(connect), b"\r\n")
+    connection = StreamConnection(server, request, form, transport, content_type)
+    first = b"\r\n" if form is Form.BARE_EVENT else b""
+    return await connection.run(lambda session: session.open_one_way(connect), first)
 
 
 async def serve_emulation(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:

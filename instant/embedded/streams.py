@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .rawjson import quote
+from .rawjson import load, quote
 
 # How long a publish with an idempotency key is remembered (Centrifugo's brokers: 5 minutes).
 REPEAT_WINDOW = 300.0
@@ -33,6 +33,11 @@ class Publication:
     version: int = 0
     offset: int = 0
     epoch: str = ""
+
+    def tag_map(self) -> dict[str, str]:
+        """Return the tags by name."""
+        found: dict[str, str] = load(self.tags) if self.tags else {}
+        return found
 
     def fields(self, data: str, *, with_epoch: bool, delta: bool = False) -> str:
         """Write the publication with other data in its place."""

@@ -34,6 +34,7 @@ class Terms:
     auto_cache: bool
     delta_types: tuple[str, ...]
     meta_ttl: float
+    tags_filter: bool = False
     expire_at: int = 0
     client_refresh: bool = False
 
@@ -59,4 +60,5 @@ def terms(options: ChannelOptions, source: str, grant: Grant = _NOTHING) -> Term
         auto_cache=cache and recovery and (options.auto_cache_recover or grant.cache_recover),
         delta_types=options.allowed_delta_types,
         meta_ttl=options.history_meta_ttl,
+        tags_filter=options.tags_filter,
     )

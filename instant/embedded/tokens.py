@@ -1,4 +1,4 @@
-"""Verification of connection and subscription tokens: JSON Web Tokens signed with HMAC."""
+"""Verification of connection and subscription tokens: JSON Web Tokens."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .config import TokenOptions
 from .errors import Malformed
 from .rawjson import Fields, load
-
-if TYPE_CHECKING:
-    from jwt.algorithms import Algorithm
-
-_HMAC = ("HS256", "HS384", "HS512")
+from .signatures import Signatures
+from .token_options import TokenOptions
 
 
 class InvalidToken(Exception):
@@ -58,17 +54,6 @@ class SubscribeToken:
     client: str
     expire_at: int
     grant: Grant
-
-
-def load_algorithms() -> dict[str, Algorithm]:
-    """Import PyJWT and return its HMAC algorithms by name.
-
-    It brings `cryptography`, which takes long to import: called once the port is open.
-    """
-    from jwt.algorithms import HMACAlgorithm  # noqa: PLC0415  see above
-
-    hashes = (HMACAlgorithm.SHA256, HMACAlgorithm.SHA384, HMACAlgorithm.SHA512)
-    return {name: HMACAlgorithm(chosen) for name, chosen in zip(_HMAC, hashes, strict=True)}
 
 
 def _decoded(part: str) -> bytes:
@@ -146,21 +131,7 @@ class Verifier:
     def __init__(self, options: TokenOptions, now: Callable[[], float] = time.time) -> None:
         self._options = options
         self._now = now
-        self._algorithms: dict[str, Algorithm] | None = None
-
-    def _signed(self, name: str, message: bytes, signature: bytes) -> bool:
-        if self._algorithms is None:
-            self._algorithms = load_algorithms()
-        algorithm = self._algorithms.get(name)
-        options = self._options
-        if algorithm is None or not options.secret:
-            return False
-        if algorithm.verify(message, options.secret.encode(), signature):
-            return True
-        until = options.previous_until
-        if not options.previous_secret or (until and self._now() > until):
-            return False
-        return algorithm.verify(message, options.previous_secret.encode(), signature)
+        self._signatures = Signatures(options, now)
 
     def _claims(self, token: str) -> Fields:
         header, dot, rest = token.partition(".")
@@ -174,7 +145,10 @@ class Verifier:
         except (Malformed, UnicodeDecodeError):
             raise InvalidToken("header or claims can't be read") from None
         message = f"{header}.{claims}".encode("ascii", "replace")
-        if not self._signed(algorithm, message, _decoded(signature)):
+        signed = self._options.unsigned or self._signatures.valid(
+            algorithm, message, _decoded(signature)
+        )
+        if not signed:
             raise InvalidToken("the signature is none of ours")
         self._check_parties(fields)
         return fields
@@ -204,6 +178,13 @@ class Verifier:
             return max(0, fields.int64("expire_at"))
         return int(_moment(fields, "exp") or 0)
 
+    def _user(self, fields: Fields) -> str:
+        claim = self._options.user_claim
+        if not claim:
+            return fields.text("sub")
+        value = fields.value(claim)
+        return value if isinstance(value, str) else fields.raw_or_nothing(claim)
+
     def connect(self, token: str) -> ConnectToken:
         """Read a connection token; raises InvalidToken or ExpiredToken."""
         fields = self._claims(token)
@@ -212,7 +193,7 @@ class Verifier:
                 raise InvalidToken("a subscription token")
             self._check_clocks(fields)
             return ConnectToken(
-                user=fields.text("sub"),
+                user=self._user(fields),
                 expire_at=self._life(fields),
                 info=decoded64(fields, "info", "b64info"),
                 meta=fields.raw_or_nothing("meta"),
@@ -229,7 +210,7 @@ class Verifier:
             if not fields.text("channel"):
                 raise InvalidToken("no channel in it")
             return SubscribeToken(
-                user=fields.text("sub"),
+                user=self._user(fields),
                 channel=fields.text("channel"),
                 client=fields.text("client"),
                 expire_at=self._life(fields),

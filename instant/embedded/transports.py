@@ -6,11 +6,19 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from aiohttp import WSMsgType, web
 
-from .errors import SLOW, Disconnect
+from .errors import (
+    BAD_REQUEST_CLOSE,
+    INAPPROPRIATE_PROTOCOL,
+    SLOW,
+    Disconnect,
+    Malformed,
+)
+from .frames import Form
+from .rawjson import Fields
 from .session import Session, Then
 
 if TYPE_CHECKING:
@@ -24,6 +32,11 @@ log = logging.getLogger("instant.embedded")
 FLUSH_BATCH = 128
 # How long a closing handshake may take.
 CLOSE_WAIT = 5.0
+# One-way clients are pinged with frames too, also where the protocol's own pings are off.
+HEARTBEAT = 25.0
+_PROTOCOLS = frozenset(("centrifuge-json", "centrifuge-protobuf"))
+
+Socket: TypeAlias = web.WebSocketResponse
 
 
 class Flusher:
@@ -95,20 +108,17 @@ class Connection:
 class WebSocketConnection(Connection):
     """One WebSocket: reads with aiohttp, writes frames that are already made to the transport."""
 
-    def __init__(self, server: EmbeddedServer, request: web.Request) -> None:
+    form = Form.WEBSOCKET
+    kind = "websocket"
+
+    def __init__(self, server: EmbeddedServer, request: web.Request, socket: Socket) -> None:
         super().__init__(server)
         self._request = request
         self._queue: list[bytes] = []
         self._queued = 0
         self._resumed = asyncio.Event()
         self._limit = server.config.queue_max_size
-        self.socket = web.WebSocketResponse(
-            timeout=CLOSE_WAIT,
-            autoping=True,
-            compress=False,
-            max_msg_size=server.config.websocket_limit,
-            protocols=("centrifuge-json",),
-        )
+        self.socket = socket
         self._transport: asyncio.Transport | None = None
         self._closing = False
 
@@ -166,37 +176,126 @@ class WebSocketConnection(Connection):
         self.session = Session(
             self.server.broker,
             self,
+            form=self.form,
+            transport=self.kind,
             headers=self.server.headers_of(self._request),
+            user=self.server.user_of(self._request),
         )
-        session = self.session
         self.server.sockets.add(self)
         try:
-            while True:
-                message = await self.socket.receive()
-                if message.type is WSMsgType.TEXT:
-                    session.receive(message.data)
-                elif message.type is WSMsgType.BINARY:
-                    session.receive(message.data.decode("utf-8", "replace"))
-                else:
-                    break
-                while session.busy and not session.closed:
-                    # The client's next frames wait where they cost nothing: in its own socket.
-                    self._resumed.clear()
-                    await self._resumed.wait()
+            await self._listen()
         finally:
             self.server.sockets.discard(self)
-            session.lost()
+            self.session.lost()
             self._queue.clear()
         return self.socket
 
+    async def read(self) -> str | None:
+        """Return the client's next message, None where there is no more."""
+        message = await self.socket.receive()
+        if message.type is WSMsgType.TEXT:
+            return cast("str", message.data)
+        if message.type is WSMsgType.BINARY:
+            return cast("bytes", message.data).decode("utf-8", "replace")
+        return None
 
-async def serve_websocket(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:
-    """Answer a WebSocket handshake: 403 for a foreign origin, 400 for no handshake at all."""
+    async def _listen(self) -> None:
+        session = self.session
+        while (text := await self.read()) is not None:
+            session.receive(text)
+            while session.busy and not session.closed:
+                # The client's next frames wait where they cost nothing: in its own socket.
+                self._resumed.clear()
+                await self._resumed.wait()
+
+
+class OneWayWebSocketConnection(WebSocketConnection):
+    """A WebSocket that carries pushes only; the client says one thing, which is its connect."""
+
+    form = Form.BARE_WEBSOCKET
+    kind = "uni_websocket"
+
+    async def _listen(self) -> None:
+        self.session.farewell = self.server.config.uni_websocket_push
+        text = self._request.query.get("cf_connect") or await self.read()
+        if text is None:
+            return
+        try:
+            connect = Fields("{}" if text.strip() == "null" else text)
+        except Malformed:
+            self.close(BAD_REQUEST_CLOSE)
+            return
+        self.session.open_one_way(connect)
+        while await self.read() is not None:
+            pass
+
+
+def _socket(request: web.Request, limit: int, heartbeat: float | None = None) -> Socket:
+    """Make the aiohttp side; a client may ask for a subprotocol, and then it needs one."""
+    offered = request.headers.get("Sec-WebSocket-Protocol", "")
+    known = tuple(name for name in map(str.strip, offered.split(",")) if name in _PROTOCOLS)
+    return web.WebSocketResponse(
+        timeout=CLOSE_WAIT,
+        autoping=True,
+        compress=False,
+        heartbeat=heartbeat,
+        max_msg_size=limit,
+        protocols=known,
+    )
+
+
+def _refused(server: EmbeddedServer, request: web.Request) -> web.Response | None:
+    """Answer what is no handshake of ours: 403 for a foreign origin, 400 for none at all."""
     if not server.config.origins.allow(request.headers.get("Origin")):
         return web.Response(status=403, text="Forbidden\n")
-    if not web.WebSocketResponse().can_prepare(request):
+    upgrade = request.headers.get("Upgrade", "").lower()
+    if upgrade != "websocket" or request.method != "GET":
         return web.Response(status=400, text="Bad Request\n")
-    limit = server.config.connection_limit
-    if limit and len(server.sockets) >= limit:
-        return web.Response(status=503)
-    return await WebSocketConnection(server, request).run()
+    return None
+
+
+async def serve_websocket(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:
+    """Answer a WebSocket handshake; who asks for the binary protocol is sent away with 3506."""
+    refused = _refused(server, request)
+    if refused is not None:
+        return refused
+    socket = _socket(request, server.config.websocket_limit)
+    try:
+        if not _binary(request):
+            return await WebSocketConnection(server, request, socket).run()
+        await socket.prepare(request)
+    except web.HTTPBadRequest:
+        return web.Response(status=400, text="Bad Request\n")
+    log.warning("refusing a client that asks for protobuf, which only Centrifugo speaks")
+    why = INAPPROPRIATE_PROTOCOL
+    with contextlib.suppress(ConnectionError, RuntimeError):
+        await socket.close(code=why.code, message=why.reason.encode())
+    return socket
+
+
+def _binary(request: web.Request) -> bool:
+    """Tell whether a client asks for the binary protocol."""
+    asked = (request.query.get(name) for name in ("cf_protocol", "format"))
+    if "protobuf" in asked:
+        return True
+    offered = request.headers.get("Sec-WebSocket-Protocol", "").split(",")
+    names = [name for name in map(str.strip, offered) if name in _PROTOCOLS]
+    return names[:1] == ["centrifuge-protobuf"]
+
+
+async def serve_uni_websocket(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:
+    """Answer the handshake of a one-way connection."""
+    refused = _refused(server, request)
+    if refused is not None:
+        return refused
+    config = server.config
+    socket = _socket(request, config.uni_websocket_limit, config.ping_interval or HEARTBEAT)
+    try:
+        asked = request.query.get("cf_connect")
+        if asked:
+            Fields("{}" if asked.strip() == "null" else asked)
+        return await OneWayWebSocketConnection(server, request, socket).run()
+    except Malformed:
+        return web.Response(status=400, text="invalid connect request\n")
+    except web.HTTPBadRequest:
+        return web.Response(status=400, text="Bad Request\n")

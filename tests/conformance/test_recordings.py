@@ -13,10 +13,7 @@ from tests.conformance.servers import BINARY, SERVERS
 
 # Scenarios the embedded server doesn't pass yet, with the reason. The first goal of this file is that
 # there is nothing here; a scenario that passes unexpectedly fails.
-NOT_YET: dict[str, str] = {
-    "more: frame 22": "members named in another case: Go reads them, no client writes them",
-    "more: api body 8": "members named in another case: Go reads them, no client writes them",
-}
+NOT_YET: dict[str, str] = {}
 
 # Families without which the server is of no use: none of them may be in NOT_YET.
 REQUIRED = (

@@ -1,0 +1,70 @@
+"""How tokens of one kind are verified, as the config has it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from .filled import refuse
+from .schema import ConfigError
+from .signatures import check_public_key
+
+_CLAIM = re.compile(r"[a-zA-Z_]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenOptions:
+    """How tokens of one kind are verified; keys are "" where there is none."""
+
+    secret: str
+    previous_secret: str
+    previous_until: int
+    rsa_key: str
+    ecdsa_key: str
+    audience: str
+    audience_regex: re.Pattern[str] | None
+    issuer: str
+    issuer_regex: re.Pattern[str] | None
+    user_claim: str
+    unsigned: bool
+
+
+def _regex(raw: dict[str, Any], key: str, path: str) -> re.Pattern[str] | None:
+    if not raw[key]:
+        return None
+    plain = key.removesuffix("_regex")
+    if raw[plain]:
+        raise ConfigError(f"{path}: {plain} and {key} exclude each other")
+    try:
+        return re.compile(raw[key])
+    except re.error as exc:
+        raise ConfigError(f"{path}.{key}: {exc}") from None
+
+
+def token_options(raw: dict[str, Any], path: str, *, unsigned: bool) -> TokenOptions:
+    """Read the filled-in options of one kind; raises ConfigError with `path` in it.
+
+    Tokens are taken `unsigned` too where the config says so.
+    """
+    if raw["jwks_public_endpoint"]:
+        raise refuse(f"{path}.jwks_public_endpoint", "key sets")
+    for key in ("rsa_public_key", "ecdsa_public_key"):
+        if raw[key]:
+            check_public_key(raw[key], f"{path}.{key}")
+    claim = raw["user_id_claim"]
+    if claim and not _CLAIM.fullmatch(claim):
+        raise ConfigError(f"{path}.user_id_claim: must match {_CLAIM.pattern}")
+    return TokenOptions(
+        secret=raw["hmac_secret_key"],
+        previous_secret=raw["hmac_previous_secret_key"],
+        previous_until=raw["hmac_previous_secret_key_valid_until"],
+        rsa_key=raw["rsa_public_key"],
+        ecdsa_key=raw["ecdsa_public_key"],
+        audience=raw["audience"],
+        audience_regex=_regex(raw, "audience_regex", path),
+        issuer=raw["issuer"],
+        issuer_regex=_regex(raw, "issuer_regex", path),
+        user_claim=claim,
+        unsigned=unsigned,
+    )
