@@ -2,8 +2,8 @@
 The pytest plugin: loaded by itself wherever Instant and pytest are installed.
 
 It makes ``locmem`` the backend, so that no test reaches the network unless it names another
-backend itself, and offers the fixture ``publications``. It does nothing in a project without
-Django settings.
+backend itself, and offers the fixtures ``publications`` and ``instant_server``. It does
+nothing in a project without Django settings.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from instant.testing import CapturedPublications
+    from instant.testing import CapturedPublications, InstantServer
 
 _LOCMEM = "instant.backends.locmem.LocmemBackend"
 
@@ -48,6 +48,15 @@ def _has_settings() -> bool:
     import os  # noqa: PLC0415
 
     return bool(os.environ.get("DJANGO_SETTINGS_MODULE"))
+
+
+@pytest.fixture
+def instant_server() -> Iterator[InstantServer]:
+    """Run a server for the test; see instant.testing.instant_server()."""
+    from instant.testing import instant_server as run  # noqa: PLC0415  needs settings
+
+    with run() as server:
+        yield server
 
 
 @pytest.fixture

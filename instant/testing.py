@@ -2,24 +2,35 @@
 Helpers for the tests of projects that use Instant.
 
 ``capture_publications()`` works everywhere; ``InstantTestMixin`` brings it to every test of a
-TestCase. The pytest plugin (loaded by itself) makes ``locmem`` the backend, so that no suite
-reaches the network, and offers the fixture ``publications``.
+TestCase. ``instant_server()`` runs a real server for pages that are tested end to end. The
+pytest plugin (loaded by itself) makes ``locmem`` the backend, so that no suite reaches the
+network, and offers the fixtures ``publications`` and ``instant_server``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
+from django.conf import settings
 from django.db import connections
+from django.test import override_settings
 
+from instant import conf
 from instant.backends import BaseBackend, replaced
 from instant.backends.locmem import LocmemBackend
 from instant.commits import Deferred
 from instant.publications import Envelope, Publication
 
-__all__ = ["CapturedPublications", "InstantTestMixin", "capture_publications"]
+__all__ = [
+    "CapturedPublications",
+    "InstantServer",
+    "InstantTestMixin",
+    "capture_publications",
+    "instant_server",
+]
 
 
 class _Any:
@@ -162,6 +173,56 @@ def capture_publications() -> Iterator[CapturedPublications]:
             yield captured
         finally:
             captured._freeze()  # noqa: SLF001  one class in two pieces
+
+
+@dataclass(frozen=True, slots=True)
+class InstantServer:
+    """Where the server of ``instant_server()`` listens."""
+
+    url: str
+    """For browsers and clients: ``ws://127.0.0.1:<port>/connection/websocket``."""
+    port: int
+
+
+@contextmanager
+def instant_server(
+    config: Mapping[str, Any] | None = None, *, port: int = 0
+) -> Iterator[InstantServer]:
+    """
+    Run the embedded server on a free port of 127.0.0.1, and let Django use it in the block.
+
+    It has fresh keys, its own history and subscribers, and the namespaces of a new project;
+    ``config`` (as in config.json) is completed with them. In the block publish() goes there,
+    and ``get_token/`` hands its address to pages: of the test client, of LiveServerTestCase
+    and of any page on this machine. In a TestCase publications wait for a commit that never
+    comes: use TransactionTestCase, or ``on_commit=False``.
+    """
+    from instant.centrifugo.config import compile_config  # noqa: PLC0415  aiohttp takes 0.2 s
+    from instant.centrifugo.values import values_of  # noqa: PLC0415
+    from instant.embedded.threaded import ThreadedServer  # noqa: PLC0415
+
+    compiled = compile_config(
+        config, allowed_origins=_TEST_ORIGINS, audience=conf.current().audience
+    )
+    keys = values_of(compiled)
+    with (
+        ThreadedServer(compiled, port=port) as server,
+        override_settings(
+            CENTRIFUGO_HOST="http://127.0.0.1",
+            CENTRIFUGO_PORT=server.port,
+            CENTRIFUGO_HMAC_KEY=keys.hmac_key,
+            CENTRIFUGO_API_KEY=keys.api_key,
+            INSTANT={
+                **(getattr(settings, "INSTANT", None) or {}),
+                "BACKEND": "instant.backends.centrifugo.CentrifugoBackend",
+                "PUBLIC_URL": (url := f"ws://127.0.0.1:{server.port}/connection/websocket"),
+            },
+        ),
+    ):
+        yield InstantServer(url, server.port)
+
+
+_TEST_ORIGINS = ("http://testserver", "http://localhost:*", "http://127.0.0.1:*")
 
 
 if TYPE_CHECKING:  # what it is mixed into

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ENVIRONMENT", "ServerValues", "read_values"]
+__all__ = ["ENVIRONMENT", "ServerValues", "read_values", "values_of"]
 
 ENVIRONMENT: Mapping[str, str] = {
     "hmac_key": "CENTRIFUGO_CLIENT_TOKEN_HMAC_SECRET_KEY",
@@ -50,6 +50,14 @@ class ServerValues:
 def read_values(path: str | None, environ: Mapping[str, str] = os.environ) -> ServerValues:
     """Read config.json, if there is one, and the environment; never raises."""
     file, error = ({}, None) if path is None else _read(path)
+    return values_of(file, environ, error)
+
+
+def values_of(
+    file: Mapping[str, Any], environ: Mapping[str, str] | None = None, error: str | None = None
+) -> ServerValues:
+    """Return the values of a config.json's content, overridden by ``environ`` if given."""
+    environ = {} if environ is None else environ
     in_file = {name: _dig(file, *keys) for name, keys in _PATHS.items()}
     merged = {name: environ.get(ENVIRONMENT[name]) or in_file[name] for name in _PATHS}
     return ServerValues(

@@ -1,4 +1,4 @@
-"""``make bench``: all tables, or those named: canned, server, tokens."""
+"""``make bench``: all tables, or those named: canned, server, tokens, fanout."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ django.setup()
 
 from django.test.utils import get_runner, setup_databases, teardown_databases  # noqa: F401
 
-from tests.benchmarks import granting, publishing
+from tests.benchmarks import fanout, granting, publishing
 from tests.benchmarks.timing import pin
 from tests.live.servers import BINARY, LiveServer
 
@@ -53,7 +53,7 @@ def tokens():
         teardown_databases(databases, verbosity=0)
 
 
-TABLES = {"canned": canned, "server": server, "tokens": tokens}
+TABLES = {"canned": canned, "server": server, "tokens": tokens, "fanout": fanout.run}
 
 
 def main():

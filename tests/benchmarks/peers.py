@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tests.benchmarks.timing import Process
@@ -71,19 +70,32 @@ def old(port):
     return Process(str(python), "-I", "-c", OLD, str(port), core=1)
 
 
-def channels():
-    """Channels with channels_redis (redis-py 8 breaks it) and a Redis server, if there is one."""
-    redis = shutil.which("redis-server")
-    if redis is None:
-        return None, None
-    python = environment("channels", "channels", "channels-redis", "redis<8", "django<5.3")
+def channels_python():
+    """Return the Python that has Channels with channels_redis (redis-py 8 breaks it)."""
+    return environment(
+        "channels", "channels", "channels-redis", "redis<8", "django<5.3", "uvicorn", "websockets"
+    )
+
+
+def redis():
+    """Start a Redis server, if there is one; returns the process and its port."""
+    program = shutil.which("redis-server")
+    if program is None:
+        return None, 0
     port = free_port()
     server = Process(
-        redis, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+        program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
         core=0,
     )  # fmt: skip
     while "Ready to accept" not in server.process.stdout.readline():
         if server.process.poll() is not None:
             raise RuntimeError("redis-server did not start")
-    time.sleep(0.1)
-    return server, Process(str(python), "-I", "-c", CHANNELS, str(port), core=1)
+    return server, port
+
+
+def channels():
+    """Return a Redis server and a process that measures group_send through it, or nothing."""
+    server, port = redis()
+    if server is None:
+        return None, None
+    return server, Process(str(channels_python()), "-I", "-c", CHANNELS, str(port), core=1)
