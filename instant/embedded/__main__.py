@@ -8,9 +8,11 @@ import logging
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
-from .config import ConfigError, read
+from .config import ConfigError, parse, read
 from .server import EmbeddedServer
+from .store import StoreError
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -18,6 +20,12 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", "-c", type=Path, default=Path("config.json"))
     parser.add_argument("--port", type=int, help="instead of http_server.port; 0 takes a free one")
     parser.add_argument("--address", help="instead of http_server.address")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="keep histories in this SQLite file, so that they outlive the server",
+    )
     return parser.parse_args(arguments)
 
 
@@ -34,10 +42,17 @@ def _reload(server: EmbeddedServer, path: Path) -> None:
         _say("instant.embedded: config read again")
 
 
-async def _run(server: EmbeddedServer, options: argparse.Namespace) -> int:
+async def _run(config: dict[str, Any], options: argparse.Namespace) -> int:
+    stopping = asyncio.Event()
+    lost: list[bool] = []
+
+    def failed() -> None:
+        lost.append(True)
+        stopping.set()
+
+    server = EmbeddedServer(config, data=options.data, failed=failed)
     address: str | None = options.address
     port: int | None = options.port
-    stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
@@ -51,6 +66,9 @@ async def _run(server: EmbeddedServer, options: argparse.Namespace) -> int:
     host = server.config.address if address is None else address
     try:
         actual = await server.start(address, port)
+    except StoreError as exc:
+        _say(f"instant.embedded: {exc}")
+        return 1
     except OSError as exc:
         asked = server.config.port if port is None else port
         _say(f"instant.embedded: can't listen on {host or '*'}:{asked}: {exc.strerror or exc}")
@@ -58,24 +76,27 @@ async def _run(server: EmbeddedServer, options: argparse.Namespace) -> int:
     _say(f"instant.embedded: listening on {host or '*'}:{actual}")
     await stopping.wait()
     await server.stop()
-    return 0
+    if lost:
+        _say(f"instant.embedded: stopped, because {options.data} can't be written")
+    return 1 if lost else 0
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until a signal comes; returns 0, or 1 where it can't run."""
     options = _arguments(arguments)
     try:
-        server = EmbeddedServer(read(options.config))
+        config = read(options.config)
+        log_level = parse(config).log_level
     except ConfigError as exc:
         _say(f"instant.embedded: {exc}")
         return 1
-    level = logging.getLevelName(server.config.log_level.upper())
+    level = logging.getLevelName(log_level.upper())
     logging.basicConfig(
         level=level if isinstance(level, int) else logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
     )
     try:
-        return asyncio.run(_run(server, options))
+        return asyncio.run(_run(config, options))
     except KeyboardInterrupt:
         return 0
 

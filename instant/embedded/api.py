@@ -66,7 +66,7 @@ class Api:
     """
 
     def __init__(self, broker: Broker) -> None:
-        self._broker = broker
+        self.broker = broker
         self.methods: dict[str, Method] = {
             "publish": self.publish,
             "subscribe": self.subscribe,
@@ -123,7 +123,7 @@ class Api:
     def _options(self, channel: str) -> ChannelOptions:
         if not channel:
             raise Failure(BAD_REQUEST)
-        return self._broker.names.options(channel)
+        return self.broker.names.options(channel)
 
     def publish(self, fields: Fields) -> str:
         """Publish into one channel."""
@@ -145,7 +145,7 @@ class Api:
         options = self._options(channel)
         if not well_formed(data, options.data_format, load):
             raise Failure(BAD_REQUEST)
-        position = self._broker.publish(
+        position = self.broker.publish(
             channel,
             data or "null",
             options,
@@ -177,7 +177,7 @@ class Api:
         return f'{{"responses":[{",".join(replies)}]}}'
 
     def _aimed(self, fields: Fields) -> list[Session]:
-        return self._broker.hub.aimed(
+        return self.broker.hub.aimed(
             fields.text("user"), fields.text("client"), fields.text("session")
         )
 
@@ -207,14 +207,14 @@ class Api:
         return "{}"
 
     def _subscribe(self, session: Session, request: Request, chosen: Terms) -> None:
-        limit = self._broker.config.channel_limit
+        limit = self.broker.config.channel_limit
         if 0 < limit <= len(session.subscriptions):
             session.close(CHANNEL_LIMIT)
             return
         if request.channel in session.subscribing:
             return
         if request.channel in session.subscriptions:
-            self._broker.hub.unsubscribe(request.channel, session)
+            self.broker.hub.unsubscribe(request.channel, session)
         result = Fields(admit(session, request, chosen, server_side=True))
         members = ",".join(f'"{name}":{result.raw(name)}' for name in _PUSHED if result.raw(name))
         session.push(channel_push(request.channel, "subscribe", f"{{{members}}}"))
@@ -243,7 +243,7 @@ class Api:
 
     def refresh(self, fields: Fields) -> str:
         """Give a user's connections another end."""
-        now = int(self._broker.clock.now())
+        now = int(self.broker.clock.now())
         expire_at = bounded(fields.int64("expire_at"), now)
         info, expired = fields.raw_or_nothing("info"), fields.flag("expired")
         for session in self._aimed(fields):
@@ -265,11 +265,11 @@ class Api:
 
     def presence(self, fields: Fields) -> str:
         """List a channel's clients."""
-        return self._broker.hub.presence_json(self._present(fields))
+        return self.broker.hub.presence_json(self._present(fields))
 
     def presence_stats(self, fields: Fields) -> str:
         """Count a channel's clients and users."""
-        clients, users = self._broker.hub.presence_counts(self._present(fields))
+        clients, users = self.broker.hub.presence_counts(self._present(fields))
         return f'{{"num_clients":{clients},"num_users":{users}}}'
 
     def _kept(self, fields: Fields) -> tuple[str, ChannelOptions]:
@@ -287,7 +287,7 @@ class Api:
             fields.fields("since"),
         )
         channel, options = self._kept(fields)
-        publications, position = self._broker.history(
+        publications, position = self.broker.history(
             channel,
             limit,
             options.history_meta_ttl,
@@ -302,7 +302,7 @@ class Api:
     def history_remove(self, fields: Fields) -> str:
         """Forget a channel's publications; its offsets go on."""
         channel, _ = self._kept(fields)
-        self._broker.streams.remove(channel)
+        self.broker.streams.remove(channel)
         return "{}"
 
     def channels(self, fields: Fields) -> str:
@@ -314,14 +314,14 @@ class Api:
             raise Failure(INTERNAL) from None
         found = ",".join(
             f'{quote(name)}:{{"num_clients":{len(channel.readers)}}}'
-            for name, channel in self._broker.hub.channels.items()
+            for name, channel in self.broker.hub.channels.items()
             if matcher is None or matcher.fullmatch(name)
         )
         return f'{{"channels":{{{found}}}}}'
 
     def info(self, fields: Fields) -> str:  # noqa: ARG002  every method has one shape
         """Describe this server, the only node there is."""
-        broker = self._broker
+        broker = self.broker
         counts = ",".join(f'"{name}":{value}' for name, value in broker.counts().items())
         uptime = int(broker.clock.monotonic() - broker.started)
         name = quote(broker.config.node_name or "embedded")

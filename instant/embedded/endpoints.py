@@ -51,6 +51,12 @@ class Endpoints:
             hmac.compare_digest(key, text.encode("utf-8", "replace")) for text in (given, asked)
         )
 
+    async def _settled(self) -> None:
+        """Wait until what is about to be answered can't be forgotten."""
+        journal = self._api.broker.streams.journal
+        if journal is not None:
+            await journal.settled()
+
     def _failed(self, request: web.Request, error: ClientError) -> web.Response:
         mode = request.headers.get("X-Centrifugo-Error-Mode")
         if self._config.api_transport_errors or mode == "transport":
@@ -72,7 +78,9 @@ class Endpoints:
             fields = Fields("{}" if text.strip() == "null" else text)
             # A client that hangs up doesn't undo half of what it asked for.
             if method == "batch":
-                return _json(await asyncio.shield(self._api.batch(fields)))
+                replies = await asyncio.shield(self._api.batch(fields))
+                await self._settled()
+                return _json(replies)
             if method == "broadcast":
                 result = await asyncio.shield(self._api.broadcast(fields))
             else:
@@ -86,6 +94,7 @@ class Endpoints:
         except Exception as exc:  # noqa: BLE001  whatever it is, it is this request's alone
             log.error("%s failed after a bug: %s", method, whereabouts(exc))  # noqa: TRY400
             return self._failed(request, INTERNAL)
+        await self._settled()
         return _json(f'{{"result":{result}}}')
 
     async def serve_legacy(self, request: web.Request) -> web.StreamResponse:
@@ -98,6 +107,7 @@ class Endpoints:
             body = (await request.read()).decode()
             lines = [line for line in body.split("\n") if line.strip()] or [""]
             replies = [await self._legacy(line) for line in lines]
+            await self._settled()
         except (Malformed, UnicodeDecodeError):
             return web.Response(status=400, text="Bad Request\n")
         return _json("\n".join(replies))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from aiohttp import web
@@ -15,8 +16,10 @@ from .config import Config, parse
 from .endpoints import Endpoints
 from .errors import SHUTDOWN
 from .gate import Gate
+from .journal import Journal
 from .proxies import Proxies
 from .signatures import load_algorithms
+from .store import Store
 from .streaming import (
     StreamConnection,
     serve_emulation,
@@ -49,15 +52,26 @@ class EmbeddedServer:
 
     `config` is a `config.json`'s content; environment variables override it as they override
     Centrifugo's, unless `variables` stands in for them. Raises ConfigError for what it can't run.
+
+    With a `data` file histories outlive the server: what was answered is in it. `failed` is called
+    where it can't be written any more; the server answers nothing from then on and must be stopped.
     """
 
     def __init__(
-        self, config: Mapping[str, Any], *, variables: Mapping[str, str] | None = None
+        self,
+        config: Mapping[str, Any],
+        *,
+        variables: Mapping[str, str] | None = None,
+        data: Path | None = None,
+        failed: Callable[[], None] | None = None,
     ) -> None:
         self._variables = variables
         self.config: Config = parse(config, variables)
         self.broker = Broker(self.config)
         self.proxies = Proxies()
+        self.journal: Journal | None = None
+        self._data = data
+        self._failed = failed
         self.streams: dict[str, StreamConnection] = {}
         self.sockets: set[WebSocketConnection] = set()
         self._sweeping: asyncio.Task[None] | None = None
@@ -109,12 +123,14 @@ class EmbeddedServer:
         return request.headers.get(name, "") if name else ""
 
     async def start(self, address: str | None = None, port: int | None = None) -> int:
-        """Listen, and return the port; 0 asks for a free one. Raises OSError.
+        """Listen, and return the port; 0 asks for a free one. Raises OSError or StoreError.
 
         Address and port are the config's where they are not given; no address is every interface.
         """
         self.loop = asyncio.get_running_loop()
-        self.flusher = Flusher(self.loop)
+        if self._data is not None:
+            self._open_journal(self._data)
+        self.flusher = Flusher(self.loop, self.journal)
         config = self.config
         host = config.address if address is None else address
         asked = config.port if port is None else port
@@ -134,6 +150,21 @@ class EmbeddedServer:
         self.loop.run_in_executor(None, load_algorithms)
         self._sweeping = self.loop.create_task(self._sweep())
         return actual
+
+    def _open_journal(self, path: Path) -> None:
+        streams, clock = self.broker.streams, self.broker.clock
+        store = Store(path)
+        try:
+            streams.restore(*store.load(clock.now()), clock.now())
+        except BaseException:
+            store.close()
+            raise
+        self.journal = Journal(store, clock.monotonic, clock.now, lambda _: self._give_up())
+        streams.journal = self.journal
+
+    def _give_up(self) -> None:
+        if self._failed is not None:
+            self._failed()
 
     async def _listen(self, app: web.Application, host: str, port: int) -> int:
         runner = web.AppRunner(
@@ -209,6 +240,10 @@ class EmbeddedServer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.proxies.close()
+        if self.journal is not None:
+            self.broker.streams.note_all()
+            await self.journal.close()
+            self.broker.streams.journal = self.journal = None
 
 
 def _gated(handler: Handler) -> Handler:

@@ -69,7 +69,9 @@ class StreamConnection(Connection):
         self._ready.set()
 
     def flush(self) -> None:
-        """Leave writing to the response's task."""
+        """Leave writing to the response's task, which waits for the journal by itself."""
+
+    seal = release = flush
 
     def resumed(self) -> None:
         """Take more commands."""
@@ -113,6 +115,8 @@ class StreamConnection(Connection):
                 while self._queue:
                     data, self._queued = b"".join(self._queue), 0
                     self._queue.clear()
+                    if self.server.journal is not None:
+                        await self.server.journal.settled()
                     await response.write(data)
                 if self._ended:
                     break

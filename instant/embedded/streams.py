@@ -6,14 +6,21 @@ import heapq
 import secrets
 import string
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .rawjson import load, quote
 
+if TYPE_CHECKING:
+    from .journal import Journal
+    from .store import PublicationRow, RepeatRow, StreamRow
+
 # How long a publish with an idempotency key is remembered (Centrifugo's brokers: 5 minutes).
 REPEAT_WINDOW = 300.0
+# Reading prolongs the life of a position. The journal hears of it after this part of that life, so
+# that a crash costs a position that was only read no more than that.
+NOTE_AFTER = 0.05
 
 
 class Position(NamedTuple):
@@ -79,16 +86,27 @@ def new_epoch() -> str:
 class Stream:
     """One channel's kept publications."""
 
-    __slots__ = ("epoch", "expires", "items", "meta_expires", "top", "version", "version_epoch")
+    __slots__ = (
+        "epoch",
+        "expires",
+        "items",
+        "meta_expires",
+        "meta_noted",
+        "top",
+        "version",
+        "version_epoch",
+    )
 
-    def __init__(self) -> None:
-        self.epoch = new_epoch()
+    def __init__(self, epoch: str = "") -> None:
+        self.epoch = epoch or new_epoch()
         self.top = 0
         self.items: deque[Publication] = deque()
         self.version = 0
         self.version_epoch = ""
         self.expires = 0.0
         self.meta_expires = 0.0
+        # The end of the position's life as the journal has it; reading alone moves the other.
+        self.meta_noted = 0.0
 
     @property
     def position(self) -> Position:
@@ -136,11 +154,13 @@ class Stream:
 class Streams:
     """All channels' streams, each with two clocks: its publications' and its position's.
 
-    `now` returns seconds; expiry is looked at when a stream is touched and by `sweep`.
+    `now` returns seconds; expiry is looked at when a stream is touched and by `sweep`. A `journal`
+    is told of every change that has to outlive the process.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
+        self.journal: Journal | None = None
         self._streams: dict[str, Stream] = {}
         self._repeats: dict[tuple[str, str], tuple[float, Position]] = {}
         self._repeat_ends: list[tuple[float, tuple[str, str]]] = []
@@ -156,18 +176,35 @@ class Streams:
         now = self._now()
         if stream.meta_expires and now >= stream.meta_expires:
             del self._streams[channel]
+            if self.journal is not None:
+                self.journal.dropped(channel)
             return None
         if stream.items and stream.expires and now >= stream.expires:
-            stream.items.clear()
+            self._clear(channel, stream)
         return stream
 
     def get(self, channel: str, meta_ttl: float) -> Stream:
         """Return the channel's stream, a new one where there was none; its position lives on."""
         stream = self.find(channel)
+        created = stream is None
         if stream is None:
             stream = self._streams[channel] = Stream()
         stream.meta_expires = self._now() + meta_ttl if meta_ttl else 0.0
+        if self.journal is not None and (
+            created or stream.meta_expires - stream.meta_noted > meta_ttl * NOTE_AFTER
+        ):
+            self._note(channel, stream)
         return stream
+
+    def _note(self, channel: str, stream: Stream) -> None:
+        stream.meta_noted = stream.meta_expires
+        if self.journal is not None:
+            self.journal.changed(channel, stream)
+
+    def _clear(self, channel: str, stream: Stream) -> None:
+        stream.items.clear()
+        if self.journal is not None:
+            self.journal.trimmed(channel, stream.top + 1)
 
     def keep(
         self,
@@ -187,16 +224,23 @@ class Streams:
         stream = self.get(channel, meta_ttl)
         stream.expires = self._now() + ttl
         if stream.stale(publication.version, version_epoch):
+            self._note(channel, stream)
             return stream.position, None, False
         previous = stream.items[-1] if stream.items else None
         stream.add(publication, size, publication.version, version_epoch)
+        if self.journal is not None:
+            self._note(channel, stream)
+            self.journal.added(channel, publication)
+            lowest = stream.items[0].offset
+            if lowest > 1:
+                self.journal.trimmed(channel, lowest)
         return stream.position, previous, True
 
     def remove(self, channel: str) -> None:
         """Forget a channel's publications; offsets go on."""
         stream = self.find(channel)
         if stream is not None:
-            stream.items.clear()
+            self._clear(channel, stream)
 
     def repeated(self, channel: str, key: str) -> Position | None:
         """Return what a publish with this key was answered lately, None for a new one."""
@@ -206,8 +250,50 @@ class Streams:
     def remember(self, channel: str, key: str, position: Position) -> None:
         """Answer further publishes with this key with `position`."""
         until = self._now() + REPEAT_WINDOW
+        self._remember(channel, key, until, position)
+        if self.journal is not None:
+            self.journal.repeatable(channel, key, until, position)
+
+    def _remember(self, channel: str, key: str, until: float, position: Position) -> None:
         self._repeats[channel, key] = (until, position)
         heapq.heappush(self._repeat_ends, (until, (channel, key)))
+
+    def restore(
+        self,
+        streams: Iterable[StreamRow],
+        publications: Iterable[PublicationRow],
+        repeats: Iterable[RepeatRow],
+        wall: float,
+    ) -> None:
+        """Take over what a journal kept; `wall` is the Unix time of this moment."""
+        behind = self._now() - wall
+        for row in streams:
+            stream = self._streams[row.channel] = Stream(row.epoch)
+            stream.top = row.top
+            stream.version, stream.version_epoch = int(row.version), row.version_epoch
+            stream.expires = row.expires + behind if row.expires else 0.0
+            stream.meta_expires = row.meta_expires + behind if row.meta_expires else 0.0
+            stream.meta_noted = stream.meta_expires
+        for kept in publications:
+            stream = self._streams[kept.channel]
+            stream.items.append(
+                Publication(
+                    data=kept.data,
+                    info=kept.info,
+                    tags=kept.tags,
+                    version=int(kept.version),
+                    offset=kept.offset,
+                    epoch=stream.epoch if kept.offset == 1 else "",
+                )
+            )
+        for repeat in repeats:
+            position = Position(repeat.offset, repeat.epoch)
+            self._remember(repeat.channel, repeat.key, repeat.until + behind, position)
+
+    def note_all(self) -> None:
+        """Tell the journal how long each position lives, to the second."""
+        for channel, stream in self._streams.items():
+            self._note(channel, stream)
 
     def sweep(self) -> None:
         """Free what has expired."""

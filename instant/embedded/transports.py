@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
+from collections.abc import Callable
+from operator import methodcaller
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from aiohttp import WSMsgType, web
@@ -22,6 +24,7 @@ from .rawjson import Fields
 from .session import Session, Then
 
 if TYPE_CHECKING:
+    from .journal import Journal
     from .questions import Question
     from .server import EmbeddedServer
 
@@ -34,6 +37,8 @@ FLUSH_BATCH = 128
 CLOSE_WAIT = 5.0
 # One-way clients are pinged with frames too, also where the protocol's own pings are off.
 HEARTBEAT = 25.0
+_FLUSH = methodcaller("flush")
+_RELEASE = methodcaller("release")
 _PROTOCOLS = frozenset(("centrifuge-json", "centrifuge-protobuf"))
 
 Socket: TypeAlias = web.WebSocketResponse
@@ -42,8 +47,9 @@ Socket: TypeAlias = web.WebSocketResponse
 class Flusher:
     """Writes what connections have queued, once per turn of the event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, journal: Journal | None = None) -> None:
         self._loop = loop
+        self._journal = journal
         self._dirty: deque[Connection] = deque()
         self._scheduled = False
 
@@ -55,10 +61,25 @@ class Flusher:
             self._loop.call_soon(self._run)
 
     def _run(self) -> None:
-        dirty = self._dirty
-        for _ in range(min(len(dirty), FLUSH_BATCH)):
-            dirty.popleft().flush()
-        if dirty:
+        barrier = self._journal.barrier() if self._journal is not None else None
+        if barrier is None:
+            self._take(self._dirty, _FLUSH)
+            return
+        # What is queued may tell of what isn't written yet, and what is queued later of still more.
+        sealed, self._dirty = self._dirty, deque()
+        for connection in sealed:
+            connection.seal()
+        barrier.add_done_callback(lambda _: self._release(sealed))
+
+    def _release(self, sealed: deque[Connection]) -> None:
+        self._take(sealed, _RELEASE)
+
+    def _take(self, waiting: deque[Connection], write: Callable[[Connection], None]) -> None:
+        for _ in range(min(len(waiting), FLUSH_BATCH)):
+            write(waiting.popleft())
+        if waiting and waiting is not self._dirty:
+            self._loop.call_soon(self._take, waiting, write)
+        elif self._dirty:
             self._loop.call_soon(self._run)
         else:
             self._scheduled = False
@@ -104,6 +125,14 @@ class Connection:
         """Write what is queued."""
         raise NotImplementedError
 
+    def seal(self) -> None:
+        """Set what is queued aside, to be written when the journal has caught up with it."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Write what was set aside."""
+        raise NotImplementedError
+
 
 class WebSocketConnection(Connection):
     """One WebSocket: reads with aiohttp, writes frames that are already made to the transport."""
@@ -115,7 +144,7 @@ class WebSocketConnection(Connection):
         super().__init__(server)
         self._request = request
         self._queue: list[bytes] = []
-        self._queued = 0
+        self._sealed: list[bytes] = []
         self._resumed = asyncio.Event()
         self._limit = server.config.queue_max_size
         self.socket = socket
@@ -127,16 +156,26 @@ class WebSocketConnection(Connection):
         if not self._queue:
             self.server.flusher.mark(self)
         self._queue.append(data)
-        self._queued += len(data)
 
     def flush(self) -> None:
         """Write the queue in one call; who doesn't read what was written before is sent away."""
-        queue, transport = self._queue, self._transport
+        self._write(self._queue)
+
+    def seal(self) -> None:
+        """Set the queue aside."""
+        self._sealed += self._queue
+        self._queue.clear()
+
+    def release(self) -> None:
+        """Write what was set aside."""
+        self._write(self._sealed)
+
+    def _write(self, queue: list[bytes]) -> None:
+        transport = self._transport
         if not queue or transport is None:
             return
         data = queue[0] if len(queue) == 1 else b"".join(queue)
         queue.clear()
-        self._queued = 0
         if transport.is_closing():
             return
         if transport.get_write_buffer_size() + len(data) > max(self._limit, len(data)):
@@ -150,11 +189,15 @@ class WebSocketConnection(Connection):
             return
         self._closing = True
         self._resumed.set()
-        if disconnect is not SLOW:
+        if disconnect is not SLOW and self.server.journal is None:
             self.flush()
         self.server.spawn(self._close(disconnect))
 
     async def _close(self, disconnect: Disconnect) -> None:
+        if disconnect is not SLOW and self.server.journal is not None:
+            await self.server.journal.settled()
+            self.release()
+            self.flush()
         patience = self.server.config.write_timeout if disconnect is SLOW else CLOSE_WAIT
         transport = self._transport
         if transport is not None:
@@ -188,6 +231,7 @@ class WebSocketConnection(Connection):
             self.server.sockets.discard(self)
             self.session.lost()
             self._queue.clear()
+            self._sealed.clear()
         return self.socket
 
     async def read(self) -> str | None:
