@@ -146,11 +146,16 @@ def centrifugo_command(
 
 
 def embedded_command(
-    config_file: Path, *, address: str | None = None, port: int | None = None
+    config_file: Path,
+    *,
+    address: str | None = None,
+    port: int | None = None,
+    data: Path | None = None,
 ) -> list[str]:
     """
     Return the command line of the embedded server, run by this very Python.
 
+    With ``data`` it keeps its histories in that file.
     Raises InstantConfigError where the package was installed without it.
     """
     if importlib.util.find_spec("instant.embedded.__main__") is None:
@@ -163,6 +168,8 @@ def embedded_command(
         command += ["--address", address]
     if port is not None:
         command += ["--port", str(port)]
+    if data is not None:
+        command += ["--data", str(data)]
     return command
 
 

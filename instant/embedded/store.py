@@ -137,6 +137,7 @@ class Store:
         database.execute("COMMIT")
         found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
+            found = " ".join(found.split())
             raise StoreError(f"{self.path}: is damaged: {found}. Move it away to begin anew.")
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=NORMAL")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -79,6 +80,7 @@ def plan(
     server: str = "auto",
     address: str | None = None,
     port: int | None = None,
+    data: Path | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Plan:
     """
@@ -87,13 +89,19 @@ def plan(
     The config is written where there is none and never changed where there is one. ``address``
     and ``port`` override it. Without them the server listens where the Django settings expect
     the API, if that is this machine; never on port 8000 or on all addresses just because the
-    file says nothing. Raises InstantConfigError.
+    file says nothing. ``data`` is the embedded server's history file; with another server it is
+    refused. Raises InstantConfigError.
     """
     binary = None if server == "embedded" else process.find_binary(conf.dir, environ)
     if server == "centrifugo" and binary is None:
         raise InstantConfigError(
             f"There is no Centrifugo binary in {conf.dir}, in {process.BINARY_VARIABLE} or on "
             f"PATH. “manage.py installws” installs it; “runws --server embedded” does without."
+        )
+    if data is not None and binary is not None:
+        raise InstantConfigError(
+            "--data is the embedded server's: add “--server embedded”. Centrifugo keeps histories "
+            "over a restart with Redis or PostgreSQL."
         )
     config = server_config.read_config(conf.config_file)
     wrote = config is None
@@ -118,7 +126,9 @@ def plan(
         command = process.centrifugo_command(binary, conf.config_file, address=host, port=number)
         title = _centrifugo(binary)
     else:
-        command = process.embedded_command(conf.config_file, address=at.host, port=at.port)
+        command = process.embedded_command(
+            conf.config_file, address=at.host, port=at.port, data=data
+        )
         why = (
             "as asked"
             if server == "embedded"

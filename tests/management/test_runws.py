@@ -87,6 +87,16 @@ def test_the_embedded_server_as_asked(binary, plans):
     assert plans(server="embedded").title == "Embedded server (Python; as asked)"
 
 
+def test_a_history_file_for_the_embedded_server(binary, plans, tmp_path):
+    file = tmp_path / "history.db"
+    assert plans(data=file).command[-2:] == ["--data", str(file)]
+    binary("")
+    assert plans(server="embedded", data=file).command[-2:] == ["--data", str(file)]
+    for server in ("auto", "centrifugo"):
+        with pytest.raises(InstantConfigError, match=r"--data .*“--server embedded”.*Redis"):
+            plans(server=server, data=file)
+
+
 def test_centrifugo_without_a_binary_names_the_installer(plans, folder):
     with pytest.raises(InstantConfigError, match="installws"):
         plans(server="centrifugo")
@@ -305,3 +315,46 @@ def test_real_servers_run_with_the_keys_that_django_resolved(project, server, re
     name = found if server == "centrifugo" else "Embedded server (Python; as asked"
     assert f"{name}) at ws://127.0.0.1:{port}/connection/websocket" in out.decode()
     assert b"the-api-key-of-django" not in said + out + err
+
+
+def test_histories_outlive_the_embedded_server(project, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    project.set(f"CENTRIFUGO_PORT = {port}")
+    project.set("CENTRIFUGO_API_KEY = 'key'")
+    options = ("--server", "embedded", "--data", str(tmp_path / "history.db"))
+    positions = []
+    with project.start("runws", *options) as first:
+        _wait_for(first, b"listening on")
+        first.send_signal(signal.SIGTERM)
+        first.communicate(timeout=40)
+    path = next(project.folder.glob("config.json"))
+    content = json.loads(path.read_text())
+    content.setdefault("channel", {})["without_namespace"] = {
+        "history_size": 10,
+        "history_ttl": "60s",
+    }
+    path.write_text(json.dumps(content))
+    for _ in range(2):
+        with project.start("runws", *options) as process:
+            _wait_for(process, b"listening on")
+            answer = requests.post(
+                f"http://127.0.0.1:{port}/api/publish",
+                json={"channel": "news", "data": 1},
+                headers={"X-API-Key": "key"},
+                timeout=10,
+            )
+            positions.append(answer.json()["result"])
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=40)
+    first_position, second = positions
+    assert (first_position["offset"], second["offset"]) == (1, 2)
+    assert first_position["epoch"] == second["epoch"]
+
+
+def _wait_for(process, text):
+    said = b""
+    while text not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -28,6 +29,12 @@ class Command(BaseCommand):
             "--address", help="Listen here instead of where the config says; 0.0.0.0: everywhere."
         )
         parser.add_argument("--port", type=int, help="Listen on this port instead of the config's.")
+        parser.add_argument(
+            "--data",
+            type=Path,
+            metavar="FILE",
+            help="Embedded server only: keep histories in this file over restarts.",
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
@@ -37,6 +44,7 @@ class Command(BaseCommand):
                 server=options["server"],
                 address=options["address"],
                 port=options["port"],
+                data=options["data"],
             )
         except InstantConfigError as exc:
             raise CommandError(str(exc)) from exc
