@@ -4,10 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from instant.namespaces import user_channel
+    from instant.names import user_channel
+    from instant.namespaces import Namespace
     from instant.producers import abroadcast, apublish, batch, broadcast, publish
 
-__all__ = ["abroadcast", "apublish", "batch", "broadcast", "publish", "user_channel"]
+__all__ = ["Namespace", "abroadcast", "apublish", "batch", "broadcast", "publish", "user_channel"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,7 +19,8 @@ def __getattr__(name: str) -> Any:
     """
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module("instant.producers"), name)
+    module = "instant.namespaces" if name == "Namespace" else "instant.producers"
+    value = globals()[name] = getattr(import_module(module), name)
     return value
 
 

@@ -4,10 +4,12 @@ System checks.
 ============ =====================================================================
 instant.E001 a setting is wrong
 instant.E002 the backend can't be imported
+instant.E003 a namespace's declaration can't work, or two claim one name
 instant.W001 the HMAC key has fewer than 32 bytes
 instant.W002 a setting or variable differs from the server's config.json
 instant.W003 every origin may connect
 instant.W004 ``login/`` would bypass the site's second factor
+instant.W005 the server's config is not in line with what the apps declare
 ============ =====================================================================
 """
 
@@ -23,6 +25,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 from instant import conf
 from instant.backends import get_backend
 from instant.exceptions import InstantConfigError
+from instant.management.syncing import compare
+from instant.namespaces import registered
 
 __all__ = ["check_settings"]
 
@@ -46,6 +50,8 @@ def check_settings(
 
 
 def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
+    yield from _namespaces()
+    yield from _drift(current)
     try:
         get_backend()
     except InstantConfigError as exc:
@@ -79,4 +85,36 @@ def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
             f"login/ of Instant asks for user name and password only, and {second} is installed.",
             hint='Set INSTANT = {"LOGIN": False}; pages then use the session of the site\'s login.',
             id="instant.W004",
+        )
+
+
+def _namespaces() -> Iterator[CheckMessage]:
+    by_name: dict[str, list[str]] = {}
+    for cls in registered():
+        for problem in cls.problems():
+            yield Error(problem, obj=cls, id="instant.E003")
+        name = getattr(cls, "name", None)
+        if isinstance(name, str):
+            by_name.setdefault(name, []).append(f"{cls.__module__}.{cls.__qualname__}")
+    for name, claimants in by_name.items():
+        if len(claimants) > 1:
+            yield Error(
+                f"The namespace {name!r} is declared by {' and by '.join(claimants)}.",
+                hint="Give each a name of its own.",
+                id="instant.E003",
+            )
+
+
+def _drift(current: conf.Conf) -> Iterator[CheckMessage]:
+    """Compare a config that is there; a project without one has nothing to be in line."""
+    try:
+        there = current.config_file.exists()
+        drifted = there and compare(current).changed
+    except (InstantConfigError, OSError):  # told when it is needed, with the remedy
+        return
+    if drifted:
+        yield Warning(
+            f"{current.config_file} is not in line with the settings and the apps' realtime.py.",
+            hint="“manage.py syncws --check” shows how, “manage.py syncws” writes it.",
+            id="instant.W005",
         )

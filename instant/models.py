@@ -11,7 +11,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from instant.exceptions import InvalidChannelName
-from instant.namespaces import MAX_BYTES, check_row_name
+from instant.names import MAX_BYTES, check_row_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection

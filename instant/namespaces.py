@@ -1,120 +1,212 @@
-"""Channel names: their grammar, and the namespaces that are built in."""
+"""Channels by the thousand: namespaces that an app declares in its ``realtime.py``."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
+from django.urls.converters import get_converters
+
+from instant.deliveries import Delivery, Recoverable
 from instant.exceptions import InvalidChannelName
+from instant.names import USER_NAMESPACE, check_name
 
-__all__ = ["USER_NAMESPACE", "check_name", "check_names", "check_row_name", "user_channel"]
+__all__ = ["Namespace", "NamespaceError", "NoChannelMatch", "find_namespace", "registered"]
 
-USER_NAMESPACE = "user"
-"""Every user's own channel is in this namespace; the server's config always declares it."""
+_NAME = re.compile(r"[-a-zA-Z0-9_.]{2,}")
+"""Centrifugo's grammar of namespaces (its ``internal/config/validate.go``)."""
 
-MAX_BYTES = 255
-"""Centrifugo's ``channel.max_length`` (default): a longer name is error 107 for clients."""
+_PARAMETER = re.compile(r"<(?:(?P<converter>[^>:]+):)?(?P<parameter>[^>]+)>")
 
-# Printable ASCII without the characters that Centrifugo reserves: * & / (centrifugal.dev,
-# "Channels"); its namespaces are [-a-zA-Z0-9_.]{2,}. The server's API would publish to any
-# other name without a word, into a channel that no client can subscribe to.
-_PLAIN = r"!\"#%'()+,\-.0-9;<=>?@A-Z\[\\\]^_`a-z{|}~"
-_NAME = re.compile(rf"\$?(?:[-a-zA-Z0-9_.]{{2,}}:[{_PLAIN}:]+|[{_PLAIN}]+)")
-_PLAIN_NAMES = re.compile(rf"(?:\$?[{_PLAIN}]+\n)*+\$?[{_PLAIN}]+")
-_NAMES = re.compile(rf"(?:{_NAME.pattern}\n)*+{_NAME.pattern}")
-_ROW_NAME = re.compile(rf"\$?[{_PLAIN.replace('#', '')}]+")
+_registry: list[type[Namespace]] = []
 
 
-def check_name(name: str) -> None:
-    """Raise InvalidChannelName where no client could subscribe to the name."""
-    if not isinstance(name, str):
-        raise TypeError(f"A channel is a str, not {type(name).__name__}: {name!r}")
-    if len(name) > MAX_BYTES or _NAME.fullmatch(name) is None:
-        raise InvalidChannelName(_explain(name))
+class NamespaceError(ValueError):
+    """A declaration that can't work; the system check instant.E003 shows it."""
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Raise as check_name() does for the first bad one, many times as fast for many good ones."""
-    if len(names) > 1:
-        try:
-            joined = "\n".join(names)
-        except TypeError:
-            joined = ""
-        # A line break is in no good name, so as many as there are seams prove the seams.
-        if (
-            joined.count("\n") == len(names) - 1
-            and max(map(len, names)) <= MAX_BYTES
-            and (_NAMES if ":" in joined else _PLAIN_NAMES).fullmatch(joined)
+class NoChannelMatch(InvalidChannelName):
+    """Arguments that make no channel of the namespace, as NoReverseMatch is for URLs."""
+
+
+class Namespace:
+    """
+    A kind of channel, declared once and compiled into the server's config.
+
+    Subclass it in an app's ``realtime.py``. ``pattern`` takes path converters as ``path()``
+    does, and what they match is handed to the methods. A method may be ``async def``.
+
+    Everything is refused that a subclass does not allow: the methods below answer False.
+    """
+
+    name: ClassVar[str]
+    """The part before the ``:``; at least two of letters, digits, ``-``, ``_`` and ``.``."""
+    pattern: ClassVar[str]
+    """The part behind it, for example ``<int:pk>``."""
+    delivery: ClassVar[Delivery] = Recoverable()
+    presence: ClassVar[bool] = False
+    """Whether the server keeps who is subscribed."""
+    join_leave: ClassVar[bool] = False
+    """Whether subscribers are told who comes and goes."""
+    authorize: ClassVar[Literal["token", "open"]] = "token"
+    """``token``: Django signs each subscription; ``open``: everybody may, unasked."""
+    client_publish: ClassVar[Literal["nobody", "subscribers"]] = "nobody"
+    """Who may publish from the browser, past Django."""
+
+    _route: ClassVar[_Route]
+
+    def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not abstract:
+            _registry.append(cls)
+
+    @classmethod
+    def channel(cls, **kwargs: Any) -> str:
+        """Return the name of a channel; raises NoChannelMatch for other arguments."""
+        return f"{cls.name}:{cls._compiled().build(cls, kwargs)}"
+
+    @classmethod
+    def parse(cls, channel: str) -> dict[str, Any] | None:
+        """Return the arguments that a channel's name is made of; None where it is not ours."""
+        namespace, colon, rest = channel.partition(":")
+        if not colon or namespace != cls.name:
+            return None
+        return cls._compiled().parse(rest)
+
+    def can_subscribe(self, user: Any, **kwargs: Any) -> Any:  # noqa: ARG002  for subclasses
+        """Tell whether the user (anonymous included) may receive what is published."""
+        return False
+
+    def can_subscribe_many(self, user: Any, many: Sequence[Mapping[str, Any]]) -> Any:
+        """
+        Return for each of many channels, given by its arguments, what can_subscribe() would.
+
+        Override it where one query can answer for all.
+        """
+        return [self.can_subscribe(user, **kwargs) for kwargs in many]
+
+    @classmethod
+    def _compiled(cls) -> _Route:
+        route = cls.__dict__.get("_route")
+        if route is None:
+            route = cls._route = _Route(cls.pattern)
+        return route
+
+    @classmethod
+    def problems(cls) -> Iterator[str]:
+        """Yield what is wrong with the declaration."""
+        where = f"{cls.__module__}.{cls.__qualname__}"
+        name = getattr(cls, "name", None)
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            yield (
+                f"{where}.name must be two or more of letters, digits, “-”, “_” and “.”, "
+                f"not {name!r}."
+            )
+        elif name == USER_NAMESPACE:
+            yield f"{where}.name: {name!r} holds the users' own channels. Take another name."
+        if not isinstance(getattr(cls, "pattern", None), str):
+            yield f"{where} has no pattern, for example '<int:pk>'."
+        else:
+            try:
+                cls._compiled()
+            except NamespaceError as exc:
+                yield f"{where}.pattern: {exc}"
+        if not isinstance(cls.delivery, Delivery):
+            yield f"{where}.delivery must be one of instant.deliveries, not {cls.delivery!r}."
+        for option, values in (
+            ("authorize", ("token", "open")),
+            ("client_publish", ("nobody", "subscribers")),
+            ("presence", (True, False)),
+            ("join_leave", (True, False)),
         ):
-            return
-    for name in names:
-        check_name(name)
+            if getattr(cls, option) not in values:
+                listed = " or ".join(map(repr, values))
+                yield f"{where}.{option} must be {listed}, not {getattr(cls, option)!r}."
 
 
-def check_row_name(name: str) -> None:
-    """Raise InvalidChannelName where the name can't be that of a Channel row."""
-    if len(name) <= MAX_BYTES and _ROW_NAME.fullmatch(name):
-        return
-    if ":" in name:
-        raise InvalidChannelName(
-            f"{name!r} has a “:”. What stands before it is a namespace, and the server refuses "
-            f"one that its config does not declare. Use {_suggest(name)!r}."
+class _Route:
+    """A pattern with path converters, both ways."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        self._parts: list[str | tuple[str, Any]] = []
+        converters = get_converters()
+        source, end = "", 0
+        names: set[str] = set()
+        for match in _PARAMETER.finditer(pattern):
+            literal, end = pattern[end : match.start()], match.end()
+            kind, name = match["converter"] or "str", match["parameter"]
+            if not name.isidentifier() or name in names:
+                raise NamespaceError(f"{name!r} is no name for a parameter, or stands there twice.")
+            if kind not in converters:
+                known = ", ".join(sorted(converters))
+                raise NamespaceError(f"there is no converter {kind!r}; known are {known}.")
+            if kind == "path":
+                raise NamespaceError("'path' takes “/”, which Centrifugo reserves; take 'str'.")
+            names.add(name)
+            self._parts += [literal, (name, converters[kind])]
+            source += f"{re.escape(literal)}(?P<{name}>{converters[kind].regex})"
+        self._parts.append(pattern[end:])
+        source += re.escape(pattern[end:])
+        literals = "".join(part for part in self._parts if isinstance(part, str))
+        if set(literals) & set("<>"):
+            raise NamespaceError(f"{pattern!r} has a “<” or “>” without its other half.")
+        try:
+            check_name(f"xx:{literals}x")
+        except InvalidChannelName as exc:
+            raise NamespaceError(f"no channel can match {pattern!r}: {exc}") from exc
+        self._names = names
+        self._regex = re.compile(source)
+
+    def parse(self, text: str) -> dict[str, Any] | None:
+        match = self._regex.fullmatch(text)
+        if match is None:
+            return None
+        found = {}
+        for part in self._parts:
+            if not isinstance(part, str):
+                name, converter = part
+                try:
+                    found[name] = converter.to_python(match[name])
+                except ValueError:
+                    return None
+        # order:042 is another channel than order:42, to which nobody publishes.
+        return found if self._text(found) == text else None
+
+    def _text(self, kwargs: Mapping[str, Any]) -> str:
+        return "".join(
+            part if isinstance(part, str) else str(part[1].to_url(kwargs[part[0]]))
+            for part in self._parts
         )
-    if "#" in name:
-        raise InvalidChannelName(
-            f"{name!r} has a “#”, which the server reads as a list of users. "
-            f"Use {_suggest(name)!r}."
-        )
-    raise InvalidChannelName(_explain(name))
+
+    def build(self, cls: type[Namespace], kwargs: Mapping[str, Any]) -> str:
+        cause: Exception | None = None
+        if set(kwargs) == self._names:
+            try:
+                text = self._text(kwargs)
+                check_name(f"{cls.name}:{text}")
+            except (ValueError, TypeError, AttributeError) as exc:
+                cause = exc
+            else:
+                if self.parse(text) is not None:
+                    return text
+        given = f"keyword arguments {dict(kwargs)!r}" if kwargs else "no arguments"
+        raise NoChannelMatch(
+            f"{cls.__qualname__}.channel() with {given} makes no channel: "
+            f"its pattern is {self.pattern!r}."
+        ) from cause
 
 
-def user_channel(user: Any) -> str:
-    """
-    Return the name of the user's own channel, ``user:<pk>``.
-
-    Its owner may always subscribe to it and nobody else ever may. Raises ValueError for an
-    anonymous or unsaved user.
-    """
-    if getattr(user, "is_anonymous", False) or getattr(user, "pk", None) is None:
-        raise ValueError(f"{user!r} has no channel: only saved users have one.")
-    name = f"{USER_NAMESPACE}:{user.pk}"
-    check_name(name)
-    return name
+def registered() -> list[type[Namespace]]:
+    """Return all declared namespaces, in the order of their declaration."""
+    return list(_registry)
 
 
-def _suggest(name: str) -> str:
-    """Return a valid name that is near to the given one."""
-    right = re.sub(r"[^!-~]+|[*&/:#]+", "-", name.removeprefix("$")).replace("$", "").strip("-")
-    right = ("$" if name.startswith("$") else "") + (right or "news")
-    return right if _ROW_NAME.fullmatch(right) and len(right) <= MAX_BYTES else "news"
-
-
-def _with_dollar(name: str) -> str:
-    right = "$" + name.replace("$", "")
-    return right if _NAME.fullmatch(right) else "$news"
-
-
-def _explain(name: str) -> str:
-    """Say what is wrong with a name, and what would be right."""
-    if not name.removeprefix("$"):
-        return "A channel needs a name, for example 'news' or '$staff'."
-    if len(name) > MAX_BYTES:
-        return f"{name[:40]!r}… has {len(name)} characters; a name has at most {MAX_BYTES} bytes."
-    for character in name:
-        if character in "*&/":
-            return f"{name!r} has “{character}”, which Centrifugo reserves. Use {_suggest(name)!r}."
-        if character.isspace():
-            return f"{name!r} has white space. Use {_suggest(name)!r}."
-        if not "!" <= character <= "~":
-            return f"{name!r} has {character!r}; names are ASCII. Use {_suggest(name)!r}."
-    if "$" in name[1:]:
-        return (
-            f"{name!r} has a “$” inside; it marks a private channel and stands first. "
-            f"Use {_with_dollar(name)!r}."
-        )
-    namespace = name.removeprefix("$").partition(":")[0]
-    return (
-        f"{name!r}: the namespace {namespace!r} before the “:” needs at least two characters "
-        f"of letters, digits, “-”, “_” and “.”, and something must follow it."
-    )
+def find_namespace(channel: str) -> tuple[type[Namespace], dict[str, Any]] | None:
+    """Return the namespace that a channel's name belongs to, with its arguments."""
+    for cls in _registry:
+        kwargs = cls.parse(channel)
+        if kwargs is not None:
+            return cls, kwargs
+    return None

@@ -19,17 +19,23 @@ that user alone, rows or not.
 
 from __future__ import annotations
 
+import inspect
+import logging
 from bisect import insort
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
+from asgiref.sync import async_to_sync
 from django.db.models import Q, QuerySet
 
 from instant.exceptions import InvalidChannelName
 from instant.models import Channel
-from instant.namespaces import check_name, check_row_name, user_channel
+from instant.names import check_name, check_row_name, user_channel
+from instant.namespaces import Namespace, find_namespace
 
 __all__ = ["Action", "Grant", "channels_for", "grants", "grants_after", "is_known", "may"]
+
+logger = logging.getLogger("instant.permissions")
 
 Action = Literal["subscribe"]
 
@@ -39,7 +45,7 @@ class Grant(NamedTuple):
 
     name: str
     level: str
-    """The level of its row; ``user`` for the user's own channel."""
+    """The level of its row; ``user`` for the user's own channel, ``namespace`` for a declared."""
 
 
 def may(user: Any, action: Action, channel: str) -> bool:
@@ -69,11 +75,12 @@ def grants(user: Any, names: Iterable[str]) -> list[Grant]:
     wanted = list(dict.fromkeys(names))
     own = _own_channel(user)
     asked = [name for name in wanted if name != own and _is_valid(name)]
-    levels: dict[str, str] = {}
+    levels: dict[str, str] = _declared(user, [name for name in asked if ":" in name])
+    asked = [name for name in asked if ":" not in name]
     if asked:
         found = channels_for(user).filter(name__in=asked).values_list("name", "level")
         exact = set(asked)  # some databases compare without regard to case
-        levels = {n: level for n, level in found.order_by() if n in exact and _is_row_name(n)}
+        levels |= {n: level for n, level in found.order_by() if n in exact and _is_row_name(n)}
     if own is not None and own in wanted:
         levels[own] = "user"
     return [Grant(name, levels[name]) for name in wanted if name in levels]
@@ -159,6 +166,59 @@ def _own_channel(user: Any) -> str | None:
         return user_channel(user)
     except ValueError:  # a primary key of which no channel name can be made
         return None
+
+
+def _declared(user: Any, names: Sequence[str]) -> dict[str, str]:
+    """
+    Return which names of declared namespaces the user may subscribe to.
+
+    A rule that raises refuses; the exception is logged. The rules of
+    one namespace are asked together, so that one query can answer for all.
+    """
+    asked: dict[type[Namespace], list[tuple[str, dict[str, Any]]]] = {}
+    for name in names:
+        found = find_namespace(name)
+        if found is not None:
+            asked.setdefault(found[0], []).append((name, found[1]))
+    granted: dict[str, str] = {}
+    for cls, channels in asked.items():
+        for (name, _), answer in zip(channels, _answers(cls, user, channels), strict=True):
+            if answer:
+                granted[name] = "namespace"
+    return granted
+
+
+def _answers(
+    cls: type[Namespace], user: Any, channels: Sequence[tuple[str, dict[str, Any]]]
+) -> list[bool]:
+    if cls.authorize == "open":
+        return [True] * len(channels)
+    try:
+        answers = _finish(cls().can_subscribe_many(user, [kwargs for _, kwargs in channels]))
+        answers = [bool(_finish(answer)) for answer in answers]
+    except Exception:
+        logger.exception("%s.can_subscribe raised: refused.", cls.__qualname__)
+        return [False] * len(channels)
+    if len(answers) != len(channels):
+        logger.error(
+            "%s.can_subscribe_many answered %d times for %d channels: refused.",
+            cls.__qualname__,
+            len(answers),
+            len(channels),
+        )
+        return [False] * len(channels)
+    return answers
+
+
+def _finish(answer: Any) -> Any:
+    """Wait for the answer of an ``async def``."""
+    if not inspect.isawaitable(answer):
+        return answer
+
+    async def wait() -> Any:
+        return await answer
+
+    return async_to_sync(wait)()
 
 
 def _is_row_name(name: str) -> bool:

@@ -15,7 +15,7 @@ from instant.batches import batch, current_batch
 from instant.commits import defer
 from instant.conf import site_name
 from instant.exceptions import PayloadTooLarge
-from instant.namespaces import check_name, check_names, user_channel
+from instant.names import check_name, check_names, user_channel
 from instant.publications import Envelope, Publication, Publications
 
 __all__ = ["abroadcast", "apublish", "batch", "broadcast", "publish", "user_channel"]

@@ -1,96 +1,193 @@
-"""The grammar of names."""
+"""Namespaces: declaring, building and parsing names, and who may."""
+
+import logging
+import uuid
+from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from instant.exceptions import InvalidChannelName
-from instant.namespaces import check_name, check_names, check_row_name
-
-GOOD = ["public", "$users", "user:1", "$order:a:b", "dialog#1,2", "#42", 'q"t\\', "x" * 255, "a.b"]
-BAD = {
-    "": "for example",
-    "$": "for example",
-    "a b": "Use 'a-b'",
-    "a\n": "Use 'a'",
-    "zürich": "Use 'z-rich'",
-    "ü": "Use 'news'",
-    "a*": "reserves",
-    "a/b": "Use 'a-b'",
-    "a&b": "Use 'a-b'",
-    "x" * 256: "256",
-    ":a": "namespace",
-    "x:1": "at least two",
-    "ns:": "must follow",
-    "a$b": r"Use '\$ab'",
-    "ns:$x": r"Use '\$ns:x'",  # where 4.2.0 put the $
-    "$$a": "inside",
-    "a\0b": "ASCII",
-}
-ROWS_BAD = {"order:1": "Use 'order-1'", "a#b": "Use 'a-b'", "$ns:x": r"Use '\$ns-x'", **BAD}
+from instant import Namespace, namespaces, permissions
+from instant.deliveries import AtMostOnce, Latest, Recoverable
+from instant.namespaces import NoChannelMatch, find_namespace
 
 
-@pytest.mark.parametrize("name", GOOD)
-def test_good_names(name):
-    check_name(name)
+@pytest.fixture(autouse=True)
+def registry(monkeypatch):
+    """What a test declares is forgotten afterwards."""
+    found = list(namespaces._registry)
+    monkeypatch.setattr(namespaces, "_registry", found)
+    return found
 
 
-@pytest.mark.parametrize("name", [n for n in GOOD if ":" not in n and "#" not in n])
-def test_good_row_names(name):
-    check_row_name(name)
+def order(**attributes):
+    return type("Order", (Namespace,), {"name": "order", "pattern": "<int:pk>", **attributes})
 
 
-@pytest.mark.parametrize(("name", "remedy"), BAD.items())
-def test_bad_names_say_what_would_be_right(name, remedy):
-    with pytest.raises(InvalidChannelName, match=remedy):
-        check_name(name)
+def test_builds_and_parses():
+    cls = order()
+    assert cls.channel(pk=42) == "order:42"
+    assert cls.parse("order:42") == {"pk": 42}
+    for other in ("order:x", "order:", "orders:42", "42", "order:42:1", "$order:42", "order:-1"):
+        assert cls.parse(other) is None
 
 
-def test_peer_18_the_dollar_stands_before_the_namespace():
-    check_name("$ns:a:b")
-    with pytest.raises(InvalidChannelName, match=r"Use '\$ns:x'"):
-        check_name("ns:$x")
+def test_only_one_name_for_one_channel():
+    """order:042 would be another channel for the server, to which nobody publishes."""
+    assert order().parse("order:042") is None
 
 
-@pytest.mark.parametrize("name", ROWS_BAD)
-def test_peer_19_bad_row_names(name):
-    with pytest.raises(InvalidChannelName) as info:
-        check_row_name(name)
-    assert ROWS_BAD[name].replace("\\", "") in str(info.value) or name in BAD
+def test_all_converters():
+    cls = type("Room", (Namespace,), {"name": "room", "pattern": "<slug:a>.<uuid:b>-<c>"})
+    key = uuid.uuid4()
+    name = cls.channel(a="x-y", b=key, c="Z:9")
+    assert cls.parse(name) == {"a": "x-y", "b": key, "c": "Z:9"}
+    assert type("Lobby", (Namespace,), {"name": "lobby", "pattern": "all"}).channel() == "lobby:all"
 
 
 @pytest.mark.parametrize(
-    "names", [["a", "b\nc"], ["a", "b c"], ["a", ""], ["a", "x" * 256], ["a", "x:1"], ["", ""]]
+    "kwargs",
+    [{}, {"pk": "x"}, {"pk": -1}, {"pk": 1, "q": 2}, {"q": 1}, {"pk": None}, {"pk": "1/2"}],
 )
-def test_many_names_are_as_strict_as_one(names):
-    check_names(["a", "$b", "user:1", "x" * 255])
-    check_names([])
-    with pytest.raises(InvalidChannelName):
-        check_names(names)
-    with pytest.raises(TypeError):
-        check_names(["a", 5])
+def test_wrong_arguments_say_so_like_reverse(kwargs):
+    with pytest.raises(NoChannelMatch, match=r"Order.channel\(\) with .*<int:pk>"):
+        order().channel(**kwargs)
 
 
-@given(st.lists(st.text(max_size=5), max_size=4))
-def test_many_names_agree_with_each(names):
-    def fails(check, *arguments):
-        try:
-            check(*arguments)
-        except InvalidChannelName:
-            return True
-        return False
-
-    assert fails(check_names, names) == any(fails(check_name, name) for name in names)
+@pytest.mark.parametrize("value", ["a b", "ü", "a*b", "", "x" * 300, "a/b", "a$b"])
+def test_names_that_no_client_could_subscribe_to_are_not_made(value):
+    cls = type("Free", (Namespace,), {"name": "free", "pattern": "<str:key>"})
+    with pytest.raises(NoChannelMatch):
+        cls.channel(key=value)
 
 
-@given(st.text(max_size=300))
-def test_a_row_name_is_a_name_and_both_are_ascii_of_at_most_255_bytes(name):
-    try:
-        check_row_name(name)
-    except InvalidChannelName:
-        return
-    check_name(name)
-    assert name.isascii()
-    assert len(name) <= 255
-    assert not set(name) & set(" *&/:#\n\t")
-    assert "$" not in name[1:]
+def test_abstract_ones_are_not_registered(registry):
+    before = len(registry)
+
+    class Base(Namespace, abstract=True):
+        presence = True
+
+    assert len(registry) == before
+    assert type("Order", (Base,), {"name": "order", "pattern": "<int:pk>"}).presence
+    assert len(registry) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("attributes", "problem"),
+    [
+        ({"name": "x"}, "two or more"),
+        ({"name": "a:b"}, "two or more"),
+        ({"name": 5}, "two or more"),
+        ({"name": "user"}, "users' own channels"),
+        ({"pattern": 5}, "no pattern"),
+        ({"pattern": "<int:pk"}, "other half"),
+        ({"pattern": "<foo:pk>"}, "converter 'foo'"),
+        ({"pattern": "<path:pk>"}, "'path'"),
+        ({"pattern": "<int:a><int:a>"}, "twice"),
+        ({"pattern": "a b"}, "no channel can match"),
+        ({"pattern": "a/<int:pk>"}, "no channel can match"),
+        ({"delivery": Recoverable}, "instant.deliveries"),
+        ({"authorize": "proxy"}, "'token' or 'open'"),
+        ({"client_publish": "everybody"}, "'nobody' or 'subscribers'"),
+        ({"presence": "yes"}, "presence"),
+        ({"join_leave": 2}, "join_leave"),
+    ],
+)
+def test_what_can_not_work_is_told(attributes, problem):
+    assert list(order().problems()) == []
+    [text] = order(**attributes).problems()
+    assert problem in text
+    assert "Order" in text
+
+
+def test_deliveries():
+    assert (AtMostOnce().size, AtMostOnce().latest) == (0, False)
+    assert (Latest().size, Latest().latest) == (1, True)
+    assert Recoverable().size == 100
+    assert Recoverable(size=5, ttl=timedelta(hours=1)).ttl == timedelta(hours=1)
+    for wrong in ({"size": -1}, {"size": "5"}, {"size": True}, {"ttl": 5}, {"ttl": timedelta(0)}):
+        with pytest.raises(ValueError, match="must be"):
+            Recoverable(**wrong)
+
+
+def test_find():
+    cls = order()
+    assert find_namespace("order:7") == (cls, {"pk": 7})
+    assert find_namespace("other:7") is None
+
+
+# Who may
+
+
+def test_nobody_may_what_is_not_allowed(make_user, anonymous):
+    order()
+    user = make_user(is_superuser=True)
+    assert permissions.grants(user, ["order:1"]) == []
+    assert permissions.grants(anonymous, ["order:1"]) == []
+
+
+def test_a_rule_gets_user_and_arguments(make_user, anonymous):
+    asked = []
+
+    def can_subscribe(self, user, pk):
+        asked.append((user, pk))
+        return user.is_authenticated and pk == 1
+
+    order(can_subscribe=can_subscribe)
+    user = make_user()
+    names = ["order:2", "order:1", "order:x", "nowhere:1"]
+    assert permissions.grants(user, names) == [("order:1", "namespace")]
+    assert permissions.may(user, "subscribe", "order:1")
+    assert permissions.grants(anonymous, names) == []
+    assert (user, 1) in asked
+
+
+def test_an_async_rule(make_user):
+    async def can_subscribe(self, user, pk):
+        return pk == 1
+
+    order(can_subscribe=can_subscribe)
+    assert [g.name for g in permissions.grants(make_user(), ["order:1", "order:2"])] == ["order:1"]
+
+
+def test_one_answer_for_many(make_user, django_assert_num_queries):
+    def can_subscribe_many(self, user, many):
+        return [kwargs["pk"] % 2 == 0 for kwargs in many]
+
+    order(can_subscribe_many=can_subscribe_many)
+    user = make_user()
+    with django_assert_num_queries(0):
+        found = permissions.grants(user, [f"order:{n}" for n in range(100)])
+    assert [g.name for g in found] == [f"order:{n}" for n in range(0, 100, 2)]
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"can_subscribe": lambda self, user, pk: 1 / 0},
+        {"can_subscribe": lambda self, user: True},  # takes no pk
+        {"can_subscribe_many": lambda self, user, many: [True]},  # one for two
+        {"can_subscribe_many": lambda self, user, many: None},
+    ],
+)
+def test_a_broken_rule_refuses_and_is_logged(make_user, caplog, attributes):
+    order(**attributes)
+    with caplog.at_level(logging.ERROR, "instant.permissions"):
+        assert permissions.grants(make_user(), ["order:1", "order:2"]) == []
+    assert "refused" in caplog.text
+
+
+def test_a_broken_namespace_does_not_spoil_the_others(make_user, make_channel):
+    order(can_subscribe=lambda self, user, pk: 1 / 0)
+    type(
+        "Room",
+        (Namespace,),
+        {"name": "room", "pattern": "<int:n>", "can_subscribe": lambda self, user, n: True},
+    )
+    make_channel("public")
+    found = permissions.grants(make_user(), ["order:1", "room:2", "public"])
+    assert [g.name for g in found] == ["room:2", "public"]
+
+
+def test_an_open_one_is_open(anonymous):
+    order(authorize="open")
+    assert permissions.grants(anonymous, ["order:5"]) == [("order:5", "namespace")]

@@ -11,6 +11,7 @@ from instant import exceptions, producers, signals, testing
 
 def test_all_is_pinned_and_sorted():
     assert instant.__all__ == [
+        "Namespace",
         "abroadcast",
         "apublish",
         "batch",

@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ __all__ = [
     "NAMESPACES",
     "compile_config",
     "is_flat",
-    "missing_keys",
     "new_secret",
     "read_config",
     "write_config",
@@ -127,20 +126,6 @@ def compile_config(
         else:
             namespaces[place] = _options(namespaces[place])
     return config
-
-
-def missing_keys(config: Mapping[str, Any]) -> list[str]:
-    """
-    Return what Instant needs and ``config`` does not hold, as dotted keys.
-
-    An empty list of origins counts as missing: no browser could connect. Raises
-    InstantConfigError where a value has the wrong shape.
-    """
-    some = _section(copy.deepcopy(dict(config)), "client").get("allowed_origins")
-    whole = compile_config(
-        config, allowed_origins=() if some else ("https://example.com",), audience="site"
-    )
-    return list(_added(whole, config))
 
 
 def is_flat(config: Mapping[str, Any]) -> bool:
@@ -279,18 +264,3 @@ def _find(namespaces: Any, name: str) -> int | None:
     if not isinstance(namespaces, list) or not all(isinstance(ns, dict) for ns in namespaces):
         raise _shape("channel.namespaces", "a list of objects")
     return next((i for i, ns in enumerate(namespaces) if ns.get("name") == name), None)
-
-
-def _added(whole: Mapping[str, Any], part: Any, prefix: str = "") -> Iterator[str]:
-    for key, value in whole.items():
-        given = part.get(key) if isinstance(part, Mapping) else None
-        if key == "namespaces":
-            value, given = _by_name(value), _by_name(given or [])  # noqa: PLW2901  same thing by name
-        if isinstance(value, Mapping) and (given or key not in NAMESPACES):
-            yield from _added(value, given, f"{prefix}{key}.")
-        elif given != value:
-            yield f"{prefix}{key}"
-
-
-def _by_name(namespaces: list[dict[str, Any]]) -> dict[str, Any]:
-    return {str(namespace.get("name")): namespace for namespace in namespaces}

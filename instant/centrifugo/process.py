@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,12 +28,14 @@ __all__ = [
     "environment",
     "find_binary",
     "listens_at",
+    "read_pid",
     "run",
 ]
 
 BINARY_VARIABLE = "CENTRIFUGO_BIN"
 """The environment variable that may name the binary."""
 
+_PID_FILE = "server.pid"
 _PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -189,7 +191,53 @@ def environment(
     return env
 
 
-def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> int:
+def read_pid(folder: Path) -> int | None:
+    """Return the process id of the server that run() holds in the folder; None where none does."""
+    try:
+        import fcntl  # noqa: PLC0415  not on Windows
+
+        with (folder / _PID_FILE).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(file.read() or 0) or None
+    except (ImportError, OSError, ValueError):
+        return None
+    return None  # nobody holds it: the number in it may be another process by now
+
+
+@contextmanager
+def _pid_file(folder: Path | None) -> Iterator[Callable[[int], None]]:
+    """Hold the folder's pid file while a server runs; the lock goes with this process."""
+    if folder is None or os.name == "nt":
+        yield lambda _pid: None
+        return
+    import fcntl  # noqa: PLC0415  not on Windows
+
+    try:
+        file = (folder / _PID_FILE).open("a+")
+    except OSError:  # a folder that is not ours to write; --reload then says so
+        yield lambda _pid: None
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # another one runs from this folder, on another port
+            yield lambda _pid: None
+            return
+
+        def note(pid: int) -> None:
+            file.truncate(0)
+            file.write(str(pid))
+            file.flush()
+
+        yield note
+        file.truncate(0)
+
+
+def run(
+    command: Sequence[str], env: Mapping[str, str] | None = None, *, folder: Path | None = None
+) -> int:
     """
     Run ``command`` until it ends and return its exit code, 128 + n where signal n ended it.
 
@@ -197,11 +245,13 @@ def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> int:
     this process gets are passed on; Ctrl-C in a terminal goes to the child directly and is not
     sent twice. So “kill -INT” on this process alone does nothing while it runs in a terminal's
     foreground: SIGTERM does. Called from another than the main thread it passes nothing on.
-    Raises OSError where the command can't be started.
+    While it runs its process id is in ``folder``, for read_pid(). Raises OSError where the
+    command can't be started.
     """
-    with _relay() as relay:
+    with _relay() as relay, _pid_file(folder) as note_pid:
         process = subprocess.Popen(command, env=env)  # noqa: S603  the caller's own
         relay.attach(process)
+        note_pid(process.pid)
         try:
             code = process.wait()
         except BaseException:

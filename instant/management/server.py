@@ -7,19 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from instant import conf as instant_conf
 from instant.centrifugo import config as server_config
 from instant.centrifugo import process
 from instant.conf import Conf
 from instant.exceptions import InstantConfigError
+from instant.management import syncing
 
 __all__ = ["SERVERS", "Plan", "WrittenConfig", "complete_config", "plan"]
 
 SERVERS = ("auto", "centrifugo", "embedded")
-
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +51,16 @@ class Plan:
 
 def complete_config(conf: Conf) -> WrittenConfig:
     """
-    Write into the server's config file what Instant needs and it lacks; see compile_config.
+    Write into the server's config file what Instant needs and the apps declare.
 
     Raises InstantConfigError.
     """
-    existing = server_config.read_config(conf.config_file)
-    compiled = server_config.compile_config(
-        existing,
-        allowed_origins=conf.allowed_origins,
-        audience=conf.audience,
-        port=_api_port(conf, process.listens_at(existing or {}, {})) or server_config.DEFAULT_PORT,
-    )
-    changed = server_config.write_config(conf.config_file, compiled)
+    sync = syncing.compare(conf)
     return WrittenConfig(
-        new=existing is None,
-        changed=changed,
-        from_old_version=existing is not None and server_config.is_flat(existing),
-        origins=tuple(compiled["client"]["allowed_origins"]),
+        new=sync.existing is None,
+        changed=syncing.write(sync),
+        from_old_version=sync.existing is not None and server_config.is_flat(sync.existing),
+        origins=tuple(sync.wanted["client"]["allowed_origins"]),
         overridden=tuple(name for name in instant_conf.differences() if name.endswith("_KEY")),
     )
 
@@ -86,11 +77,12 @@ def plan(
     """
     Return how to run the server: the binary where there is one, else the embedded server.
 
-    The config is written where there is none and never changed where there is one. ``address``
-    and ``port`` override it. Without them the server listens where the Django settings expect
-    the API, if that is this machine; never on port 8000 or on all addresses just because the
-    file says nothing. ``data`` is the embedded server's history file; with another server it is
-    refused. Raises InstantConfigError.
+    The config is brought in line first: all of it is written where there is none, else what is
+    missing in it and what the apps declare. ``address`` and ``port`` override it. Without them
+    the server listens where the Django settings expect the API, if that is this machine; never
+    on port 8000 or on all addresses just because the file says nothing. ``data`` is the
+    embedded server's history file; with another server it is refused. Raises
+    InstantConfigError.
     """
     binary = None if server == "embedded" else process.find_binary(conf.dir, environ)
     if server == "centrifugo" and binary is None:
@@ -104,16 +96,14 @@ def plan(
             "over a restart with Redis or PostgreSQL."
         )
     config = server_config.read_config(conf.config_file)
-    wrote = config is None
-    if config is None:
-        complete_config(conf)
-        conf = instant_conf.current()
-        config = server_config.read_config(conf.config_file) or {}
-    elif server_config.is_flat(config):
+    if config is not None and server_config.is_flat(config):
         raise InstantConfigError(
             f"{conf.config_file} is one of Centrifugo 3 or 4. “manage.py installws” carries its "
             f"keys over to version 6."
         )
+    written = complete_config(conf)
+    conf = instant_conf.current()
+    config = server_config.read_config(conf.config_file) or {}
     env = process.environment(hmac_key=conf.hmac_key, api_key=conf.api_key, environ=environ)
     by_itself = process.listens_at(config, environ)
     host, number = _override(conf, by_itself, address=address, port=port)
@@ -140,8 +130,8 @@ def plan(
         env=env,
         title=title,
         websocket=at.websocket,
-        wrote_config=wrote,
-        warnings=tuple(_warnings(conf, config, by_itself, at)),
+        wrote_config=written.changed,
+        warnings=tuple(_warnings(conf, written, by_itself, at)),
     )
 
 
@@ -163,33 +153,23 @@ def _override(
     if address is None and not by_itself.names_host:
         address = server_config.DEFAULT_ADDRESS
     if port is None:
-        wanted = _api_port(conf, by_itself)
+        wanted = syncing.api_port(conf, by_itself)
         if wanted is None and not by_itself.names_port:
             wanted = server_config.DEFAULT_PORT
         port = wanted if wanted != by_itself.port else None
     return address, port
 
 
-def _api_port(conf: Conf, by_itself: process.Address) -> int | None:
-    """Return the port where Django expects this machine's server; None: it is elsewhere."""
-    url = urlsplit(conf.api_url)
-    # A path means a proxy before the server, an internal port a second one for the API.
-    if by_itself.internal_port or url.path:
-        return None
-    return url.port if url.hostname in {*_LOOPBACK, by_itself.host} else None
-
-
 def _warnings(
-    conf: Conf, config: Mapping[str, Any], by_itself: process.Address, at: process.Address
+    conf: Conf, written: WrittenConfig, by_itself: process.Address, at: process.Address
 ) -> list[str]:
     found = []
-    missing = server_config.missing_keys(config)
-    if missing:
+    if not written.origins:
         found.append(
-            f"{conf.config_file} lacks {', '.join(missing)}: “manage.py installws” adds what is "
-            f"missing and keeps the rest."
+            'No browser may connect: set INSTANT["ALLOWED_ORIGINS"] (or ALLOWED_HOSTS) and run '
+            "this again."
         )
-    expected = _api_port(conf, by_itself)
+    expected = syncing.api_port(conf, by_itself)
     if expected is not None and expected != at.port:
         found.append(
             f"Django publishes to {conf.api_url}, this server listens on port {at.port}: set "

@@ -10,7 +10,7 @@ inactive; a name that another row has already gets a number.
 from django.db import migrations
 
 from instant.exceptions import InvalidChannelName
-from instant.namespaces import MAX_BYTES, check_row_name
+from instant.names import MAX_BYTES, check_row_name
 
 
 def adopt(apps, schema_editor):

@@ -141,22 +141,6 @@ def test_wrong_shapes_are_named(wrong, name):
         compiled(wrong)
 
 
-def test_missing_keys():
-    assert config.missing_keys(compiled()) == []
-    without = compiled()
-    without["channel"]["namespaces"] = []
-    del without["http_api"]["key"]
-    without["client"]["allowed_origins"] = []
-    assert sorted(config.missing_keys(without)) == [
-        "channel.namespaces.user",
-        "client.allowed_origins",
-        "http_api.key",
-    ]
-    partial = compiled()
-    del partial["channel"]["namespaces"][0]["history_size"]
-    assert config.missing_keys(partial) == ["channel.namespaces.user.history_size"]
-
-
 def test_peer_10_v6_file_keeps_its_secrets():
     generated = {  # what genconfig of v6 writes
         "client": {"token": {"hmac_secret_key": "h"}, "allowed_origins": []},

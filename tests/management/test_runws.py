@@ -109,7 +109,7 @@ def test_peer_09_a_binary_for_another_machine(binary, plans):
         plans()
 
 
-def test_config_is_written_once_with_the_origins_of_the_settings(plans, folder, settings):
+def test_config_is_written_and_kept_in_line_with_the_settings(plans, folder, settings):
     plans()
     path = folder / "config.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -117,10 +117,14 @@ def test_config_is_written_once_with_the_origins_of_the_settings(plans, folder, 
         "https://example.com",
         "http://example.com",
     ]
-    settings.ALLOWED_HOSTS = ["another.example"]
     before = path.read_bytes()
     assert not plans().wrote_config
     assert path.read_bytes() == before
+    settings.ALLOWED_HOSTS = ["another.example"]
+    assert plans().wrote_config
+    origins = json.loads(path.read_text())["client"]["allowed_origins"]
+    assert origins[:2] == ["https://example.com", "http://example.com"]
+    assert "https://another.example" in origins
 
 
 def test_address_and_port_override(binary, plans, settings):
@@ -163,21 +167,17 @@ def test_a_file_without_address_and_port_opens_neither_8000_nor_the_machine(
     binary("")
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text("{}")
-    assert plans().command[3:] == [
-        "--http_server.address",
-        "127.0.0.1",
-        "--http_server.port",
-        "8427",
-    ]
-    settings.CENTRIFUGO_HOST = "https://push.example.com"
-    assert plans().command[5:] == ["--http_server.port", "8427"]
+    assert plans().websocket == "ws://127.0.0.1:8427/connection/websocket"
+    written = json.loads((folder / "config.json").read_text())
+    assert written["http_server"] == {"address": "127.0.0.1", "port": 8427}
 
 
-def test_what_an_existing_file_lacks_is_one_warning(plans, folder):
-    config(folder, channel={"namespaces": []})
-    (warning,) = plans().warnings
-    assert "lacks channel.namespaces.user: " in warning
-    assert "installws" in warning
+def test_what_an_existing_file_lacks_is_added_and_the_rest_kept(plans, folder):
+    config(folder, channel={"namespaces": []}, admin={"enabled": True})
+    assert plans().warnings == ()
+    written = json.loads((folder / "config.json").read_text())
+    assert [entry["name"] for entry in written["channel"]["namespaces"]] == ["user"]
+    assert written["admin"] == {"enabled": True}
 
 
 def test_peer_10_old_config_names_the_remedy(plans, folder):

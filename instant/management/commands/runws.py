@@ -57,7 +57,7 @@ class Command(BaseCommand):
         self.stdout.flush()
         self.stderr.flush()
         try:
-            code = process.run(server.command, server.env)
+            code = process.run(server.command, server.env, folder=conf.dir)
         except OSError as exc:
             raise CommandError(f"{server.command[0]} can't be started: {exc.strerror}.") from exc
         if code:

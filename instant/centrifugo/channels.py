@@ -1,0 +1,96 @@
+"""The options of a namespace in the server's config, from what Python declares."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from instant.exceptions import InstantConfigError
+
+__all__ = ["Declared", "compile_namespaces"]
+
+_OURS = (
+    "presence",
+    "join_leave",
+    "history_size",
+    "history_ttl",
+    "force_recovery",
+    "force_recovery_mode",
+    "auto_cache_recover",
+    "allow_subscribe_for_client",
+    "allow_subscribe_for_anonymous",
+    "allow_publish_for_subscriber",
+)
+"""The options that a declaration decides; all others in the file are the user's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """One namespace, as plain values."""
+
+    name: str
+    size: int
+    """How many messages the server keeps; 0: none."""
+    seconds: int
+    """For how long."""
+    latest: bool
+    presence: bool
+    join_leave: bool
+    open: bool
+    """Whether everybody may subscribe without a token."""
+    subscribers_publish: bool
+
+    def options(self) -> dict[str, Any]:
+        """Return its entry in ``channel.namespaces``."""
+        found: dict[str, Any] = {"name": self.name, "presence": self.presence}
+        if self.join_leave:
+            found["join_leave"] = True
+        if self.size:
+            found["history_size"] = self.size
+            found["history_ttl"] = f"{self.seconds}s"
+            found["force_recovery"] = True
+        if self.latest:
+            found["force_recovery_mode"] = "cache"
+            found["auto_cache_recover"] = True
+        if self.open:
+            found["allow_subscribe_for_client"] = True
+            found["allow_subscribe_for_anonymous"] = True
+        if self.subscribers_publish:
+            found["allow_publish_for_subscriber"] = True
+        return found
+
+
+def compile_namespaces(
+    config: Mapping[str, Any], declared: Sequence[Declared], before: Collection[str]
+) -> dict[str, Any]:
+    """
+    Return the config with the declared namespaces in it.
+
+    What a declaration decides is set or taken away, what a person has added to the same
+    namespace stays. ``before`` names those that were compiled into the file last time: of
+    them the ones that are declared no more are taken out. Raises InstantConfigError where
+    ``channel.namespaces`` isn't a list of objects.
+    """
+    result = copy.deepcopy(dict(config))
+    channel = result.setdefault("channel", {})
+    listed = channel.setdefault("namespaces", [])
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
+        raise InstantConfigError(
+            "channel.namespaces in the server's config must be a list of objects."
+        )
+    names = {namespace.name for namespace in declared}
+    gone = set(before) - names
+    kept = [entry for entry in listed if entry.get("name") not in gone]
+    for namespace in declared:
+        place = next((i for i, e in enumerate(kept) if e.get("name") == namespace.name), None)
+        given = {} if place is None else kept[place]
+        theirs = {key: value for key, value in given.items() if key not in (*_OURS, "name")}
+        entry = {**namespace.options(), **theirs}
+        if place is None:
+            kept.append(entry)
+        else:
+            kept[place] = entry
+    channel["namespaces"] = kept
+    return result

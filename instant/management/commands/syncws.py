@@ -1,0 +1,76 @@
+"""Bring the server's config in line with the namespaces that the apps declare."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from instant import conf as instant_conf
+from instant.centrifugo import process
+from instant.exceptions import InstantConfigError
+from instant.management import syncing
+
+
+class Command(BaseCommand):
+    help = "Writes the namespaces of the apps' realtime.py into the server's config."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="Write nothing; print the difference and exit with 1 where there is one.",
+        )
+        parser.add_argument(
+            "--reload",
+            action="store_true",
+            help="Let the server that runws started read its config again.",
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        try:
+            sync = syncing.compare(instant_conf.current())
+            if options["check"]:
+                self.check_only(sync)
+                return
+            changed = syncing.write(sync)
+        except InstantConfigError as exc:
+            raise CommandError(str(exc)) from exc
+        if not changed:
+            self.stdout.write(f"Up to date: {sync.path}")
+        else:
+            self.stdout.write(sync.diff)
+            self.stdout.write(self.style.SUCCESS(f"Written: {sync.path}"))
+        if options["reload"]:
+            self.reload(sync)
+        elif changed:
+            how = "restart it" if sync.needs_restart else "syncws --reload, or restart it"
+            self.stdout.write(f"For a server that is running: {how}.")
+
+    def check_only(self, sync: syncing.Sync) -> None:
+        if sync.changed:
+            self.stdout.write(sync.diff)
+            self.stderr.write(self.style.ERROR("Not in line. “manage.py syncws” writes it."))
+            sys.exit(1)
+        self.stdout.write(f"Up to date: {sync.path}")
+
+    def reload(self, sync: syncing.Sync) -> None:
+        if sync.needs_restart:
+            raise CommandError(
+                "Restart the server: what changed (origins, ports, keys of the API) is read at "
+                "its start only."
+            )
+        if not hasattr(signal, "SIGHUP"):
+            raise CommandError("Restart the server: Windows has no signal for this.")
+        pid = process.read_pid(sync.path.parent)
+        if pid is None:
+            raise CommandError(
+                "No server that “manage.py runws” started is running here. Restart it where it "
+                "runs, in its container or by its service manager."
+            )
+        os.kill(pid, signal.SIGHUP)
+        self.stdout.write("The running server reads its config again.")

@@ -1,0 +1,93 @@
+"""What ``syncws`` does: the server's config as Python declares it, and how it differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from instant.centrifugo import config as server_config
+from instant.centrifugo import process
+from instant.centrifugo.channels import compile_namespaces
+from instant.centrifugo.diff import needs_restart, readable
+from instant.conf import Conf
+from instant.declared import declared
+
+__all__ = ["Sync", "api_port", "compare", "write"]
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """The config file as it is and as it should be."""
+
+    path: Path
+    existing: Mapping[str, Any] | None = field(repr=False)
+    wanted: Mapping[str, Any] = field(repr=False)
+    namespaces: tuple[str, ...]
+    """Those that are declared in Python."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether they differ."""
+        return self.existing != self.wanted
+
+    @property
+    def diff(self) -> str:
+        """Their difference as a person reads it, with every secret masked."""
+        return readable(self.existing, self.wanted, str(self.path))
+
+    @property
+    def needs_restart(self) -> bool:
+        """Whether a running server takes it only after a restart; else a SIGHUP is enough."""
+        return needs_restart(self.existing, self.wanted)
+
+
+def compare(conf: Conf) -> Sync:
+    """Return the config file beside what it should be; raises InstantConfigError."""
+    existing = server_config.read_config(conf.config_file)
+    at = process.listens_at(existing or {}, {})
+    completed = server_config.compile_config(
+        existing,
+        allowed_origins=conf.allowed_origins,
+        audience=conf.audience,
+        port=api_port(conf, at) or server_config.DEFAULT_PORT,
+    )
+    namespaces = declared()
+    return Sync(
+        path=conf.config_file,
+        existing=existing,
+        wanted=compile_namespaces(completed, namespaces, _before(conf.dir)),
+        namespaces=tuple(namespace.name for namespace in namespaces),
+    )
+
+
+def write(sync: Sync) -> bool:
+    """Write what should be; return whether it was another. Raises InstantConfigError."""
+    changed = server_config.write_config(sync.path, sync.wanted)
+    names = _names_file(sync.path.parent)
+    if list(sync.namespaces) != _before(sync.path.parent):
+        server_config.write_config(names, {"namespaces": list(sync.namespaces)})
+    return changed
+
+
+def api_port(conf: Conf, by_itself: process.Address) -> int | None:
+    """Return the port where Django expects this machine's server; None: it is elsewhere."""
+    url = urlsplit(conf.api_url)
+    # A path means a proxy before the server, an internal port a second one for the API.
+    if by_itself.internal_port or url.path:
+        return None
+    return url.port if url.hostname in {*_LOOPBACK, by_itself.host} else None
+
+
+def _names_file(folder: Path) -> Path:
+    return folder / "compiled.json"
+
+
+def _before(folder: Path) -> list[str]:
+    """Return the namespaces that were compiled into the file last time."""
+    listed = (server_config.read_config(_names_file(folder)) or {}).get("namespaces")
+    return [str(name) for name in listed] if isinstance(listed, list) else []

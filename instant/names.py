@@ -1,0 +1,120 @@
+"""Channel names: their grammar, and every user's own channel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from instant.exceptions import InvalidChannelName
+
+__all__ = ["USER_NAMESPACE", "check_name", "check_names", "check_row_name", "user_channel"]
+
+USER_NAMESPACE = "user"
+"""Every user's own channel is in this namespace; the server's config always declares it."""
+
+MAX_BYTES = 255
+"""Centrifugo's ``channel.max_length`` (default): a longer name is error 107 for clients."""
+
+# Printable ASCII without the characters that Centrifugo reserves: * & / (centrifugal.dev,
+# "Channels"); its namespaces are [-a-zA-Z0-9_.]{2,}. The server's API would publish to any
+# other name without a word, into a channel that no client can subscribe to.
+_PLAIN = r"!\"#%'()+,\-.0-9;<=>?@A-Z\[\\\]^_`a-z{|}~"
+_NAME = re.compile(rf"\$?(?:[-a-zA-Z0-9_.]{{2,}}:[{_PLAIN}:]+|[{_PLAIN}]+)")
+_PLAIN_NAMES = re.compile(rf"(?:\$?[{_PLAIN}]+\n)*+\$?[{_PLAIN}]+")
+_NAMES = re.compile(rf"(?:{_NAME.pattern}\n)*+{_NAME.pattern}")
+_ROW_NAME = re.compile(rf"\$?[{_PLAIN.replace('#', '')}]+")
+
+
+def check_name(name: str) -> None:
+    """Raise InvalidChannelName where no client could subscribe to the name."""
+    if not isinstance(name, str):
+        raise TypeError(f"A channel is a str, not {type(name).__name__}: {name!r}")
+    if len(name) > MAX_BYTES or _NAME.fullmatch(name) is None:
+        raise InvalidChannelName(_explain(name))
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise as check_name() does for the first bad one, many times as fast for many good ones."""
+    if len(names) > 1:
+        try:
+            joined = "\n".join(names)
+        except TypeError:
+            joined = ""
+        # A line break is in no good name, so as many as there are seams prove the seams.
+        if (
+            joined.count("\n") == len(names) - 1
+            and max(map(len, names)) <= MAX_BYTES
+            and (_NAMES if ":" in joined else _PLAIN_NAMES).fullmatch(joined)
+        ):
+            return
+    for name in names:
+        check_name(name)
+
+
+def check_row_name(name: str) -> None:
+    """Raise InvalidChannelName where the name can't be that of a Channel row."""
+    if len(name) <= MAX_BYTES and _ROW_NAME.fullmatch(name):
+        return
+    if ":" in name:
+        raise InvalidChannelName(
+            f"{name!r} has a “:”. What stands before it is a namespace, and the server refuses "
+            f"one that its config does not declare. Use {_suggest(name)!r}."
+        )
+    if "#" in name:
+        raise InvalidChannelName(
+            f"{name!r} has a “#”, which the server reads as a list of users. "
+            f"Use {_suggest(name)!r}."
+        )
+    raise InvalidChannelName(_explain(name))
+
+
+def user_channel(user: Any) -> str:
+    """
+    Return the name of the user's own channel, ``user:<pk>``.
+
+    Its owner may always subscribe to it and nobody else ever may. Raises ValueError for an
+    anonymous or unsaved user.
+    """
+    if getattr(user, "is_anonymous", False) or getattr(user, "pk", None) is None:
+        raise ValueError(f"{user!r} has no channel: only saved users have one.")
+    name = f"{USER_NAMESPACE}:{user.pk}"
+    check_name(name)
+    return name
+
+
+def _suggest(name: str) -> str:
+    """Return a valid name that is near to the given one."""
+    right = re.sub(r"[^!-~]+|[*&/:#]+", "-", name.removeprefix("$")).replace("$", "").strip("-")
+    right = ("$" if name.startswith("$") else "") + (right or "news")
+    return right if _ROW_NAME.fullmatch(right) and len(right) <= MAX_BYTES else "news"
+
+
+def _with_dollar(name: str) -> str:
+    right = "$" + name.replace("$", "")
+    return right if _NAME.fullmatch(right) else "$news"
+
+
+def _explain(name: str) -> str:
+    """Say what is wrong with a name, and what would be right."""
+    if not name.removeprefix("$"):
+        return "A channel needs a name, for example 'news' or '$staff'."
+    if len(name) > MAX_BYTES:
+        return f"{name[:40]!r}… has {len(name)} characters; a name has at most {MAX_BYTES} bytes."
+    for character in name:
+        if character in "*&/":
+            return f"{name!r} has “{character}”, which Centrifugo reserves. Use {_suggest(name)!r}."
+        if character.isspace():
+            return f"{name!r} has white space. Use {_suggest(name)!r}."
+        if not "!" <= character <= "~":
+            return f"{name!r} has {character!r}; names are ASCII. Use {_suggest(name)!r}."
+    if "$" in name[1:]:
+        return (
+            f"{name!r} has a “$” inside; it marks a private channel and stands first. "
+            f"Use {_with_dollar(name)!r}."
+        )
+    namespace = name.removeprefix("$").partition(":")[0]
+    return (
+        f"{name!r}: the namespace {namespace!r} before the “:” needs at least two characters "
+        f"of letters, digits, “-”, “_” and “.”, and something must follow it."
+    )
