@@ -268,8 +268,8 @@ class OneWayWebSocketConnection(WebSocketConnection):
             connect = Fields("{}" if text.strip() == "null" else text)
         except Malformed:
             self.close(BAD_REQUEST_CLOSE)
-            return
-        self.session.open_one_way(connect)
+        else:
+            self.session.open_one_way(connect)
         while await self.read() is not None:
             pass
 

@@ -169,10 +169,15 @@ class Player:
         return step
 
     async def _open(self, step):
-        url = self.url.replace("http", "ws", 1) + "/connection/websocket"
+        url = self.url.replace("http", "ws", 1) + step.get("path", "/connection/websocket")
         try:
             self.sockets[step["ws"]] = await connect(
-                url, compression=None, origin=step.get("origin"), max_size=None, ping_interval=None
+                url,
+                compression=None,
+                origin=step.get("origin"),
+                additional_headers=step.get("headers"),
+                max_size=None,
+                ping_interval=None,
             )
         except websockets.InvalidStatus as refused:
             return {**step, "refused": refused.response.status_code}
@@ -242,7 +247,7 @@ class Player:
     async def _open_stream(self, step):
         url = f"{self.url}/connection/{step['open']}"
         first = json.dumps(self._live(step["command"]))
-        if step["open"] == "http_stream":
+        if step["open"].endswith("http_stream"):
             # With aiohttp's own content type the server would speak its binary protocol.
             kind = {"Content-Type": "application/json"}
             response = await self.http.post(url, data=first.encode(), headers=kind)
