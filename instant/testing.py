@@ -2,9 +2,10 @@
 Helpers for the tests of projects that use Instant.
 
 ``capture_publications()`` works everywhere; ``InstantTestMixin`` brings it to every test of a
-TestCase. ``instant_server()`` runs a real server for pages that are tested end to end. The
-pytest plugin (loaded by itself) makes ``locmem`` the backend, so that no suite reaches the
-network, and offers the fixtures ``publications`` and ``instant_server``.
+TestCase. ``assert_permissions()`` holds rights as a table. ``instant_server()`` runs a real
+server for pages that are tested end to end. The pytest plugin (loaded by itself) makes
+``locmem`` the backend, so that no suite reaches the network, and offers the fixtures
+``publications`` and ``instant_server``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from django.conf import settings
 from django.db import connections
 from django.test import override_settings
 
-from instant import conf
+from instant import conf, permissions
 from instant.backends import BaseBackend, replaced
 from instant.backends.locmem import LocmemBackend
 from instant.commits import Deferred
@@ -28,6 +29,7 @@ __all__ = [
     "CapturedPublications",
     "InstantServer",
     "InstantTestMixin",
+    "assert_permissions",
     "capture_publications",
     "instant_server",
 ]
@@ -173,6 +175,23 @@ def capture_publications() -> Iterator[CapturedPublications]:
             yield captured
         finally:
             captured._freeze()  # noqa: SLF001  one class in two pieces
+
+
+def assert_permissions(channel: str, *, subscribe: Mapping[Any, bool]) -> None:
+    """
+    Assert who may subscribe to a channel: a table of users (None is anonymous) and answers.
+
+    All that is wrong is told at once::
+
+        assert_permissions("order:42", subscribe={owner: True, other: False, None: False})
+    """
+    wrong = [
+        f"  {'anonymous' if user is None else repr(user)} may{'' if found else ' not'}"
+        for user, wanted in subscribe.items()
+        if (found := permissions.may(user, "subscribe", channel)) is not wanted
+    ]
+    if wrong:
+        raise AssertionError("\n".join([f"Subscribing to {channel!r}:", *wrong]))
 
 
 @dataclass(frozen=True, slots=True)
