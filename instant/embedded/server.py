@@ -15,6 +15,7 @@ from .broker import VERSION, Broker
 from .config import Config, parse
 from .endpoints import Endpoints
 from .errors import SHUTDOWN
+from .flusher import Flusher
 from .gate import Gate
 from .journal import Journal
 from .proxies import Proxies
@@ -28,12 +29,7 @@ from .streaming import (
     serve_uni_http_stream,
     serve_uni_sse,
 )
-from .transports import (
-    Flusher,
-    WebSocketConnection,
-    serve_uni_websocket,
-    serve_websocket,
-)
+from .transports import WebSocketConnection, serve_uni_websocket, serve_websocket
 
 log = logging.getLogger("instant.embedded")
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
-from collections.abc import Callable
-from operator import methodcaller
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from aiohttp import WSMsgType, web
@@ -24,65 +21,18 @@ from .rawjson import Fields
 from .session import Session, Then
 
 if TYPE_CHECKING:
-    from .journal import Journal
     from .questions import Question
     from .server import EmbeddedServer
 
 log = logging.getLogger("instant.embedded")
 
-# Connections written to before the event loop looks at anything else: a fan-out to thousands does
-# not keep a publisher waiting for its answer.
-FLUSH_BATCH = 128
 # How long a closing handshake may take.
 CLOSE_WAIT = 5.0
 # One-way clients are pinged with frames too, also where the protocol's own pings are off.
 HEARTBEAT = 25.0
-_FLUSH = methodcaller("flush")
-_RELEASE = methodcaller("release")
 _PROTOCOLS = frozenset(("centrifuge-json", "centrifuge-protobuf"))
 
 Socket: TypeAlias = web.WebSocketResponse
-
-
-class Flusher:
-    """Writes what connections have queued, once per turn of the event loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, journal: Journal | None = None) -> None:
-        self._loop = loop
-        self._journal = journal
-        self._dirty: deque[Connection] = deque()
-        self._scheduled = False
-
-    def mark(self, connection: Connection) -> None:
-        """Have the connection's queue written soon."""
-        self._dirty.append(connection)
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._run)
-
-    def _run(self) -> None:
-        barrier = self._journal.barrier() if self._journal is not None else None
-        if barrier is None:
-            self._take(self._dirty, _FLUSH)
-            return
-        # What is queued may tell of what isn't written yet, and what is queued later of still more.
-        sealed, self._dirty = self._dirty, deque()
-        for connection in sealed:
-            connection.seal()
-        barrier.add_done_callback(lambda _: self._release(sealed))
-
-    def _release(self, sealed: deque[Connection]) -> None:
-        self._take(sealed, _RELEASE)
-
-    def _take(self, waiting: deque[Connection], write: Callable[[Connection], None]) -> None:
-        for _ in range(min(len(waiting), FLUSH_BATCH)):
-            write(waiting.popleft())
-        if waiting and waiting is not self._dirty:
-            self._loop.call_soon(self._take, waiting, write)
-        elif self._dirty:
-            self._loop.call_soon(self._run)
-        else:
-            self._scheduled = False
 
 
 class Connection:
@@ -150,6 +100,7 @@ class WebSocketConnection(Connection):
         self.socket = socket
         self._transport: asyncio.Transport | None = None
         self._closing = False
+        self._aborting: asyncio.TimerHandle | None = None
 
     def send(self, data: bytes) -> None:
         """Queue a frame; it is written in the loop's next turn."""
@@ -202,11 +153,12 @@ class WebSocketConnection(Connection):
         transport = self._transport
         if transport is not None:
             # What is written before the close must arrive, but not for ever.
-            self.loop.call_later(patience, transport.abort)
+            self._aborting = self.loop.call_later(patience, transport.abort)
         with contextlib.suppress(ConnectionError, RuntimeError):
             await self.socket.close(
                 code=disconnect.code, message=disconnect.reason.encode(), drain=False
             )
+        self._forget_transport()
 
     def resumed(self) -> None:
         """Go on reading."""
@@ -233,6 +185,14 @@ class WebSocketConnection(Connection):
             self._queue.clear()
             self._sealed.clear()
         return self.socket
+
+    def _forget_transport(self) -> None:
+        """Let go of a transport that has nothing left to write."""
+        transport = self._transport
+        if self._aborting is not None and (
+            transport is None or not transport.get_write_buffer_size()
+        ):
+            self._aborting.cancel()
 
     async def read(self) -> str | None:
         """Return the client's next message, None where there is no more."""
