@@ -63,10 +63,12 @@ export async function load(url) {
 }
 
 /**
- * Calls `fetchState` whenever a channel goes live. What happened between the making of the page
- * and the subscription is in no message.
+ * Calls `fetchState` whenever a channel goes live, or now where it is: another module of the page
+ * may have used it first. What happened between the making of the page and the subscription is in
+ * no message.
  */
 export function keepCurrent(channel, fetchState) {
+  if (channel.status === "live") void fetchState();
   channel.onStatus((status) => {
     if (status === "live") void fetchState();
   });
