@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
 import { build } from "esbuild";
+import { minify } from "terser";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 const target = fileURLToPath(new URL("../instant/static/instant/", import.meta.url));
@@ -17,8 +18,8 @@ const name = "instant.min.js";
 const licences = "instant.min.js.LICENSE.txt";
 
 /** Bytes of gzip that the script may have, and our part of it. */
-const SCRIPT_LIMIT = 30_000;
-const OWN_LIMIT = 7_000;
+const SCRIPT_LIMIT = 30 * 1024;
+const OWN_LIMIT = 7 * 1024;
 
 const shared = {
   absWorkingDir: root,
@@ -35,6 +36,23 @@ const shared = {
 async function bundle(options) {
   const { outputFiles } = await build({ ...shared, ...options });
   return outputFiles[0].text;
+}
+
+/**
+ * Names that get shorter: the SDK's private ones, and ours that only modules of ours see. No name of the
+ * DOM, of JSON or of the package's interface may be among them.
+ */
+const INTERNAL =
+  /^_[^_]|^(?:channelToken|connectionToken|freshConnectionToken|hold|isBehind|isDenied|isHeld|losses|presences|prolongingToken|readyToken|serverNow|statuses|websocketUrls)$/;
+
+/**
+ * A bundle as small as it gets: the SDK's private names shortened by esbuild, the rest by terser, which
+ * finds a few per cent more than esbuild does.
+ */
+async function smallest({ banner = "", ...options }) {
+  const code = await bundle({ minify: true, mangleProps: INTERNAL, ...options });
+  const format = { preamble: banner || undefined, ascii_only: false };
+  return `${(await minify(code, { ecma: 2022, module: options.format === "esm", compress: { passes: 3 }, format })).code}\n`;
 }
 
 const size = (text) => gzipSync(text, { level: 9 }).length;
@@ -54,9 +72,16 @@ async function notices() {
 
 const { version, text: licenceText } = await notices();
 const banner = `/* Instant, MIT. Contains centrifuge-js ${version}, MIT: see ${licences}. Built from js-client/: do not edit. */`;
-const browser = { entryPoints: ["src/browser.ts"], format: "iife", minify: true, target: "es2022" };
-const built = await bundle({ ...browser, banner: { js: banner } });
-const own = await bundle({ ...browser, external: ["centrifuge"], format: "esm" });
+const script = { entryPoints: ["src/browser.ts"], format: "iife" };
+// What the page would save without us: the script less the SDK alone, which is shrunk in the same way.
+const sdkAlone = {
+  stdin: { contents: 'export { Centrifuge, State, SubscriptionState, UnauthorizedError } from "centrifuge"', resolveDir: root },
+  format: "esm",
+};
+const [built, sdk, alone] = await Promise.all(
+  [{ ...script, banner }, sdkAlone, { ...script, format: "esm", external: ["centrifuge"] }].map(smallest),
+);
+const own = size(built) - size(sdk);
 
 const files = [
   [name, built],
@@ -85,8 +110,11 @@ if (process.argv.includes("--check")) {
   if (types.status !== 0) process.exit(1);
 }
 
-process.stdout.write(`${name}: ${size(built)} bytes of gzip (at most ${SCRIPT_LIMIT}), ours ${size(own)} (at most ${OWN_LIMIT})\n`);
-if (size(built) > SCRIPT_LIMIT || size(own) > OWN_LIMIT) {
+process.stdout.write(
+  `${name}: ${size(built)} bytes of gzip (at most ${SCRIPT_LIMIT}): centrifuge ${size(sdk)} and ours ${own} ` +
+    `(at most ${OWN_LIMIT}; ${size(alone)} when compressed by itself)\n`,
+);
+if (size(built) > SCRIPT_LIMIT || own > OWN_LIMIT) {
   process.stderr.write("The script is over its budget.\n");
   process.exit(1);
 }

@@ -2,6 +2,7 @@
 import { parsePageConfig, setPageConfig } from "./config.js";
 import { createInstant, type Instant } from "./instant.js";
 import { useInstant } from "./legacy.js";
+import { defineStatusElement } from "./status.js";
 
 declare global {
   interface Window {
@@ -13,7 +14,8 @@ declare global {
 }
 
 const json = document.currentScript?.dataset["instant"];
-if (json !== undefined) setPageConfig(parsePageConfig(json));
+const page = json === undefined ? undefined : parsePageConfig(json);
+if (page !== undefined) setPageConfig(page);
 // A page that is swapped in by Turbo or htmx may carry the script again: the connection stays.
 window.$instant ??= { useInstant, createInstant };
-if (json !== undefined) window.instant ??= createInstant();
+if (page !== undefined) defineStatusElement((window.instant ??= createInstant()), page.texts);

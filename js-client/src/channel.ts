@@ -1,183 +1,26 @@
-import type { Centrifuge, PublicationContext, SubscribedContext, Subscription } from "centrifuge";
-
+import type { Feed } from "./feed.js";
+import { createId } from "./identity.js";
 import { ChannelError } from "./errors.js";
-import { type Grants, TOKEN_EXPIRED } from "./grants.js";
-import { isRecord, text } from "./json.js";
-import { Listeners } from "./listeners.js";
-import type { ChannelStatus, EventName, InstantMessage, ListenOptions, LostInfo, PayloadOf } from "./types.js";
+import type { Listeners } from "./listeners.js";
+import { byUser } from "./presence.js";
+import type {
+  ChannelStatus,
+  Denial,
+  EventName,
+  History,
+  HistoryOptions,
+  InstantMessage,
+  ListenOptions,
+  LostInfo,
+  MessageOptions,
+  Outgoing,
+  PayloadOf,
+  Person,
+  Presence,
+} from "./types.js";
 
-/** Milliseconds to stay subscribed without a listener: a page fragment that is replaced comes back. */
-const GRACE = 300;
-/** Milliseconds between attempts to subscribe: an expired token must cost no visible pause. */
-const RESUBSCRIBE_FROM = 20;
-const RESUBSCRIBE_TO = 20_000;
-
-/** What a feed needs from the connection that it belongs to. */
-export interface Host {
-  readonly grants: Grants;
-  /** The SDK's client, where there is one already. */
-  readonly client: Centrifuge | undefined;
-  /** A feed has its first listener. */
-  opened(feed: Feed): void;
-  /** A feed lost its last listener a while ago. */
-  closed(feed: Feed): void;
-  lost(info: LostInfo): void;
-  failed(error: ChannelError): void;
-  /** Maps what a token request threw to what the SDK understands. */
-  guard(request: () => Promise<string>): Promise<string>;
-}
-
-/** The one subscription of a page to a channel, shared by its `Channel` handles. */
-export class Feed {
-  readonly name: string;
-  readonly messages = new Listeners<InstantMessage>();
-  readonly statuses = new Listeners<ChannelStatus>();
-  readonly losses = new Listeners<LostInfo>();
-  readonly #host: Host;
-  #users = 0;
-  #status: ChannelStatus = "idle";
-  #subscription: Subscription | undefined;
-  #grace: ReturnType<typeof setTimeout> | undefined;
-  #position: { readonly epoch: string; offset: number } | undefined;
-  #replaying = false;
-
-  constructor(name: string, host: Host) {
-    this.name = name;
-    this.#host = host;
-  }
-
-  get status(): ChannelStatus {
-    return this.#status;
-  }
-
-  /** True while it has listeners, or had one a moment ago. */
-  get isHeld(): boolean {
-    return this.#status !== "idle";
-  }
-
-  /** One more listener. */
-  hold(): void {
-    this.#users += 1;
-    clearTimeout(this.#grace);
-    if (this.isHeld) return;
-    this.#set("subscribing");
-    this.open();
-    this.#host.opened(this);
-  }
-
-  /** One listener less. */
-  release(): void {
-    this.#users -= 1;
-    if (this.#users > 0) return;
-    this.#grace = setTimeout(() => {
-      this.#close();
-    }, GRACE);
-  }
-
-  /** Subscribes, where there is a client to do it with. */
-  open(): void {
-    const { client, grants } = this.#host;
-    if (client === undefined || this.#subscription !== undefined) return;
-    const token = grants.readyToken(this.name);
-    const subscription = client.newSubscription(this.name, {
-      ...(token !== undefined && { token }),
-      getToken: () => this.#host.guard(() => grants.channelToken(this.name)),
-      minResubscribeDelay: RESUBSCRIBE_FROM,
-      maxResubscribeDelay: RESUBSCRIBE_TO,
-    });
-    this.#subscription = subscription;
-    subscription.on("subscribing", () => {
-      this.#set("subscribing");
-    });
-    subscription.on("subscribed", (context) => {
-      this.#subscribed(context);
-    });
-    subscription.on("unsubscribed", ({ code }) => {
-      // 0 is our own unsubscribe(); any other end is somebody else's decision.
-      if (code !== 0) this.#set("denied");
-    });
-    subscription.on("error", ({ error }) => {
-      // An expired token is replaced at once and nobody's concern.
-      if (error.code !== TOKEN_EXPIRED) this.#host.failed(new ChannelError(error.message, this.name, error.code));
-    });
-    subscription.on("publication", (publication) => {
-      this.#published(publication);
-    });
-    subscription.subscribe();
-  }
-
-  /** Django left it out of a grant. */
-  deny(): void {
-    this.#set("denied");
-    this.#subscription?.unsubscribe();
-  }
-
-  /** Asks again for a channel that was denied. */
-  retry(): void {
-    if (this.#status === "denied") this.#subscription?.subscribe();
-  }
-
-  #close(): void {
-    this.#set("idle");
-    const subscription = this.#subscription;
-    this.#subscription = undefined;
-    this.#position = undefined;
-    if (subscription !== undefined) {
-      subscription.removeAllListeners();
-      this.#host.client?.removeSubscription(subscription);
-    }
-    this.#host.closed(this);
-  }
-
-  #set(status: ChannelStatus): void {
-    if (status === this.#status) return;
-    this.#status = status;
-    this.statuses.emit(status);
-  }
-
-  #subscribed({ wasRecovering, recovered, hasRecoveredPublications, streamPosition }: SubscribedContext): void {
-    const isLost = wasRecovering && !recovered;
-    const isReturn = this.#position !== undefined;
-    // Only what was delivered counts: a channel that keeps its newest value sends it right after this.
-    if (this.#position?.epoch !== streamPosition?.epoch) {
-      this.#position = streamPosition && { epoch: streamPosition.epoch, offset: 0 };
-    }
-    // The SDK hands over what was missed before it returns to the event loop. What comes with the first
-    // subscription is the newest value, which nobody missed.
-    this.#replaying = isReturn && hasRecoveredPublications;
-    queueMicrotask(() => {
-      this.#replaying = false;
-    });
-    this.#set("live");
-    if (!isLost) return;
-    const info: LostInfo = { channel: this.name };
-    this.losses.emit(info);
-    this.#host.lost(info);
-  }
-
-  #published(publication: PublicationContext): void {
-    const { offset } = publication;
-    if (offset !== undefined && this.#position !== undefined) {
-      if (offset <= this.#position.offset) return;
-      this.#position.offset = offset;
-    }
-    const content: unknown = publication.data;
-    // Somebody may publish past Django: then the whole content is the data.
-    const body = isRecord(content) ? content : { data: content };
-    this.messages.emit({
-      // A broadcast names no channel: the one it came through is the one that counts.
-      channel: this.name,
-      message: text(body["message"]),
-      data: body["data"],
-      eventClass: text(body["event_class"]),
-      bucket: text(body["bucket"]),
-      site: text(body["site"]),
-      ...(offset !== undefined && { offset }),
-      recovered: this.#replaying,
-      date: new Date(),
-    });
-  }
-}
+/** Messages that `history()` asks for. */
+const HISTORY = 100;
 
 /**
  * One user's handle of a channel. Handles of the same name share one subscription, which begins with
@@ -186,16 +29,23 @@ export class Feed {
 export class Channel<Data = unknown> {
   readonly name: string;
   readonly #feed: () => Feed;
+  readonly #tab: string;
   readonly #removers = new Set<() => void>();
 
   /** @internal `Instant.channel()` makes them. */
-  constructor(name: string, feed: () => Feed) {
+  constructor(name: string, feed: () => Feed, tab: string) {
     this.name = name;
     this.#feed = feed;
+    this.#tab = tab;
   }
 
   get status(): ChannelStatus {
     return this.#feed().status;
+  }
+
+  /** While `denied`: `"revoked"` when this page had the channel, else `"refused"`. */
+  get denial(): Denial | undefined {
+    return this.#feed().denial;
   }
 
   /**
@@ -206,17 +56,71 @@ export class Channel<Data = unknown> {
   on<Name extends EventName>(
     event: Name,
     listener: (message: InstantMessage<PayloadOf<Name, Data>>) => void,
-    options?: ListenOptions,
+    options?: MessageOptions,
   ): () => void {
-    const isAll = event === "*" || event === "message";
-    return this.#listen(
-      (feed) => feed.messages,
-      (message) => {
-        // The payload's type is the application's claim; nothing can check it here.
-        if (isAll || message.eventClass === event) listener(message as InstantMessage<PayloadOf<Name, Data>>);
+    return this.#hear(event, listener, options);
+  }
+
+  /**
+   * The next message of that event class.
+   *
+   * Rejects with the reason of `options.signal` when it aborts, and with `ChannelError` after `leave()`.
+   */
+  once<Name extends EventName>(event: Name, options?: MessageOptions): Promise<InstantMessage<PayloadOf<Name, Data>>> {
+    return new Promise((resolve, reject) => {
+      const failed = (): void => {
+        reject((options?.signal?.reason ?? new ChannelError("left", this.name, 0)) as Error);
+      };
+      const remove = this.#hear(
+        event,
+        (message: InstantMessage<PayloadOf<Name, Data>>) => {
+          resolve(message);
+          remove();
+        },
+        options,
+        failed,
+      );
+      if (options?.signal?.aborted === true) failed();
+    });
+  }
+
+  /** All messages, for `for await`; see `each()`. */
+  [Symbol.asyncIterator](): AsyncGenerator<InstantMessage<Data>, void, undefined> {
+    return this.each("*");
+  }
+
+  /**
+   * The messages of that event class, for `for await`. They wait while the loop is busy. Leaving the
+   * loop removes the listener; `options.signal` and `leave()` end the loop.
+   */
+  async *each<Name extends EventName>(
+    event: Name,
+    options?: MessageOptions,
+  ): AsyncGenerator<InstantMessage<PayloadOf<Name, Data>>, void, undefined> {
+    const waiting: InstantMessage<PayloadOf<Name, Data>>[] = [];
+    let wake = (): void => undefined;
+    let isOpen = options?.signal?.aborted !== true;
+    const remove = this.#hear(
+      event,
+      (message: InstantMessage<PayloadOf<Name, Data>>) => {
+        waiting.push(message);
+        wake();
       },
       options,
+      () => {
+        isOpen = false;
+        wake();
+      },
     );
+    try {
+      while (isOpen) {
+        const message = waiting.shift();
+        if (message !== undefined) yield message;
+        else await new Promise<void>((resolve) => (wake = resolve));
+      }
+    } finally {
+      remove();
+    }
   }
 
   /** Calls `listener` when the channel's status changes. */
@@ -224,9 +128,44 @@ export class Channel<Data = unknown> {
     return this.#listen((feed) => feed.statuses, listener, options);
   }
 
-  /** Calls `listener` when messages were missed that the server no longer has: load the state again. */
-  onLost(listener: (info: LostInfo) => void, options?: ListenOptions): () => void {
+  /**
+   * Calls `listener` when messages were missed that the server no longer has: load the state again.
+   * The channel is `lost` until the promise that it returns is fulfilled.
+   */
+  onLost(listener: (info: LostInfo) => unknown, options?: ListenOptions): () => void {
     return this.#listen((feed) => feed.losses, listener, options);
+  }
+
+  /** Calls `listener` with who is here, at first and whenever somebody comes or goes. */
+  onPresence(listener: (presence: Presence) => void, options?: ListenOptions): () => void {
+    return this.#listen((feed) => feed.presences, listener, options);
+  }
+
+  /** Who is here now, by user. Rejects with `ChannelError` where the channel doesn't tell. */
+  async presence(): Promise<readonly Person[]> {
+    const { clients } = await this.#feed().call((subscription) => subscription.presence());
+    return [...byUser(Object.values(clients)).values()];
+  }
+
+  /** Past messages, oldest first. Rejects with `ChannelError` where the channel doesn't tell. */
+  async history({ limit = HISTORY, since, newestFirst = false }: HistoryOptions = {}): Promise<History<Data>> {
+    const feed = this.#feed();
+    const { publications, offset, epoch } = await feed.call((subscription) =>
+      subscription.history({ limit, reverse: newestFirst, ...(since && { since }) }),
+    );
+    const messages = publications.map((publication) => feed.message(publication, false) as InstantMessage<Data>);
+    return { messages, offset, epoch };
+  }
+
+  /**
+   * Publishes from here, where the channel lets browsers do that. Returns the message's id, which
+   * listeners see too. Rejects with `ChannelError`.
+   */
+  async publish<Name extends EventName = "*">(message: Outgoing<Name, PayloadOf<Name, Data>>): Promise<string> {
+    const { id = createId(), eventClass, ...rest } = message;
+    const body = { channel: this.name, ...rest, event_class: eventClass, id, tab: this.#tab };
+    await this.#feed().call((subscription) => subscription.publish(body));
+    return id;
   }
 
   /** Removes the listeners of this handle; other handles of the channel go on. */
@@ -234,16 +173,37 @@ export class Channel<Data = unknown> {
     for (const remove of [...this.#removers]) remove();
   }
 
+  #hear<Payload>(
+    event: string,
+    listener: (message: InstantMessage<Payload>) => void,
+    options?: MessageOptions,
+    removed?: () => void,
+  ): () => void {
+    const isAll = event === "*" || event === "message";
+    return this.#listen(
+      (feed) => feed.messages,
+      (message) => {
+        if (message.own && options?.own === false) return;
+        // The payload's type is the application's claim; nothing can check it here.
+        if (isAll || message.eventClass === event) listener(message as InstantMessage<Payload>);
+      },
+      options,
+      removed,
+    );
+  }
+
   #listen<Value>(
     of: (feed: Feed) => Listeners<Value>,
-    listener: (value: Value) => void,
+    listener: (value: Value) => unknown,
     options: ListenOptions = {},
+    removed?: () => void,
   ): () => void {
     if (options.signal?.aborted === true) return () => undefined;
     const feed = this.#feed();
     const remove = of(feed).add(listener, options, () => {
       this.#removers.delete(remove);
       feed.release();
+      removed?.();
     });
     this.#removers.add(remove);
     feed.hold();

@@ -1,26 +1,31 @@
 import { ConfigError } from "./errors.js";
 import { isRecord } from "./json.js";
-import type { Csrf, InstantOptions, PageConfig, Urls, WebSocketConstructor } from "./types.js";
+import type {
+  Csrf,
+  EventSourceConstructor,
+  InstantOptions,
+  PageConfig,
+  Transport,
+  Urls,
+  WebSocketConstructor,
+} from "./types.js";
 
 /** Options and page settings, put together. */
 export interface Config {
   readonly urls: Urls;
   readonly csrf: Csrf;
-  readonly websocketUrl: string | undefined;
+  /** Empty: Django says. */
+  readonly websocketUrls: readonly string[];
+  readonly transports: readonly Transport[];
   readonly timeout: number;
   readonly reconnectDelay: readonly [minimum: number, maximum: number];
   readonly fetch: typeof globalThis.fetch;
   readonly WebSocket: WebSocketConstructor;
+  readonly EventSource: EventSourceConstructor | undefined;
 }
 
 const CSRF: Csrf = { cookie: "csrftoken", header: "X-CSRFToken" };
-const PATHS: Urls = {
-  login: "/instant/login/",
-  get_token: "/instant/get_token/",
-  subscribe: "/instant/subscribe/",
-  logout: "/instant/logout/",
-};
-const NAMES = Object.keys(PATHS) as (keyof Urls)[];
+const NAMES = ["login", "get_token", "subscribe", "logout"] as const;
 
 let page: PageConfig | undefined;
 
@@ -29,7 +34,7 @@ export function setPageConfig(config: PageConfig | undefined): void {
   page = config;
 }
 
-/** Reads the value of a `data-instant` attribute. Throws `ConfigError` on anything else. */
+/** Reads the value of a `data-instant` attribute. Throws `ConfigError` for what is no page's config. */
 export function parsePageConfig(json: string): PageConfig {
   let value: unknown;
   try {
@@ -37,27 +42,9 @@ export function parsePageConfig(json: string): PageConfig {
   } catch (cause) {
     throw new ConfigError("data-instant is not JSON", { cause });
   }
-  const urls = isRecord(value) ? value["urls"] : undefined;
-  const csrf = isRecord(value) && isRecord(value["csrf"]) ? value["csrf"] : {};
-  if (!isRecord(urls)) throw new ConfigError("data-instant has no urls");
-  const url = (name: keyof Urls): string => {
-    const text = urls[name];
-    if (typeof text !== "string") throw new ConfigError(`data-instant has no URL for ${name}`);
-    return text;
-  };
-  const { cookie, header } = csrf;
-  return {
-    urls: {
-      login: url("login"),
-      get_token: url("get_token"),
-      subscribe: url("subscribe"),
-      logout: url("logout"),
-    },
-    csrf: {
-      cookie: typeof cookie === "string" ? cookie : CSRF.cookie,
-      header: typeof header === "string" ? header : CSRF.header,
-    },
-  };
+  if (!isRecord(value) || !isRecord(value["urls"])) throw new ConfigError("data-instant has no urls");
+  // Django writes it; which URLs are missing is asked where they are needed.
+  return value as unknown as PageConfig;
 }
 
 /** True when `url` is of this page's origin, or there is no page. */
@@ -83,7 +70,7 @@ function urlsOf({ backend, urls }: InstantOptions): Urls {
 
 function fromBackend(backend: string): Urls {
   const root = backend.replace(/\/+$/, "");
-  return Object.fromEntries(NAMES.map((name) => [name, root + PATHS[name]])) as unknown as Urls;
+  return Object.fromEntries(NAMES.map((name) => [name, `${root}/instant/${name}/`])) as unknown as Urls;
 }
 
 function socketUrl(url: string): string {
@@ -92,17 +79,20 @@ function socketUrl(url: string): string {
 
 /** Merges into a new object; throws `ConfigError` where something is missing. */
 export function resolveConfig(options: InstantOptions): Config {
-  const WebSocket = options.WebSocket ?? ("WebSocket" in globalThis ? globalThis.WebSocket : undefined);
+  const here: Pick<InstantOptions, "WebSocket" | "EventSource"> = globalThis;
+  const { WebSocket = here.WebSocket, EventSource = here.EventSource } = options;
   if (WebSocket === undefined) {
     throw new ConfigError("No WebSocket here: pass one as the option WebSocket");
   }
   return {
     urls: urlsOf(options),
-    csrf: { ...(page?.csrf ?? CSRF), ...options.csrf },
-    websocketUrl: options.websocketUrl === undefined ? undefined : socketUrl(options.websocketUrl),
+    csrf: { ...CSRF, ...page?.csrf, ...options.csrf },
+    websocketUrls: [options.websocketUrl ?? []].flat().map(socketUrl),
+    transports: options.transports ?? ["websocket", "http_stream", "sse"],
     timeout: options.timeout ?? 5000,
     reconnectDelay: options.reconnectDelay ?? [500, 20_000],
     fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
     WebSocket,
+    EventSource,
   };
 }

@@ -1,5 +1,6 @@
 import { isSameOrigin, type Config } from "./config.js";
 import { RefusedError, ReplyError, RequestError } from "./errors.js";
+import { TAB_HEADER } from "./identity.js";
 import { isRecord, text } from "./json.js";
 import type { ChannelInfo } from "./types.js";
 
@@ -19,7 +20,8 @@ export interface ChannelPage {
 /** A right to connect, with rights to join channels. */
 export interface ConnectionGrant extends ChannelPage {
   readonly token: string;
-  readonly url: string;
+  /** Addresses of the message server. */
+  readonly urls: readonly string[];
   readonly until: number;
 }
 
@@ -51,10 +53,12 @@ function cookie(name: string): string {
 /** Django's views. Every method is one request; nothing is retried here. */
 export class Django {
   readonly #config: Config;
+  readonly #tab: string;
   #csrfToken = "";
 
-  constructor(config: Config) {
+  constructor(config: Config, tab: string) {
     this.#config = config;
+    this.#tab = tab;
   }
 
   /** A connection token; with the named channels, or with the user's own when none are given. */
@@ -80,7 +84,7 @@ export class Django {
     if (typeof token !== "string" || token === "") {
       throw new ReplyError("Django's answer holds no connection token", 200);
     }
-    return { ...this.#page(reply), token, url: text(url), until: usableUntil(exp, reply) };
+    return { ...this.#page(reply), token, urls: [url].flat().map(text).filter(Boolean), until: usableUntil(exp, reply) };
   }
 
   #page(reply: Reply): ChannelPage {
@@ -99,11 +103,13 @@ export class Django {
   async #post(name: keyof Config["urls"], body: object = {}, after?: string): Promise<Reply> {
     const { urls, csrf, fetch, timeout } = this.#config;
     const url = after === undefined ? urls[name] : `${urls[name]}?after=${encodeURIComponent(after)}`;
-    const headers: Record<string, string> = { "Content-Type": "application/json", Accept: "application/json" };
+    const headers: Record<string, string> = { "Content-Type": "application/json" };
     // Read for every request: Django changes it at login, in another tab too.
     const sameOrigin = isSameOrigin(url);
     const token = (sameOrigin && cookie(csrf.cookie)) || this.#csrfToken;
     if (token !== "") headers[csrf.header] = token;
+    // Another site would have to allow the header first.
+    if (sameOrigin) headers[TAB_HEADER] = this.#tab;
     const sent = Date.now();
     let response: Response;
     let content: unknown;
@@ -121,7 +127,7 @@ export class Django {
       throw new RequestError(`Django could not be reached for ${name}`, { cause });
     }
     const { status } = response;
-    const reason = (isRecord(content) && text(content["error"])) || `status ${status.toString()}`;
+    const reason = (isRecord(content) && text(content["error"])) || `status ${String(status)}`;
     if (status === 401 || status === 403) throw new RefusedError(`Django refused ${name}: ${reason}`, status);
     if (!response.ok) throw new ReplyError(`Django could not answer ${name}: ${reason}`, status);
     if (!isRecord(content)) throw new ReplyError(`Django's answer to ${name} is not a JSON object`, status);

@@ -49,7 +49,7 @@ export class Grants {
   readonly #held: () => readonly string[];
   readonly #channels = new Map<string, Known>();
   #connection: Known | undefined;
-  #url = "";
+  #urls: readonly string[] = [];
   #user: string | undefined;
   #generation = 0;
   #batch: { readonly names: Set<string>; readonly done: Promise<void> } | undefined;
@@ -59,9 +59,9 @@ export class Grants {
     this.#held = held;
   }
 
-  /** The message server's address, as Django last said. */
-  get url(): string {
-    return this.#url;
+  /** The message server's addresses, as Django last said. */
+  get urls(): readonly string[] {
+    return this.#urls;
   }
 
   /** Makes everything stale, because a new connection begins; the user stays known. */
@@ -231,11 +231,11 @@ export class Grants {
     if (generation !== this.#generation) throw new SupersededError("A newer request took over");
   }
 
-  #takeConnection({ token, url, until }: ConnectionGrant): void {
+  #takeConnection({ token, urls, until }: ConnectionGrant): void {
     const user = userOf(token);
     if (user === "" && this.#user) throw new SignedOutError("The session has ended");
     this.#user = user ?? this.#user;
-    this.#url = url || this.#url;
+    if (urls.length > 0) this.#urls = urls;
     this.#connection = { token, until, used: false };
   }
 

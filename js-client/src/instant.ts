@@ -1,11 +1,14 @@
 import { Centrifuge, State, UnauthorizedError } from "centrifuge";
 
-import { Channel, Feed, type Host } from "./channel.js";
+import { Channel } from "./channel.js";
 import { resolveConfig, type Config } from "./config.js";
 import { Django } from "./django.js";
-import { ConfigError, ConnectError, InstantError, RefusedError, SignedOutError, SupersededError } from "./errors.js";
+import { ConnectError, InstantError, RefusedError, SignedOutError, SupersededError } from "./errors.js";
+import { Feed, type Host } from "./feed.js";
 import { COLLECT, Grants, IdentityChanged, TOKEN_EXPIRED } from "./grants.js";
+import { createId, TAB_HEADER } from "./identity.js";
 import { Listeners } from "./listeners.js";
+import { Route } from "./route.js";
 import type { ChannelInfo, InstantEventMap, InstantOptions, ListenOptions, Status } from "./types.js";
 
 /** Longest channel name that Centrifugo accepts. */
@@ -18,6 +21,8 @@ const DISCONNECT = { called: 0, unauthorized: 1, invalidToken: 3500, forced: 350
 
 /** The page's connection to its messages: one socket, however many channels. */
 export class Instant {
+  /** Names this page to Django, so that it knows its own messages again; another one for each page load. */
+  readonly tab = createId();
   readonly #config: Config;
   readonly #django: Django;
   readonly #grants: Grants;
@@ -38,11 +43,13 @@ export class Instant {
   /** @internal Use `createInstant()`. */
   constructor(options: InstantOptions) {
     this.#config = resolveConfig(options);
-    this.#django = new Django(this.#config);
+    this.#django = new Django(this.#config, this.tab);
     this.#grants = new Grants(this.#django, () => this.#held());
     const client = (): Centrifuge | undefined => this.#client;
     this.#host = {
       grants: this.#grants,
+      tab: this.tab,
+      timeout: this.#config.timeout,
       get client() {
         return client();
       },
@@ -51,12 +58,13 @@ export class Instant {
         this.#opened();
       },
       closed: (feed) => this.#feeds.delete(feed.name),
-      lost: (info) => {
-        this.#listeners.lost.emit(info);
+      changed: () => {
+        if (this.#client?.state === State.Connected) this.#connected();
       },
+      lost: (info) => this.#listeners.lost.emit(info),
       failed: (error) => {
         // While the connection is down its own error says more.
-        if (this.#status === "live") this.#listeners.error.emit(error);
+        if (this.#isConnected()) this.#listeners.error.emit(error);
       },
       guard: (request) => this.#guard(request),
     };
@@ -67,10 +75,23 @@ export class Instant {
     return this.#status;
   }
 
+  /**
+   * Request headers by which the messages that a request causes are known as this page's own
+   * (`message.own`): for `fetch`, htmx and other clients, on requests to this page's site.
+   */
+  headers(): Record<string, string> {
+    return { [TAB_HEADER]: this.tab };
+  }
+
+  /** An id for a message, to know it again when it arrives. */
+  createId(): string {
+    return createId();
+  }
+
   /** Calls `listener` for `"status"`, `"lost"` or `"error"`; returns what removes it. */
   on<Name extends keyof InstantEventMap>(
     event: Name,
-    listener: (value: InstantEventMap[Name]) => void,
+    listener: (value: InstantEventMap[Name]) => unknown,
     options?: ListenOptions,
   ): () => void {
     return this.#listeners[event].add(listener, options);
@@ -83,15 +104,15 @@ export class Instant {
    */
   channel<Data = unknown>(name: string): Channel<Data> {
     if (name === "" || new TextEncoder().encode(name).length > NAME_LIMIT) {
-      throw new TypeError(`A channel name has 1 to ${NAME_LIMIT.toString()} bytes`);
+      throw new TypeError("A channel name has 1 to 255 bytes");
     }
-    return new Channel<Data>(name, () => this.#feeds.get(name) ?? new Feed(name, this.#host));
+    return new Channel<Data>(name, () => this.#feeds.get(name) ?? new Feed(name, this.#host), this.tab);
   }
 
   /** The channels that Django offers the current user. Throws `SignedOutError` when nobody may ask. */
   async channels(): Promise<readonly ChannelInfo[]> {
     try {
-      return await this.#grants.list(this.#status === "live");
+      return await this.#grants.list(this.#isConnected());
     } catch (error) {
       throw this.#isSignedOut(error) ? this.#signOut(error) : error;
     }
@@ -104,7 +125,7 @@ export class Instant {
    * `ConnectError` when this attempt fails; attempts go on then until `disconnect()`.
    */
   async connect(): Promise<void> {
-    if (this.#status === "live") return;
+    if (this.#isConnected()) return;
     // A retry may be seconds away; whoever calls wants to know now.
     if (this.#status === "offline") this.#client?.disconnect();
     const settled = this.#settled();
@@ -192,6 +213,16 @@ export class Instant {
     else this.#set("idle");
   }
 
+  #isConnected(): boolean {
+    return this.#status === "live" || this.#status === "catching-up";
+  }
+
+  /** Connected; whether that is all, the channels know. */
+  #connected(): void {
+    const isBehind = [...this.#feeds.values()].some((feed) => feed.isBehind);
+    this.#set(isBehind ? "catching-up" : "live");
+  }
+
   #set(status: Status): void {
     if (status === this.#status) return;
     this.#status = status;
@@ -205,7 +236,7 @@ export class Instant {
         if (status === "connecting") return;
         remove();
         const cause = this.#lastError && { cause: this.#lastError };
-        if (status === "live") resolve();
+        if (this.#isConnected()) resolve();
         else if (status === "signed-out") reject(new SignedOutError("Django lets nobody connect from here", cause));
         else if (status === "idle") reject(new ConnectError("Disconnected before the connection was live"));
         else reject(new ConnectError("The message server could not be reached", undefined, cause));
@@ -215,16 +246,11 @@ export class Instant {
   }
 
   #createClient(): Centrifuge {
-    const { WebSocket, websocketUrl, timeout, reconnectDelay } = this.#config;
+    const { timeout, reconnectDelay } = this.#config;
     const grants = this.#grants;
-    const client: Centrifuge = new Centrifuge("ws://told-by-django.invalid", {
-      // Django says with every token where the server is, so the address is chosen per attempt.
-      // A function, because what the SDK makes with `new` must be the other constructor's object.
-      websocket: function socket() {
-        const url = websocketUrl ?? grants.url;
-        if (url === "") throw new ConfigError("Django named no message server: set websocketUrl");
-        return new WebSocket(url);
-      },
+    const route = new Route(this.#config);
+    const client: Centrifuge = new Centrifuge(route.endpoints, {
+      ...route.options,
       timeout,
       minReconnectDelay: reconnectDelay[0],
       maxReconnectDelay: reconnectDelay[1],
@@ -233,7 +259,7 @@ export class Instant {
         this.#guard(async () => {
           if (client.state === State.Connected) return grants.prolongingToken();
           const token = await grants.connectionToken();
-          this.#granted();
+          this.#granted(route);
           return token;
         }),
       // Asked before every attempt, after getToken: the moment to replace a token that is too old.
@@ -242,7 +268,7 @@ export class Instant {
           const token = await grants.freshConnectionToken();
           if (token !== undefined) {
             client.setToken(token);
-            this.#granted();
+            this.#granted(route);
           }
           return "";
         });
@@ -252,18 +278,22 @@ export class Instant {
     client.on("connecting", ({ code }) => {
       // Not for connect(): what login or channels() just fetched is fresh.
       if (code !== DISCONNECT.called) grants.expire();
-      this.#set("connecting");
+      route.prepare(client, true);
+      // Without a network nothing is on the way. Not every browser knows, and Node doesn't.
+      const isOnline = (globalThis.navigator as Navigator | undefined)?.onLine !== false;
+      this.#set(isOnline ? "connecting" : "offline");
     });
     client.on("connected", () => {
       this.#lastError = undefined;
       this.#expired = 0;
-      this.#set("live");
+      this.#connected();
     });
     client.on("disconnected", ({ code, reason }) => {
       this.#disconnected(code, reason);
     });
     client.on("error", ({ error }) => {
       if (client.state === State.Connected) return;
+      route.prepare(client);
       // An expired token is replaced; two in a row mean that no token is ever young enough.
       if (error.code === TOKEN_EXPIRED && this.#expired++ === 0) return;
       this.#fail(new ConnectError(error.message, error.code, this.#lastError && { cause: this.#lastError }));
@@ -273,7 +303,8 @@ export class Instant {
   }
 
   /** A grant for all channels held arrived: what it lacks is denied, what it has again is asked for. */
-  #granted(): void {
+  #granted(route: Route): void {
+    route.lead(this.#grants.urls);
     for (const feed of this.#feeds.values()) {
       if (!feed.isHeld) continue;
       if (this.#grants.isDenied(feed.name)) feed.deny();

@@ -14,14 +14,14 @@ function report(error: unknown): void {
 /** A set of callbacks for one event. */
 export class Listeners<Value> {
   // An object each, so that one function added twice is called twice and removed apart.
-  readonly #entries = new Set<{ readonly call: (value: Value) => void; readonly remove: () => void }>();
+  readonly #entries = new Set<{ readonly call: (value: Value) => unknown; readonly remove: () => void }>();
 
   get size(): number {
     return this.#entries.size;
   }
 
   /** Adds `call` and returns what removes it; `removed` runs once, whoever removes it. */
-  add(call: (value: Value) => void, { signal }: ListenOptions = {}, removed?: () => void): () => void {
+  add(call: (value: Value) => unknown, { signal }: ListenOptions = {}, removed?: () => void): () => void {
     const remove = (): void => {
       if (!this.#entries.delete(entry)) return;
       signal?.removeEventListener("abort", remove);
@@ -34,19 +34,18 @@ export class Listeners<Value> {
     return remove;
   }
 
-  emit(value: Value): void {
+  /** Calls all and returns what they returned. */
+  emit(value: Value): unknown[] {
+    const results: unknown[] = [];
     for (const entry of [...this.#entries]) {
       // An earlier listener may have removed it.
       if (!this.#entries.has(entry)) continue;
       try {
-        entry.call(value);
+        results.push(entry.call(value));
       } catch (error) {
         report(error);
       }
     }
-  }
-
-  clear(): void {
-    for (const { remove } of [...this.#entries]) remove();
+    return results;
   }
 }

@@ -14,8 +14,12 @@ import type { InstantError } from "./errors.js";
 // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- filled by module augmentation
 export interface InstantEvents {}
 
-/** A known event class, `"*"` or `"message"` for every message, or any other event class. */
-export type EventName = keyof InstantEvents | "*" | "message" | (string & {});
+/**
+ * An event class (`""`: messages without one), or `"*"` or `"message"` for every message. Once `InstantEvents` has entries, only
+ * those are event classes.
+ */
+// eslint-disable-next-line @typescript-eslint/no-redundant-type-constituents -- empty here, filled by the application
+export type EventName = [keyof InstantEvents] extends [never] ? string : (keyof InstantEvents & string) | "*" | "message" | "";
 
 /** The payload of an event: the declared type where there is one, else the channel's. */
 export type PayloadOf<Name extends string, Fallback> = Name extends keyof InstantEvents
@@ -36,6 +40,10 @@ export interface InstantMessage<Data = unknown> {
   readonly bucket: string;
   /** The name of the site that published, or `""`. */
   readonly site: string;
+  /** The message's own id, or `""`. A message whose id was seen lately is not delivered again. */
+  readonly id: string;
+  /** True when a request of this page, or its `publish()`, caused it. */
+  readonly own: boolean;
   /** The position in the channel's history; absent where the channel keeps none. */
   readonly offset?: number;
   /** True when it was missed while the connection was down and replayed afterwards. */
@@ -48,18 +56,73 @@ export interface InstantMessage<Data = unknown> {
  * - `idle`: nothing uses the connection yet, or `disconnect()` was called
  * - `connecting`: on the way, first time or again
  * - `live`: messages arrive
- * - `offline`: an attempt failed; it is retried, unless the server forbade it
+ * - `catching-up`: connected again, and what was missed is on its way
+ * - `offline`: there is no network, or an attempt failed; it is retried, unless the server forbade it
  * - `signed-out`: Django says that this browser may not connect; not retried
  */
-export type Status = "idle" | "connecting" | "live" | "offline" | "signed-out";
+export type Status = "idle" | "connecting" | "live" | "catching-up" | "offline" | "signed-out";
 
 /**
  * - `idle`: no listener
  * - `subscribing`: asked for, or waiting for the connection
  * - `live`: messages arrive
+ * - `lost`: messages arrive, but some were missed for good and no `onLost` has loaded the state since
  * - `denied`: not allowed; asked again with the next connection, login or `refresh()`
  */
-export type ChannelStatus = "idle" | "subscribing" | "live" | "denied";
+export type ChannelStatus = "idle" | "subscribing" | "live" | "lost" | "denied";
+
+/** `revoked`: the page had the channel; `refused`: it never did. Why, nobody tells. */
+export type Denial = "revoked" | "refused";
+
+/** The connections of one user to one channel. */
+export interface Person {
+  /** The user's id as text; `""` for everybody who is not signed in. */
+  readonly user: string;
+  /** How many pages they have here, counted over all their devices. */
+  readonly connections: number;
+  /** What the server says about the user beyond the id. */
+  readonly info: unknown;
+}
+
+/** Who is in a channel, and what changed since the listener was last called. */
+export interface Presence {
+  readonly people: readonly Person[];
+  /** Who had no connection before. At first: everybody. */
+  readonly joined: readonly Person[];
+  /** Who has none any more. */
+  readonly left: readonly Person[];
+}
+
+/** A place in a channel's history. */
+export interface Position {
+  readonly offset: number;
+  /** Which history it is: a server that lost it begins another. */
+  readonly epoch: string;
+}
+
+export interface HistoryOptions {
+  /** At most so many messages. @default 100 */
+  readonly limit?: number;
+  /** Only what came after it (or before it, with `newestFirst`). */
+  readonly since?: Position;
+  /** @default false */
+  readonly newestFirst?: boolean;
+}
+
+/** Past messages, and where the channel's history stands. */
+export interface History<Data = unknown> extends Position {
+  readonly messages: readonly InstantMessage<Data>[];
+}
+
+/** What `channel.publish()` sends; its names are those of `InstantMessage`. */
+export interface Outgoing<Name extends EventName, Data> {
+  readonly data?: Data;
+  readonly message?: string;
+  readonly eventClass?: Name;
+  readonly bucket?: string;
+  /** To know the message again when it comes back. @default a new one */
+  readonly id?: string;
+}
 
 /** A channel that Django offers to the current user. */
 export interface ChannelInfo {
@@ -89,6 +152,12 @@ export interface ListenOptions {
   readonly signal?: AbortSignal;
 }
 
+/** For every `on` that hears messages. */
+export interface MessageOptions extends ListenOptions {
+  /** False: not what this page caused itself, see `InstantMessage.own`. @default true */
+  readonly own?: boolean;
+}
+
 /** Where Django's views are. */
 export interface Urls {
   readonly login: string;
@@ -105,14 +174,24 @@ export interface Csrf {
   readonly header: string;
 }
 
+/** What `<instant-status>` says. An empty text says nothing. */
+export type StatusTexts = Readonly<Partial<Record<Status, string>>>;
+
 /** What the script tag's `data-instant` attribute holds. */
 export interface PageConfig {
   readonly urls: Urls;
-  readonly csrf: Csrf;
+  readonly csrf?: Partial<Csrf>;
+  readonly texts?: StatusTexts;
 }
 
 /** The part of a WebSocket constructor that is used. */
 export type WebSocketConstructor = new (url: string) => WebSocket;
+
+/** The part of an EventSource constructor that is used. */
+export type EventSourceConstructor = new (url: string) => EventSource;
+
+/** How messages arrive: by WebSocket, by a response that never ends, or by server-sent events. */
+export type Transport = "websocket" | "http_stream" | "sse";
 
 /** Everything has a value already on a page that carries `{% instant_script %}`. */
 export interface InstantOptions {
@@ -128,11 +207,18 @@ export interface InstantOptions {
   /** Names of the CSRF cookie and header; wins over the page. */
   readonly csrf?: Partial<Csrf>;
   /**
-   * Address of the message server, with or without `/connection/websocket`.
+   * Address of the message server, with or without `/connection/websocket`; or several, tried in turn.
    *
    * @default what Django answers with each token
    */
-  readonly websocketUrl?: string;
+  readonly websocketUrl?: string | readonly string[];
+  /**
+   * Ways to connect, in the order in which they are tried. Those after the WebSocket are used where its
+   * address ends in `/websocket`, with `/http_stream` and `/sse` in its place and `/emulation` beside it.
+   *
+   * @default ["websocket", "http_stream", "sse"]
+   */
+  readonly transports?: readonly Transport[];
   /**
    * Milliseconds for a request to Django, and for each step with the message server.
    *
@@ -145,4 +231,6 @@ export interface InstantOptions {
   readonly fetch?: typeof globalThis.fetch;
   /** Another `WebSocket`, for tests or Node before 22. @default globalThis.WebSocket */
   readonly WebSocket?: WebSocketConstructor;
+  /** Another `EventSource`, for tests or Node. @default globalThis.EventSource */
+  readonly EventSource?: EventSourceConstructor;
 }

@@ -29,6 +29,7 @@ function run(dataset: Record<string, string>, before: object = {}): Record<strin
     TextEncoder,
     URL,
     atob,
+    crypto,
     clearTimeout,
     queueMicrotask,
     setTimeout,
@@ -105,7 +106,7 @@ test("settings that cannot be read are an error that says so", () => {
   expect(() => run({ instant: "{" })).toThrow("data-instant is not JSON");
 });
 
-test("the committed script is what the source gives, within its budget", () => {
+test("the committed script is what the source gives, within its budget", { timeout: 30_000 }, () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, ["build.mjs", "--check"], { cwd: root, encoding: "utf8" });
   expect(stderr).toBe("");
   expect(stdout).toMatch(/bytes of gzip/);

@@ -47,7 +47,8 @@ test.each([
   ["wss://host/live/", "wss://host/live/connection/websocket"],
   ["ws://host/connection/websocket", "ws://host/connection/websocket"],
 ])("the message server %s is reached at %s", (given, used) => {
-  expect(resolveConfig({ WebSocket, backend: "http://host", websocketUrl: given }).websocketUrl).toBe(used);
+  expect(resolveConfig({ WebSocket, backend: "http://host", websocketUrl: given }).websocketUrls).toEqual([used]);
+  expect(resolveConfig({ WebSocket, backend: "http://host", websocketUrl: [given, given] }).websocketUrls).toEqual([used, used]);
 });
 
 describe("what is missing is named", () => {
@@ -60,11 +61,17 @@ describe("what is missing is named", () => {
     expect(() => resolveConfig({ backend: "http://host" })).toThrow(ConfigError);
   });
 
-  test.each(["{", "[]", "{}", '{"urls": {"login": "/"}}'])("data-instant %s", (json) => {
+  test.each(["{", "[]", "{}", '{"urls": []}'])("data-instant %s", (json) => {
     expect(() => parsePageConfig(json)).toThrow(ConfigError);
   });
 
+  test("a URL that the page lacks", () => {
+    setPageConfig(parsePageConfig('{"urls": {"login": "/"}}'));
+    expect(() => resolveConfig({ WebSocket })).toThrow(/get_token/);
+  });
+
   test("CSRF names have Django's defaults", () => {
-    expect(parsePageConfig(JSON.stringify({ urls: PAGE.urls })).csrf).toEqual({ cookie: "csrftoken", header: "X-CSRFToken" });
+    setPageConfig(parsePageConfig(JSON.stringify({ urls: PAGE.urls })));
+    expect(resolveConfig({ WebSocket }).csrf).toEqual({ cookie: "csrftoken", header: "X-CSRFToken" });
   });
 });

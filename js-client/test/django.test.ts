@@ -8,7 +8,7 @@ import { useSite } from "./site.js";
 const site = useSite();
 
 function django(fetch?: typeof globalThis.fetch): Django {
-  return new Django(resolveConfig({ ...site.options, ...(fetch && { fetch }) }));
+  return new Django(resolveConfig({ ...site.options, ...(fetch && { fetch }) }), "tab-1");
 }
 
 describe("CSRF", () => {

@@ -35,6 +35,11 @@ interface Params {
   readonly recover?: boolean;
   readonly offset?: number;
   readonly epoch?: string;
+  readonly join_leave?: boolean;
+  readonly data?: unknown;
+  readonly limit?: number;
+  readonly reverse?: boolean;
+  readonly since?: { readonly offset: number; readonly epoch: string };
 }
 
 interface Publication {
@@ -54,7 +59,10 @@ class Refusal extends Error {
 /** One connection. */
 interface Peer {
   readonly socket: WebSocket;
+  readonly client: string;
   readonly channels: Set<string>;
+  /** Channels whose joins and leaves it wants to hear. */
+  readonly joins: Set<string>;
   user: string | undefined;
 }
 
@@ -68,7 +76,12 @@ export class FakeCentrifugo {
   keepsNewest = false;
   /** False: channels have no history and nothing is recovered. */
   keepsHistory = true;
+  /** True: subscribers may ask for presence and history, and publish. */
+  permits = true;
+  /** Answers to presence wait for it. */
+  gate: Promise<void> = Promise.resolve();
   readonly #server: WebSocketServer;
+  #clients = 0;
   readonly #peers = new Set<Peer>();
   readonly #histories = new Map<string, Publication[]>();
   #validFrom = 0;
@@ -124,7 +137,7 @@ export class FakeCentrifugo {
   /** Takes a user's subscription away, as the server's API does. */
   unsubscribe(channel: string, code = 2000): void {
     for (const peer of this.#peers) {
-      if (!peer.channels.delete(channel)) continue;
+      if (!this.#leave(peer, channel)) continue;
       peer.socket.send(JSON.stringify({ push: { channel, unsubscribe: { code, reason: "by a test" } } }));
     }
   }
@@ -170,9 +183,14 @@ export class FakeCentrifugo {
       socket.terminate();
       return;
     }
-    const peer: Peer = { socket, channels: new Set(), user: undefined };
+    this.#clients += 1;
+    const client = `client-${this.#clients.toString()}`;
+    const peer: Peer = { socket, client, channels: new Set(), joins: new Set(), user: undefined };
     this.#peers.add(peer);
-    socket.on("close", () => this.#peers.delete(peer));
+    socket.on("close", () => {
+      this.#peers.delete(peer);
+      for (const channel of peer.channels) this.#leave(peer, channel);
+    });
     socket.on("message", (frame: Buffer) => {
       const replies: string[] = [];
       for (const line of frame.toString().split("\n")) {
@@ -194,7 +212,14 @@ export class FakeCentrifugo {
           replies.push(JSON.stringify({ id, error: { code: error.code, message: error.message } }));
         }
       }
-      if (replies.length > 0) socket.send(replies.join("\n"));
+      if (replies.length === 0) return;
+      const gate = replies.some((reply) => reply.includes('"presence"')) ? this.gate : undefined;
+      if (gate === undefined) socket.send(replies.join("\n"));
+      else {
+        void gate.then(() => {
+          socket.send(replies.join("\n"));
+        });
+      }
     });
   }
 
@@ -203,7 +228,7 @@ export class FakeCentrifugo {
       case "connect": {
         const claims = this.#claims(params.token);
         peer.user = claims.sub;
-        return { client: "c", version: "fake", ping: 25, pong: true, ...this.#life(claims) };
+        return { client: peer.client, version: "fake", ping: 25, pong: true, ...this.#life(claims) };
       }
       case "refresh":
         return { client: "c", version: "fake", ...this.#life(this.#claims(params.token)) };
@@ -213,14 +238,59 @@ export class FakeCentrifugo {
         const claims = this.#claims(params.token);
         // As the real server: a token of another user or channel ends the whole connection.
         if (claims.sub !== peer.user || claims.channel !== channel) throw new Refusal(3500, "invalid token");
-        peer.channels.add(channel);
+        if (name === "subscribe") this.#join(peer, channel, params.join_leave === true);
         return { ...this.#life(claims), ...(name === "subscribe" && this.#position(channel, params)) };
       }
       case "unsubscribe":
-        peer.channels.delete(params.channel ?? "");
+        this.#leave(peer, params.channel ?? "");
         return {};
+      case "presence":
+      case "history":
+      case "publish":
+        if (!this.permits || !peer.channels.has(params.channel ?? "")) throw new Refusal(103, "permission denied");
+        return this.#call(name, params.channel ?? "", params);
       default:
         throw new Refusal(104, "method not found");
+    }
+  }
+
+  #call(name: string, channel: string, { data, limit = 0, reverse = false, since }: Params): object {
+    if (name === "publish") {
+      this.publish(channel, data);
+      return {};
+    }
+    if (name === "presence") {
+      const peers = [...this.#peers].filter((peer) => peer.channels.has(channel));
+      return { presence: Object.fromEntries(peers.map((peer) => [peer.client, this.#info(peer)])) };
+    }
+    const history = this.#history(channel);
+    const { offset } = since ?? { offset: reverse ? Infinity : 0 };
+    const found = reverse
+      ? history.filter((one) => one.offset < offset).reverse()
+      : history.filter((one) => one.offset > offset);
+    return { epoch: this.epoch, offset: history.length, publications: found.slice(0, limit) };
+  }
+
+  #info(peer: Peer): object {
+    return { client: peer.client, user: peer.user ?? "", conn_info: { name: peer.user } };
+  }
+
+  #join(peer: Peer, channel: string, hearsJoins: boolean): void {
+    peer.channels.add(channel);
+    if (hearsJoins) peer.joins.add(channel);
+    this.#tell(channel, { join: { info: this.#info(peer) } });
+  }
+
+  #leave(peer: Peer, channel: string): boolean {
+    peer.joins.delete(channel);
+    if (!peer.channels.delete(channel)) return false;
+    this.#tell(channel, { leave: { info: this.#info(peer) } });
+    return true;
+  }
+
+  #tell(channel: string, push: object): void {
+    for (const { joins, socket } of this.#peers) {
+      if (joins.has(channel)) socket.send(JSON.stringify({ push: { channel, ...push } }));
     }
   }
 

@@ -9,6 +9,7 @@ export interface Seen {
   readonly view: string;
   readonly body: Record<string, unknown>;
   readonly csrf: string | undefined;
+  readonly tab: string | undefined;
   readonly after: string | undefined;
 }
 
@@ -76,12 +77,16 @@ export class FakeDjango {
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const url = new URL(request.url ?? "/", "http://host");
     const view = url.pathname.replace(/^\/instant\/|\/$/g, "");
-    const header = request.headers["x-csrftoken"];
+    const header = (name: string): string | undefined => {
+      const value = request.headers[name];
+      return typeof value === "string" ? value : undefined;
+    };
     const body = JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>;
     this.seen.push({
       view,
       body,
-      csrf: typeof header === "string" ? header : undefined,
+      csrf: header("x-csrftoken"),
+      tab: header("x-instant-tab"),
       after: url.searchParams.get("after") ?? undefined,
     });
     const answer = this.instead.shift() ?? this.#view(view, body, url.searchParams.get("after") ?? "");

@@ -42,6 +42,8 @@ describe("connecting", () => {
       data: { a: [1] },
       eventClass: "greeting",
       bucket: "notices",
+      id: "",
+      own: false,
       offset: 1,
       recovered: false,
       date: expect.any(Date) as Date,

@@ -1,35 +1,68 @@
-/** Checked by `npm run check`: each `@ts-expect-error` must be an error there. */
-import { expectTypeOf, test } from "vitest";
+/** Compiled by `npm run check`, never run: each `@ts-expect-error` must be an error there. */
+import { expectTypeOf } from "vitest";
 
-import type { Channel, Instant, InstantMessage, Status } from "../src/index.js";
+import type { Channel, Instant, InstantMessage, Presence, Status } from "djangoinstant";
 
-declare module "../src/types.js" {
+declare module "djangoinstant" {
   interface InstantEvents {
-    "types-test-shipped": { readonly order: number };
+    shipped: { readonly order: number };
+    "": { readonly note: string };
   }
 }
 
-test("payloads are typed by event class, else by channel, else unknown", () => {
-  const check = (instant: Instant, order: Channel<{ readonly status: string }>): void => {
-    instant.channel("a").on("types-test-shipped", ({ data }) => {
-      expectTypeOf(data).toEqualTypeOf<{ readonly order: number }>();
-    });
-    instant.channel("a").on("anything", ({ data }) => {
-      expectTypeOf(data).toBeUnknown();
-    });
-    order.on("*", (message) => {
-      expectTypeOf(message).toEqualTypeOf<InstantMessage<{ readonly status: string }>>();
-      expectTypeOf(message.offset).toEqualTypeOf<number | undefined>();
-    });
-    instant.on("status", (status) => {
-      expectTypeOf(status).toEqualTypeOf<Status>();
-    });
-    // @ts-expect-error there is no such event
-    instant.on("nothing", () => undefined);
-    // @ts-expect-error the payload has no such field
-    instant.channel("a").on("types-test-shipped", ({ data }) => String(data.price));
-    // @ts-expect-error a status is read only
-    instant.status = "live";
-  };
-  expectTypeOf(check).toBeFunction();
+declare const instant: Instant;
+declare const order: Channel<{ readonly status: string }>;
+
+// Payloads are typed by event class, else by channel, else unknown.
+instant.channel("a").on("shipped", ({ data }) => {
+  expectTypeOf(data).toEqualTypeOf<{ readonly order: number }>();
 });
+instant.channel("a").on("", ({ data }) => data.note);
+instant.channel("a").on("*", ({ data }) => {
+  expectTypeOf(data).toBeUnknown();
+});
+order.on("message", (message) => {
+  expectTypeOf(message).toEqualTypeOf<InstantMessage<{ readonly status: string }>>();
+  expectTypeOf(message.offset).toEqualTypeOf<number | undefined>();
+  expectTypeOf(message.own).toEqualTypeOf<boolean>();
+});
+instant.on("status", (status) => {
+  expectTypeOf(status).toEqualTypeOf<Status>();
+});
+expectTypeOf(order.once("shipped")).resolves.toEqualTypeOf<InstantMessage<{ readonly order: number }>>();
+order.onPresence((presence) => {
+  expectTypeOf(presence).toEqualTypeOf<Presence>();
+});
+for await (const { data } of order) expectTypeOf(data).toEqualTypeOf<{ readonly status: string }>();
+for await (const { data } of order.each("shipped")) expectTypeOf(data).toEqualTypeOf<{ readonly order: number }>();
+void order.publish({ eventClass: "shipped", data: { order: 1 } });
+void order.publish({ data: { status: "packed" } });
+expectTypeOf(order.history()).resolves.toExtend<{ messages: readonly InstantMessage<{ readonly status: string }>[] }>();
+
+// Wrong names.
+// @ts-expect-error there is no such event class
+order.on("shiped", () => undefined);
+// @ts-expect-error there is no such event class
+void order.once("shiped");
+// @ts-expect-error there is no such event class
+order.each("shiped");
+// @ts-expect-error there is no such event class
+void order.publish({ eventClass: "shiped", data: { order: 1 } });
+// @ts-expect-error there is no such event
+instant.on("nothing", () => undefined);
+
+// Wrong payloads.
+// @ts-expect-error the payload has no such field
+order.on("shipped", ({ data }) => String(data.price));
+// @ts-expect-error the channel's payload has no such field
+order.on("*", ({ data }) => String(data.order));
+// @ts-expect-error the event's payload is another
+void order.publish({ eventClass: "shipped", data: { status: "packed" } });
+// @ts-expect-error a number is no text
+void order.publish({ eventClass: "shipped", data: { order: "1" } });
+// @ts-expect-error an option that isn't there
+order.on("shipped", () => undefined, { once: true });
+// @ts-expect-error a status is read only
+instant.status = "live";
+// @ts-expect-error a status that isn't there
+if (instant.status === "online") instant.disconnect();

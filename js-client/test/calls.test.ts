@@ -1,0 +1,343 @@
+/** What a channel can do besides listening. */
+import { describe, expect, test } from "vitest";
+
+import { ChannelError } from "../src/errors.js";
+import type { InstantMessage, Person, Presence } from "../src/types.js";
+import { Inbox, soon, useSite } from "./site.js";
+
+const site = useSite();
+
+async function subscribed(...names: string[]): Promise<void> {
+  await soon(() => {
+    expect(site.centrifugo.subscribed).toEqual(names);
+  });
+}
+
+describe("for await", () => {
+  test("gives every message in order, also those that arrive while the loop is busy", async () => {
+    const channel = site.instant().channel("public");
+    const texts: string[] = [];
+    const loop = (async () => {
+      for await (const { message } of channel) {
+        texts.push(message);
+        if (message === "one") {
+          site.centrifugo.publish("public", { message: "two" });
+          site.centrifugo.publish("public", { message: "three" });
+          await soon(() => {
+            expect(site.centrifugo.subscribed).toEqual(["public"]);
+          });
+        }
+        if (message === "three") break;
+      }
+    })();
+    await subscribed("public");
+    site.centrifugo.publish("public", { message: "one" });
+    await loop;
+    expect(texts).toEqual(["one", "two", "three"]);
+    // The loop was the only listener.
+    await subscribed();
+  });
+
+  test("ends with leave(), and with the signal of each()", async () => {
+    const instant = site.instant();
+    const [left, aborted] = [instant.channel("public"), instant.channel("public")];
+    const controller = new AbortController();
+    const ends: string[] = [];
+    const first = (async () => {
+      for await (const message of left) ends.push(message.message);
+      ends.push("left");
+    })();
+    const second = (async () => {
+      for await (const message of aborted.each("*", { signal: controller.signal })) ends.push(message.message);
+      ends.push("aborted");
+    })();
+    await subscribed("public");
+    left.leave();
+    await first;
+    controller.abort();
+    await second;
+    for await (const message of aborted.each("*", { signal: controller.signal })) ends.push(message.message);
+    expect(ends).toEqual(["left", "aborted"]);
+    await subscribed();
+  });
+
+  test("each() takes one event class", async () => {
+    const channel = site.instant().channel("public");
+    const loop = (async (): Promise<InstantMessage | undefined> => {
+      for await (const message of channel.each("shipped")) return message;
+      return undefined;
+    })();
+    await subscribed("public");
+    site.centrifugo.publish("public", { message: "no", event_class: "packed" });
+    site.centrifugo.publish("public", { message: "yes", event_class: "shipped" });
+    expect((await loop)?.message).toBe("yes");
+  });
+});
+
+describe("once", () => {
+  test("resolves with the next message of the event class, and listens no more", async () => {
+    const channel = site.instant().channel("public");
+    const next = channel.once("shipped");
+    await subscribed("public");
+    site.centrifugo.publish("public", { message: "no", event_class: "packed" });
+    site.centrifugo.publish("public", { message: "yes", event_class: "shipped" });
+    expect((await next).message).toBe("yes");
+    await subscribed();
+  });
+
+  test("rejects when its signal aborts, before or after, and when the handle is left", async () => {
+    const channel = site.instant().channel("public");
+    const controller = new AbortController();
+    const reason = new Error("navigated away");
+    const aborted = channel.once("*", { signal: controller.signal });
+    const left = channel.once("*");
+    controller.abort(reason);
+    await expect(aborted).rejects.toBe(reason);
+    channel.leave();
+    await expect(left).rejects.toBeInstanceOf(ChannelError);
+    await expect(channel.once("*", { signal: controller.signal })).rejects.toBe(reason);
+    expect(channel.status).toBe("subscribing");
+  });
+});
+
+describe("presence", () => {
+  const TWO = ["anna", "ben"];
+
+  function people({ people: found }: Presence): string[] {
+    return found.map(({ user, connections }) => `${user} ${connections.toString()}`).sort();
+  }
+
+  async function page(user: string): Promise<ReturnType<typeof site.instant>> {
+    for (const name of TWO) site.django.rights.set(name, ["room"]);
+    const before = site.django.user;
+    site.django.user = user;
+    const instant = site.instant();
+    await instant.connect();
+    site.django.user = before;
+    return instant;
+  }
+
+  async function enter(user: string): Promise<ReturnType<typeof site.instant>> {
+    const instant = await page(user);
+    site.django.user = user;
+    const channel = instant.channel("room");
+    channel.on("*", () => undefined);
+    await soon(() => {
+      expect(channel.status).toBe("live");
+    });
+    return instant;
+  }
+
+  test("is told by user, with joins and leaves", async () => {
+    await enter("anna");
+    const watcher = await page("ben");
+    site.django.user = "ben";
+    const told: Presence[] = [];
+    const last = (): Presence => told.at(-1) ?? { people: [], joined: [], left: [] };
+    watcher.channel("room").onPresence((presence) => told.push(presence));
+    await soon(() => {
+      expect(people(last())).toEqual(["anna 1", "ben 1"]);
+    });
+    const first = told[0];
+    expect(first?.people[0]).toEqual({ user: "anna", connections: 1, info: { name: "anna" } });
+    expect(told.flatMap(({ joined }) => joined.map(({ user }) => user)).sort()).toEqual(["anna", "ben"]);
+
+    // A second tab of the same person is no second person.
+    told.length = 0;
+    const secondTab = await enter("anna");
+    await soon(() => {
+      expect(people(last())).toEqual(["anna 2", "ben 1"]);
+    });
+    secondTab.disconnect();
+    await soon(() => {
+      expect(people(last())).toEqual(["anna 1", "ben 1"]);
+    });
+    expect(told.flatMap(({ joined, left }) => [...joined, ...left])).toEqual([]);
+  });
+
+  test("says who left while the connection was down", async () => {
+    const anna = await enter("anna");
+    const watcher = await page("ben");
+    site.django.user = "ben";
+    const told: Presence[] = [];
+    watcher.channel("room").onPresence((presence) => told.push(presence));
+    await soon(() => {
+      expect(people(told.at(-1) ?? { people: [], joined: [], left: [] })).toHaveLength(2);
+    });
+    told.length = 0;
+    anna.disconnect();
+    site.centrifugo.cut();
+    await soon(() => {
+      expect(told.flatMap(({ left }) => left.map(({ user }) => user))).toEqual(["anna"]);
+    });
+  });
+
+  test("what happens while the list is on its way is not forgotten", async () => {
+    const watcher = await page("ben");
+    site.django.user = "ben";
+    let open = (): void => undefined;
+    site.centrifugo.gate = new Promise((resolve) => (open = resolve));
+    const told: Presence[] = [];
+    watcher.channel("room").onPresence((presence) => told.push(presence));
+    await soon(() => {
+      expect(site.centrifugo.count("presence")).toBe(1);
+    });
+    await enter("anna");
+    expect(told).toEqual([]);
+    open();
+    await soon(() => {
+      expect(told.map(people)).toEqual([["anna 1", "ben 1"]]);
+    });
+  });
+
+  test("a listener that comes later subscribes anew for joins, and misses no message", async () => {
+    const watcher = await page("ben");
+    site.django.user = "ben";
+    const inbox = new Inbox();
+    const channel = watcher.channel("room");
+    channel.on("*", inbox.add);
+    await soon(() => {
+      expect(channel.status).toBe("live");
+    });
+    site.centrifugo.publish("room", { message: "before" });
+    await inbox.holds("before");
+    const told: Presence[] = [];
+    channel.onPresence((presence) => told.push(presence));
+    site.centrifugo.publish("room", { message: "between" });
+    await soon(() => {
+      expect(told.map(people)).toEqual([["ben 1"]]);
+    });
+    site.centrifugo.publish("room", { message: "after" });
+    await inbox.holds("before", "between", "after");
+    // The next one is told from what is there.
+    const second: Presence[] = [];
+    watcher.channel("room").onPresence((presence) => second.push(presence));
+    await soon(() => {
+      expect(second.map(people)).toEqual([["ben 1"]]);
+    });
+    expect(site.centrifugo.received.filter(({ name, params }) => name === "subscribe" && params.channel === "room")).toHaveLength(2);
+  });
+
+  test("presence() asks once, and needs no listener", async () => {
+    await enter("anna");
+    await enter("anna");
+    const found: readonly Person[] = await (await page("anna")).channel("room").presence();
+    expect(found).toEqual([{ user: "anna", connections: 3, info: { name: "anna" } }]);
+  });
+
+  test("where it is not allowed, presence() rejects and a listener's page is told", async () => {
+    site.centrifugo.permits = false;
+    const instant = site.instant();
+    const errors: unknown[] = [];
+    instant.on("error", (error) => errors.push(error));
+    await expect(instant.channel("public").presence()).rejects.toMatchObject({ name: "ChannelError", code: 103, channel: "public" });
+    instant.channel("public").onPresence(() => undefined);
+    await soon(() => {
+      expect(errors).toEqual([expect.objectContaining({ name: "ChannelError", code: 103 })]);
+    });
+    expect(instant.channel("public").status).toBe("live");
+  });
+});
+
+describe("history", () => {
+  test("gives past messages, oldest first, with the place to go on from", async () => {
+    for (const message of ["a", "b", "c", "d"]) site.centrifugo.publish("public", { message, id: message });
+    const channel = site.instant().channel("public");
+    const { messages, ...position } = await channel.history({ limit: 2 });
+    expect(messages.map(({ message, offset, recovered }) => [message, offset, recovered])).toEqual([
+      ["a", 1, false],
+      ["b", 2, false],
+    ]);
+    expect(position).toEqual({ offset: 4, epoch: "first" });
+    const rest = await channel.history({ since: { offset: 2, epoch: position.epoch } });
+    expect(rest.messages.map(({ message }) => message)).toEqual(["c", "d"]);
+    const newest = await channel.history({ limit: 1, newestFirst: true });
+    expect(newest.messages.map(({ message }) => message)).toEqual(["d"]);
+  });
+
+  test("a denied channel tells nothing", async () => {
+    await expect(site.instant().channel("$staff").history()).rejects.toMatchObject({ name: "ChannelError", code: 103 });
+  });
+
+  test("what takes too long is given up", async () => {
+    site.django.instead.push({ status: 500, body: "broken" });
+    const instant = site.instant({ timeout: 100, reconnectDelay: [60_000, 60_000] });
+    await expect(instant.channel("public").history()).rejects.toMatchObject({ name: "ChannelError", code: 1 });
+  });
+});
+
+describe("publish", () => {
+  test("sends what listeners everywhere get, and knows its own", async () => {
+    const [here, there] = [site.instant(), site.instant()];
+    const [mine, others] = [new Inbox(), new Inbox()];
+    here.channel("public").on("*", mine.add);
+    there.channel("public").on("*", others.add);
+    await subscribed("public", "public");
+    const id = await here.channel("public").publish({ message: "hi", data: { a: 1 }, eventClass: "chat", bucket: "b" });
+    await mine.holds("hi");
+    await others.holds("hi");
+    expect(mine.messages[0]).toMatchObject({ data: { a: 1 }, eventClass: "chat", bucket: "b", id, own: true });
+    expect(others.messages[0]).toMatchObject({ channel: "public", id, own: false });
+    expect(await here.channel("public").publish({ id: "mine", message: "x" })).toBe("mine");
+  });
+
+  test("rejects where browsers may not publish", async () => {
+    site.centrifugo.permits = false;
+    await expect(site.instant().channel("public").publish({ message: "x" })).rejects.toMatchObject({
+      name: "ChannelError",
+      code: 103,
+      channel: "public",
+    });
+  });
+});
+
+describe("own echo", () => {
+  test("is marked, and left out where the listener says so, in a replay too", async () => {
+    const instant = site.instant();
+    const [all, others] = [new Inbox(), new Inbox()];
+    instant.channel("public").on("*", all.add);
+    instant.channel("public").on("*", others.add, { own: false });
+    await subscribed("public");
+    site.centrifugo.publish("public", { message: "mine", tab: instant.tab });
+    site.centrifugo.publish("public", { message: "theirs", tab: "another" });
+    site.centrifugo.publish("public", { message: "nobody's" });
+    await all.holds("mine", "theirs", "nobody's");
+    site.centrifugo.cut();
+    site.centrifugo.publish("public", { message: "mine, replayed", tab: instant.tab });
+    site.centrifugo.publish("public", { message: "theirs, replayed", tab: "another" });
+    await all.holds("mine", "theirs", "nobody's", "mine, replayed", "theirs, replayed");
+    expect(all.messages.map(({ own }) => own)).toEqual([true, false, false, true, false]);
+    expect(others.texts).toEqual(["theirs", "nobody's", "theirs, replayed"]);
+  });
+
+  test("a message whose id was seen is dropped, whatever its offset, also in a replay", async () => {
+    const instant = site.instant();
+    const inbox = new Inbox();
+    instant.channel("public").on("*", inbox.add);
+    await subscribed("public");
+    site.centrifugo.publish("public", { message: "one", id: "1" });
+    site.centrifugo.publish("public", { message: "one", id: "1" });
+    site.centrifugo.publish("public", { message: "two", id: "2" });
+    await inbox.holds("one", "two");
+    site.centrifugo.cut();
+    site.centrifugo.publish("public", { message: "two", id: "2" });
+    site.centrifugo.publish("public", { message: "three", id: "3" });
+    await inbox.holds("one", "two", "three");
+    // What is long ago may come again: no page remembers for ever.
+    for (let count = 0; count < 256; count += 1) site.centrifugo.publish("public", { message: "x", id: `x${count.toString()}` });
+    site.centrifugo.publish("public", { message: "one again", id: "1" });
+    await soon(() => {
+      expect(inbox.texts.at(-1)).toBe("one again");
+    });
+  });
+
+  test("the page names itself to Django, and to no other site", async () => {
+    const instant = site.instant();
+    expect(instant.tab).toMatch(/^[0-9a-f]{24}$/);
+    expect(instant.headers()).toEqual({ "X-Instant-Tab": instant.tab });
+    expect(site.instant().tab).not.toBe(instant.tab);
+    expect(instant.createId()).not.toBe(instant.createId());
+    await instant.connect();
+    expect(site.django.seen[0]?.tab).toBe(instant.tab);
+  });
+});

@@ -1,0 +1,347 @@
+/** What a person is told about the connection. */
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+import type { Instant } from "../src/instant.js";
+import { defineStatusElement } from "../src/status.js";
+import type { ChannelStatus, Status, StatusTexts } from "../src/types.js";
+import { Inbox, soon, until, useSite } from "./site.js";
+
+const site = useSite();
+
+function follow(instant: Instant): Status[] {
+  const seen: Status[] = [];
+  instant.on("status", (status) => seen.push(status));
+  return seen;
+}
+
+describe("catching-up", () => {
+  test("lasts until every channel has what it missed", async () => {
+    site.django.rights.set("", ["a", "b"]);
+    const instant = site.instant();
+    const [a, b] = [new Inbox(), new Inbox()];
+    instant.channel("a").on("*", a.add);
+    instant.channel("b").on("*", b.add);
+    await soon(() => {
+      expect([instant.channel("a").status, instant.channel("b").status]).toEqual(["live", "live"]);
+    });
+    const seen: string[] = [];
+    instant.on("status", (status) => seen.push(status));
+    instant.channel("a").on("*", ({ message }) => seen.push(message));
+    instant.channel("b").on("*", ({ message }) => seen.push(message));
+    site.centrifugo.cut();
+    site.centrifugo.publish("a", { message: "missed a" });
+    site.centrifugo.publish("b", { message: "missed b" });
+    await soon(() => {
+      expect(seen.at(-1)).toBe("live");
+    });
+    expect(seen).toEqual(["connecting", "catching-up", "missed a", "missed b", "live"]);
+    expect(instant.channel("a").status).toBe("live");
+  });
+
+  test("does not wait for what is denied, and not for channels that are new", async () => {
+    site.django.rights.set("", ["a", "b"]);
+    const instant = site.instant();
+    instant.channel("a").on("*", () => undefined);
+    instant.channel("b").on("*", () => undefined);
+    await soon(() => {
+      expect([instant.channel("a").status, instant.channel("b").status]).toEqual(["live", "live"]);
+    });
+    site.django.rights.set("", ["a"]);
+    const seen = follow(instant);
+    site.centrifugo.cut();
+    await soon(() => {
+      expect(seen).toEqual(["connecting", "catching-up", "live"]);
+    });
+    instant.channel("c").on("*", () => undefined);
+    await soon(() => {
+      expect(instant.channel("c").status).toBe("denied");
+    });
+    expect(seen).toEqual(["connecting", "catching-up", "live"]);
+  });
+
+  test("connect() is content with it", async () => {
+    const instant = site.instant();
+    instant.channel("public").on("*", () => undefined);
+    await until(instant, "live");
+    await soon(() => {
+      expect(instant.channel("public").status).toBe("live");
+    });
+    instant.disconnect();
+    const seen = follow(instant);
+    await instant.connect();
+    expect(seen).toEqual(["connecting", "catching-up"]);
+    await until(instant, "live");
+  });
+});
+
+describe("offline", () => {
+  test("is said at once where the browser knows that there is no network", async () => {
+    const instant = site.instant();
+    await instant.connect();
+    vi.stubGlobal("navigator", { onLine: false });
+    const seen = follow(instant);
+    site.centrifugo.cut();
+    await soon(() => {
+      expect(seen).toEqual(["offline", "live"]);
+    });
+  });
+});
+
+describe("a denied channel", () => {
+  test("was refused where the page never had it, and revoked where it did", async () => {
+    site.django.rights.set("", ["public", "extra"]);
+    const instant = site.instant();
+    const [never, had] = [instant.channel("$staff"), instant.channel("extra")];
+    never.on("*", () => undefined);
+    had.on("*", () => undefined);
+    instant.channel("public").on("*", () => undefined);
+    await soon(() => {
+      expect([never.status, never.denial, had.status, had.denial]).toEqual(["denied", "refused", "live", undefined]);
+    });
+    site.django.rights.set("", ["public"]);
+    const heard: unknown[] = [];
+    had.onStatus((status) => heard.push([status, had.denial]));
+    site.centrifugo.cut(4000);
+    await soon(() => {
+      expect(heard.at(-1)).toEqual(["denied", "revoked"]);
+    });
+    await until(instant, "live");
+    site.django.rights.set("", ["public", "extra"]);
+    site.centrifugo.cut(4000);
+    await soon(() => {
+      expect([had.status, had.denial]).toEqual(["live", undefined]);
+    });
+    site.centrifugo.unsubscribe("extra");
+    await soon(() => {
+      expect([had.status, had.denial]).toEqual(["denied", "revoked"]);
+    });
+  });
+});
+
+describe("a channel with a gap", () => {
+  async function gap(channel: { status: ChannelStatus; on: ReturnType<Instant["channel"]>["on"] }): Promise<void> {
+    const inbox = new Inbox();
+    channel.on("*", inbox.add);
+    await soon(() => {
+      expect(channel.status).toBe("live");
+    });
+    site.centrifugo.publish("public", { message: "before" });
+    await inbox.holds("before");
+    site.centrifugo.forget();
+    site.centrifugo.cut();
+  }
+
+  test("is lost until the state is loaded again", async () => {
+    const instant = site.instant();
+    const channel = instant.channel("public");
+    let loaded = (): void => undefined;
+    const loading = new Promise<void>((resolve) => (loaded = resolve));
+    channel.onLost(() => loading);
+    await gap(channel);
+    await soon(() => {
+      expect([channel.status, instant.status]).toEqual(["lost", "live"]);
+    });
+    loaded();
+    await soon(() => {
+      expect(channel.status).toBe("live");
+    });
+  });
+
+  test("stays lost where nobody listens, where loading fails, and through a reconnect", async () => {
+    const instant = site.instant();
+    const channel = instant.channel("public");
+    await gap(channel);
+    await soon(() => {
+      expect(channel.status).toBe("lost");
+    });
+    const statuses: ChannelStatus[] = [];
+    channel.onStatus((status) => statuses.push(status));
+    const errors: unknown[] = [];
+    instant.on("error", (error) => errors.push(error));
+    site.centrifugo.cut();
+    await soon(() => {
+      expect(statuses).toEqual(["subscribing", "lost"]);
+    });
+    const off = channel.onLost(() => Promise.reject(new Error("the state is away too")));
+    site.centrifugo.forget();
+    site.centrifugo.epoch = "third";
+    site.centrifugo.cut();
+    await soon(() => {
+      expect(errors).toEqual([expect.objectContaining({ name: "ChannelError", message: "the state is away too" })]);
+    });
+    expect(channel.status).toBe("lost");
+    off();
+    channel.onLost(() => undefined);
+    site.centrifugo.epoch = "fourth";
+    site.centrifugo.cut();
+    await soon(() => {
+      expect(channel.status).toBe("live");
+    });
+  });
+
+  test("hears what comes afterwards, though its offsets begin anew", async () => {
+    const instant = site.instant();
+    const inbox = new Inbox();
+    const channel = instant.channel("public");
+    channel.on("*", inbox.add);
+    channel.onLost(() => undefined);
+    await soon(() => {
+      expect(channel.status).toBe("live");
+    });
+    for (const message of ["one", "two", "three"]) site.centrifugo.publish("public", { message });
+    await inbox.holds("one", "two", "three");
+    // The same epoch with a shorter history: what a server restored from a backup has.
+    site.centrifugo.forget();
+    site.centrifugo.epoch = "first";
+    const lost = new Promise((resolve) => channel.onLost(resolve));
+    site.centrifugo.cut();
+    await lost;
+    site.centrifugo.publish("public", { message: "anew" });
+    await inbox.holds("one", "two", "three", "anew");
+  });
+});
+
+describe("<instant-status>", () => {
+  /** As much of an element as it uses; Chromium has the real one. */
+  class FakeElement {
+    textContent = "";
+    readonly #attributes = new Map<string, string>();
+    setAttribute(name: string, value: string): void {
+      this.#attributes.set(name, value);
+    }
+    getAttribute(name: string): string | null {
+      return this.#attributes.get(name) ?? null;
+    }
+  }
+  interface StatusElement extends FakeElement {
+    connectedCallback(): void;
+    disconnectedCallback(): void;
+  }
+
+  let defined: Map<string, new () => StatusElement>;
+  let tell: (status: Status) => void;
+  let listeners: number;
+  let instant: Instant;
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    defined = new Map();
+    vi.stubGlobal("HTMLElement", FakeElement);
+    vi.stubGlobal("customElements", {
+      get: (name: string) => defined.get(name),
+      define: (name: string, element: new () => StatusElement) => defined.set(name, element),
+    });
+    listeners = 0;
+    const calls = new Set<(status: Status) => void>();
+    const fake = {
+      status: "idle" as Status,
+      on: (_event: string, call: (status: Status) => void) => {
+        calls.add(call);
+        listeners += 1;
+        return () => {
+          calls.delete(call);
+          listeners -= 1;
+        };
+      },
+    };
+    tell = (status) => {
+      fake.status = status;
+      for (const call of calls) call(status);
+    };
+    instant = fake as unknown as Instant;
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  function element(texts?: StatusTexts, attributes: Record<string, string> = {}): StatusElement {
+    defineStatusElement(instant, texts);
+    const Element = defined.get("instant-status");
+    if (Element === undefined) throw new Error("not defined");
+    const made = new Element();
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    made.connectedCallback();
+    return made;
+  }
+
+  test("is a polite live region that says nothing while all is well", () => {
+    const status = element();
+    expect([status.getAttribute("role"), status.getAttribute("aria-live")]).toEqual(["status", "polite"]);
+    for (const value of ["idle", "connecting", "live"] as const) {
+      tell(value);
+      expect(status.textContent).toBe("");
+    }
+    expect(status.getAttribute("status")).toBe("live");
+  });
+
+  test("doesn't flash: trouble under two seconds is not told", () => {
+    const status = element();
+    tell("live");
+    tell("connecting");
+    vi.advanceTimersByTime(1500);
+    tell("catching-up");
+    vi.advanceTimersByTime(499);
+    expect([status.getAttribute("status"), status.textContent]).toEqual(["live", ""]);
+    tell("live");
+    vi.advanceTimersByTime(60_000);
+    expect([status.getAttribute("status"), status.textContent]).toEqual(["live", ""]);
+  });
+
+  test("tells of longer trouble, of how it goes on, and of its end", () => {
+    const status = element();
+    tell("live");
+    tell("connecting");
+    vi.advanceTimersByTime(1000);
+    tell("offline");
+    vi.advanceTimersByTime(1000);
+    expect([status.getAttribute("status"), status.textContent]).toEqual(["offline", "Not connected. Trying again…"]);
+    tell("catching-up");
+    expect([status.getAttribute("status"), status.textContent]).toEqual(["catching-up", "Catching up…"]);
+    tell("live");
+    expect([status.getAttribute("status"), status.textContent]).toEqual(["live", "Connected again."]);
+    tell("connecting");
+    expect(status.textContent).toBe("Connected again.");
+    vi.advanceTimersByTime(2000);
+    expect([status.getAttribute("status"), status.textContent]).toEqual(["connecting", "Connecting…"]);
+  });
+
+  test("tells at once who is signed out", () => {
+    const status = element();
+    tell("live");
+    tell("signed-out");
+    expect([status.getAttribute("status"), status.textContent]).toEqual(["signed-out", "You are signed out."]);
+  });
+
+  test("takes its texts from attributes, then from the page's config", () => {
+    const status = element({ offline: "Nicht verbunden", "signed-out": "Abgemeldet" }, { offline: "Kein Netz", connecting: "" });
+    tell("signed-out");
+    expect(status.textContent).toBe("Abgemeldet");
+    tell("offline");
+    expect(status.textContent).toBe("Kein Netz");
+    tell("connecting");
+    expect(status.textContent).toBe("");
+  });
+
+  test("begins with what is so, and listens no more when it is taken away", () => {
+    tell("signed-out");
+    const status = element();
+    expect(status.textContent).toBe("You are signed out.");
+    tell("offline");
+    tell("live");
+    tell("offline");
+    status.disconnectedCallback();
+    expect(listeners).toBe(0);
+    vi.advanceTimersByTime(5000);
+    expect(status.getAttribute("status")).toBe("live");
+  });
+
+  test("is defined once, and not where there are no elements", () => {
+    element();
+    defineStatusElement(instant);
+    expect(defined.size).toBe(1);
+    vi.stubGlobal("customElements", undefined);
+    expect(() => {
+      defineStatusElement(instant);
+    }).not.toThrow();
+  });
+});
