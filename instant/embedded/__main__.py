@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from .config import ConfigError, parse, read
+from .errors import StoreError
 from .server import EmbeddedServer
-from .store import StoreError
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:

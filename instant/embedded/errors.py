@@ -5,7 +5,8 @@
     Exception
     ├── Malformed      bytes that are no command, no request, no JSON value of the asked type
     ├── Failure        a command is answered with an error; the connection lives on
-    └── Closing        the connection ends with a disconnect
+    ├── Closing        the connection ends with a disconnect
+    └── StoreError     the history file can't be used
 """
 
 from __future__ import annotations
@@ -57,6 +58,10 @@ class Closing(Exception):
     def __init__(self, disconnect: Disconnect) -> None:
         super().__init__(disconnect.reason)
         self.disconnect = disconnect
+
+
+class StoreError(Exception):
+    """The history file can't be used; the message names it and says what to do."""
 
 
 def whereabouts(bug: BaseException) -> str:

@@ -6,9 +6,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from operator import methodcaller
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from .journal import Journal
+if TYPE_CHECKING:
+    from .journal import Journal
 
 # Connections written to before the event loop looks at anything else: a fan-out to thousands does
 # not keep a publisher waiting for its answer.

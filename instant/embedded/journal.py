@@ -14,7 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from .store import Batch, PublicationRow, RepeatRow, Store, StoreError, StreamRow
+from .errors import StoreError
+from .store import Batch, PublicationRow, RepeatRow, Store, StreamRow
 
 if TYPE_CHECKING:
     from .streams import Position, Publication, Stream

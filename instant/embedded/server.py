@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 
@@ -17,10 +17,8 @@ from .endpoints import Endpoints
 from .errors import SHUTDOWN
 from .flusher import Flusher
 from .gate import Gate
-from .journal import Journal
 from .proxies import Proxies
 from .signatures import load_algorithms
-from .store import Store
 from .streaming import (
     StreamConnection,
     serve_emulation,
@@ -30,6 +28,9 @@ from .streaming import (
     serve_uni_sse,
 )
 from .transports import WebSocketConnection, serve_uni_websocket, serve_websocket
+
+if TYPE_CHECKING:
+    from .journal import Journal
 
 log = logging.getLogger("instant.embedded")
 
@@ -148,6 +149,10 @@ class EmbeddedServer:
         return actual
 
     def _open_journal(self, path: Path) -> None:
+        # SQLite takes a while to import, and most servers have no history file.
+        from .journal import Journal  # noqa: PLC0415
+        from .store import Store  # noqa: PLC0415
+
         streams, clock = self.broker.streams, self.broker.clock
         store = Store(path)
         try:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from .errors import StoreError
+
 # "Inst", in SQLite's header of every file that is ours.
 APPLICATION_ID = 0x496E7374
 FORMAT = 1
@@ -33,10 +35,6 @@ CREATE TABLE repeat (
     offset INTEGER NOT NULL, epoch TEXT NOT NULL, PRIMARY KEY (channel, key)
 ) WITHOUT ROWID;
 """
-
-
-class StoreError(Exception):
-    """The history file can't be used; the message names it and says what to do."""
 
 
 class StreamRow(NamedTuple):

@@ -13,7 +13,8 @@ import pytest
 from websockets.sync.client import connect
 
 from instant.embedded import EmbeddedServer
-from instant.embedded.store import Store, StoreError
+from instant.embedded.errors import StoreError
+from instant.embedded.store import Store
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG, HISTORY
 
