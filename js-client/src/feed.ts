@@ -270,7 +270,7 @@ export class Feed {
     const isLost = wasRecovering && !recovered;
     const isReturn = this.#position !== undefined;
     // Only what was delivered counts: a channel that keeps its newest value sends it right after this.
-    if (isLost || this.#position?.epoch !== streamPosition?.epoch) {
+    if (this.#position?.epoch !== streamPosition?.epoch) {
       this.#position = streamPosition && { epoch: streamPosition.epoch, offset: 0 };
     }
     if (this.#position && streamPosition && !hasRecoveredPublications) this.#position.offset = streamPosition.offset;

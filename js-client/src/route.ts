@@ -18,10 +18,10 @@ interface Progress {
  * Where and how to connect: every address by WebSocket, then by HTTP-streaming, then by SSE.
  *
  * The SDK goes through its endpoints until one works and then stays there for ever, though a laptop
- * may move to a network that lets no WebSocket through, and a server may go away. So it is told before
- * each attempt that nothing worked yet: it begins with what worked last, tries the others at once,
- * and waits only before it begins anew. These are private fields of the SDK, and a test watches them;
- * were they to go, the SDK would stay with its first success, as it does without us.
+ * may move to a network that lets no WebSocket through, and a server may go away. So before each attempt
+ * it is told that nothing worked yet: it begins with what worked last, tries the others at once in their
+ * order, and waits only before it begins anew. These are private fields of the SDK, and tests watch
+ * them; were they to go, the SDK would stay with its first success, as it does without us.
  */
 export class Route {
   /** The SDK's list. It keeps this very array, so that changes reach it. */
@@ -29,6 +29,8 @@ export class Route {
   /** Options for the SDK. */
   readonly options;
   readonly #config: Config;
+  #urls: readonly string[];
+  #last: string | undefined;
 
   constructor(config: Config) {
     this.#config = config;
@@ -50,29 +52,39 @@ export class Route {
       fetch: (url: string, init: RequestInit) => fetch(url === EMULATION ? emulation : pass(url), init),
       emulationEndpoint: EMULATION,
     };
-    this.#list(websocketUrls.length > 0 ? websocketUrls : [UNKNOWN]);
+    this.#urls = websocketUrls.length > 0 ? websocketUrls : [UNKNOWN];
+    this.#list();
   }
 
   /** Goes to where Django says, unless the page says it. Throws `ConfigError` when nobody does. */
   lead(urls: readonly string[]): void {
     if (this.#config.websocketUrls.length > 0) return;
     if (urls.length === 0) throw new ConfigError("Django named no message server: set websocketUrl");
-    this.#list(urls);
+    this.#urls = urls;
+    this.#list();
   }
 
-  /** Before a connection's first attempt, and after each that failed; a new round may have to wait. */
-  prepare(client: Centrifuge, isNewRound = (client as unknown as Progress)._currentTransportIndex === 0): void {
-    Object.assign(client, { _transportWasOpen: false, _triedAllTransports: isNewRound } satisfies Partial<Progress>);
+  /** Before each attempt; the first one of a connection begins with what worked for the one before. */
+  prepare(client: Centrifuge, isFirst = false): void {
+    const sdk = client as unknown as Progress;
+    if (isFirst) {
+      this.#last = this.endpoints[sdk._currentTransportIndex]?.endpoint;
+      this.#list();
+      sdk._currentTransportIndex = 0;
+    }
+    sdk._transportWasOpen = false;
+    sdk._triedAllTransports = sdk._currentTransportIndex === 0;
   }
 
-  #list(urls: readonly string[]): void {
+  #list(): void {
     const endpoints = this.#config.transports.flatMap((transport) =>
-      urls.flatMap((url) => {
+      this.#urls.flatMap((url) => {
         const endpoint = url.replace(/^ws(.*)websocket$/, `http$1${transport}`);
         if (transport === "websocket") return { transport, endpoint: url };
         return endpoint === url ? [] : { transport, endpoint };
       }),
     );
-    this.endpoints.splice(0, Infinity, ...endpoints);
+    const rank = ({ endpoint }: TransportEndpoint): number => (endpoint === this.#last ? 0 : 1);
+    this.endpoints.splice(0, Infinity, ...endpoints.sort((one, other) => rank(one) - rank(other)));
   }
 }

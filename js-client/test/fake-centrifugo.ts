@@ -4,6 +4,7 @@
  * It keeps what a test wants to look at (`received`, `errors`) and does what a test wants to happen
  * (`publish`, `cut`, `close`, `expireTokens`). To extend it, add a case to `#answer`.
  */
+import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 
@@ -20,8 +21,13 @@ export interface Claims {
   readonly serial: number;
 }
 
+/** The key that real servers check tokens with; the fake one believes what it reads. */
+export const TOKEN_KEY = "only-for-tests";
+
 export function sign(claims: Claims): string {
-  return ["head", Buffer.from(JSON.stringify(claims)).toString("base64url"), "signature"].join(".");
+  const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const text = `${part({ alg: "HS256", typ: "JWT" })}.${part(claims)}`;
+  return `${text}.${createHmac("sha256", TOKEN_KEY).update(text).digest("base64url")}`;
 }
 
 interface Command {

@@ -39,7 +39,7 @@ export class FakeDjango {
   /** The user of the session, changed from outside where another tab would do it. */
   user = "";
   serial = 0;
-  websocketUrl: string;
+  websocketUrl: string | readonly string[];
   readonly #server: Server;
 
   private constructor(server: Server, websocketUrl: string) {
@@ -133,8 +133,8 @@ export class FakeDjango {
     const claims: Claims = {
       sub: this.user,
       ...(channel !== undefined && { channel }),
-      exp: now + this.use,
-      expire_at: now + life,
+      exp: Math.ceil(now + this.use),
+      expire_at: Math.ceil(now + life),
       serial: this.serial,
     };
     const ahead = this.clockAhead;

@@ -1,0 +1,202 @@
+/** This client on real servers, through a proxy that fails in the ways networks do. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+
+import type { Instant } from "../src/instant.js";
+import type { InstantOptions, Presence } from "../src/types.js";
+import { Proxy } from "./proxy.js";
+import { KINDS, RealServer } from "./real-server.js";
+import { Inbox, soon, until, useSite } from "./site.js";
+
+const site = useSite();
+
+if (KINDS.length === 0) test.skip("no Python with aiohttp here, and no INSTANT_CENTRIFUGO", () => undefined);
+
+describe.each(KINDS)("%s", (kind) => {
+  let server: RealServer;
+  let proxy: Proxy;
+
+  beforeAll(async () => {
+    server = await RealServer.start(kind);
+  });
+  afterAll(async () => {
+    await server.stop();
+  });
+  beforeEach(async () => {
+    proxy = await Proxy.start(server.port);
+    site.django.websocketUrl = proxy.url;
+    // Nobody may not publish or look around, unless the server's config says so.
+    site.django.rights.set("anna", []);
+    site.django.user = "anna";
+  });
+  afterEach(async () => {
+    await proxy.stop();
+  });
+
+  /** A page that listens; each test has a channel of its own, because the server is shared. */
+  async function page(name: string, options?: InstantOptions): Promise<{ instant: Instant; inbox: Inbox }> {
+    site.django.rights.get("anna")?.push(name);
+    const instant = site.instant(options);
+    const inbox = new Inbox();
+    instant.channel(name).on("*", inbox.add);
+    await soon(() => {
+      expect(instant.channel(name).status).toBe("live");
+    });
+    return { instant, inbox };
+  }
+
+  function transport(): string {
+    const connecting = proxy.paths.filter((path) => path.startsWith("/connection/"));
+    return connecting.at(-1)?.replace("/connection/", "") ?? "none";
+  }
+
+  test("messages arrive, and are replayed after a cut, each once", async () => {
+    const { inbox } = await page("replay");
+    await server.publish("replay", { message: "one" });
+    await inbox.holds("one");
+    const before = site.django.seen.length;
+    proxy.cut();
+    await server.publish("replay", { message: "two" });
+    await server.publish("replay", { message: "three" });
+    await inbox.holds("one", "two", "three");
+    await server.publish("replay", { message: "four" });
+    await inbox.holds("one", "two", "three", "four");
+    expect(inbox.messages.map(({ recovered }) => recovered)).toEqual([false, true, true, false]);
+    expect(site.django.seen).toHaveLength(before + 1);
+  });
+
+  test("presence, history and publish", async () => {
+    const { instant, inbox } = await page("room");
+    const told: Presence[] = [];
+    instant.channel("room").onPresence((presence) => told.push(presence));
+    await soon(() => {
+      expect(told.at(-1)?.people).toEqual([{ user: "anna", connections: 1, info: undefined }]);
+    });
+    const { instant: other } = await page("room");
+    await soon(() => {
+      expect(told.at(-1)?.people[0]?.connections).toBe(2);
+    });
+    const id = await other.channel("room").publish({ message: "hello", data: { a: 1 } });
+    await inbox.holds("hello");
+    expect(inbox.messages[0]).toMatchObject({ id, data: { a: 1 }, own: false });
+    const { messages } = await instant.channel("room").history();
+    expect(messages.map(({ message }) => message)).toEqual(["hello"]);
+    expect(await other.channel("room").presence()).toEqual([{ user: "anna", connections: 2, info: undefined }]);
+    other.disconnect();
+    await soon(() => {
+      expect(told.at(-1)?.people[0]?.connections).toBe(1);
+    });
+  });
+
+  test("a proxy that blocks upgrades is passed by HTTP-streaming, reconnects included", async () => {
+    proxy.blocksUpgrades = true;
+    const { instant, inbox } = await page("stream");
+    expect(transport()).toBe("http_stream");
+    await server.publish("stream", { message: "one" });
+    await inbox.holds("one");
+    // What goes up finds its way too.
+    await instant.channel("stream").publish({ message: "two" });
+    await inbox.holds("one", "two");
+    proxy.paths.length = 0;
+    proxy.cut();
+    await server.publish("stream", { message: "three" });
+    await inbox.holds("one", "two", "three");
+    // It begins with what worked.
+    expect(proxy.paths.filter((path) => path.startsWith("/connection/"))).toEqual(["/connection/http_stream"]);
+  });
+
+  test("a page that moves behind such a proxy gets through, and takes WebSocket again later", async () => {
+    const { instant, inbox } = await page("moving");
+    expect(transport()).toBe("websocket");
+    proxy.blocksUpgrades = true;
+    proxy.cut();
+    await server.publish("moving", { message: "one" });
+    await inbox.holds("one");
+    await until(instant, "live");
+    expect(transport()).toBe("http_stream");
+    proxy.blocksUpgrades = false;
+    proxy.blocksStreams = true;
+    proxy.cut();
+    await server.publish("moving", { message: "two" });
+    await inbox.holds("one", "two");
+    expect(transport()).toBe("websocket");
+  });
+
+  test("a server that was away for some attempts is reached by WebSocket", async () => {
+    const { instant, inbox } = await page("away");
+    proxy.isDown = true;
+    proxy.cut();
+    await until(instant, "offline");
+    proxy.paths.length = 0;
+    let failures = 0;
+    instant.on("error", () => (failures += 1));
+    await soon(() => {
+      expect(failures).toBeGreaterThan(12);
+    });
+    // At the end of a round, as nearly always: within a round nothing waits.
+    await new Promise<void>((resolve) => {
+      const remove = instant.on("error", () => {
+        if (Reflect.get(instant.getClient() ?? {}, "_currentTransportIndex") !== 0) return;
+        remove();
+        resolve();
+      });
+    });
+    proxy.isDown = false;
+    await server.publish("away", { message: "one" });
+    await inbox.holds("one");
+    expect(transport()).toBe("websocket");
+  });
+
+  test.each([
+    ["the page", "option"],
+    ["Django", "answer"],
+  ])("of several addresses named by %s the next one is tried, also after a success", async (_by, way) => {
+    const second = await Proxy.start(server.port);
+    try {
+      const urls = [proxy.url, second.url];
+      if (way === "answer") site.django.websocketUrl = urls;
+      const { instant, inbox } = await page(`several-${way}`, way === "option" ? { websocketUrl: urls } : {});
+      expect(proxy.paths).toEqual(["/connection/websocket"]);
+      for (const [dead, alive] of [
+        [proxy, second],
+        [second, proxy],
+        [proxy, second],
+      ] as const) {
+        alive.isDown = false;
+        alive.paths.length = 0;
+        dead.isDown = true;
+        dead.cut();
+        const text = inbox.texts.length.toString();
+        await server.publish(`several-${way}`, { message: text });
+        await soon(() => {
+          expect(inbox.texts.at(-1)).toBe(text);
+        });
+        await until(instant, "live");
+        expect(alive.paths[0]).toBe("/connection/websocket");
+      }
+    } finally {
+      await second.stop();
+    }
+  });
+
+  test("a server that was killed comes back, and the page knows what it missed", async () => {
+    const own = await RealServer.start(kind);
+    const before = proxy.target;
+    proxy.target = own.port;
+    try {
+      const { instant, inbox } = await page("killed");
+      const lost = new Promise((resolve) => instant.channel("killed").onLost(resolve));
+      await own.publish("killed", { message: "one" });
+      await inbox.holds("one");
+      await own.kill();
+      await until(instant, "offline");
+      await own.start();
+      await lost;
+      await own.publish("killed", { message: "two" });
+      await inbox.holds("one", "two");
+      await until(instant, "live");
+    } finally {
+      proxy.target = before;
+      await own.stop();
+    }
+  });
+});
