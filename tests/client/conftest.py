@@ -1,0 +1,162 @@
+"""The browser client in Chromium, on the example site, behind networks that fail."""
+
+import json
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.browser.conftest import ARGUMENTS, chromium_path
+from tests.browser.pages import Visitor
+from tests.browser.relay import Relay
+from tests.browser.site import Site, free_port
+
+__all__ = ["chromium_path"]
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "tests/client/" in item.path.as_posix():
+            item.add_marker(pytest.mark.browser)
+
+
+class StreamingSite(Site):
+    """The example, whose message server also speaks HTTP-streaming and server-sent events."""
+
+    def __enter__(self):
+        folder = self.folder / "centrifugo"
+        folder.mkdir(parents=True)
+        config = {"sse": {"enabled": True}, "http_stream": {"enabled": True}}
+        (folder / "config.json").write_text(json.dumps(config))
+        return super().__enter__()
+
+
+@pytest.fixture(scope="session")
+def relay():
+    with Relay(free_port()) as between:
+        yield between
+
+
+@pytest.fixture(scope="session")
+def site(relay, tmp_path_factory):
+    with StreamingSite(tmp_path_factory.mktemp("client"), relay) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium(chromium_path):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium_path,
+            args=ARGUMENTS,
+            # Playwright switches it off; visitors don't.
+            ignore_default_args=["--disable-back-forward-cache"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(site, chromium):
+    """Open a browser for a user (None: nobody). Pages may complain: their network fails."""
+    visitors = []
+
+    def open_browser(user=None, **options):
+        # The example's policy names the WebSocket's address alone.
+        visitor = Visitor(chromium.new_context(bypass_csp=True, **options), site)
+        visitors.append(visitor)
+        if user is not None:
+            visitor.arrive_as(user)
+        return visitor
+
+    yield open_browser
+    for visitor in visitors:
+        visitor.context.close()
+
+
+NGINX = """
+daemon off; worker_processes 1; error_log stderr crit; pid {folder}/nginx.pid;
+events {{ worker_connections 256; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  server {{
+    listen 127.0.0.1:{port};
+    # No “Upgrade” header is passed on: nginx as it is out of the box.
+    location / {{ proxy_pass http://127.0.0.1:{target}; proxy_http_version 1.1; {connection} }}
+    {more}
+  }}
+}}
+"""
+
+
+class Nginx:
+    """A reverse proxy in front of the message server that lets no WebSocket through."""
+
+    def __init__(self, folder, target, *, blocks_streams=False):
+        self.port = free_port()
+        more = "location /connection/http_stream { return 403; }" if blocks_streams else ""
+        text = NGINX.format(
+            folder=folder,
+            port=self.port,
+            target=target,
+            more=more,
+            connection='proxy_set_header Connection "";',
+        )
+        (folder / "nginx.conf").write_text(text)
+        self._process = subprocess.Popen(
+            [
+                shutil.which("nginx"),
+                "-p",
+                str(folder),
+                "-e",
+                "stderr",
+                "-c",
+                str(folder / "nginx.conf"),
+            ]
+        )
+
+    def __enter__(self):
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=1).close()
+            except urllib.error.HTTPError:
+                return self
+            except OSError:
+                continue
+            return self
+        raise AssertionError("nginx does not answer.")
+
+    def __exit__(self, *_exception):
+        self._process.terminate()
+        self._process.wait(10)
+
+
+@pytest.fixture
+def behind(site, relay, tmp_path):
+    """Move all browsers behind an nginx that blocks upgrades; they come back at the end."""
+    if shutil.which("nginx") is None:
+        pytest.fail("These tests need nginx: apt-get install --yes nginx-light", pytrace=False)
+    direct = relay.target
+    opened = []
+
+    def move(**options):
+        nginx = Nginx(tmp_path, direct, **options).__enter__()
+        opened.append(nginx)
+        relay.target = nginx.port
+        relay.cut()
+        relay.heal()
+
+    yield move
+    relay.target = direct
+    relay.cut()
+    relay.heal()
+    for nginx in opened:
+        nginx.__exit__()
