@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+
+from instant.tabs import TAB, current_tab
 
 __all__ = ["TabMiddleware", "current_tab"]
 
@@ -17,18 +18,8 @@ HEADER = "X-Instant-Tab"
 
 # Everybody in a channel gets to see it, so it is nothing but a name.
 _TAB = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-_tab: ContextVar[str | None] = ContextVar("instant_tab", default=None)
 
 _Response = HttpResponseBase | Awaitable[HttpResponseBase]
-
-
-def current_tab() -> str | None:
-    """
-    Return the tab that caused the current request, None outside of one or where none was named.
-
-    It is whatever the browser says: good for telling an echo, not for telling who somebody is.
-    """
-    return _tab.get()
 
 
 class TabMiddleware:
@@ -52,20 +43,20 @@ class TabMiddleware:
         """Answer the request, with its tab known meanwhile."""
         if self._is_async:
             return self._acall(request)
-        token = _tab.set(_read(request))
+        token = TAB.set(_read(request))
         try:
             return self._get_response(request)
         finally:
-            _tab.reset(token)
+            TAB.reset(token)
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
-        token = _tab.set(_read(request))
+        token = TAB.set(_read(request))
         try:
             response = self._get_response(request)
             assert isinstance(response, Awaitable)  # noqa: S101  for mypy: see __init__
             return await response
         finally:
-            _tab.reset(token)
+            TAB.reset(token)
 
 
 def _read(request: HttpRequest) -> str | None:

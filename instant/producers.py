@@ -17,6 +17,7 @@ from instant.conf import site_name
 from instant.exceptions import PayloadTooLarge
 from instant.names import check_name, check_names, user_channel
 from instant.publications import Envelope, Publication, Publications
+from instant.tabs import current_tab
 
 __all__ = ["abroadcast", "apublish", "batch", "broadcast", "publish", "user_channel"]
 
@@ -162,6 +163,9 @@ def _envelope(
         payload["event_class"] = event_class
     if bucket:
         payload["bucket"] = bucket
+    tab = current_tab()
+    if tab is not None:
+        payload["tab"] = tab
     body = _encode(payload).encode()
     if len(body) > MAX_PAYLOAD:
         raise PayloadTooLarge(

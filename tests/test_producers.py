@@ -16,7 +16,16 @@ from django.db import transaction
 from django.test import override_settings
 from django.utils.translation import gettext_lazy
 
-from instant import abroadcast, apublish, backends, batch, broadcast, publish, user_channel
+from instant import (
+    abroadcast,
+    apublish,
+    backends,
+    batch,
+    broadcast,
+    publish,
+    tabs,
+    user_channel,
+)
 from instant.backends.base import BaseBackend
 from instant.exceptions import (
     BatchError,
@@ -104,6 +113,17 @@ def test_payload_has_the_seeds_names(publications):
         "event_class": "important",
         "bucket": "notes",
     }
+
+
+def test_the_tab_that_caused_the_request_is_named(publications):
+    token = tabs.TAB.set("tab-1")
+    try:
+        publish("public", "x")
+    finally:
+        tabs.TAB.reset(token)
+    publish("public", "x")
+    assert publications[0].payload["tab"] == "tab-1"
+    assert "tab" not in publications[1].payload
 
 
 def test_an_empty_event_class_is_one(publications):
