@@ -1,7 +1,7 @@
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist/", "build.mjs", "eslint.config.js"] },
+  { ignores: ["dist/", "*.mjs", "eslint.config.js", "test/*.built.mjs", "test/readme.d.ts"] },
   ...tseslint.configs.strictTypeChecked,
   { languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } } },
   // Each mistake in there is there on purpose.

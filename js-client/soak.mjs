@@ -1,0 +1,26 @@
+/** Bundles test/soak.ts and runs it with a collector that can be called. */
+import { spawnSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+import { build } from "esbuild";
+
+const root = fileURLToPath(new URL(".", import.meta.url));
+// In node_modules' place in the tree, and in a folder of test/, so that paths stay right.
+const outfile = `${root}test/soak.built.mjs`;
+await build({
+  absWorkingDir: root,
+  entryPoints: ["test/soak.ts"],
+  outfile,
+  bundle: true,
+  format: "esm",
+  packages: "external",
+  platform: "node",
+  target: "node20",
+});
+try {
+  const { status } = spawnSync(process.execPath, ["--expose-gc", outfile, ...process.argv.slice(2)], { stdio: "inherit" });
+  process.exitCode = status ?? 1;
+} finally {
+  rmSync(outfile);
+}

@@ -1,0 +1,240 @@
+import { createInstant, type Instant } from "../instant.js";
+import { isRecord } from "../json.js";
+import type { InstantOptions, WebSocketConstructor } from "../types.js";
+
+/** What `publish()` in Python is given, in this package's names. */
+export interface FakePublication {
+  readonly message?: string;
+  readonly data?: unknown;
+  readonly eventClass?: string;
+  readonly bucket?: string;
+  readonly id?: string;
+  /** The tab that caused it; `instant.tab` makes it the page's own. */
+  readonly tab?: string;
+}
+
+export interface FakeOptions {
+  /** Id of the user who is signed in; `""` for nobody. @default "" */
+  readonly user?: string;
+  /** Channels that the user may not join. @default none */
+  readonly denied?: readonly string[];
+  /** More options for `createInstant()`. */
+  readonly options?: InstantOptions;
+}
+
+interface Command {
+  readonly id?: number;
+  readonly connect?: object;
+  readonly subscribe?: { readonly channel: string; readonly recover?: boolean; readonly offset?: number; readonly epoch?: string };
+  readonly unsubscribe?: { readonly channel: string };
+  readonly publish?: { readonly channel: string; readonly data: unknown };
+  readonly presence?: { readonly channel: string };
+  readonly history?: { readonly channel: string; readonly limit?: number; readonly reverse?: boolean };
+}
+
+interface Stored {
+  readonly offset: number;
+  readonly data: unknown;
+}
+
+/** A socket in memory: what the SDK needs of one. */
+class FakeSocket {
+  onopen: (() => void) | null = null;
+  onmessage: ((event: { data: string }) => void) | null = null;
+  onclose: ((event: { code: number; reason: string }) => void) | null = null;
+  onerror: (() => void) | null = null;
+  readonly channels = new Set<string>();
+  readonly #server: FakeInstant;
+
+  constructor(server: FakeInstant) {
+    this.#server = server;
+    queueMicrotask(() => {
+      if (server.isDown) this.end(1006, "");
+      else {
+        server.sockets.add(this);
+        this.onopen?.();
+      }
+    });
+  }
+
+  send(frame: string): void {
+    const replies = frame.split("\n").flatMap((line) => this.#server.answer(this, JSON.parse(line) as Command));
+    if (replies.length > 0) queueMicrotask(() => this.onmessage?.({ data: replies.join("\n") }));
+  }
+
+  close(): void {
+    this.end(1000, "");
+  }
+
+  /** The connection ends, whoever ended it. */
+  end(code: number, reason: string): void {
+    this.#server.sockets.delete(this);
+    // What was sent before still arrives.
+    setTimeout(() => this.onclose?.({ code, reason }), 0);
+  }
+}
+
+/**
+ * A page's connection to a Django and a message server that exist in memory alone.
+ *
+ * `instant` is the real client: it connects, collects, replays and reports as it does on a page, only
+ * without a network. What a server would do is done with the other methods.
+ */
+export class FakeInstant {
+  /** What the code under test is given. */
+  readonly instant: Instant;
+  /** What the page published, in order. */
+  readonly published: (FakePublication & { readonly channel: string })[] = [];
+  /** Id of the user who is signed in; `""` for nobody, `undefined` for nobody where nobody may connect. */
+  user: string | undefined;
+  /** Channels that the user may not join, asked with each connection. */
+  readonly denied: Set<string>;
+  /** True: no connection is possible. */
+  isDown = false;
+  /** @internal */
+  readonly sockets = new Set<FakeSocket>();
+  readonly #histories = new Map<string, Stored[]>();
+  #epoch = 1;
+
+  /** @internal Use `createFakeInstant()`. */
+  constructor({ user = "", denied = [], options }: FakeOptions) {
+    this.user = user;
+    this.denied = new Set(denied);
+    const open = (): FakeSocket => new FakeSocket(this);
+    this.instant = createInstant({
+      backend: "http://instant.test",
+      websocketUrl: "ws://instant.test/connection/websocket",
+      transports: ["websocket"],
+      reconnectDelay: [1, 5],
+      fetch: (input, init) => Promise.resolve(this.#django(input as string, init)),
+      WebSocket: function socket() {
+        return open();
+      } as unknown as WebSocketConstructor,
+      ...options,
+    });
+  }
+
+  /** The channels that the page is subscribed to. */
+  get subscribed(): string[] {
+    return [...this.sockets].flatMap((socket) => [...socket.channels]).sort();
+  }
+
+  /** Resolves when messages of the channel reach the page. */
+  async joined(channel: string): Promise<void> {
+    while (this.instant.channel(channel).status !== "live") await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+
+  /** Does what `publish()` in Python does. */
+  publish(channel: string, { eventClass, ...publication }: FakePublication): void {
+    const event_class = eventClass === undefined ? {} : { event_class: eventClass };
+    this.#store(channel, { channel, site: "Site", ...publication, ...event_class });
+  }
+
+  /** Breaks the connection; the page connects again by itself, unless `isDown`. */
+  cut(): void {
+    for (const socket of [...this.sockets]) socket.end(1006, "");
+  }
+
+  /** Breaks the connection and forgets what was published: the page hears `lost`. */
+  forget(): void {
+    this.#histories.clear();
+    this.#epoch += 1;
+    this.cut();
+  }
+
+  /** Takes a channel away, as a right that ends does. */
+  revoke(channel: string): void {
+    this.denied.add(channel);
+    this.#push(channel, { unsubscribe: { code: 2000, reason: "revoked" } });
+    for (const { channels } of this.sockets) channels.delete(channel);
+  }
+
+  /** Ends the session: the page becomes `signed-out`. */
+  signOut(): void {
+    this.user = undefined;
+    this.cut();
+  }
+
+  /** @internal */
+  answer(socket: FakeSocket, command: Command): string[] {
+    const { id } = command;
+    if (id === undefined) return [];
+    const reply = (body: object): string[] => [JSON.stringify({ id, ...body })];
+    const channel = (command.publish ?? command.presence ?? command.history)?.channel ?? "";
+    const history = this.#history(channel);
+    if (command.connect) return reply({ connect: { client: "fake", version: "fake" } });
+    if (command.subscribe) return reply({ subscribe: this.#subscribe(socket, command.subscribe) });
+    if (command.unsubscribe) {
+      socket.channels.delete(command.unsubscribe.channel);
+      return reply({ unsubscribe: {} });
+    }
+    if (command.publish) {
+      const { data } = command.publish;
+      const { event_class, ...rest } = isRecord(data) ? data : { data };
+      this.published.push({ ...rest, channel, ...(typeof event_class === "string" && { eventClass: event_class }) });
+      queueMicrotask(() => {
+        this.#store(channel, data);
+      });
+      return reply({ publish: {} });
+    }
+    if (command.presence) return reply({ presence: { presence: { fake: { client: "fake", user: this.user ?? "" } } } });
+    if (command.history) {
+      const { limit = 0, reverse } = command.history;
+      const publications = (reverse === true ? [...history].reverse() : history).slice(0, limit);
+      return reply({ history: { publications, offset: history.length, epoch: String(this.#epoch) } });
+    }
+    return reply({ error: { code: 104, message: "method not found" } });
+  }
+
+  #subscribe(socket: FakeSocket, { channel, recover, offset = 0, epoch }: NonNullable<Command["subscribe"]>): object {
+    socket.channels.add(channel);
+    const history = this.#history(channel);
+    const here = String(this.#epoch);
+    const position = { recoverable: true, positioned: true, epoch: here };
+    if (recover !== true) return { ...position, offset: history.length };
+    const recovered = epoch === here;
+    return {
+      ...position,
+      was_recovering: true,
+      recovered,
+      offset: recovered ? offset : history.length,
+      publications: recovered ? history.slice(offset) : [],
+    };
+  }
+
+  #history(channel: string): Stored[] {
+    const history = this.#histories.get(channel) ?? [];
+    this.#histories.set(channel, history);
+    return history;
+  }
+
+  #store(channel: string, data: unknown): void {
+    const history = this.#history(channel);
+    const pub = { data, offset: history.length + 1 };
+    history.push(pub);
+    this.#push(channel, { pub });
+  }
+
+  #push(channel: string, push: object): void {
+    for (const socket of this.sockets) {
+      if (socket.channels.has(channel)) socket.onmessage?.({ data: JSON.stringify({ push: { channel, ...push } }) });
+    }
+  }
+
+  #django(url: string, init?: RequestInit): Response {
+    const body = JSON.parse(typeof init?.body === "string" ? init.body : "{}") as { channels?: string[]; username?: string };
+    if (url.endsWith("/login/")) this.user = body.username ?? "";
+    if (url.endsWith("/logout/")) this.user = "";
+    if (this.user === undefined) return Response.json({ error: "Log in first." }, { status: 403 });
+    const exp = Date.now() / 1000 + 30;
+    const token = (name: string): string => `fake.${btoa(JSON.stringify({ sub: this.user, channel: name }))}.fake`;
+    const names = (body.channels ?? []).filter((name) => !this.denied.has(name));
+    const channels = names.map((name) => ({ name, level: "public", token: token(name), exp }));
+    return Response.json({ ws_token: token(""), exp, channels, next: null });
+  }
+}
+
+/** A page's connection without servers; give its `instant` to the code under test. */
+export function createFakeInstant(options: FakeOptions = {}): FakeInstant {
+  return new FakeInstant(options);
+}

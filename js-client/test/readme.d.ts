@@ -1,0 +1,13 @@
+declare const instant: Instant;
+declare const order: ReturnType<typeof instant.channel>;
+declare const chat: ReturnType<typeof instant.channel>;
+declare const text: string;
+declare function render(...values: unknown[]): void;
+declare function show(...values: unknown[]): void;
+declare function log(...values: unknown[]): void;
+declare function draw(...values: unknown[]): void;
+declare function badge(...values: unknown[]): void;
+declare function report(...values: unknown[]): void;
+declare function reload(...values: unknown[]): void;
+declare function confirm(...values: unknown[]): void;
+declare function fetchOrder(): Promise<unknown>;

@@ -1,0 +1,149 @@
+/**
+ * Three minutes of messages with the connection cut every few seconds, and a count of memory: `npm run soak`.
+ * Not a part of `npm test`. Exit code 1 when a message was lost or doubled, or memory grew.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import { parseArgs } from "node:util";
+
+import { WebSocket } from "ws";
+
+import { createInstant, type Instant } from "../src/instant.js";
+import type { WebSocketConstructor } from "../src/types.js";
+import { FakeDjango } from "./fake-django.js";
+import { Proxy } from "./proxy.js";
+import { type Kind, KINDS, RealServer } from "./real-server.js";
+
+const { values } = parseArgs({ options: { seconds: { type: "string", default: "180" } } });
+const SECONDS = Number(values.seconds);
+const CHANNELS = ["a", "b", "c"];
+const MEGABYTE = 1024 * 1024;
+
+function say(text: string, good = true): void {
+  if (!good) process.exitCode = 1;
+  process.stdout.write(`${good ? "" : "FAILED: "}${text}\n`);
+}
+
+function open(django: FakeDjango): Instant {
+  return createInstant({
+    backend: django.url,
+    WebSocket: WebSocket as unknown as WebSocketConstructor,
+    reconnectDelay: [50, 1000],
+  });
+}
+
+async function until(condition: () => boolean, what: string): Promise<void> {
+  for (const end = Date.now() + 60_000; Date.now() < end; ) {
+    if (condition()) return;
+    await pause(5);
+  }
+  throw new Error(`Waited in vain: ${what}`);
+}
+
+function heap(): number {
+  for (let time = 0; time < 4; time += 1) globalThis.gc?.();
+  return process.memoryUsage().heapUsed / MEGABYTE;
+}
+
+async function soak(kind: Kind): Promise<void> {
+  const server = await RealServer.start(kind);
+  const proxy = await Proxy.start(server.port);
+  const django = await FakeDjango.start(proxy.url);
+  django.rights.set("", CHANNELS);
+  django.use = 2;
+  const pages = [open(django), open(django)];
+  const heard = pages.map((page) => {
+    const texts: Record<string, string[]> = {};
+    for (const name of CHANNELS) {
+      const list: string[] = (texts[name] = []);
+      page.channel(name).on("*", ({ message }) => list.push(message));
+    }
+    return texts;
+  });
+  let lost = 0;
+  for (const page of pages) page.on("lost", () => (lost += 1));
+  const isLive = (): boolean => pages.every((page) => page.status === "live" && CHANNELS.every((name) => page.channel(name).status === "live"));
+  await until(isLive, "the first connection");
+
+  const end = Date.now() + SECONDS * 1000;
+  let cuts = 0;
+  let sent = 0;
+  const cutting = (async () => {
+    while (Date.now() < end) {
+      await pause(1000 + Math.random() * 4000);
+      cuts += 1;
+      // A cable, a proxy that begins to block upgrades, a server that is away for a moment.
+      proxy.blocksUpgrades = cuts % 5 === 4;
+      proxy.isDown = cuts % 3 === 2;
+      proxy.cut();
+      if (proxy.isDown) await pause(700);
+      proxy.isDown = false;
+    }
+  })();
+  while (Date.now() < end) {
+    await Promise.all(CHANNELS.map((name) => server.publish(name, { message: sent.toString() })));
+    sent += 1;
+    await pause(25);
+  }
+  await cutting;
+  const wanted = Array.from({ length: sent }, (_, index) => index.toString()).join();
+  const isComplete = (): boolean => heard.every((texts) => CHANNELS.every((name) => texts[name]?.at(-1) === (sent - 1).toString()));
+  await until(() => isLive() && isComplete(), "the last message").catch(() => undefined);
+  const wrong = heard.flatMap((texts) => CHANNELS.filter((name) => texts[name]?.join() !== wanted));
+  const streams = proxy.paths.filter((path) => path.endsWith("/http_stream")).length;
+  say(
+    `${kind}: ${SECONDS.toString()} s, ${cuts.toString()} cuts, ${(sent * CHANNELS.length).toString()} messages to 2 pages, ` +
+      `${streams.toString()} streams, ${django.seen.length.toString()} requests to Django; ` +
+      `${wrong.length.toString()} of ${(CHANNELS.length * pages.length).toString()} lists not as sent, ${lost.toString()} gaps told`,
+    wrong.length === 0 && lost === 0,
+  );
+  for (const page of pages) page.disconnect();
+  await Promise.all([proxy.stop(), django.stop()]);
+  await server.stop();
+}
+
+async function memory(kind: Kind): Promise<void> {
+  const server = await RealServer.start(kind);
+  const django = await FakeDjango.start(server.url);
+  const page = open(django);
+  django.rights.set("", ["a", ...Array.from({ length: 1000 }, (_, index) => `mount${index.toString()}`)]);
+  let count = 0;
+  page.channel("a").on("*", () => (count += 1));
+  await page.connect();
+  const publish = async (messages: number): Promise<void> => {
+    const goal = count + messages;
+    for (let sent = 0; sent < messages; sent += 100) {
+      await Promise.all(Array.from({ length: 100 }, (_, index) => server.publish("a", { message: "m", id: `${sent.toString()}-${index.toString()}-${goal.toString()}` })));
+    }
+    await until(() => count >= goal, "all messages");
+  };
+  const mount = async (from: number, to: number): Promise<void> => {
+    for (let first = from; first < to; first += 50) {
+      const channels = Array.from({ length: 50 }, (_, index) => page.channel(`mount${(first + index).toString()}`));
+      for (const channel of channels) channel.on("*", () => undefined);
+      await until(() => channels.every(({ status }) => status === "live"), "the mounted channels");
+      for (const channel of channels) channel.leave();
+      await until(() => channels.every(({ status }) => status === "idle"), "the channels that were left");
+    }
+  };
+
+  await publish(1000);
+  await mount(0, 100);
+  const before = heap();
+  await publish(10_000);
+  const afterMessages = heap();
+  await mount(0, 1000);
+  const after = heap();
+  django.seen.length = 0;
+  say(
+    `${kind}: heap ${before.toFixed(1)} MB, ${afterMessages.toFixed(1)} MB after 10,000 messages, ` +
+      `${after.toFixed(1)} MB after 1,000 mounts (${Object.keys(page.getClient()?.subscriptions() ?? {}).length.toString()} subscription left)`,
+    after - before < 2,
+  );
+  page.disconnect();
+  await django.stop();
+  await server.stop();
+}
+
+if (KINDS.length === 0) say("There is no message server to test with.", false);
+await Promise.all(KINDS.map((kind) => soak(kind)));
+for (const kind of KINDS) await memory(kind);

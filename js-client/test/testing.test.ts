@@ -1,0 +1,76 @@
+/** The fake that applications test with. */
+import { afterEach, expect, test, vi } from "vitest";
+
+import { createFakeInstant, type FakeInstant, type FakeOptions } from "../src/testing/index.js";
+
+const open: FakeInstant[] = [];
+
+function fake(options?: FakeOptions): FakeInstant {
+  const made = createFakeInstant(options);
+  open.push(made);
+  return made;
+}
+
+afterEach(() => {
+  for (const { instant } of open.splice(0)) instant.disconnect();
+});
+
+test("a page hears what is published, and what it missed", async () => {
+  const page = fake();
+  const heard: unknown[] = [];
+  page.instant.channel("order:42").on("shipped", ({ data, recovered }) => heard.push([data, recovered]));
+  await page.joined("order:42");
+  page.publish("order:42", { eventClass: "shipped", data: 1 });
+  page.publish("order:42", { eventClass: "packed", data: 2 });
+  page.cut();
+  page.publish("order:42", { eventClass: "shipped", data: 3 });
+  await vi.waitFor(() => {
+    expect(heard).toEqual([
+      [1, false],
+      [3, true],
+    ]);
+  });
+});
+
+test("a page publishes, reads history and presence, and knows its own", async () => {
+  const page = fake({ user: "7" });
+  const room = page.instant.channel("room");
+  const next = room.once("*");
+  await page.joined("room");
+  const id = await room.publish({ eventClass: "chat", data: { text: "hi" } });
+  expect(await next).toMatchObject({ id, own: true, eventClass: "chat" });
+  expect(page.published).toEqual([{ channel: "room", eventClass: "chat", data: { text: "hi" }, id, tab: page.instant.tab }]);
+  expect((await room.history()).messages.map((message) => message.id)).toEqual([id]);
+  expect(await room.presence()).toEqual([{ user: "7", connections: 1, info: undefined }]);
+});
+
+test("rights, losses and the end of a session", async () => {
+  const page = fake({ denied: ["$staff"] });
+  const { instant } = page;
+  const [secret, news] = [instant.channel("$staff"), instant.channel("news")];
+  secret.on("*", () => undefined);
+  news.on("*", () => undefined);
+  await page.joined("news");
+  expect([secret.denial, page.subscribed]).toEqual(["refused", ["news"]]);
+  const lost = new Promise((resolve) => news.onLost(resolve));
+  page.forget();
+  await lost;
+  page.revoke("news");
+  await vi.waitFor(() => {
+    expect(news.denial).toBe("revoked");
+  });
+  page.isDown = true;
+  page.cut();
+  await vi.waitFor(() => {
+    expect(instant.status).toBe("offline");
+  });
+  page.isDown = false;
+  await vi.waitFor(() => {
+    expect(instant.status).toBe("live");
+  });
+  page.signOut();
+  await vi.waitFor(() => {
+    expect(instant.status).toBe("signed-out");
+  });
+  expect(await instant.login("anna", "any password")).toEqual([]);
+});
