@@ -43,7 +43,7 @@ async function bundle(options) {
  * DOM, of JSON or of the package's interface may be among them.
  */
 const INTERNAL =
-  /^_[^_]|^(?:channelToken|connectionToken|freshConnectionToken|hold|isBehind|isDenied|isHeld|losses|presences|prolongingToken|readyToken|serverNow|statuses|websocketUrls)$/;
+  /^_[^_]|^(?:accept|changed|channelToken|connectionToken|deny|endpoints|expire|forget|freshConnectionToken|guard|hold|isBehind|isDenied|isHeld|lead|losses|opened|prepare|presences|prolongingToken|readyToken|release|retry|serverNow|statuses|until|websocketUrls)$/;
 
 /**
  * A bundle as small as it gets: the SDK's private names shortened by esbuild, the rest by terser, which

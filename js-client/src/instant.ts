@@ -293,7 +293,7 @@ export class Instant {
     });
     client.on("error", ({ error }) => {
       if (client.state === State.Connected) return;
-      route.prepare(client);
+      route.prepare(client, false, error.code);
       // An expired token is replaced; two in a row mean that no token is ever young enough.
       if (error.code === TOKEN_EXPIRED && this.#expired++ === 0) return;
       this.#fail(new ConnectError(error.message, error.code, this.#lastError && { cause: this.#lastError }));

@@ -5,6 +5,8 @@ import { ConfigError } from "./errors.js";
 
 /** Stands for the address until Django has said it. */
 const UNKNOWN = "ws://told-by-django.invalid/connection/websocket";
+/** The SDK's error for a connection that ended before its answer. */
+const CONNECTION_CLOSED = 11;
 const EMULATION = "/emulation";
 
 /** The SDK's own words for where it stands among its endpoints. */
@@ -64,9 +66,14 @@ export class Route {
     this.#list();
   }
 
-  /** Before each attempt; the first one of a connection begins with what worked for the one before. */
-  prepare(client: Centrifuge, isFirst = false): void {
+  /**
+   * Before each attempt; the first one of a connection begins with what worked for the one before.
+   * `code` is why the last one failed.
+   */
+  prepare(client: Centrifuge, isFirst: boolean, code?: number): void {
     const sdk = client as unknown as Progress;
+    // It opened and died without an answer, which the SDK takes for something that works.
+    if (code === CONNECTION_CLOSED) sdk._currentTransportIndex += 1;
     if (isFirst) {
       this.#last = this.endpoints[sdk._currentTransportIndex]?.endpoint;
       this.#list();

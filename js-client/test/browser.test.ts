@@ -102,6 +102,36 @@ test("a page that carries the script twice keeps its connection", () => {
   expect(window["$instant"]).toBe(functions);
 });
 
+test("<instant-status> is there, with the page's texts", () => {
+  const defined = new Map<string, new () => { connectedCallback(): void; textContent: string }>();
+  const { instant } = config();
+  const texts = { "signed-out": "Abgemeldet" };
+  const attributes: string[] = [];
+  const window = run(
+    { instant: JSON.stringify({ ...(JSON.parse(instant ?? "") as object), texts }) },
+    {
+      HTMLElement: class {
+        textContent = "";
+        setAttribute = (name: string, value: string): number => attributes.push(`${name}=${value}`);
+        getAttribute = (): null => null;
+      },
+      customElements: { get: (name: string) => defined.get(name), define: (name: string, made: never) => defined.set(name, made) },
+    },
+  );
+  const Element = defined.get("instant-status");
+  if (Element === undefined) throw new Error("not defined");
+  const element = new Element();
+  element.connectedCallback();
+  expect([element.textContent, attributes]).toEqual(["", ["role=status", "aria-live=polite", "status=idle"]]);
+  site.django.rights.clear();
+  return (runInContext("instant.connect()", window) as Promise<void>).then(
+    () => expect.unreachable(),
+    () => {
+      expect(element.textContent).toBe("Abgemeldet");
+    },
+  );
+});
+
 test("settings that cannot be read are an error that says so", () => {
   expect(() => run({ instant: "{" })).toThrow("data-instant is not JSON");
 });
