@@ -278,7 +278,7 @@ export class Instant {
     client.on("connecting", ({ code }) => {
       // Not for connect(): what login or channels() just fetched is fresh.
       if (code !== DISCONNECT.called) grants.expire();
-      route.prepare(client, true);
+      route.begin(client);
       // Without a network nothing is on the way. Not every browser knows, and Node doesn't.
       const isOnline = (globalThis.navigator as Navigator | undefined)?.onLine !== false;
       this.#set(isOnline ? "connecting" : "offline");
@@ -286,6 +286,7 @@ export class Instant {
     client.on("connected", () => {
       this.#lastError = undefined;
       this.#expired = 0;
+      route.keep(client);
       this.#connected();
     });
     client.on("disconnected", ({ code, reason }) => {
@@ -293,11 +294,11 @@ export class Instant {
     });
     client.on("error", ({ error }) => {
       if (client.state === State.Connected) return;
-      route.prepare(client, false, error.code);
+      const isOver = route.failed(client, error.code);
       // An expired token is replaced; two in a row mean that no token is ever young enough.
       if (error.code === TOKEN_EXPIRED && this.#expired++ === 0) return;
       this.#fail(new ConnectError(error.message, error.code, this.#lastError && { cause: this.#lastError }));
-      if (client.state === State.Connecting) this.#set("offline");
+      if (isOver && client.state === State.Connecting) this.#set("offline");
     });
     return client;
   }

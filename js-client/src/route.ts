@@ -7,6 +7,8 @@ import { ConfigError } from "./errors.js";
 const UNKNOWN = "ws://told-by-django.invalid/connection/websocket";
 /** The SDK's error for a connection that ended before its answer. */
 const CONNECTION_CLOSED = 11;
+/** Its errors after which it tries another way at once: timeout, transport closed. */
+const NEXT_AT_ONCE = [1, 2];
 const EMULATION = "/emulation";
 
 /** The SDK's own words for where it stands among its endpoints. */
@@ -66,21 +68,30 @@ export class Route {
     this.#list();
   }
 
-  /**
-   * Before each attempt; the first one of a connection begins with what worked for the one before.
-   * `code` is why the last one failed.
-   */
-  prepare(client: Centrifuge, isFirst: boolean, code?: number): void {
+  /** Connected: the next connection begins with this way. */
+  keep(client: Centrifuge): void {
+    this.#last = this.endpoints[(client as unknown as Progress)._currentTransportIndex]?.endpoint;
+  }
+
+  /** A connection begins. */
+  begin(client: Centrifuge): void {
+    this.#list();
+    this.#prepare(client as unknown as Progress, 0);
+  }
+
+  /** An attempt failed; true when there is no other way to try at once. */
+  failed(client: Centrifuge, code: number): boolean {
     const sdk = client as unknown as Progress;
     // It opened and died without an answer, which the SDK takes for something that works.
-    if (code === CONNECTION_CLOSED) sdk._currentTransportIndex += 1;
-    if (isFirst) {
-      this.#last = this.endpoints[sdk._currentTransportIndex]?.endpoint;
-      this.#list();
-      sdk._currentTransportIndex = 0;
-    }
+    const index = (sdk._currentTransportIndex + (code === CONNECTION_CLOSED ? 1 : 0)) % this.endpoints.length;
+    this.#prepare(sdk, index);
+    return index === 0 || !NEXT_AT_ONCE.includes(code);
+  }
+
+  #prepare(sdk: Progress, index: number): void {
+    sdk._currentTransportIndex = index;
     sdk._transportWasOpen = false;
-    sdk._triedAllTransports = sdk._currentTransportIndex === 0;
+    sdk._triedAllTransports = index === 0;
   }
 
   #list(): void {

@@ -57,7 +57,8 @@ export interface InstantMessage<Data = unknown> {
  * - `connecting`: on the way, first time or again
  * - `live`: messages arrive
  * - `catching-up`: connected again, and what was missed is on its way
- * - `offline`: there is no network, or an attempt failed; it is retried, unless the server forbade it
+ * - `offline`: there is no network, or no way to connect got through; it is retried, unless the server
+ *   forbade it
  * - `signed-out`: Django says that this browser may not connect; not retried
  */
 export type Status = "idle" | "connecting" | "live" | "catching-up" | "offline" | "signed-out";
