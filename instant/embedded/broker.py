@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 
 from .channels import ChannelOptions
-from .config import Config
+from .config import Config, TokenOptions
 from .errors import (
     BAD_REQUEST,
     UNRECOVERABLE_POSITION,
@@ -50,8 +50,15 @@ class Broker:
         """Go by another config from now on; clients and streams stay."""
         self.config = config
         self.names = config.names
-        self.tokens = Verifier(config.token, self.clock.now)
-        self.subscription_tokens = Verifier(config.subscription_token, self.clock.now)
+        self.tokens = self._verifier(config.token)
+        self.subscription_tokens = (
+            self.tokens
+            if config.subscription_token is config.token
+            else self._verifier(config.subscription_token)
+        )
+
+    def _verifier(self, options: TokenOptions) -> Verifier:
+        return Verifier(options, self.clock.now, self.clock.monotonic)
 
     def publish(
         self,

@@ -17,7 +17,7 @@ from .errors import (
     Failure,
     Malformed,
 )
-from .questions import Answer, ask_about
+from .questions import Answer, ask_about, payload
 from .rawjson import Fields, load, quote
 from .streams import Position
 from .tokens import decoded64
@@ -60,8 +60,7 @@ def _ask_to_publish(
 ) -> None:
     proxy = session.broker.config.proxies["publish", options.publish_proxy]
     members = [f'"user":{quote(session.user)}', f'"channel":{quote(channel)}']
-    if data:
-        members.append(f'"data":{data}')
+    members += payload(proxy, data)
     info = _info(session, channel)
 
     def answered(answer: Answer) -> None:
@@ -150,8 +149,8 @@ def rpc(session: Session, number: int, fields: Fields) -> None:
     if not name:
         raise Failure(NOT_AVAILABLE)
     members = [f'"user":{quote(session.user)}', f'"method":{quote(method)}']
-    if fields.raw("data"):
-        members.append(f'"data":{fields.raw("data")}')
+    proxy = config.proxies["rpc", name]
+    members += payload(proxy, fields.raw("data"))
 
     def answered(answer: Answer) -> None:
         result = answer.granted()
@@ -161,5 +160,4 @@ def rpc(session: Session, number: int, fields: Fields) -> None:
             raise Failure(INTERNAL) from None
         session.reply(number, "rpc", f'{{"data":{data}}}' if data else "{}")
 
-    proxy = config.proxies["rpc", name]
     session.ask(number, ask_about(session, "rpc", proxy, members), answered)

@@ -24,10 +24,10 @@ from .errors import (
     Malformed,
 )
 from .frames import Push
-from .questions import Answer, ask_about
+from .questions import Answer, ask_about, payload
 from .rawjson import Fields, dump, quote
 from .terms import GRACE, Terms, bounded, terms
-from .tokens import ExpiredToken, InvalidToken, decoded64, grants
+from .tokens import ExpiredToken, InvalidToken, Verifier, decoded64, grants
 
 if TYPE_CHECKING:
     from .config import ProxyOptions
@@ -48,6 +48,15 @@ def connect(session: Session, number: int, fields: Fields) -> None:
     """Handle the connect command: by token, by asking the application, or as nobody."""
     if session.connected:
         raise Closing(BAD_REQUEST_CLOSE)
+    tokens = session.broker.tokens
+    wish = tokens.wish(fields.text("token"))
+    if wish is None:
+        _connect(session, number, fields, tokens)
+    else:
+        session.ask(number, wish, lambda _: _connect(session, number, fields, tokens))
+
+
+def _connect(session: Session, number: int, fields: Fields, tokens: Verifier) -> None:
     broker = session.broker
     config = broker.config
     wishes = _wishes(fields)
@@ -55,7 +64,7 @@ def connect(session: Session, number: int, fields: Fields) -> None:
     token = fields.text("token")
     if token:
         try:
-            found = broker.tokens.connect(token)
+            found = tokens.connect(token)
         except ExpiredToken:
             raise Failure(TOKEN_EXPIRED) from None
         except InvalidToken as exc:
@@ -121,8 +130,7 @@ def _ask(
     members = [
         f'"{name}":{quote(fields.text(name))}' for name in ("name", "version") if fields.text(name)
     ]
-    if fields.raw("data"):
-        members.append(f'"data":{fields.raw("data")}')
+    members += payload(proxy, fields.raw("data"))
     if wishes:
         members.append(f'"channels":{dump(list(wishes))}')
 
@@ -249,12 +257,20 @@ def _result(session: Session, subs: list[str], data: str, now: float) -> str:
 
 def refresh(session: Session, number: int, fields: Fields) -> None:
     """Handle the refresh command: a newer token for the same connection."""
-    broker = session.broker
-    token = fields.text("token")
+    token, tokens = fields.text("token"), session.broker.tokens
     if not token or not session.client_refresh:
         raise Closing(BAD_REQUEST_CLOSE)
+    wish = tokens.wish(token)
+    if wish is None:
+        _refresh(session, number, token, tokens)
+    else:
+        session.ask(number, wish, lambda _: _refresh(session, number, token, tokens))
+
+
+def _refresh(session: Session, number: int, token: str, tokens: Verifier) -> None:
+    broker = session.broker
     try:
-        found = broker.tokens.connect(token)
+        found = tokens.connect(token)
         channels = set(found.grants)
         for channel in channels:
             broker.names.options(channel)

@@ -1,4 +1,4 @@
-"""Questions to the application, over HTTP."""
+"""Questions to the application, and to who publishes the keys of tokens, over HTTP."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import logging
 import aiohttp
 
 from .errors import ClientError
+from .keyfetcher import KeyFetcher
+from .keysets import KeyWish
 from .questions import Answer, Question, read_answer
 
 log = logging.getLogger("instant.embedded")
@@ -15,18 +17,28 @@ _OK = 200
 
 
 class Proxies:
-    """Asks proxy endpoints; one pool of connections per server, made at the first question."""
+    """Asks proxy and key endpoints; one pool of connections, made at the first question."""
 
     def __init__(self) -> None:
         self._client: aiohttp.ClientSession | None = None
+        self._keys = KeyFetcher()
 
-    async def ask(self, question: Question) -> Answer:
-        """Post a question and read the answer; a failure of any kind is a failed answer."""
-        proxy = question.proxy
+    async def ask(self, question: Question | KeyWish) -> Answer:
+        """Post a question and read the answer; a failure of any kind is a failed answer.
+
+        The answer to a wish for a key says nothing: the key is there now, or it isn't.
+        """
         if self._client is None:
             self._client = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
             )
+        if isinstance(question, KeyWish):
+            await self._keys.grant(self._client, question)
+            return Answer()
+        return await self._post(self._client, question)
+
+    async def _post(self, client: aiohttp.ClientSession, question: Question) -> Answer:
+        proxy = question.proxy
         headers = [
             *(
                 (name, value)
@@ -37,7 +49,7 @@ class Proxies:
             ("Content-Type", "application/json"),
         ]
         try:
-            async with self._client.post(
+            async with client.post(
                 proxy.endpoint,
                 data=question.body.encode(),
                 headers=headers,

@@ -24,6 +24,7 @@ class ProxyOptions:
     emulated_headers: frozenset[str]
     static_headers: Mapping[str, str]
     include_meta: bool
+    binary: bool
     errors: Mapping[int, ClientError]
     disconnects: Mapping[int, Disconnect]
 
@@ -35,8 +36,6 @@ def proxy_options(raw: dict[str, Any], path: str) -> ProxyOptions:
         raise ConfigError(f"{path}.endpoint: an enabled proxy needs one")
     if not endpoint.startswith(("http://", "https://")):
         raise refuse(f"{path}.endpoint", "a GRPC proxy")
-    if raw["binary_encoding"]:
-        raise refuse(f"{path}.binary_encoding", "base64 proxies")
     http = raw["http"]
     transforms = http["status_to_code_transforms"]
     return ProxyOptions(
@@ -46,6 +45,7 @@ def proxy_options(raw: dict[str, Any], path: str) -> ProxyOptions:
         emulated_headers=frozenset(name.lower() for name in raw["emulated_headers"]),
         static_headers=http["static_headers"],
         include_meta=raw["include_connection_meta"],
+        binary=raw["binary_encoding"],
         errors={
             item["status_code"]: ClientError(**item["to_error"])
             for item in transforms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -73,13 +74,22 @@ def proxied_headers(session: Session, proxy: ProxyOptions) -> tuple[tuple[str, s
     return tuple((name, value) for name, values in chosen.items() for value in values)
 
 
+def payload(proxy: ProxyOptions, data: str) -> list[str]:
+    """Write what a client sent (JSON, "" for nothing) as the member that the proxy expects."""
+    if not data:
+        return []
+    if proxy.binary:
+        return [f'"b64data":"{base64.b64encode(data.encode()).decode()}"']
+    return [f'"data":{data}']
+
+
 def ask_about(session: Session, kind: str, proxy: ProxyOptions, members: list[str]) -> Question:
     """Make a question that names the client and its transport; `members` are JSON members."""
     common = [
         f'"client":"{session.client}"',
         f'"transport":"{session.transport}"',
         '"protocol":"json"',
-        '"encoding":"json"',
+        '"encoding":"binary"' if proxy.binary else '"encoding":"json"',
     ]
     if proxy.include_meta and session.meta:
         members = [*members, f'"meta":{session.meta}']

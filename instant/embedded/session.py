@@ -31,6 +31,7 @@ from .errors import (
 )
 from .frames import Form, Push, disconnect_push, error_reply, reply, unsubscribe_push
 from .hub import Subscription
+from .keysets import KeyWish
 from .lifetimes import Lifetime
 from .questions import Answer, Question
 from .rawjson import Fields, quote
@@ -70,8 +71,8 @@ class Peer(Protocol):
     def wake(self, at: float | None) -> None:
         """Call `tick` at this moment of the clock, instead of any asked for before."""
 
-    def ask(self, question: Question, then: Then) -> None:
-        """Ask the application and call `then` with what it says."""
+    def ask(self, question: Question | KeyWish, then: Then) -> None:
+        """Ask the application, or for a key, and call `then` with what is said."""
 
 
 class Session:
@@ -222,7 +223,7 @@ class Session:
         elif not self.closed and number:
             self.send(self.form.frame(error_reply(number, error)))
 
-    def ask(self, number: int, question: Question, then: Then) -> None:
+    def ask(self, number: int, question: Question | KeyWish, then: Then) -> None:
         """Ask the application for command `number`; later commands wait for the answer.
 
         With `client.concurrency` as many questions as it says are asked at a time.
@@ -237,7 +238,7 @@ class Session:
 
         self._peer.ask(question, answered)
 
-    def ask_aside(self, question: Question, then: Then) -> None:
+    def ask_aside(self, question: Question | KeyWish, then: Then) -> None:
         """Ask the application while commands go on."""
 
         def answered(answer: Answer) -> None:

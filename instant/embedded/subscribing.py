@@ -27,10 +27,10 @@ from .errors import (
     Malformed,
 )
 from .hub import Subscription
-from .questions import Answer, ask_about
+from .questions import Answer, ask_about, payload
 from .rawjson import Fields, quote
 from .terms import GRACE, Terms, bounded, terms
-from .tokens import ExpiredToken, InvalidToken, SubscribeToken, decoded64, grant
+from .tokens import ExpiredToken, InvalidToken, SubscribeToken, Verifier, decoded64, grant
 
 if TYPE_CHECKING:
     from .session import Session
@@ -68,13 +68,33 @@ def subscribe(session: Session, number: int, fields: Fields) -> None:
     """Handle the subscribe command: by token, by name, by asking, or by the namespace's options."""
     request = Request.read(fields)
     options = _check(session, request)
+    tokens = session.broker.subscription_tokens
+    wish = tokens.wish(request.token)
+    if wish is None:
+        _subscribe(session, number, request, options, tokens)
+        return
+    channel = request.channel
+
+    def answered(_: Answer) -> None:
+        dropped = session.subscribing.pop(channel, False)
+        _subscribe(session, number, request, options, tokens)
+        if dropped:
+            session.end(channel, UNSUBSCRIBED_BY_SERVER)
+
+    session.subscribing[channel] = False
+    session.ask(number, wish, answered)
+
+
+def _subscribe(
+    session: Session, number: int, request: Request, options: ChannelOptions, tokens: Verifier
+) -> None:
     names = session.broker.names
     channel = request.channel
     limited = options.user_limited and names.limited(channel)
     if names.private(channel) and not request.token:
         raise Failure(PERMISSION_DENIED)
     if request.token:
-        chosen = _by_token(session, request, options)
+        chosen = _by_token(session, request, options, tokens)
     elif limited and names.lists(channel, session.user):
         chosen = terms(options, "name")
     elif options.subscribe_proxy and not limited:
@@ -101,9 +121,9 @@ def _reads_history(session: Session, options: ChannelOptions) -> bool:
     return options.read_history.grants(session.user, subscribed=True)
 
 
-def _read_token(session: Session, token: str) -> SubscribeToken:
+def _read_token(session: Session, token: str, tokens: Verifier) -> SubscribeToken:
     """Read a subscription token; raises ExpiredToken or InvalidToken."""
-    found = session.broker.subscription_tokens.subscribe(token)
+    found = tokens.subscribe(token)
     session.broker.names.options(found.channel)
     return found
 
@@ -116,9 +136,11 @@ def _belongs(session: Session, found: SubscribeToken, channel: str) -> bool:
     )
 
 
-def _by_token(session: Session, request: Request, options: ChannelOptions) -> Terms:
+def _by_token(
+    session: Session, request: Request, options: ChannelOptions, tokens: Verifier
+) -> Terms:
     try:
-        found = _read_token(session, request.token)
+        found = _read_token(session, request.token, tokens)
     except ExpiredToken:
         raise Failure(TOKEN_EXPIRED) from None
     except InvalidToken as exc:
@@ -135,8 +157,7 @@ def _ask(session: Session, number: int, request: Request, options: ChannelOption
     channel = request.channel
     proxy = session.broker.config.proxies["subscribe", options.subscribe_proxy]
     members = [f'"user":{quote(session.user)}', f'"channel":{quote(channel)}']
-    if request.data:
-        members.append(f'"data":{request.data}')
+    members += payload(proxy, request.data)
 
     def answered(answer: Answer) -> None:
         dropped = session.subscribing.pop(channel, False)
@@ -180,11 +201,23 @@ def refresh(session: Session, number: int, fields: Fields) -> None:
         raise Failure(PERMISSION_DENIED)
     if not subscription.client_refresh:
         raise Closing(BAD_REQUEST_CLOSE)
-    if not fields.text("token"):
+    token, tokens = fields.text("token"), session.broker.subscription_tokens
+    if not token:
         raise Failure(BAD_REQUEST)
+    wish = tokens.wish(token)
+    if wish is None:
+        _refresh(session, number, channel, token, tokens)
+    else:
+        session.ask(number, wish, lambda _: _refresh(session, number, channel, token, tokens))
+
+
+def _refresh(session: Session, number: int, channel: str, token: str, tokens: Verifier) -> None:
+    subscription = session.subscriptions.get(channel)
+    if subscription is None:
+        raise Failure(PERMISSION_DENIED)
     now = int(session.broker.clock.now())
     try:
-        found = _read_token(session, fields.text("token"))
+        found = _read_token(session, token, tokens)
     except ExpiredToken:
         # Centrifugo 6.9.1 answers {} here and the subscription then never ends. An SDK takes 109
         # for "get another token", and the subscription keeps its own end.

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .filled import refuse
+from .keysets import check_endpoint
 from .schema import ConfigError
 from .signatures import check_public_key
 
@@ -15,13 +15,18 @@ _CLAIM = re.compile(r"[a-zA-Z_]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenOptions:
-    """How tokens of one kind are verified; keys are "" where there is none."""
+    """How tokens of one kind are verified; keys are "" where there is none.
 
+    Where there is a `key_endpoint`, only its keys count. `path` is where all this is in the config.
+    """
+
+    path: str
     secret: str
     previous_secret: str
     previous_until: int
     rsa_key: str
     ecdsa_key: str
+    key_endpoint: str
     audience: str
     audience_regex: re.Pattern[str] | None
     issuer: str
@@ -48,7 +53,7 @@ def token_options(raw: dict[str, Any], path: str, *, unsigned: bool) -> TokenOpt
     Tokens are taken `unsigned` too where the config says so.
     """
     if raw["jwks_public_endpoint"]:
-        raise refuse(f"{path}.jwks_public_endpoint", "key sets")
+        check_endpoint(raw, path)
     for key in ("rsa_public_key", "ecdsa_public_key"):
         if raw[key]:
             check_public_key(raw[key], f"{path}.{key}")
@@ -56,11 +61,13 @@ def token_options(raw: dict[str, Any], path: str, *, unsigned: bool) -> TokenOpt
     if claim and not _CLAIM.fullmatch(claim):
         raise ConfigError(f"{path}.user_id_claim: must match {_CLAIM.pattern}")
     return TokenOptions(
+        path=path,
         secret=raw["hmac_secret_key"],
         previous_secret=raw["hmac_previous_secret_key"],
         previous_until=raw["hmac_previous_secret_key_valid_until"],
         rsa_key=raw["rsa_public_key"],
         ecdsa_key=raw["ecdsa_public_key"],
+        key_endpoint=raw["jwks_public_endpoint"],
         audience=raw["audience"],
         audience_regex=_regex(raw, "audience_regex", path),
         issuer=raw["issuer"],

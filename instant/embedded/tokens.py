@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import Malformed
+from .errors import INTERNAL, Failure, Malformed
+from .keysets import KeySets, KeyWish
 from .rawjson import Fields, load
 from .signatures import Signatures
 from .token_options import TokenOptions
@@ -119,6 +120,17 @@ def _moment(fields: Fields, name: str) -> float | None:
     return float(value)
 
 
+def _audiences(fields: Fields) -> list[str]:
+    audience: Any = fields.value("aud")
+    named = audience if isinstance(audience, list) else [audience]
+    return [item for item in named if isinstance(item, str)]
+
+
+def _issuers(fields: Fields) -> list[str]:
+    issuer = fields.value("iss")
+    return [issuer] if isinstance(issuer, str) else []
+
+
 def _matches(found: list[str], wanted: str, pattern: re.Pattern[str] | None) -> bool:
     if wanted:
         return wanted in found
@@ -126,43 +138,95 @@ def _matches(found: list[str], wanted: str, pattern: re.Pattern[str] | None) -> 
 
 
 class Verifier:
-    """Verifies tokens of one kind; `now` returns Unix time."""
+    """Verifies tokens of one kind; `now` returns Unix time, `monotonic` that of deadlines.
 
-    def __init__(self, options: TokenOptions, now: Callable[[], float] = time.time) -> None:
+    Where keys are published at an address, a token's `wish` comes before the token is read.
+    """
+
+    def __init__(
+        self,
+        options: TokenOptions,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._options = options
         self._now = now
         self._signatures = Signatures(options, now)
+        self._keys: KeySets | None = None
+        if options.key_endpoint:
+            path = options.path + ".jwks_public_endpoint"
+            self._keys = KeySets(options.key_endpoint, path, monotonic)
 
-    def _claims(self, token: str) -> Fields:
+    def wish(self, token: str) -> KeyWish | None:
+        """Return the key that must be fetched before the token can be read, None for no key."""
+        keys = self._keys
+        if keys is None or self._options.unsigned:
+            return None
+        try:
+            header, fields, _, _ = self._parse(token)
+            url, kid = keys.url(self._variables(fields)), header.text("kid")
+        except (InvalidToken, Malformed):
+            return None
+        if url is None or not kid or keys.find(url, kid) is not None:
+            return None
+        return KeyWish(keys, url, kid)
+
+    def _variables(self, fields: Fields) -> dict[str, str]:
+        """Return what the endpoint's address hangs on: named groups of the regexes."""
+        options = self._options
+        found: dict[str, str] = {}
+        for pattern, texts in (
+            (options.issuer_regex, _issuers(fields)),
+            (options.audience_regex, _audiences(fields)),
+        ):
+            if pattern is None:
+                continue
+            match = next(filter(None, map(pattern.search, texts)), None)
+            if match is None:
+                raise InvalidToken("for another audience, or from another issuer")
+            found |= match.groupdict("")
+        return found
+
+    def _signed(self, header: Fields, fields: Fields, message: bytes, signature: bytes) -> bool:
+        algorithm, keys = header.text("alg"), self._keys
+        if keys is None:
+            return self._signatures.valid(algorithm, message, signature)
+        url, kid = keys.url(self._variables(fields)), header.text("kid")
+        key = keys.find(url, kid) if url is not None and kid else None
+        return key is not None and key.valid(algorithm, message, signature)
+
+    def _parse(self, token: str) -> tuple[Fields, Fields, bytes, bytes]:
+        """Take a token apart: header, claims, what is signed, and the signature."""
         header, dot, rest = token.partition(".")
         claims, second, signature = rest.partition(".")
         if not dot or not second:
             raise InvalidToken("not three parts")
         try:
-            algorithm = Fields(_decoded(header).decode()).text("alg")
+            head = Fields(_decoded(header).decode())
+            head.text("alg")
             fields = Fields(_decoded(claims).decode())
             fields.text("sub")
         except (Malformed, UnicodeDecodeError):
             raise InvalidToken("header or claims can't be read") from None
         message = f"{header}.{claims}".encode("ascii", "replace")
-        signed = self._options.unsigned or self._signatures.valid(
-            algorithm, message, _decoded(signature)
-        )
+        return head, fields, message, _decoded(signature)
+
+    def _claims(self, token: str) -> Fields:
+        header, fields, message, signature = self._parse(token)
+        try:
+            signed = self._options.unsigned or self._signed(header, fields, message, signature)
+        except Malformed:
+            raise InvalidToken("header can't be read") from None
         if not signed:
             raise InvalidToken("the signature is none of ours")
         self._check_parties(fields)
         return fields
 
     def _check_parties(self, fields: Fields) -> None:
-        audience: Any = fields.value("aud")
-        audiences = audience if isinstance(audience, list) else [audience]
-        named = [item for item in audiences if isinstance(item, str)]
         options = self._options
-        if not _matches(named, options.audience, options.audience_regex):
+        if not _matches(_audiences(fields), options.audience, options.audience_regex):
             raise InvalidToken("for another audience")
-        issuer = fields.value("iss")
-        issuers = [issuer] if isinstance(issuer, str) else []
-        if not _matches(issuers, options.issuer, options.issuer_regex):
+        if not _matches(_issuers(fields), options.issuer, options.issuer_regex):
             raise InvalidToken("from another issuer")
 
     def _check_clocks(self, fields: Fields) -> None:
@@ -185,19 +249,29 @@ class Verifier:
         value = fields.value(claim)
         return value if isinstance(value, str) else fields.raw_or_nothing(claim)
 
+    @staticmethod
+    def _info(fields: Fields) -> str:
+        if not fields.text("b64info"):
+            return fields.raw_or_nothing("info")
+        try:
+            return decoded64(fields, "info", "b64info")
+        except Malformed:
+            raise Failure(INTERNAL) from None
+
     def connect(self, token: str) -> ConnectToken:
-        """Read a connection token; raises InvalidToken or ExpiredToken."""
+        """Read a connection token; raises InvalidToken or ExpiredToken, or Failure for its info."""
         fields = self._claims(token)
         try:
             if fields.text("channel"):
                 raise InvalidToken("a subscription token")
             self._check_clocks(fields)
+            granted = grants(fields)
             return ConnectToken(
                 user=self._user(fields),
                 expire_at=self._life(fields),
-                info=decoded64(fields, "info", "b64info"),
+                info=self._info(fields),
                 meta=fields.raw_or_nothing("meta"),
-                grants=grants(fields),
+                grants=granted,
             )
         except Malformed as exc:
             raise InvalidToken(str(exc)) from None

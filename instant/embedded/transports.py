@@ -21,6 +21,7 @@ from .rawjson import Fields
 from .session import Session, Then
 
 if TYPE_CHECKING:
+    from .keysets import KeyWish
     from .questions import Question
     from .server import EmbeddedServer
 
@@ -60,11 +61,11 @@ class Connection:
         self._timer = None
         self.session.tick()
 
-    def ask(self, question: Question, then: Then) -> None:
+    def ask(self, question: Question | KeyWish, then: Then) -> None:
         """Ask the application in a task of its own."""
         self.server.spawn(self._ask(question, then))
 
-    async def _ask(self, question: Question, then: Then) -> None:
+    async def _ask(self, question: Question | KeyWish, then: Then) -> None:
         then(await self.server.proxies.ask(question))
         self.resumed()
 

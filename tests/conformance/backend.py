@@ -1,10 +1,14 @@
 """The application behind the recorded proxies: what it does hangs on the last word of a name."""
 
 import asyncio
+import base64
 import contextlib
+import json
 import time
 
 from aiohttp import web
+
+from tests.conformance.signing import SETS, served
 
 ANSWERS = {
     "deny": {"error": {"code": 403, "message": "no"}},
@@ -29,11 +33,38 @@ def _granted(kind):
     }[kind]
 
 
+def _binary(answer):
+    """Write data and info in base64, as an application with binary_encoding may."""
+    result = answer.get("result") or {}
+    coded = {
+        "b64" + name: base64.b64encode(json.dumps(result[name]).encode()).decode()
+        for name in ("data", "info")
+        if name in result
+    }
+    plain = {name: value for name, value in result.items() if name not in {"data", "info"}}
+    return {**answer, "result": {**plain, **coded}} if result else answer
+
+
 class Backend:
-    """Answers proxies and remembers what it was asked."""
+    """Answers proxies, publishes keys and remembers what it was asked."""
 
     def __init__(self):
         self.asked = []
+        self._served = 0
+
+    async def _keys(self, request):
+        self._served += 1
+        name = request.match_info["name"]
+        self.asked.append({"keys": name})
+        if name == "slow" or (name == "hangs" and self._served == 1):
+            await asyncio.sleep(SLOW)
+        if name == "gone" or (name == "flaky" and self._served == 1):
+            return web.Response(status=500)
+        if name == "rotating":
+            name = "one" if self._served == 1 else "all"
+        if name == "moved":
+            raise web.HTTPFound("/keys/all")
+        return web.Response(text=served(name if name in SETS else "all"))
 
     async def _answer(self, request):
         kind, body = request.match_info["kind"], await request.json()
@@ -53,13 +84,16 @@ class Backend:
             await asyncio.sleep(SLOW)
         if word in STATUSES:
             return web.Response(status=STATUSES[word])
-        return web.json_response(ANSWERS.get(word, {"result": _granted(kind)}))
+        answer = ANSWERS.get(word, {"result": _granted(kind)})
+        coded = body["encoding"] == "binary" and word != "plain"
+        return web.json_response(_binary(answer) if coded else answer)
 
     @contextlib.asynccontextmanager
     async def running(self):
         """Listen on a free port and give the URL."""
         app = web.Application()
         app.router.add_post("/{kind}", self._answer)
+        app.router.add_get("/keys/{name}", self._keys)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         try:

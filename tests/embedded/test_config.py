@@ -46,7 +46,6 @@ def test_unknown_keys_are_all_named():
         ({"engine": {"type": "redis"}}, "engine.type"),
         ({"broker": {"enabled": True}}, "broker.enabled"),
         ({"http_server": {"tls": {"enabled": True}}}, "http_server.tls.enabled"),
-        ({"client": {"token": {"jwks_public_endpoint": "x"}}}, "client.token.jwks_public_endpoint"),
         ({"grpc_api": {"enabled": True}}, "grpc_api.enabled"),
         ({"consumers": [{"enabled": True}]}, "consumers.[0]"),
         ({"client": {"proxy": {"connect": {"enabled": True, "endpoint": "grpc://x"}}}}, "client.proxy.connect.endpoint"),

@@ -1,6 +1,7 @@
 import pytest
 
 from instant.embedded.config import parse
+from instant.embedded.errors import Failure
 from instant.embedded.tokens import ExpiredToken, InvalidToken, Verifier
 from tests.conformance.player import SECRET, token
 
@@ -54,13 +55,20 @@ def test_time_is_up(claims):
         token({"sub": "1", "subs": [1]}),
         token({"sub": "1", "channels": [1]}),
         token({"sub": "1", "subs": {"c": {"override": {"presence": 1}}}}),
-        token({"sub": "1", "b64info": "!"}),
+        token({"sub": "1", "subs": {"c": {"b64info": "!"}}}),
         "é.é.é",
     ],
 )  # fmt: skip
 def test_anything_else_is_invalid(bad):
     with pytest.raises(InvalidToken):
         verifier().connect(bad)
+
+
+@pytest.mark.parametrize("broken", ["!", "/w=="])
+def test_info_that_cannot_be_decoded_is_an_error(broken):
+    with pytest.raises(Failure) as caught:
+        verifier().connect(token({"sub": "1", "b64info": broken}))
+    assert caught.value.error.code == 100
 
 
 def test_without_a_secret_nothing_is_valid():
