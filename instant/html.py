@@ -12,6 +12,7 @@ from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from instant import conf
 from instant.exceptions import InstantConfigError
@@ -34,7 +35,11 @@ def websocket_url(request: HttpRequest) -> str:
 
 
 def script_config() -> dict[str, Any]:
-    """Return what the script needs to know: addresses and names, no token, no user data."""
+    """
+    Return what the script needs to know: addresses, names, and the texts of <instant-status>.
+
+    No token and no user data; the texts are in the language that is active.
+    """
     try:
         urls = {
             name: reverse(f"instant:{name}")
@@ -50,6 +55,13 @@ def script_config() -> dict[str, Any]:
         "csrf": {
             "cookie": django_settings.CSRF_COOKIE_NAME,
             "header": _header(django_settings.CSRF_HEADER_NAME),
+        },
+        "texts": {
+            "connecting": gettext("Connecting…"),
+            "live": gettext("Connected again."),
+            "catching-up": gettext("Catching up…"),
+            "offline": gettext("Not connected. Trying again…"),
+            "signed-out": gettext("You are signed out."),
         },
     }
 

@@ -34,6 +34,13 @@ def test_one_external_script_with_its_config():
             "logout": "/instant/logout/",
             "subscribe": "/instant/subscribe/",
         },
+        "texts": {
+            "connecting": "Connecting…",
+            "live": "Connected again.",
+            "catching-up": "Catching up…",
+            "offline": "Not connected. Trying again…",
+            "signed-out": "You are signed out.",
+        },
     }
     assert "nonce" not in tag
 

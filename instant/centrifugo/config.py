@@ -115,6 +115,9 @@ def compile_config(
         raise _shape("client.allowed_origins", "a list of origins")
     client["allowed_origins"] = list(dict.fromkeys([*origins, *allowed_origins]))
     _fill(_section(config, "http_api"), "key", secret)
+    # What the client falls back to where a proxy lets no WebSocket through.
+    for transport in ("http_stream", "sse"):
+        _section(config, transport).setdefault("enabled", True)
     _section(config, "usage_stats").setdefault("disabled", True)
     channel = _section(config, "channel")
     channel["without_namespace"] = _options(_section(config, "channel", "without_namespace"))

@@ -50,6 +50,8 @@ def test_new_config_has_what_instant_needs_and_no_allow_key():
             "allowed_origins": ["https://example.com"],
         },
         "http_api": {"key": "api"},
+        "http_stream": {"enabled": True},
+        "sse": {"enabled": True},
         "usage_stats": {"disabled": True},
         "channel": {"without_namespace": OPTIONS, "namespaces": [{"name": "user", **OPTIONS}]},
     }

@@ -5,6 +5,7 @@ const WORDS = {
   idle: "Waiting",
   connecting: "Connecting…",
   live: "Live",
+  "catching-up": "Catching up",
   offline: "Offline",
   "signed-out": "Signed out",
 };
