@@ -14,7 +14,7 @@ superuser ``is_superuser``
 ========= ==================================================================
 
 An inactive user counts as anonymous, an inactive channel as none. ``user:<pk>`` belongs to
-that user alone, rows or not.
+that user alone, rows or not. For channels of a declared namespace its can_subscribe() decides.
 """
 
 from __future__ import annotations

@@ -47,14 +47,15 @@ def publish(
     Publish to a channel; a message or data is required.
 
     Subscribers receive one JSON object: channel, site (``SITE_NAME`` unless given) and, where
-    given, message, data, event_class and bucket, encoded now by DjangoJSONEncoder.
+    given, message, data, event_class and bucket, encoded now by DjangoJSONEncoder; and ``tab``
+    where TabMiddleware knows whose request this is.
 
     Inside a transaction it waits for the outermost commit, leaves together with the other
     publications of the transaction, and is dropped with a rollback, savepoints included; a
     failure then is logged and sent as the signal ``publication_failed``. ``on_commit=False``
-    does not wait for the commit (nor for the end of anything but a ``batch()``); ``using``
-    names another database than the default one. Outside a
-    transaction it goes at once and raises a PublishError where it fails.
+    does not wait for the commit; ``using`` names another database than the default one.
+    Outside a transaction it goes at once, or with the ``batch()`` around it, and raises a
+    PublishError where it fails.
 
     The server does not publish an ``idempotency_key`` again for five minutes. No query is
     made: whether anybody may read the channel is not asked. Raises InvalidChannelName,
