@@ -69,6 +69,14 @@ class Demo:
         os.set_blocking(self.process.stdout.fileno(), False)
         self.said = ""
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exception):
+        # Where a test failed on the way; what it left would fail others.
+        if self.process.returncode is None:
+            self.stop()
+
     def wait_for(self, pattern):
         """Return what it says on the pattern; fail where it ends before."""
         deadline = time.monotonic() + START_SECONDS

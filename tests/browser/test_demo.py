@@ -15,8 +15,9 @@ def options(server="embedded"):
 
 def descendants(pid):
     """Return the processes that began below ``pid``, with what they run."""
+    # “ww”: where COLUMNS is set, ps cuts its lines to it even into a pipe.
     listed = subprocess.run(
-        ["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        ["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
     ).stdout
     rows = [line.split(None, 2) for line in listed.splitlines()]
     found, front = {}, {str(pid)}
@@ -37,33 +38,33 @@ def is_alive(pid):
 
 def test_ctrl_c_leaves_nothing_and_it_starts_again_at_once(tmp_path):
     ports = options()
-    demo = Demo(environment(tmp_path), *ports)
-    url = demo.wait_for(r"Threadwell is at\s+(http://\S+)")[1]
-    demo.wait_for("Ctrl-C stops it")
-    assert urllib.request.urlopen(url).status == 200
-    assert_stops(demo, signal.SIGINT)
-    again = Demo(environment(tmp_path), *ports)
-    again.wait_for("Ctrl-C stops it")
-    assert "is taken" not in again.said
-    assert_ends_with(again, "runws", "server")
+    with Demo(environment(tmp_path), *ports) as demo:
+        url = demo.wait_for(r"Threadwell is at\s+(http://\S+)")[1]
+        demo.wait_for("Ctrl-C stops it")
+        assert urllib.request.urlopen(url).status == 200
+        assert_stops(demo, signal.SIGINT)
+    with Demo(environment(tmp_path), *ports) as again:
+        again.wait_for("Ctrl-C stops it")
+        assert "is taken" not in again.said
+        assert_ends_with(again, "runws", "server")
 
 
 def test_it_moves_aside_for_a_taken_port(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        demo = Demo(environment(tmp_path), "--port", str(port), "--server", "embedded")
-        says = demo.wait_for(rf"Port {port} is taken: the site uses (\d+)\.")
-        url = demo.wait_for(r"Threadwell is at\s+(http://\S+)")[1]
-        demo.wait_for("Ctrl-C stops it")
-        assert url.endswith(f":{says[1]}/")
-        # As where the terminal is closed.
-        assert_stops(demo, signal.SIGHUP)
+        with Demo(environment(tmp_path), "--port", str(port), "--server", "embedded") as demo:
+            says = demo.wait_for(rf"Port {port} is taken: the site uses (\d+)\.")
+            url = demo.wait_for(r"Threadwell is at\s+(http://\S+)")[1]
+            demo.wait_for("Ctrl-C stops it")
+            assert url.endswith(f":{says[1]}/")
+            # As where the terminal is closed.
+            assert_stops(demo, signal.SIGHUP)
 
 
 def test_the_server_does_not_outlive_the_site(tmp_path):
-    demo = Demo(environment(tmp_path), *options())
-    demo.wait_for("Ctrl-C stops it")
-    assert_ends_with(demo, "runserver", "site")
+    with Demo(environment(tmp_path), *options()) as demo:
+        demo.wait_for("Ctrl-C stops it")
+        assert_ends_with(demo, "runserver", "site")
 
 
 def assert_stops(demo, number):
@@ -91,9 +92,9 @@ def test_without_a_network_it_says_so_in_one_line(tmp_path):
     env = environment(tmp_path) | {"HTTPS_PROXY": nowhere, "https_proxy": nowhere}
     env.pop("CENTRIFUGO_BIN", None)
     env["PATH"] = "/usr/bin:/bin"
-    demo = Demo(env, *options("auto"))
-    demo.wait_for("Ctrl-C stops it")
-    code, said = demo.stop()
+    with Demo(env, *options("auto")) as demo:
+        demo.wait_for("Ctrl-C stops it")
+        code, said = demo.stop()
     assert code == 0
     before = said.partition("┌")[0].splitlines()
     assert [line for line in before if "embedded server is used instead" in line] == before[-2:-1]
