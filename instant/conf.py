@@ -13,7 +13,7 @@ variable, which wins over ``config.json`` in ``INSTANT["DIR"]``.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,24 +26,12 @@ from django.utils.text import slugify
 from instant.centrifugo.config import DEFAULT_PORT
 from instant.centrifugo.values import ENVIRONMENT, ServerValues, read_values
 from instant.exceptions import InstantConfigError
+from instant.options import DEFAULTS, TYPES
 
 __all__ = ["DEFAULTS", "ENVIRONMENT", "Conf", "current", "differences", "site_name"]
 
 DEFAULT_BACKEND = "instant.backends.centrifugo.CentrifugoBackend"
 """What ``INSTANT["BACKEND"]`` is where it isn't given; the pytest plugin sets another."""
-
-DEFAULTS: Mapping[str, Any] = {
-    "BACKEND": None,
-    "DIR": None,
-    "PUBLIC_URL": None,
-    "ALLOWED_ORIGINS": None,
-    "ANONYMOUS": True,
-    "LOGIN": True,
-    "TOKEN_USE": 30,
-    "TOKEN_LIFE": 3600,
-    "TIMEOUT": 1.0,
-}
-"""The keys of ``INSTANT`` and what holds where one is not given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +151,7 @@ def _resolve() -> tuple[Conf, str | None, _Stamp]:
             f"INSTANT has the unknown key {unknown[0]!r}. Known are: {', '.join(sorted(DEFAULTS))}."
         )
     values = {**DEFAULTS, **given}
-    for key, (what, fits) in _TYPES.items():
+    for key, (what, fits) in TYPES.items():
         if not fits(values[key]):
             raise InstantConfigError(f"INSTANT[{key!r}] must be {what}, not {values[key]!r}.")
     if values["TOKEN_LIFE"] < values["TOKEN_USE"]:
@@ -226,47 +214,6 @@ def differences() -> list[str]:
             if value and in_file[name] and str(value) != str(in_file[name]):
                 found.append(source)
     return found
-
-
-_DAY = 86_400
-_YEAR = 366 * _DAY
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < _YEAR
-
-
-def _is_websocket(value: str) -> bool:
-    try:
-        url = urlsplit(value)
-    except ValueError:
-        return False
-    return url.scheme in {"ws", "wss"} and bool(url.hostname)
-
-
-_TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
-    "BACKEND": (
-        "a dotted path",
-        lambda v: v is None or (isinstance(v, str) and "." in v),
-    ),
-    "DIR": ("a path", lambda v: v is None or (isinstance(v, str | os.PathLike) and str(v) != "")),
-    "PUBLIC_URL": (
-        "a ws:// or wss:// address",
-        lambda v: v is None or (isinstance(v, str) and _is_websocket(v)),
-    ),
-    "ALLOWED_ORIGINS": (
-        "a list of origins such as “https://example.com”",
-        lambda v: v is None or (isinstance(v, list | tuple) and all(isinstance(o, str) for o in v)),
-    ),
-    "ANONYMOUS": ("True or False", lambda v: isinstance(v, bool)),
-    "LOGIN": ("True or False", lambda v: isinstance(v, bool)),
-    "TOKEN_USE": ("a whole number of seconds above 0", _is_int),
-    "TOKEN_LIFE": ("a whole number of seconds above 0", _is_int),
-    "TIMEOUT": (
-        "a number of seconds above 0",
-        lambda v: isinstance(v, int | float) and not isinstance(v, bool) and 0 < v < _DAY,
-    ),
-}
 
 
 def _directory(given: str | os.PathLike[str] | None) -> Path | None:
