@@ -19,8 +19,11 @@ def _plain(cls: type[Namespace]) -> Declared:
         size=cls.delivery.size,
         seconds=int(cls.delivery.ttl.total_seconds()),
         latest=cls.delivery.latest,
-        presence=cls.presence,
+        # Whether clients may see it or not: live enforcement finds there who has to go.
+        presence=cls.authorize != "open" or cls.presence,
+        presence_for_subscribers=cls.allows("presence") == "subscribers",
         join_leave=cls.join_leave,
+        history_for_subscribers=cls.allows("history") == "subscribers",
         open=cls.authorize == "open",
         subscribers_publish=cls.client_publish == "subscribers",
     )

@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 
 from instant import conf
 from instant.exceptions import InstantConfigError
+from instant.namespaces import tokenless_namespaces
 
 __all__ = ["script", "script_config", "websocket_url"]
 
@@ -56,6 +57,8 @@ def script_config() -> dict[str, Any]:
             "cookie": django_settings.CSRF_COOKIE_NAME,
             "header": _header(django_settings.CSRF_HEADER_NAME),
         },
+        # Whose channels are subscribed to without a token, because the server asks Django itself.
+        "tokenless": tokenless_namespaces(),
         "texts": {
             "connecting": gettext("Connecting…"),
             "live": gettext("Connected again."),

@@ -1,4 +1,4 @@
-"""The channels that people manage."""
+"""The channels that people manage, and the rights that were taken away a moment ago."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from instant.exceptions import InvalidChannelName
-from instant.names import MAX_BYTES, check_row_name
+from instant.names import MAX_BYTES, USER_NAMESPACE, check_row_name
+from instant.namespaces import row_namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["Channel", "validate_name"]
+__all__ = ["Channel", "Revocation", "validate_name"]
 
 
 def validate_name(name: str) -> None:
     """Raise ValidationError where the server would not take the name for a channel row."""
     try:
-        check_row_name(name)
+        check_row_name(name, row_namespaces())
     except InvalidChannelName as exc:
         raise ValidationError(str(exc), code="invalid") from exc
 
 
 class Channel(models.Model):
     """
-    A channel, and who may subscribe to it.
+    A channel, who may subscribe to it, and who may do more.
 
     The name of a channel that isn't public begins with ``$``, for which the server demands a
     token even where its config is careless; that of a public one doesn't.
@@ -41,6 +42,23 @@ class Channel(models.Model):
         PUBLIC = "public", _("Public")
         USERS = "users", _("Users")
         GROUPS = "groups", _("Groups")
+        STAFF = "staff", _("Staff")
+        SUPERUSER = "superuser", _("Superuser")
+
+    class PublishLevel(models.TextChoices):
+        """Who may publish from the browser."""
+
+        NOBODY = "nobody", _("Nobody")
+        SUBSCRIBERS = "subscribers", _("Whoever may subscribe")
+        LISTED = "listed", _("Listed groups and users")
+        STAFF = "staff", _("Staff")
+        SUPERUSER = "superuser", _("Superuser")
+
+    class PresenceLevel(models.TextChoices):
+        """Who may see who is subscribed."""
+
+        NOBODY = "nobody", _("Nobody")
+        SUBSCRIBERS = "subscribers", _("Whoever may subscribe")
         STAFF = "staff", _("Staff")
         SUPERUSER = "superuser", _("Superuser")
 
@@ -69,6 +87,34 @@ class Channel(models.Model):
         verbose_name=_("members"),
         help_text=_("Users who may subscribe beside them; counts on the level “Groups” only."),
     )
+    publish_level = models.CharField(
+        _("may publish"),
+        max_length=20,
+        choices=PublishLevel.choices,
+        default=PublishLevel.NOBODY,
+        help_text=_("Who may publish from the browser. Python code always may."),
+    )
+    publish_groups = models.ManyToManyField(
+        Group,
+        blank=True,
+        related_name="+",
+        verbose_name=_("groups that may publish"),
+        help_text=_("Counts where listed groups and users may publish."),
+    )
+    publishers = models.ManyToManyField(
+        settings.AUTH_USER_MODEL,
+        blank=True,
+        related_name="+",
+        verbose_name=_("users who may publish"),
+        help_text=_("Counts where listed groups and users may publish."),
+    )
+    presence_level = models.CharField(
+        _("may see presence"),
+        max_length=20,
+        choices=PresenceLevel.choices,
+        default=PresenceLevel.NOBODY,
+        help_text=_("Who may see who is subscribed."),
+    )
     is_active = models.BooleanField(
         _("active"),
         default=True,
@@ -96,10 +142,14 @@ class Channel(models.Model):
                 ),
             ),
             models.CheckConstraint(
-                name="instant_channel_colon",
-                # 4.2.0 may have left rows with one, which are inactive since.
-                condition=models.Q(is_active=False) | ~models.Q(name__contains=":"),
-                violation_error_message=_("The name of an active channel has no “:”."),
+                name="instant_channel_user",
+                # 4.2.0 may have left such rows, which are inactive since.
+                condition=(
+                    models.Q(is_active=False)
+                    | ~models.Q(name__startswith=f"{USER_NAMESPACE}:")
+                    & ~models.Q(name__startswith=f"${USER_NAMESPACE}:")
+                ),
+                violation_error_message=_("“user:” begins the names of users' own channels."),
             ),
         )
 
@@ -133,3 +183,32 @@ class Channel(models.Model):
         """Return the name with or without ``$``, as the level demands."""
         bare = self.name.removeprefix("$")
         return bare if self.level == self.Level.PUBLIC else f"${bare}"
+
+
+class Revocation(models.Model):
+    """
+    Rights that ended a moment ago, and have to be enforced once more.
+
+    Written in the transaction that ends them, so that neither is there without the other. A
+    token that was issued just before can be used for ``TOKEN_USE`` seconds after it: when
+    those are over, whoever comes first enforces the loss again and deletes the row.
+    """
+
+    loss = models.JSONField(_("loss"), help_text=_("Whom and what to look at; see losses.Loss."))
+    created_at = models.DateTimeField(_("created"))
+    due_at = models.DateTimeField(_("due"), db_index=True)
+    is_last = models.BooleanField(
+        _("last pass"),
+        default=False,
+        help_text=_("When it is due, no token from before the change can be used."),
+    )
+    attempts = models.PositiveIntegerField(_("failed attempts"), default=0)
+
+    class Meta:
+        """Names."""
+
+        verbose_name = _("revocation")
+        verbose_name_plural = _("revocations")
+
+    def __str__(self) -> str:
+        return f"{self.loss} ({self.due_at:%Y-%m-%d %H:%M:%S})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from instant.exceptions import InvalidChannelName
@@ -52,16 +52,22 @@ def check_names(names: Sequence[str]) -> None:
         check_name(name)
 
 
-def check_row_name(name: str) -> None:
-    """Raise InvalidChannelName where the name can't be that of a Channel row."""
-    if len(name) <= MAX_BYTES and _ROW_NAME.fullmatch(name):
+def check_row_name(name: str, namespaces: Container[str] = ()) -> None:
+    """
+    Raise InvalidChannelName where the name can't be that of a Channel row.
+
+    ``namespaces`` are those in which rows may be.
+    """
+    namespace, colon, rest = name.removeprefix("$").partition(":")
+    bare = rest if colon and namespace in namespaces else name
+    if len(name) <= MAX_BYTES and _ROW_NAME.fullmatch(bare) and (bare is name or bare[0] != "$"):
         return
-    if ":" in name:
+    if ":" in bare:
         raise InvalidChannelName(
-            f"{name!r} has a “:”. What stands before it is a namespace, and the server refuses "
-            f"one that its config does not declare. Use {_suggest(name)!r}."
+            f"{name!r} has a “:”. What stands before it is a namespace, and rows may be in one "
+            f"only where it says “rows = True”. Use {_suggest(name)!r}."
         )
-    if "#" in name:
+    if "#" in bare:
         raise InvalidChannelName(
             f"{name!r} has a “#”, which the server reads as a list of users. "
             f"Use {_suggest(name)!r}."

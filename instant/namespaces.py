@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from django.urls.converters import get_converters
-
 from instant.deliveries import Delivery, Recoverable
-from instant.exceptions import InvalidChannelName
-from instant.names import USER_NAMESPACE, check_name
+from instant.names import USER_NAMESPACE
+from instant.patterns import NamespaceError, NoChannelMatch, Pattern
 
-__all__ = ["Namespace", "NamespaceError", "NoChannelMatch", "find_namespace", "registered"]
+__all__ = [
+    "METHODS",
+    "Action",
+    "Namespace",
+    "NamespaceError",
+    "NoChannelMatch",
+    "find_namespace",
+    "registered",
+    "row_namespaces",
+    "tokenless_namespaces",
+]
+
+Action = Literal["subscribe", "publish", "presence", "history"]
+
+METHODS: Mapping[Action, str] = {
+    "subscribe": "can_subscribe",
+    "publish": "can_publish",
+    "presence": "can_see_presence",
+    "history": "can_read_history",
+}
+"""The method of a namespace that decides on an action."""
+
+_Dependent = Mapping[str, Any] | Iterable[Mapping[str, Any]] | None
 
 _NAME = re.compile(r"[-a-zA-Z0-9_.]{2,}")
 """Centrifugo's grammar of namespaces (its ``internal/config/validate.go``)."""
 
-_PARAMETER = re.compile(r"<(?:(?P<converter>[^>:]+):)?(?P<parameter>[^>]+)>")
-
 _registry: list[type[Namespace]] = []
-
-
-class NamespaceError(ValueError):
-    """A declaration that can't work; the system check instant.E003 shows it."""
-
-
-class NoChannelMatch(InvalidChannelName):
-    """Arguments that make no channel of the namespace, as NoReverseMatch is for URLs."""
 
 
 class Namespace:
@@ -43,18 +53,39 @@ class Namespace:
     name: ClassVar[str]
     """The part before the ``:``; at least two of letters, digits, ``-``, ``_`` and ``.``."""
     pattern: ClassVar[str]
-    """The part behind it, for example ``<int:pk>``."""
+    """The part behind it, for example ``<int:pk>``; a namespace of rows may do without."""
+    rows: ClassVar[bool] = False
+    """Whether Channel rows may have names in it; for such a name the row decides, not we."""
     delivery: ClassVar[Delivery] = Recoverable()
     presence: ClassVar[bool] = False
-    """Whether the server keeps who is subscribed."""
+    """Whether subscribers may see who else is there, where can_see_presence() isn't overridden."""
     join_leave: ClassVar[bool] = False
-    """Whether subscribers are told who comes and goes."""
-    authorize: ClassVar[Literal["token", "open"]] = "token"
-    """``token``: Django signs each subscription; ``open``: everybody may, unasked."""
-    client_publish: ClassVar[Literal["nobody", "subscribers"]] = "nobody"
-    """Who may publish from the browser, past Django."""
+    """Whether those who may see it are also told who comes and goes."""
+    history: ClassVar[bool] = False
+    """
+    Whether subscribers may read what the server keeps, where can_read_history() isn't overridden.
 
-    _route: ClassVar[_Route]
+    It doesn't limit recovery: whoever may subscribe may have replayed what was missed.
+    """
+    authorize: ClassVar[Literal["token", "proxy", "open"]] = "token"
+    """
+    How the server knows who may subscribe.
+
+    ``token``: Django signs each subscription. ``proxy``: the server asks Django each time, so
+    that a right ends with the commit. ``open``: everybody may, unasked.
+    """
+    client_publish: ClassVar[Literal["nobody", "subscribers", "ask"]] = "nobody"
+    """Who may publish from the browser; ``ask``: the server asks Django's can_publish()."""
+    depends_on: ClassVar[Mapping[str, Callable[[Any], _Dependent]]] = {}
+    """
+    Models whose changes may take rights away, by label.
+
+    ``{"shop.Order": lambda order: {"pk": order.pk}}``: when an order is saved or deleted,
+    whoever is in that channel is asked for again after the commit, as by recheck(). The
+    function returns the channel's arguments, a list of them, or None for no channel.
+    """
+
+    _route: ClassVar[Pattern]
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -64,33 +95,98 @@ class Namespace:
     @classmethod
     def channel(cls, **kwargs: Any) -> str:
         """Return the name of a channel; raises NoChannelMatch for other arguments."""
-        return f"{cls.name}:{cls._compiled().build(cls, kwargs)}"
+        return f"{cls.name}:{cls._compiled().build(cls.name, cls.__qualname__, kwargs)}"
 
     @classmethod
     def parse(cls, channel: str) -> dict[str, Any] | None:
         """Return the arguments that a channel's name is made of; None where it is not ours."""
         namespace, colon, rest = channel.partition(":")
-        if not colon or namespace != cls.name:
+        if not colon or namespace != cls.name or not hasattr(cls, "pattern"):
             return None
         return cls._compiled().parse(rest)
 
+    @classmethod
+    def recheck(cls, **kwargs: Any) -> None:
+        """
+        Ask again for everybody who is in a channel of the namespace, after the commit.
+
+        Whoever may subscribe no longer is let go; nobody else notices. The arguments are
+        those of channel(); without any, all channels that are in use are looked at. Call it
+        where rights end without a signal: ``QuerySet.update()``, raw SQL, another system.
+        """
+        from instant.enforcement import recheck  # noqa: PLC0415  it asks the rules, and they us
+
+        recheck(cls.channel(**kwargs) if kwargs else f"{cls.name}:*")
+
     def can_subscribe(self, user: Any, **kwargs: Any) -> Any:  # noqa: ARG002  for subclasses
         """Tell whether the user (anonymous included) may receive what is published."""
+        return False
+
+    def can_publish(self, user: Any, **kwargs: Any) -> Any:  # noqa: ARG002
+        """Tell whether the user may publish from the browser, where ``client_publish`` says ask."""
+        return False
+
+    def can_see_presence(self, user: Any, **kwargs: Any) -> Any:  # noqa: ARG002
+        """Tell whether the user may see who is there; overridden, ``presence`` says nothing."""
+        return False
+
+    def can_read_history(self, user: Any, **kwargs: Any) -> Any:  # noqa: ARG002
+        """Tell whether the user may read what is kept; overridden, ``history`` says nothing."""
         return False
 
     def can_subscribe_many(self, user: Any, many: Sequence[Mapping[str, Any]]) -> Any:
         """
         Return for each of many channels, given by its arguments, what can_subscribe() would.
 
-        Override it where one query can answer for all.
+        Override it, and its three siblings, where one query can answer for all.
         """
         return [self.can_subscribe(user, **kwargs) for kwargs in many]
 
+    def can_publish_many(self, user: Any, many: Sequence[Mapping[str, Any]]) -> Any:
+        """Return for each of many channels what can_publish() would."""
+        return [self.can_publish(user, **kwargs) for kwargs in many]
+
+    def can_see_presence_many(self, user: Any, many: Sequence[Mapping[str, Any]]) -> Any:
+        """Return for each of many channels what can_see_presence() would."""
+        return [self.can_see_presence(user, **kwargs) for kwargs in many]
+
+    def can_read_history_many(self, user: Any, many: Sequence[Mapping[str, Any]]) -> Any:
+        """Return for each of many channels what can_read_history() would."""
+        return [self.can_read_history(user, **kwargs) for kwargs in many]
+
+    def connection_info(self, user: Any, **kwargs: Any) -> Any:  # noqa: ARG002
+        """Return what others see of the user in presence, joins and publications; JSON or None."""
+        return None
+
+    def snapshot(self, user: Any, **kwargs: Any) -> Any:  # noqa: ARG002
+        """Return the state that a page begins with, as JSON: what publications then change."""
+        return None
+
     @classmethod
-    def _compiled(cls) -> _Route:
+    def allows(cls, action: Action) -> Literal["nobody", "subscribers", "ask", "everybody"]:
+        """Return who may do it; ``ask`` where a method decides."""
+        if action == "subscribe":
+            return "everybody" if cls.authorize == "open" else "ask"
+        if action == "publish":
+            return cls.client_publish
+        if cls.decides(action):
+            return "ask"
+        return "subscribers" if getattr(cls, action) else "nobody"
+
+    @classmethod
+    def decides(cls, action: Action) -> bool:
+        """Tell whether the class has a method of its own for the action."""
+        method = METHODS[action]
+        return any(
+            getattr(cls, name) is not getattr(Namespace, name)
+            for name in (method, f"{method}_many")
+        )
+
+    @classmethod
+    def _compiled(cls) -> Pattern:
         route = cls.__dict__.get("_route")
         if route is None:
-            route = cls._route = _Route(cls.pattern)
+            route = cls._route = Pattern(getattr(cls, "pattern", ""))
         return route
 
     @classmethod
@@ -105,97 +201,35 @@ class Namespace:
             )
         elif name == USER_NAMESPACE:
             yield f"{where}.name: {name!r} holds the users' own channels. Take another name."
-        if not isinstance(getattr(cls, "pattern", None), str):
+        if not isinstance(getattr(cls, "pattern", "" if cls.rows else None), str):
             yield f"{where} has no pattern, for example '<int:pk>'."
-        else:
+        elif hasattr(cls, "pattern"):
             try:
                 cls._compiled()
             except NamespaceError as exc:
                 yield f"{where}.pattern: {exc}"
+        yield from cls._wrong_options(where)
+
+    @classmethod
+    def _wrong_options(cls, where: str) -> Iterator[str]:
         if not isinstance(cls.delivery, Delivery):
             yield f"{where}.delivery must be one of instant.deliveries, not {cls.delivery!r}."
         for option, values in (
-            ("authorize", ("token", "open")),
-            ("client_publish", ("nobody", "subscribers")),
+            ("authorize", ("token", "proxy", "open")),
+            ("client_publish", ("nobody", "subscribers", "ask")),
+            ("rows", (True, False)),
             ("presence", (True, False)),
             ("join_leave", (True, False)),
+            ("history", (True, False)),
         ):
             if getattr(cls, option) not in values:
                 listed = " or ".join(map(repr, values))
                 yield f"{where}.{option} must be {listed}, not {getattr(cls, option)!r}."
-
-
-class _Route:
-    """A pattern with path converters, both ways."""
-
-    def __init__(self, pattern: str) -> None:
-        self.pattern = pattern
-        self._parts: list[str | tuple[str, Any]] = []
-        converters = get_converters()
-        source, end = "", 0
-        names: set[str] = set()
-        for match in _PARAMETER.finditer(pattern):
-            literal, end = pattern[end : match.start()], match.end()
-            kind, name = match["converter"] or "str", match["parameter"]
-            if not name.isidentifier() or name in names:
-                raise NamespaceError(f"{name!r} is no name for a parameter, or stands there twice.")
-            if kind not in converters:
-                known = ", ".join(sorted(converters))
-                raise NamespaceError(f"there is no converter {kind!r}; known are {known}.")
-            if kind == "path":
-                raise NamespaceError("'path' takes “/”, which Centrifugo reserves; take 'str'.")
-            names.add(name)
-            self._parts += [literal, (name, converters[kind])]
-            source += f"{re.escape(literal)}(?P<{name}>{converters[kind].regex})"
-        self._parts.append(pattern[end:])
-        source += re.escape(pattern[end:])
-        literals = "".join(part for part in self._parts if isinstance(part, str))
-        if set(literals) & set("<>"):
-            raise NamespaceError(f"{pattern!r} has a “<” or “>” without its other half.")
-        try:
-            check_name(f"xx:{literals}x")
-        except InvalidChannelName as exc:
-            raise NamespaceError(f"no channel can match {pattern!r}: {exc}") from exc
-        self._names = names
-        self._regex = re.compile(source)
-
-    def parse(self, text: str) -> dict[str, Any] | None:
-        match = self._regex.fullmatch(text)
-        if match is None:
-            return None
-        found = {}
-        for part in self._parts:
-            if not isinstance(part, str):
-                name, converter = part
-                try:
-                    found[name] = converter.to_python(match[name])
-                except ValueError:
-                    return None
-        # order:042 is another channel than order:42, to which nobody publishes.
-        return found if self._text(found) == text else None
-
-    def _text(self, kwargs: Mapping[str, Any]) -> str:
-        return "".join(
-            part if isinstance(part, str) else str(part[1].to_url(kwargs[part[0]]))
-            for part in self._parts
-        )
-
-    def build(self, cls: type[Namespace], kwargs: Mapping[str, Any]) -> str:
-        cause: Exception | None = None
-        if set(kwargs) == self._names:
-            try:
-                text = self._text(kwargs)
-                check_name(f"{cls.name}:{text}")
-            except (ValueError, TypeError, AttributeError) as exc:
-                cause = exc
-            else:
-                if self.parse(text) is not None:
-                    return text
-        given = f"keyword arguments {dict(kwargs)!r}" if kwargs else "no arguments"
-        raise NoChannelMatch(
-            f"{cls.__qualname__}.channel() with {given} makes no channel: "
-            f"its pattern is {self.pattern!r}."
-        ) from cause
+        if cls.rows and (cls.authorize != "token" or cls.client_publish == "subscribers"):
+            # The server demands a token for a name with “$”, and asks no row where it needn't.
+            yield f"{where}.rows needs authorize 'token', and client_publish 'nobody' or 'ask'."
+        if cls.history and not getattr(cls.delivery, "size", 0):
+            yield f"{where}.history: its delivery keeps no messages."
 
 
 def registered() -> list[type[Namespace]]:
@@ -210,3 +244,13 @@ def find_namespace(channel: str) -> tuple[type[Namespace], dict[str, Any]] | Non
         if kwargs is not None:
             return cls, kwargs
     return None
+
+
+def tokenless_namespaces() -> list[str]:
+    """Return the namespaces to whose channels browsers subscribe without a token."""
+    return sorted(cls.name for cls in _registry if cls.authorize != "token")
+
+
+def row_namespaces() -> frozenset[str]:
+    """Return the namespaces in which rows may have names."""
+    return frozenset(cls.name for cls in _registry if cls.rows and hasattr(cls, "name"))

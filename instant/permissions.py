@@ -1,7 +1,9 @@
 """
-The one rule: who may subscribe to which channel.
+The one rule: who may do what on which channel.
 
-Views, tokens, admin and tests ask here and nowhere else. Rows of ``Channel``:
+Views, proxies, tokens, admin and tests ask here and nowhere else. There are four actions:
+``subscribe``, ``publish`` (from the browser), ``presence`` (see who is there) and ``history``
+(read what is kept). Rows of ``Channel``:
 
 ========= ==================================================================
 level     may subscribe
@@ -13,31 +15,38 @@ staff     ``is_staff`` or ``is_superuser``
 superuser ``is_superuser``
 ========= ==================================================================
 
+Who may subscribe may read the history; ``publish_level`` and ``presence_level`` say the rest.
 An inactive user counts as anonymous, an inactive channel as none. ``user:<pk>`` belongs to
-that user alone, rows or not. For channels of a declared namespace its can_subscribe() decides.
+that user alone, rows or not. For channels of a declared namespace its methods decide.
 """
 
 from __future__ import annotations
 
-import inspect
-import logging
 from bisect import insort
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from asgiref.sync import async_to_sync
-from django.db.models import Q, QuerySet
+from asgiref.sync import sync_to_async
+from django.db.models import QuerySet
 
+from instant import rows, rules
 from instant.exceptions import InvalidChannelName
 from instant.models import Channel
-from instant.names import check_name, check_row_name, user_channel
-from instant.namespaces import Namespace, find_namespace
+from instant.names import check_name, user_channel
+from instant.namespaces import METHODS, Action, Namespace, find_namespace
+from instant.rows import is_known
 
-__all__ = ["Action", "Grant", "channels_for", "grants", "grants_after", "is_known", "may"]
-
-logger = logging.getLogger("instant.permissions")
-
-Action = Literal["subscribe"]
+__all__ = [
+    "Action",
+    "Grant",
+    "amay",
+    "channels_for",
+    "grants",
+    "grants_after",
+    "is_known",
+    "may",
+    "permitted",
+]
 
 
 class Grant(NamedTuple):
@@ -46,44 +55,66 @@ class Grant(NamedTuple):
     name: str
     level: str
     """The level of its row; ``user`` for the user's own channel, ``namespace`` for a declared."""
+    rights: tuple[Action, ...] = ()
+    """What else the user may there."""
+    by_token: bool = True
+    """False where the server asks Django itself; a token would bypass that."""
+    info: Any = None
+    """What others see of the user in presence."""
+    sees_joins: bool = False
+    """Whether the user's token has to ask for joins and leaves, since not everybody gets them."""
 
 
 def may(user: Any, action: Action, channel: str) -> bool:
-    """Tell whether the user (None or anonymous included) may do it on the channel."""
-    if action != "subscribe":
-        raise ValueError(f"{action!r} is not an action; known is 'subscribe'.")
-    return bool(grants(user, [channel]))
+    """
+    Tell whether the user (None or anonymous included) may do it on the channel.
+
+    For code that isn't async. A rule that is ``async def`` raises AsyncRuleError, a
+    TypeError: ask it with amay().
+    """
+    _check_action(action)
+    if not _is_valid(channel):
+        return False
+    if channel == _own_channel(user):
+        return action != "publish"
+    found = find_namespace(channel)
+    if found is None or _has_row(found[0], channel):
+        return _row_allows(user, action, channel)
+    return rules.allowed(found[0], action, user, [found[1]], waits=False)[0]
 
 
-def channels_for(user: Any) -> QuerySet[Channel]:
-    """Return the active rows that the user may subscribe to, each once."""
-    rows = Channel.objects.filter(is_active=True)
-    rule = Q(level__in=_levels(user))
-    if is_known(user):
-        # Subqueries instead of joins: no duplicates, and nothing is read for a user without.
-        rule |= Q(level=Channel.Level.GROUPS) & Q(pk__in=_by_group(_group_ids(user)))
-        rule |= Q(level=Channel.Level.GROUPS) & Q(pk__in=_by_member(user))
-    return rows.filter(rule)
+async def amay(user: Any, action: Action, channel: str) -> bool:
+    """Tell the same as may(), for async code and for rules of both kinds."""
+    _check_action(action)
+    found = find_namespace(channel) if _is_valid(channel) else None
+    if found is None or (found[0].rows and await sync_to_async(_has_row)(found[0], channel)):
+        return await sync_to_async(may)(user, action, channel)
+    return (await rules.aallowed(found[0], action, user, [found[1]]))[0]
+
+
+def channels_for(user: Any, action: Action = "subscribe") -> QuerySet[Channel]:
+    """Return the active rows on which the user may do it, each once."""
+    return rows.allowing(user, action)
 
 
 def grants(user: Any, names: Iterable[str]) -> list[Grant]:
     """
     Return which of the names the user may subscribe to, in their order, each once.
 
-    Names that don't exist, are inactive, malformed or forbidden are alike: not there.
+    Names that don't exist, are inactive, malformed or forbidden are alike: not there. One
+    query (and one more where rows list who may publish) for all rows.
     """
     wanted = list(dict.fromkeys(names))
     own = _own_channel(user)
     asked = [name for name in wanted if name != own and _is_valid(name)]
-    levels: dict[str, str] = _declared(user, [name for name in asked if ":" in name])
-    asked = [name for name in asked if ":" not in name]
-    if asked:
-        found = channels_for(user).filter(name__in=asked).values_list("name", "level")
-        exact = set(asked)  # some databases compare without regard to case
-        levels |= {n: level for n, level in found.order_by() if n in exact and _is_row_name(n)}
+    granted: dict[str, Grant] = {}
+    in_rows = {name for name in asked if rows.may_be(name)}
+    if in_rows:
+        granted = {grant.name: grant for grant in _row_grants(user, rows.named(user, in_rows))}
+    granted |= _declared(user, [name for name in asked if ":" in name and name not in granted])
     if own is not None and own in wanted:
-        levels[own] = "user"
-    return [Grant(name, levels[name]) for name in wanted if name in levels]
+        granted[own] = _own_grant(own)
+    return [granted[name] for name in wanted if name in granted]
 
 
 def grants_after(user: Any, after: str, limit: int) -> tuple[list[Grant], str | None]:
@@ -96,67 +127,49 @@ def grants_after(user: Any, after: str, limit: int) -> tuple[list[Grant], str | 
     """
     own = None if after else _own_channel(user)
     room = limit if own is None else limit - 1
-    found = [Grant(*row) for row in _rows_after(user, after, room + 1)]
-    page = [grant for grant in found[:room] if _is_row_name(grant.name)]
+    found = list(rows.after(user, after, room + 1))
+    page = _row_grants(user, [row for row in found[:room] if rows.may_be(row.name)])
     if own is not None:
-        insort(page, Grant(own, "user"))
+        insort(page, _own_grant(own), key=lambda grant: grant.name)
     return page, found[room - 1].name if len(found) > room else None
 
 
-def _rows_after(user: Any, after: str, limit: int) -> Iterator[tuple[str, str]]:
+def permitted(users: Sequence[Any], channel: str) -> set[Any]:
     """
-    Yield name and level of the first rows after a name.
+    Return the primary keys of those users who may subscribe to the channel.
 
-    One UNION of narrow queries: each finds its rows by an index, where one condition with OR
-    would walk the whole table for a user who has nothing in it.
+    The users are taken as they are; read them from the database where that may have changed.
     """
-    rows = Channel.objects.filter(is_active=True).order_by()
-    if after:
-        rows = rows.filter(name__gt=after)
-    parts = [rows.filter(level=level) for level in _levels(user)]
-    if is_known(user):
-        grouped = rows.filter(level=Channel.Level.GROUPS)
-        groups = _group_ids(user)
-        if groups:
-            parts.append(grouped.filter(pk__in=_by_group(groups)))
-        parts.append(grouped.filter(pk__in=_by_member(user)))
-    first, *others = (part.values_list("name", "level") for part in parts)
-    union = first.union(*others) if others else first
-    yield from union.order_by("name")[:limit]
+    found = find_namespace(channel) if _is_valid(channel) else None
+    own = {user.pk for user in users if _own_channel(user) == channel}
+    if found is None or _has_row(found[0], channel):
+        return own | rows.permitted(users, channel)
+    cls, kwargs = found
+    return {user.pk for user in users if rules.allowed(cls, "subscribe", user, [kwargs])[0]}
 
 
-def is_known(user: Any) -> bool:
-    """Tell whether it is somebody: logged in, and not deactivated since."""
-    return user is not None and user.is_authenticated and user.is_active
+def _check_action(action: str) -> None:
+    if action not in METHODS:
+        raise ValueError(f"{action!r} is not an action; known are {', '.join(METHODS)}.")
 
 
-def _levels(user: Any) -> list[str]:
-    """Return the levels of which the user may have every channel."""
-    levels: list[str] = [Channel.Level.PUBLIC]
-    if is_known(user):
-        levels.append(Channel.Level.USERS)
-        superuser = getattr(user, "is_superuser", False)
-        if superuser or getattr(user, "is_staff", False):
-            levels.append(Channel.Level.STAFF)
-        if superuser:
-            levels.append(Channel.Level.SUPERUSER)
-    return levels
+def _row_allows(user: Any, action: Action, channel: str) -> bool:
+    if not rows.may_be(channel):
+        return False
+    names = rows.allowing(user, action).filter(name=channel).values_list("name", flat=True)
+    return channel in names  # some databases compare without regard to case
 
 
-def _group_ids(user: Any) -> Sequence[Any]:
-    groups = getattr(user, "groups", None)  # a custom user model may have none
-    return [] if groups is None else list(groups.order_by().values_list("pk", flat=True))
+def _has_row(cls: type[Namespace], channel: str) -> bool:
+    """Tell whether a row decides on the channel, though it is a namespace's by its pattern."""
+    return cls.rows and channel in Channel.objects.filter(name=channel).values_list(
+        "name", flat=True
+    )
 
 
-def _by_group(groups: Sequence[Any]) -> QuerySet[Any]:
-    through = Channel.groups.through.objects
-    return through.filter(group_id__in=groups).values("channel_id")
-
-
-def _by_member(user: Any) -> QuerySet[Any]:
-    through = Channel.members.through.objects
-    column = Channel.members.field.m2m_reverse_field_name()  # named after the user model
-    return through.filter(**{column: user.pk}).values("channel_id")
+def _row_grants(user: Any, found: Sequence[rows.Row]) -> list[Grant]:
+    more = rows.rights(user, found)
+    return [Grant(row.name, row.level, more[row.name]) for row in found]
 
 
 def _own_channel(user: Any) -> str | None:
@@ -168,66 +181,56 @@ def _own_channel(user: Any) -> str | None:
         return None
 
 
-def _declared(user: Any, names: Sequence[str]) -> dict[str, str]:
-    """
-    Return which names of declared namespaces the user may subscribe to.
+def _own_grant(name: str) -> Grant:
+    return Grant(name, "user", ("history", "presence"))
 
-    A rule that raises refuses; the exception is logged. The rules of
-    one namespace are asked together, so that one query can answer for all.
-    """
-    asked: dict[type[Namespace], list[tuple[str, dict[str, Any]]]] = {}
+
+def _declared(user: Any, names: Sequence[str]) -> Mapping[str, Grant]:
+    """Return what the user has in declared namespaces; each is asked once for all its names."""
+    asked: dict[type[Namespace], dict[str, dict[str, Any]]] = {}
     for name in names:
         found = find_namespace(name)
         if found is not None:
-            asked.setdefault(found[0], []).append((name, found[1]))
-    granted: dict[str, str] = {}
+            asked.setdefault(found[0], {})[name] = found[1]
+    granted: dict[str, Grant] = {}
     for cls, channels in asked.items():
-        for (name, _), answer in zip(channels, _answers(cls, user, channels), strict=True):
-            if answer:
-                granted[name] = "namespace"
+        if cls.rows:  # a name that has a row is the row's, also where that refuses
+            for taken in Channel.objects.filter(name__in=channels).values_list("name", flat=True):
+                channels.pop(taken, None)
+        answers = rules.allowed(cls, "subscribe", user, list(channels.values()))
+        mine = [name for name, answer in zip(channels, answers, strict=True) if answer]
+        granted |= _namespace_grants(cls, user, {name: channels[name] for name in mine})
     return granted
 
 
-def _answers(
-    cls: type[Namespace], user: Any, channels: Sequence[tuple[str, dict[str, Any]]]
-) -> list[bool]:
-    if cls.authorize == "open":
-        return [True] * len(channels)
-    try:
-        answers = _finish(cls().can_subscribe_many(user, [kwargs for _, kwargs in channels]))
-        answers = [bool(_finish(answer)) for answer in answers]
-    except Exception:
-        logger.exception("%s.can_subscribe raised: refused.", cls.__qualname__)
-        return [False] * len(channels)
-    if len(answers) != len(channels):
-        logger.error(
-            "%s.can_subscribe_many answered %d times for %d channels: refused.",
-            cls.__qualname__,
-            len(answers),
-            len(channels),
+def _namespace_grants(
+    cls: type[Namespace], user: Any, channels: Mapping[str, dict[str, Any]]
+) -> dict[str, Grant]:
+    """Return the grants of channels to which the user may subscribe."""
+    more: dict[str, list[Action]] = {name: [] for name in channels}
+    for action in ("history", "presence", "publish"):
+        who = cls.allows(action)
+        if who == "nobody":
+            continue
+        answers = (
+            [True] * len(channels)  # whoever may subscribe, which was asked
+            if who == "subscribers"
+            else rules.allowed(cls, action, user, list(channels.values()))
         )
-        return [False] * len(channels)
-    return answers
-
-
-def _finish(answer: Any) -> Any:
-    """Wait for the answer of an ``async def``."""
-    if not inspect.isawaitable(answer):
-        return answer
-
-    async def wait() -> Any:
-        return await answer
-
-    return async_to_sync(wait)()
-
-
-def _is_row_name(name: str) -> bool:
-    """Tell whether a row may have the name: ``user:7`` in one must not open user 7's channel."""
-    try:
-        check_row_name(name)
-    except InvalidChannelName:
-        return False
-    return True
+        for name, answer in zip(channels, answers, strict=True):
+            if answer:
+                more[name].append(action)
+    return {
+        name: Grant(
+            name,
+            "namespace",
+            tuple(more[name]),
+            by_token=cls.authorize != "proxy",
+            info=rules.info(cls, user, kwargs),
+            sees_joins=cls.join_leave and cls.decides("presence") and "presence" in more[name],
+        )
+        for name, kwargs in channels.items()
+    }
 
 
 def _is_valid(name: str) -> bool:

@@ -69,13 +69,20 @@ class Signer:
         """Sign a token with which the user's browser may connect."""
         return self._sign(self._claims)
 
-    def channel_token(self, channel: str) -> Token:
+    def channel_token(self, channel: str, *, info: Any = None, pushes_joins: bool = False) -> Token:
         """
         Sign a token with which the user's browser may subscribe to the channel.
 
-        Whether the user may is not asked here: ``permissions`` decides.
+        ``info`` is what others see of the user in presence; ``pushes_joins`` lets the server
+        tell this subscriber who comes and goes, unasked. Whether the user may is not asked
+        here: ``permissions`` decides.
         """
-        return self._sign({**self._claims, "channel": channel})
+        claims = {**self._claims, "channel": channel}
+        if info is not None:
+            claims["info"] = info
+        if pushes_joins:
+            claims["override"] = {"force_push_join_leave": {"value": True}}
+        return self._sign(claims)
 
     def _sign(self, claims: dict[str, Any]) -> Token:
         value = jwt.encode(claims, self._key, algorithm="HS256")

@@ -27,6 +27,7 @@ def test_one_external_script_with_its_config():
     assert tag.startswith('<script src="/static/instant/instant.min.js" ')
     assert tag.endswith("></script>")
     assert config(tag) == {
+        "tokenless": [],
         "csrf": {"cookie": "csrftoken", "header": "X-Csrftoken"},
         "urls": {
             "get_token": "/instant/get_token/",

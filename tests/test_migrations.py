@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-NEWEST = "0005_channel_dollar"
+NEWEST = "0006_rights_and_revocations"
 
 
 @pytest.fixture

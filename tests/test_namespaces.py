@@ -5,6 +5,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from instant import Namespace, namespaces, permissions
 from instant.deliveries import AtMostOnce, Latest, Recoverable
@@ -86,8 +87,11 @@ def test_abstract_ones_are_not_registered(registry):
         ({"pattern": "a b"}, "no channel can match"),
         ({"pattern": "a/<int:pk>"}, "no channel can match"),
         ({"delivery": Recoverable}, "instant.deliveries"),
-        ({"authorize": "proxy"}, "'token' or 'open'"),
-        ({"client_publish": "everybody"}, "'nobody' or 'subscribers'"),
+        ({"authorize": "cookie"}, "'token' or 'proxy' or 'open'"),
+        ({"client_publish": "everybody"}, "'nobody' or 'subscribers' or 'ask'"),
+        ({"rows": True, "authorize": "open"}, "rows needs"),
+        ({"rows": True, "client_publish": "subscribers"}, "rows needs"),
+        ({"history": True, "delivery": AtMostOnce()}, "keeps no messages"),
         ({"presence": "yes"}, "presence"),
         ({"join_leave": 2}, "join_leave"),
     ],
@@ -135,7 +139,7 @@ def test_a_rule_gets_user_and_arguments(make_user, anonymous):
     order(can_subscribe=can_subscribe)
     user = make_user()
     names = ["order:2", "order:1", "order:x", "nowhere:1"]
-    assert permissions.grants(user, names) == [("order:1", "namespace")]
+    assert [g.name for g in permissions.grants(user, names)] == ["order:1"]
     assert permissions.may(user, "subscribe", "order:1")
     assert permissions.grants(anonymous, names) == []
     assert (user, 1) in asked
@@ -190,4 +194,154 @@ def test_a_broken_namespace_does_not_spoil_the_others(make_user, make_channel):
 
 def test_an_open_one_is_open(anonymous):
     order(authorize="open")
-    assert permissions.grants(anonymous, ["order:5"]) == [("order:5", "namespace")]
+    assert [g.name for g in permissions.grants(anonymous, ["order:5"])] == ["order:5"]
+
+
+# The other actions
+
+
+def test_nothing_more_is_allowed_by_itself(make_user):
+    order(can_subscribe=lambda self, user, pk: True)
+    user = make_user(is_superuser=True)
+    [grant] = permissions.grants(user, ["order:1"])
+    assert grant.rights == ()
+    asked = [a for a in namespaces.METHODS if permissions.may(user, a, "order:1")]
+    assert asked == ["subscribe"]
+
+
+def test_attributes_open_the_rest_for_subscribers(make_user):
+    order(
+        can_subscribe=lambda self, user, pk: pk == 1,
+        presence=True,
+        history=True,
+        client_publish="subscribers",
+    )
+    user = make_user()
+    [grant] = permissions.grants(user, ["order:1", "order:2"])
+    assert set(grant.rights) == {"publish", "presence", "history"}
+    for action in namespaces.METHODS:
+        assert permissions.may(user, action, "order:1")
+        assert not permissions.may(user, action, "order:2")
+
+
+RULES = {"publish": "can_publish", "presence": "can_see_presence", "history": "can_read_history"}
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("action", RULES)
+def test_methods_decide_each_on_its_own(make_user, action, many):
+    def rule(self, user, pk):
+        return pk == 1
+
+    def rules(self, user, asked):
+        return [kwargs["pk"] == 1 for kwargs in asked]
+
+    method = {f"{RULES[action]}_many": rules} if many else {RULES[action]: rule}
+    order(
+        can_subscribe=lambda self, user, pk: True,
+        client_publish="ask",
+        presence=True,  # says nothing where the method is overridden
+        history=True,
+        **method,
+    )
+    user = make_user()
+    found = {g.name: g.rights for g in permissions.grants(user, ["order:1", "order:2"])}
+    assert action in found["order:1"]
+    assert action not in found["order:2"]
+    assert permissions.may(user, action, "order:1")
+    assert not permissions.may(user, action, "order:2")
+
+
+def test_can_publish_says_nothing_where_nobody_may(make_user):
+    order(can_publish=lambda self, user, pk: True)
+    assert not permissions.may(make_user(), "publish", "order:1")
+
+
+def test_joins_are_pushed_by_token_where_a_rule_decides(make_user):
+    order(
+        can_subscribe=lambda self, user, pk: True,
+        can_see_presence=lambda self, user, pk: pk == 1,
+        join_leave=True,
+    )
+    found = permissions.grants(make_user(), ["order:1", "order:2"])
+    assert [(g.name, g.sees_joins) for g in found] == [("order:1", True), ("order:2", False)]
+
+
+def test_a_proxied_one_gets_no_token(make_user):
+    order(can_subscribe=lambda self, user, pk: True, authorize="proxy")
+    [grant] = permissions.grants(make_user(), ["order:1"])
+    assert not grant.by_token
+
+
+def test_info_is_told_and_a_failure_is_not(make_user, caplog):
+    def connection_info(self, user, pk):
+        return {"name": user.get_username(), "half": 1 / (pk - 1)}
+
+    order(can_subscribe=lambda self, user, pk: True, connection_info=connection_info)
+    found = permissions.grants(make_user("ann"), ["order:1", "order:2"])
+    assert [g.info for g in found] == [None, {"name": "ann", "half": 1}]
+    assert "connection_info raised" in caplog.text
+
+
+async def test_may_names_amay_for_an_async_rule():
+    async def can_subscribe(self, user, pk):
+        return pk == 1
+
+    async def can_subscribe_many(self, user, many):
+        return [True for _ in many]
+
+    for method in (can_subscribe, can_subscribe_many):
+        order(**{method.__name__: method})
+        with pytest.raises(TypeError, match=r"Order.can_subscribe\(\) is async: .*amay"):
+            permissions.may(None, "subscribe", "order:1")
+        assert await permissions.amay(None, "subscribe", "order:1")
+        namespaces._registry.pop()
+
+
+async def test_amay_refuses_where_a_rule_raises(caplog):
+    async def can_subscribe(self, user, pk):
+        raise RuntimeError("broken")
+
+    order(can_subscribe=can_subscribe)
+    assert not await permissions.amay(None, "subscribe", "order:1")
+    assert "broken" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_amay_asks_a_sync_rule_in_a_thread(make_user):
+    from asgiref.sync import sync_to_async
+    from django.contrib.auth.models import Group
+
+    order(can_subscribe=lambda self, user, pk: Group.objects.filter(pk=pk).exists())
+    group = await Group.objects.acreate(name="g")
+    user = await sync_to_async(make_user)()
+    assert await permissions.amay(user, "subscribe", f"order:{group.pk}")
+    assert not await permissions.amay(user, "subscribe", f"order:{group.pk + 1}")
+
+
+# Rows in a namespace
+
+
+def test_rows_may_live_in_a_namespace_that_says_so(make_user, make_channel, anonymous):
+    with pytest.raises(ValidationError, match="rows = True"):
+        make_channel("team:a")
+    type("Team", (Namespace,), {"name": "team", "rows": True})
+    make_channel("team:a")
+    make_channel("$team:b", "users")
+    assert permissions.may(anonymous, "subscribe", "team:a")
+    assert not permissions.may(anonymous, "subscribe", "$team:b")
+    assert permissions.may(make_user(), "subscribe", "$team:b")
+    assert [g.level for g in permissions.grants(anonymous, ["team:a", "team:x"])] == ["public"]
+    for wrong in ("other:a", "team:a:b", "user:1", "team:", "team:$x"):
+        with pytest.raises(ValidationError):
+            make_channel(wrong)
+
+
+def test_where_there_is_a_row_the_row_decides(make_user, make_channel, anonymous):
+    rule = {"can_subscribe": lambda self, user, key: True}
+    type("Team", (Namespace,), {"name": "team", "pattern": "<str:key>", "rows": True, **rule})
+    make_channel("team:off", is_active=False)
+    assert permissions.may(anonymous, "subscribe", "team:on")
+    assert not permissions.may(anonymous, "subscribe", "team:off")
+    assert [g.name for g in permissions.grants(anonymous, ["team:off", "team:on"])] == ["team:on"]
+    assert permissions.permitted([make_user()], "team:off") == set()

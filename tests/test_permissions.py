@@ -1,6 +1,7 @@
 """The rule, level by level and person by person."""
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser
 
 from instant import permissions
@@ -87,12 +88,14 @@ def test_own_channel(people, rows):
     assert not permissions.may(other, "subscribe", f"user:{user.pk}")
     assert not permissions.may(None, "subscribe", f"user:{user.pk}")
     assert not permissions.may(people["superuser"], "subscribe", f"user:{user.pk}")
-    assert permissions.grants(user, [f"user:{user.pk}"]) == [(f"user:{user.pk}", "user")]
+    [grant] = permissions.grants(user, [f"user:{user.pk}"])
+    assert grant == (f"user:{user.pk}", "user", ("history", "presence"), True, None, False)
 
 
 def test_grants_keep_the_order_and_leave_out_what_is_not_granted(people, rows):
     asked = ["$users", "nope", "$off", "$root", "open", "a b", "ü", "", "$users", "x" * 300]
-    assert permissions.grants(people["user"], asked) == [("$users", "users"), ("open", "public")]
+    found = permissions.grants(people["user"], asked)
+    assert [(g.name, g.level) for g in found] == [("$users", "users"), ("open", "public")]
 
 
 def test_grants_of_nothing_ask_nothing(people, django_assert_num_queries):
@@ -180,3 +183,109 @@ def test_a_user_without_groups_reads_no_group_channel(people, make_channel):
     tables = [step for step in plan if "instant_channel" in step]
     assert tables
     assert not [step for step in tables if step.startswith("SCAN")], plan
+
+
+# The other actions
+
+
+ACTIONS = ("subscribe", "publish", "presence", "history")
+
+LEVELS = {
+    # publish_level, presence_level: who may publish, who may see presence, of a channel for users
+    ("nobody", "nobody"): (set(), set()),
+    ("subscribers", "subscribers"): (
+        {"user", "member", "grouped", "staff", "superuser"},
+        {"user", "member", "grouped", "staff", "superuser"},
+    ),
+    ("staff", "staff"): ({"staff", "superuser"}, {"staff", "superuser"}),
+    ("superuser", "superuser"): ({"superuser"}, {"superuser"}),
+    ("listed", "nobody"): ({"member", "grouped"}, set()),
+}
+
+
+@pytest.mark.parametrize("levels", LEVELS)
+def test_rows_say_who_may_publish_and_see_presence(people, make_channel, levels):
+    publish, presence = levels
+    row = make_channel("$news", "users", publish_level=publish, presence_level=presence)
+    row.publishers.add(people["member"], people["inactive"])
+    row.publish_groups.set(people["grouped"].groups.all())
+    for action, allowed in zip(("publish", "presence"), LEVELS[levels], strict=True):
+        asked = {n for n, user in people.items() if permissions.may(user, action, "$news")}
+        assert asked == allowed
+        listed = {n for n, user in people.items() if permissions.channels_for(user, action)}
+        assert listed == allowed
+        granted = {
+            name
+            for name, user in people.items()
+            for grant in permissions.grants(user, ["$news"])
+            if action in grant.rights
+        }
+        assert granted == allowed
+
+
+def test_who_may_publish_need_not_read(people, make_channel):
+    row = make_channel("$in", "superuser", publish_level="listed")
+    row.publishers.add(people["user"])
+    assert permissions.may(people["user"], "publish", "$in")
+    assert not permissions.may(people["user"], "subscribe", "$in")
+    assert permissions.grants(people["user"], ["$in"]) == []
+
+
+def test_history_is_for_subscribers(people, rows):
+    for name, user in people.items():
+        for row in Channel.objects.all():
+            assert permissions.may(user, "history", row.name) == (row.name in TABLE[name])
+
+
+def test_own_channel_is_read_only(people):
+    user = people["user"]
+    asked = [a for a in ACTIONS if permissions.may(user, a, f"user:{user.pk}")]
+    assert asked == ["subscribe", "presence", "history"]
+    assert not any(permissions.may(people["member"], a, f"user:{user.pk}") for a in ACTIONS)
+
+
+@pytest.mark.parametrize("action", ["read", "", None, "Subscribe"])
+def test_an_unknown_action_is_told(people, action):
+    with pytest.raises(ValueError, match="known are subscribe, publish, presence, history"):
+        permissions.may(None, action, "open")
+    with pytest.raises(ValueError, match="known are subscribe, publish, presence, history"):
+        permissions.channels_for(None, action)
+
+
+@pytest.mark.parametrize("name", ["a b", "", "ü", "x" * 300, "user:", "nope:1", None])
+def test_a_name_that_is_none_is_refused(people, name):
+    assert not any(permissions.may(people["superuser"], action, name) for action in ACTIONS)
+
+
+def test_one_query_more_where_rows_list_publishers(people, make_channel, django_assert_num_queries):
+    user = people["grouped"]
+    for number in range(20):
+        make_channel(f"c{number}", publish_level="staff")
+    names = [f"c{number}" for number in range(20)]
+    with django_assert_num_queries(2):  # the user's groups, the rows
+        permissions.grants(user, names)
+    Channel.objects.update(publish_level="listed")
+    with django_assert_num_queries(4):
+        permissions.grants(user, names)
+
+
+def test_many_users_at_once(people, rows, django_assert_max_num_queries):
+    users = [user for name, user in people.items() if name not in ("nobody", "anonymous")]
+    for row in Channel.objects.all():
+        with django_assert_max_num_queries(4):
+            found = permissions.permitted(users, row.name)
+        assert found == {u.pk for u in users if permissions.may(u, "subscribe", row.name)}
+    own = people["user"]
+    assert permissions.permitted(users, f"user:{own.pk}") == {own.pk}
+    assert permissions.permitted(users, "nope") == permissions.permitted(users, "a b") == set()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_amay_is_the_same(people, make_channel):
+    make = sync_to_async(make_channel)
+    await make("$news", "users", publish_level="staff")
+    for user in people.values():
+        for action in ACTIONS:
+            expected = await sync_to_async(permissions.may)(user, action, "$news")
+            assert await permissions.amay(user, action, "$news") == expected
+    assert not await permissions.amay(people["superuser"], "subscribe", "a b")

@@ -14,6 +14,10 @@ __all__ = ["Declared", "compile_namespaces"]
 _OURS = (
     "presence",
     "join_leave",
+    "allow_presence_for_subscriber",
+    "allow_presence_for_anonymous",
+    "allow_history_for_subscriber",
+    "allow_history_for_anonymous",
     "history_size",
     "history_ttl",
     "force_recovery",
@@ -22,6 +26,7 @@ _OURS = (
     "allow_subscribe_for_client",
     "allow_subscribe_for_anonymous",
     "allow_publish_for_subscriber",
+    "allow_publish_for_anonymous",
 )
 """The options that a declaration decides; all others in the file are the user's."""
 
@@ -37,7 +42,11 @@ class Declared:
     """For how long."""
     latest: bool
     presence: bool
+    """Whether the server keeps who is there."""
+    presence_for_subscribers: bool
+    """Whether every subscriber may see it; else Django asks a rule."""
     join_leave: bool
+    history_for_subscribers: bool
     open: bool
     """Whether everybody may subscribe without a token."""
     subscribers_publish: bool
@@ -47,6 +56,13 @@ class Declared:
         found: dict[str, Any] = {"name": self.name, "presence": self.presence}
         if self.join_leave:
             found["join_leave"] = True
+        # Each “anonymous” extends its option to subscribers without a user; alone it does nothing.
+        if self.presence_for_subscribers:
+            found["allow_presence_for_subscriber"] = True
+            found["allow_presence_for_anonymous"] = True
+        if self.history_for_subscribers:
+            found["allow_history_for_subscriber"] = True
+            found["allow_history_for_anonymous"] = True
         if self.size:
             found["history_size"] = self.size
             found["history_ttl"] = f"{self.seconds}s"
@@ -59,6 +75,7 @@ class Declared:
             found["allow_subscribe_for_anonymous"] = True
         if self.subscribers_publish:
             found["allow_publish_for_subscriber"] = True
+            found["allow_publish_for_anonymous"] = True
         return found
 
 

@@ -127,11 +127,12 @@ def _channels(
 
 
 def _channel(signer: tokens.Signer, grant: permissions.Grant) -> dict[str, Any]:
-    token = signer.channel_token(grant.name)
-    return {
+    granted: dict[str, Any] = {
         "name": grant.name,
         "level": grant.level,
-        "token": token.value,
-        "exp": token.exp,
-        "expire_at": token.expire_at,
+        "rights": list(grant.rights),
     }
+    if grant.by_token:
+        token = signer.channel_token(grant.name, info=grant.info, pushes_joins=grant.sees_joins)
+        granted |= {"token": token.value, "exp": token.exp, "expire_at": token.expire_at}
+    return granted

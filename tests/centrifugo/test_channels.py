@@ -15,7 +15,8 @@ from tests.live.servers import BINARY
 def declared(name="order", **changes):
     values = {
         "size": 100, "seconds": 300, "latest": False, "presence": False, "join_leave": False,
-        "open": False, "subscribers_publish": False,
+        "open": False, "subscribers_publish": False, "presence_for_subscribers": False,
+        "history_for_subscribers": False,
     }  # fmt: skip
     return Declared(name=name, **{**values, **changes})
 
@@ -45,8 +46,17 @@ ALL = {
         },
     ),
     "all the rest": (
-        {"size": 0, "seconds": 0, "presence": True, "join_leave": True, "subscribers_publish": True},
-        {"presence": True, "join_leave": True, "allow_publish_for_subscriber": True},
+        {
+            "presence": True, "join_leave": True, "subscribers_publish": True,
+            "presence_for_subscribers": True, "history_for_subscribers": True,
+        },
+        {
+            "presence": True, "join_leave": True,
+            "history_size": 100, "history_ttl": "300s", "force_recovery": True,
+            "allow_presence_for_subscriber": True, "allow_presence_for_anonymous": True,
+            "allow_history_for_subscriber": True, "allow_history_for_anonymous": True,
+            "allow_publish_for_subscriber": True, "allow_publish_for_anonymous": True,
+        },
     ),
 }  # fmt: skip
 

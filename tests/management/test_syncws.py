@@ -58,6 +58,8 @@ def test_writes_prints_the_difference_and_no_secret(folder, capsys):
     assert found["order"] == {
         "name": "order",
         "presence": True,
+        "allow_presence_for_subscriber": True,
+        "allow_presence_for_anonymous": True,
         "history_size": 50,
         "history_ttl": "120s",
         "force_recovery": True,
@@ -93,7 +95,7 @@ def test_what_is_declared_no_more_is_taken_out(folder, registry, capsys):
 
 
 def test_a_faulty_declaration_is_left_out(folder):
-    declare(authorize="proxy")
+    declare(authorize="cookie")
     call_command("syncws")
     assert set(names(folder)) == {"user"}
 

@@ -1,0 +1,135 @@
+"""
+Asking the rules of declared namespaces, fail closed.
+
+A rule that raises refuses, and the exception is logged. The rules of one namespace are asked
+together, so that one query can answer for all.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from asgiref.sync import async_to_sync, sync_to_async
+
+from instant.namespaces import METHODS, Action, Namespace
+
+__all__ = ["AsyncRuleError", "aallowed", "allowed", "info"]
+
+logger = logging.getLogger("instant.permissions")
+
+_Channels = Sequence[dict[str, Any]]
+"""The arguments of each channel."""
+
+
+class AsyncRuleError(TypeError):
+    """A rule is ``async def`` and was asked by may(); amay() asks it."""
+
+
+def allowed(
+    cls: type[Namespace], action: Action, user: Any, channels: _Channels, *, waits: bool = True
+) -> list[bool]:
+    """
+    Tell for each channel of a namespace whether the user may.
+
+    An async rule is waited for, or raises AsyncRuleError where ``waits`` is False.
+    """
+    asks, other = _without_asking(cls, action, len(channels))
+    if not asks:
+        return other
+    if cls.allows(action) == "subscribers":
+        return allowed(cls, "subscribe", user, channels, waits=waits)
+    try:
+        found = _ask(cls, action, user, channels)
+        if not waits:
+            _refuse_awaitables(cls, action, found)
+        return _checked(cls, action, channels, [_wait(answer) for answer in _wait(found)])
+    except AsyncRuleError:
+        raise
+    except Exception:
+        logger.exception("%s.%s raised: refused.", cls.__qualname__, METHODS[action])
+        return [False] * len(channels)
+
+
+async def aallowed(
+    cls: type[Namespace], action: Action, user: Any, channels: _Channels
+) -> list[bool]:
+    """See allowed(); a sync rule runs in a thread."""
+    asks, other = _without_asking(cls, action, len(channels))
+    if not asks:
+        return other
+    if cls.allows(action) == "subscribers":
+        return await aallowed(cls, "subscribe", user, channels)
+    try:
+        found = await sync_to_async(_ask)(cls, action, user, channels)
+        if inspect.isawaitable(found):
+            found = await found
+        answers = [await a if inspect.isawaitable(a) else a for a in found]
+        return _checked(cls, action, channels, answers)
+    except Exception:
+        logger.exception("%s.%s raised: refused.", cls.__qualname__, METHODS[action])
+        return [False] * len(channels)
+
+
+def info(cls: type[Namespace], user: Any, kwargs: dict[str, Any]) -> Any:
+    """Return what the namespace tells others of the user; None where it says or has nothing."""
+    if cls.connection_info is Namespace.connection_info:
+        return None
+    try:
+        return _wait(cls().connection_info(user, **kwargs))
+    except Exception:
+        logger.exception("%s.connection_info raised: there is no info.", cls.__qualname__)
+        return None
+
+
+def _without_asking(cls: type[Namespace], action: Action, count: int) -> tuple[bool, list[bool]]:
+    """Return whether anything has to be asked, and the answers where not."""
+    who = cls.allows(action)
+    return who in {"ask", "subscribers"}, [who == "everybody"] * count
+
+
+def _ask(cls: type[Namespace], action: Action, user: Any, channels: _Channels) -> Any:
+    found = getattr(cls(), f"{METHODS[action]}_many")(user, channels)
+    return found if inspect.isawaitable(found) else list(found)
+
+
+def _checked(
+    cls: type[Namespace], action: Action, channels: _Channels, answers: Sequence[Any]
+) -> list[bool]:
+    if len(answers) != len(channels):
+        logger.error(
+            "%s.%s_many answered %d times for %d channels: refused.",
+            cls.__qualname__,
+            METHODS[action],
+            len(answers),
+            len(channels),
+        )
+        return [False] * len(channels)
+    return [bool(answer) for answer in answers]
+
+
+def _refuse_awaitables(cls: type[Namespace], action: Action, found: Any) -> None:
+    waiting = (
+        [found] if inspect.isawaitable(found) else [a for a in found if inspect.isawaitable(a)]
+    )
+    for one in waiting:
+        if inspect.iscoroutine(one):
+            one.close()  # else Python warns that nobody awaited it
+    if waiting:
+        raise AsyncRuleError(
+            f"{cls.__qualname__}.{METHODS[action]}() is async: ask with “await amay(…)”."
+        )
+
+
+def _wait(answer: Any) -> Any:
+    """Wait for the answer of an ``async def``."""
+    if not inspect.isawaitable(answer):
+        return answer
+    awaitable: Awaitable[Any] = answer
+
+    async def wait() -> Any:
+        return await awaitable
+
+    return async_to_sync(wait)()
