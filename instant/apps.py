@@ -13,10 +13,14 @@ class InstantConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks, and find what each app declares in its realtime.py."""
+        """Register the system checks, find what each app declares in realtime.py, and listen."""
         from django.utils.module_loading import autodiscover_modules  # noqa: PLC0415
 
         from instant import checks  # noqa: F401, PLC0415  imported for its registrations
 
         # An import error inside one is the app's, and shows.
         autodiscover_modules("realtime")
+        from instant import dependencies, receivers  # noqa: PLC0415  they need the models
+
+        receivers.connect()
+        dependencies.connect()

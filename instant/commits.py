@@ -1,11 +1,8 @@
-"""Publications that wait for the commit of a transaction."""
+"""Publications that waited for the commit of a transaction."""
 
 from __future__ import annotations
 
-import gc
 import logging
-import sys
-import weakref
 from collections.abc import Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -15,83 +12,16 @@ from instant.batches import current_batch
 from instant.exceptions import PublishError
 from instant.publications import Envelope
 from instant.signals import publication_failed
+from instant.waiting import wait_for_commit
 
-__all__ = ["Deferred", "defer", "hand_over"]
+__all__ = ["defer", "hand_over"]
 
 logger = logging.getLogger("instant.producers")
-
-_COUNTS_REFERENCES = sys.implementation.name == "cpython"
-
-
-class Deferred:
-    """
-    One waiting publish(), held by Django's list of on-commit hooks and by nothing else.
-
-    Django runs the hooks of a committed transaction one by one, in order, and drops those of
-    a rolled back savepoint; it tells nobody which are left. All have to leave together, in
-    one batch under one deadline. A dropped hook is gone, because nothing else refers to it:
-    so when the first one runs, it sends for all that are alive behind it.
-    """
-
-    __slots__ = ("__weakref__", "_queue", "done", "envelopes")
-
-    def __init__(self, queue: _Queue, envelopes: Sequence[Envelope]) -> None:
-        self._queue = queue
-        self.envelopes = envelopes
-        self.done = False
-
-    def __call__(self) -> None:
-        """Run as on-commit hook; never raises an Exception."""
-        if not self.done:
-            hand_over(self._queue.take_from(self))
-
-
-class _Queue:
-    """The hooks of one database connection that have not run, in the order of publish()."""
-
-    __slots__ = ("__weakref__", "_count", "_waiting")
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._waiting: dict[weakref.ref[Deferred], int] = {}
-
-    def add(self, envelopes: Sequence[Envelope]) -> Deferred:
-        deferred = Deferred(self, envelopes)
-        self._count += 1
-        self._waiting[weakref.ref(deferred, self._forget)] = self._count
-        return deferred
-
-    def take_from(self, first: Deferred) -> list[Envelope]:
-        """
-        Return the envelopes of a hook that runs and of all alive behind it.
-
-        One that is left before it stems from a TestCase, whose own transaction never commits.
-        """
-        if not _COUNTS_REFERENCES:
-            gc.collect()  # elsewhere a dropped hook dies late, and must not be sent
-        taken: list[Envelope] = []
-        number = self._waiting.get(weakref.ref(first), 0)
-        for reference, other in list(self._waiting.items()):
-            deferred = reference()
-            if deferred is not None and other >= number:
-                del self._waiting[reference]
-                deferred.done = True
-                taken.extend(deferred.envelopes)
-        return taken
-
-    def _forget(self, reference: weakref.ref[Deferred]) -> None:
-        self._waiting.pop(reference, None)
-
-
-_queues: weakref.WeakKeyDictionary[BaseDatabaseWrapper, _Queue] = weakref.WeakKeyDictionary()
 
 
 def defer(connection: BaseDatabaseWrapper, envelopes: Sequence[Envelope]) -> None:
     """Let envelopes wait for the commit of the connection's outermost transaction."""
-    queue = _queues.get(connection)
-    if queue is None:
-        queue = _queues[connection] = _Queue()
-    connection.on_commit(queue.add(envelopes), robust=True)
+    wait_for_commit(connection, envelopes, hand_over)
 
 
 def hand_over(envelopes: Sequence[Envelope]) -> None:

@@ -13,7 +13,18 @@ from instant.models import Channel
 from instant.names import check_row_name
 from instant.namespaces import Action, row_namespaces
 
-__all__ = ["Row", "after", "allowing", "is_known", "may_be", "named", "permitted", "rights"]
+__all__ = [
+    "Row",
+    "after",
+    "after_losing",
+    "allowing",
+    "flags",
+    "is_known",
+    "may_be",
+    "named",
+    "permitted",
+    "rights",
+]
 
 
 class Row(NamedTuple):
@@ -187,3 +198,19 @@ def _by_user(users: Sequence[Any], field: str) -> QuerySet[Any]:
     column = getattr(Channel, field).field.m2m_reverse_field_name()  # named after the user model
     found: QuerySet[Any] = through.filter(**{f"{column}__in": users}).values("channel_id")
     return found
+
+
+def flags(model: Any) -> tuple[str, ...]:
+    """Return which of the fields that rows look at a user model has."""
+    concrete = {field.name for field in model._meta.concrete_fields}  # noqa: SLF001
+    return tuple(f for f in ("is_active", "is_staff", "is_superuser") if f in concrete)
+
+
+def after_losing(lost: Collection[str], user: Any) -> set[str]:
+    """Return the levels that a user may lose with flags, as the user is now."""
+    levels: set[str] = set()
+    if "is_superuser" in lost:
+        levels = {Channel.Level.STAFF, Channel.Level.SUPERUSER}
+    elif "is_staff" in lost:
+        levels = {Channel.Level.STAFF}
+    return levels - set(_staff_levels(user))

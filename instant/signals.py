@@ -2,7 +2,7 @@
 
 from django.dispatch import Signal
 
-__all__ = ["publication_failed"]
+__all__ = ["enforcement_failed", "publication_failed"]
 
 publication_failed = Signal()
 """
@@ -11,4 +11,12 @@ Sent when publications that waited for a commit could not be delivered.
 By then the transaction is committed and the caller gone, so nothing is raised. ``sender`` is
 the backend's class; arguments are ``publications`` (a list of Publication) and ``error`` (the
 PublishError). An exception in a receiver is logged.
+"""
+
+enforcement_failed = Signal()
+"""
+Sent when rights that ended could not be enforced on open connections; it is tried again.
+
+``sender`` is instant.losses.Loss; arguments are ``loss`` (whom and what it concerns) and
+``error``. An exception in a receiver is logged.
 """

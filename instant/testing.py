@@ -22,8 +22,9 @@ from django.test import override_settings
 from instant import conf, permissions
 from instant.backends import BaseBackend, replaced
 from instant.backends.locmem import LocmemBackend
-from instant.commits import Deferred
+from instant.commits import hand_over
 from instant.publications import Envelope, Publication
+from instant.waiting import Waiting
 
 __all__ = [
     "CapturedPublications",
@@ -81,7 +82,7 @@ class CapturedPublications(Sequence[Publication]):
             publication
             for deferred in _deferred()
             if id(deferred) not in before
-            for envelope in deferred.envelopes
+            for envelope in deferred.items
             for publication in envelope.publications
         ]
 
@@ -151,12 +152,12 @@ class CapturedPublications(Sequence[Publication]):
         return f"<{type(self).__name__}: {self.publications!r}>"
 
 
-def _deferred() -> Iterator[Deferred]:
+def _deferred() -> Iterator[Waiting]:
     """Yield what waits for the commits of this thread's connections, in order."""
     for connection in connections.all(initialized_only=True):
         for entry in connection.run_on_commit:  # savepoints, hook, robust
             hook = entry[1]
-            if isinstance(hook, Deferred) and not hook.done:
+            if isinstance(hook, Waiting) and hook.take is hand_over and not hook.done:
                 yield hook
 
 
@@ -234,6 +235,8 @@ def instant_server(
             INSTANT={
                 **(getattr(settings, "INSTANT", None) or {}),
                 "BACKEND": "instant.backends.centrifugo.CentrifugoBackend",
+                # A thread of its own would meet the test's database.
+                "ENFORCE_IN_BACKGROUND": False,
                 "PUBLIC_URL": (url := f"ws://127.0.0.1:{server.port}/connection/websocket"),
             },
         ),

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from asgiref.sync import sync_to_async
 
 from instant.publications import Envelope
+
+if TYPE_CHECKING:
+    from instant.centrifugo.client import Client
 
 __all__ = ["BaseBackend"]
 
@@ -19,6 +23,9 @@ class BaseBackend(ABC):
     Subclasses write ``send()``; ``asend()`` works from it through a thread unless they have
     something better. One instance serves all threads and event loops of a process.
     """
+
+    reaches_server: ClassVar[bool] = False
+    """Whether client() has one: asked before a right ends, where no error may come of it."""
 
     @abstractmethod
     def send(self, envelopes: Sequence[Envelope]) -> None:
@@ -32,6 +39,14 @@ class BaseBackend(ABC):
     async def asend(self, envelopes: Sequence[Envelope]) -> None:
         """See send()."""
         await sync_to_async(self.send, thread_sensitive=False)(envelopes)
+
+    def client(self) -> Client | None:
+        """
+        Return the client of the server's API, None where nothing reaches a server.
+
+        Rights are enforced on live connections only where there is one.
+        """
+        return None
 
     def close(self) -> None:  # noqa: B027  most have nothing to close
         """Let go of what the backend holds, when the settings name another."""

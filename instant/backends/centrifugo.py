@@ -16,6 +16,8 @@ __all__ = ["CentrifugoBackend"]
 class CentrifugoBackend(BaseBackend):
     """Posts to the server that the settings name, within ``INSTANT["TIMEOUT"]`` seconds."""
 
+    reaches_server = True
+
     def __init__(self) -> None:
         self._client: tuple[conf.Conf, Client] | None = None
         self._lock = threading.Lock()
@@ -23,14 +25,18 @@ class CentrifugoBackend(BaseBackend):
     def send(self, envelopes: Sequence[Envelope]) -> None:
         """See BaseBackend.send()."""
         settings = conf.current()
-        self.client(settings).publish(envelopes, settings.timeout)
+        self._client_for(settings).publish(envelopes, settings.timeout)
 
     async def asend(self, envelopes: Sequence[Envelope]) -> None:
         """See BaseBackend.asend()."""
         settings = conf.current()
-        await self.client(settings).apublish(envelopes, settings.timeout)
+        await self._client_for(settings).apublish(envelopes, settings.timeout)
 
-    def client(self, settings: conf.Conf) -> Client:
+    def client(self) -> Client:
+        """See BaseBackend.client(); raises InstantConfigError where no key is known."""
+        return self._client_for(conf.current())
+
+    def _client_for(self, settings: conf.Conf) -> Client:
         """Return the client for these settings; another address or key makes another client."""
         known = self._client
         if known is not None and known[0] is settings:

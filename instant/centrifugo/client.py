@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from instant.centrifugo import wire
+from instant.centrifugo.commands import Command, batches, replies
 from instant.centrifugo.transport import Transport
 from instant.exceptions import InvalidReply, PublishError
 from instant.publications import Envelope
@@ -85,6 +86,19 @@ class Client:
         """See call()."""
         status, body = await self._aio().post(*_call(request), timeout)
         return _result(request, status, body)
+
+    def run(self, commands: Sequence[Command], timeout: float) -> list[Any]:
+        """
+        Run commands in order, in as few requests as possible, ``timeout`` seconds for each.
+
+        Returns for each its result or the PublishError that it got instead; raises a
+        PublishError where an exchange failed, and then says nothing of those before it.
+        """
+        found: list[Any] = []
+        for body, part in batches(commands):
+            status, reply = self._transport.post("/api/batch", body, timeout)
+            found += replies(part, status, reply)
+        return found
 
     def close(self) -> None:
         """Close the idle connections of synchronous calls; loops close their own."""

@@ -3,6 +3,7 @@
 import contextlib
 import json
 
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 
@@ -43,6 +44,21 @@ class Subscriber:
             if "pub" in line.get("push", {}):
                 found.append((line["push"]["channel"], line["push"]["pub"]["data"]))
         return found
+
+    def pushes(self):
+        """Return the pushes that came; a round trip proves that no more were on their way."""
+        self.ask(rpc={"method": "nothing", "data": {}})
+        found = [line for line in self._lines if "push" in line]
+        self._lines = []
+        return found
+
+    def close_code(self):
+        """Return the code with which the server ends the connection."""
+        try:
+            while True:
+                self._next(5)
+        except ConnectionClosed as exc:
+            return exc.rcvd.code
 
     def quiet(self):
         """Tell whether nothing came: a round trip proves that nothing was on its way."""

@@ -1,0 +1,152 @@
+"""
+What is asked of the server beside publishing, many at once: batches of commands.
+
+Source: Centrifugo's server API (centrifugal.dev, "Server API walkthrough"); what each command
+does to a client was run against v6.9.1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from instant.centrifugo import wire
+from instant.exceptions import InvalidReply, PublishError
+
+__all__ = [
+    "ACCESS_ENDED",
+    "ASK_AGAIN",
+    "Channels",
+    "Command",
+    "Disconnect",
+    "Presence",
+    "Unsubscribe",
+    "batches",
+    "replies",
+]
+
+ASK_AGAIN = 4000
+"""Disconnect code: the client comes back at once, and everything is asked again."""
+
+ACCESS_ENDED = 3503
+"""Disconnect code “force disconnect”: the client does not come back."""
+
+_MAX_COMMANDS = 500
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command of a batch."""
+
+    method: ClassVar[str]
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the body of its request."""
+        raise NotImplementedError
+
+    def result(self, reply: Mapping[str, Any]) -> Any:  # noqa: ARG002  for subclasses
+        """Return what the server's result says."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe(Command):
+    """Take a user's connections off one channel; ``""`` is every anonymous one."""
+
+    method: ClassVar[str] = "unsubscribe"
+    user: str
+    channel: str
+
+    def __post_init__(self) -> None:
+        if not self.channel:
+            raise ValueError("Without a channel the server does nothing, and says nothing.")
+
+    def parameters(self) -> dict[str, Any]:
+        """See Command."""
+        return {"user": self.user, "channel": self.channel}
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect(Command):
+    """End a user's connections."""
+
+    method: ClassVar[str] = "disconnect"
+    user: str
+    code: int
+    reason: str
+
+    def __post_init__(self) -> None:
+        if not self.user:
+            raise ValueError("Without a user it would hit every anonymous connection.")
+
+    def parameters(self) -> dict[str, Any]:
+        """See Command."""
+        return {"user": self.user, "disconnect": {"code": self.code, "reason": self.reason}}
+
+
+@dataclass(frozen=True, slots=True)
+class Presence(Command):
+    """Ask who is subscribed: the result is the set of users, ``""`` for anonymous ones."""
+
+    method: ClassVar[str] = "presence"
+    channel: str
+
+    def parameters(self) -> dict[str, Any]:
+        """See Command."""
+        return {"channel": self.channel}
+
+    def result(self, reply: Mapping[str, Any]) -> set[str]:
+        """See Command."""
+        return {str(client.get("user", "")) for client in (reply.get("presence") or {}).values()}
+
+
+@dataclass(frozen=True, slots=True)
+class Channels(Command):
+    """Ask which channels are in use: the result is the set of names that match a glob."""
+
+    method: ClassVar[str] = "channels"
+    pattern: str
+
+    def parameters(self) -> dict[str, Any]:
+        """See Command."""
+        return {"pattern": self.pattern}
+
+    def result(self, reply: Mapping[str, Any]) -> set[str]:
+        """See Command."""
+        return set(reply.get("channels") or {})
+
+
+def batches(commands: Sequence[Command]) -> Iterator[tuple[bytes, Sequence[Command]]]:
+    """Yield the body of each request, with its commands; the server works them off in order."""
+    for start in range(0, len(commands), _MAX_COMMANDS):
+        part = commands[start : start + _MAX_COMMANDS]
+        listed = [{command.method: command.parameters()} for command in part]
+        yield json.dumps({"commands": listed}, separators=(",", ":")).encode(), part
+
+
+def replies(commands: Sequence[Command], status: int, body: bytes) -> list[Any]:
+    """
+    Return for each command its result, or the PublishError that it got instead.
+
+    Raises a PublishError where the batch as a whole failed.
+    """
+    if status != _OK:
+        raise wire.status_error(status, None)
+    try:
+        reply = json.loads(body)
+        if "error" in reply:
+            raise wire.refused(None, reply["error"])
+        return [
+            _reply(command, item) for command, item in zip(commands, reply["replies"], strict=True)
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise InvalidReply(wire.NOT_CENTRIFUGO, code=status) from exc
+
+
+def _reply(command: Command, item: Mapping[str, Any]) -> Any | PublishError:
+    if "error" in item:
+        return wire.refused(getattr(command, "channel", None), item["error"])
+    return command.result(item[command.method])

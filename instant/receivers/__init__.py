@@ -1,0 +1,49 @@
+"""
+What takes rights away: signals of Django's own models, and of ``Channel``.
+
+Each receiver says whom and what a change may concern, in the change's transaction; whether
+anything was lost is asked after the commit. ``QuerySet.update()`` and raw SQL send no signal:
+``recheck()`` is for them. Nothing is done, and nothing asked, where no server is reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.signals import user_logged_out
+from django.core.signals import request_finished
+from django.db.models import signals
+
+from instant.models import Channel
+from instant.receivers import channels, groups, saves, users
+
+__all__ = ["connect"]
+
+
+def connect() -> None:
+    """Listen; called when the apps are ready, any number of times."""
+    user = get_user_model()
+    _listen(signals.pre_save, user, users.user_changes)
+    _listen(signals.post_save, user, saves.saved)
+    _listen(signals.pre_delete, user, users.user_goes)
+    _listen(signals.pre_delete, Group, groups.group_goes)
+    _listen(signals.pre_delete, Permission, groups.permission_goes)
+    _listen(signals.pre_save, Channel, channels.channel_changes)
+    _listen(signals.post_save, Channel, saves.saved)
+    _listen(signals.pre_delete, Channel, channels.channel_goes)
+    _listen(signals.m2m_changed, Channel.groups.through, channels.channel_groups_change)
+    _listen(signals.m2m_changed, Channel.members.through, channels.channel_members_change)
+    _listen(signals.m2m_changed, Group.permissions.through, groups.group_permissions_change)
+    if hasattr(user, "groups"):
+        _listen(signals.m2m_changed, user.groups.through, groups.membership_changes)
+    if hasattr(user, "user_permissions"):
+        _listen(signals.m2m_changed, user.user_permissions.through, groups.user_permissions_change)
+    user_logged_out.connect(users.logs_out, dispatch_uid="instant.logged_out")
+    request_finished.connect(users.finished, dispatch_uid="instant.request_finished")
+
+
+def _listen(signal: Any, sender: Any, receiver: Callable[..., None]) -> None:
+    signal.connect(receiver, sender=sender, dispatch_uid=f"instant.{receiver.__name__}")

@@ -1,0 +1,72 @@
+"""Rows of ``Channel`` that change, go, or lose groups and members."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from instant import enforcement
+from instant.losses import Loss
+from instant.models import Channel
+from instant.receivers.groups import REMOVALS
+from instant.receivers.saves import remember
+
+__all__ = ["channel_changes", "channel_goes", "channel_groups_change", "channel_members_change"]
+
+
+def channel_changes(
+    instance: Channel, raw: bool, using: str, update_fields: Any, **_kwargs: Any
+) -> None:
+    """Another level or name, or a deactivation: everybody who is in it is asked for."""
+    relevant = {"name", "level", "is_active"}
+    if raw or instance._state.adding or not enforcement.is_on():  # noqa: SLF001
+        return
+    if update_fields is not None and not relevant & set(update_fields):
+        return
+    old = Channel.objects.using(using).filter(pk=instance.pk).values(*relevant).first()
+    if old is None or not old["is_active"]:
+        return
+    if any(old[name] != getattr(instance, name) for name in relevant):
+        remember(instance, Loss(channels={old["name"]}))
+
+
+def channel_goes(instance: Channel, using: str, **_kwargs: Any) -> None:
+    """Everybody who is in it has to go."""
+    if instance.is_active:
+        enforcement.lose(Loss(channels={instance.name}), using=using)
+
+
+def channel_groups_change(
+    instance: Any, action: str, reverse: bool, pk_set: set[Any] | None, using: str, **_kwargs: Any
+) -> None:
+    """Everybody who is in a channel that groups are taken from is asked for."""
+    if action in REMOVALS and enforcement.is_on():
+        names = _channel_names(instance, reverse=reverse, pk_set=pk_set, field="groups")
+        enforcement.lose(Loss(channels=names), using=using)
+
+
+def channel_members_change(
+    instance: Any, action: str, reverse: bool, pk_set: set[Any] | None, using: str, **_kwargs: Any
+) -> None:
+    """Those who are taken from the members may lose the channel."""
+    if action not in REMOVALS or not enforcement.is_on():
+        return
+    names = _channel_names(instance, reverse=reverse, pk_set=pk_set, field="members")
+    if reverse:
+        users: Iterable[Any] = [instance.pk]
+    else:
+        users = instance.members.values_list("pk", flat=True) if pk_set is None else pk_set
+    if names:
+        loss = Loss(subscriptions={str(pk): names for pk in users})
+        enforcement.lose(loss, using=using)
+
+
+def _channel_names(
+    instance: Any, *, reverse: bool, pk_set: set[Any] | None, field: str
+) -> set[str]:
+    """Return the channels whose list changes, seen from either side."""
+    if not reverse:
+        return {instance.name} if instance.level == Channel.Level.GROUPS else set()
+    rows = Channel.objects.filter(level=Channel.Level.GROUPS, is_active=True).order_by()
+    rows = rows.filter(**{field: instance.pk}) if pk_set is None else rows.filter(pk__in=pk_set)
+    return set(rows.values_list("name", flat=True))
