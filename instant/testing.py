@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
+from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db import connections
 from django.test import override_settings
@@ -24,6 +25,7 @@ from instant.backends import BaseBackend, replaced
 from instant.backends.locmem import LocmemBackend
 from instant.commits import hand_over
 from instant.publications import Envelope, Publication
+from instant.rules import AsyncRuleError
 from instant.waiting import Waiting
 
 __all__ = [
@@ -178,21 +180,36 @@ def capture_publications() -> Iterator[CapturedPublications]:
             captured._freeze()  # noqa: SLF001  one class in two pieces
 
 
-def assert_permissions(channel: str, *, subscribe: Mapping[Any, bool]) -> None:
+def assert_permissions(channel: str, **actions: Mapping[Any, bool]) -> None:
     """
-    Assert who may subscribe to a channel: a table of users (None is anonymous) and answers.
+    Assert who may do what on a channel: tables of users (None is anonymous) and answers.
 
-    All that is wrong is told at once::
+    The actions are ``subscribe``, ``publish``, ``presence`` and ``history``; rules may be
+    async. All that is wrong is told at once::
 
-        assert_permissions("order:42", subscribe={owner: True, other: False, None: False})
+        assert_permissions(
+            "order:42",
+            subscribe={owner: True, other: False, None: False},
+            publish={owner: False},
+        )
     """
+    if not actions:
+        raise TypeError("Say what to assert, for example subscribe={user: True}.")
     wrong = [
-        f"  {'anonymous' if user is None else repr(user)} may{'' if found else ' not'}"
-        for user, wanted in subscribe.items()
-        if (found := permissions.may(user, "subscribe", channel)) is not wanted
+        f"  {'anonymous' if user is None else repr(user)} may{'' if found else ' not'} {action}"
+        for action, table in actions.items()
+        for user, wanted in table.items()
+        if (found := _may(user, action, channel)) is not wanted
     ]
     if wrong:
-        raise AssertionError("\n".join([f"Subscribing to {channel!r}:", *wrong]))
+        raise AssertionError("\n".join([f"On {channel!r}:", *wrong]))
+
+
+def _may(user: Any, action: Any, channel: str) -> bool:
+    try:
+        return permissions.may(user, action, channel)
+    except AsyncRuleError:
+        return async_to_sync(permissions.amay)(user, action, channel)
 
 
 @dataclass(frozen=True, slots=True)

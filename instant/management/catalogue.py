@@ -1,8 +1,8 @@
-"""What ``channels`` prints: which channels there are, and what one person may."""
+"""What ``channels`` prints: which channels there are, and what one person may do, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,9 @@ from instant import permissions
 from instant.deliveries import Delivery
 from instant.models import Channel
 from instant.names import USER_NAMESPACE
-from instant.namespaces import Namespace, registered
+from instant.namespaces import METHODS, Action, Namespace, find_namespace, registered
 
-__all__ = ["Kind", "kinds", "reasons"]
+__all__ = ["Kind", "Reason", "kinds", "reasons"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,53 +24,138 @@ class Kind:
     pattern: str
     rule: str
     """Who may subscribe."""
+    rights: str
+    """Who may do more."""
     delivery: str
     place: str
     """Where it is declared."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What one person may do on a channel, or on those of a pattern, and why."""
+
+    channel: str
+    may: str
+    why: str
+
+
 def kinds() -> Iterator[Kind]:
     """Yield the users' own channels, the rows by level, and the declared namespaces."""
     kept = "Recoverable, 100 messages, 300 s"
-    yield Kind(f"{USER_NAMESPACE}:<pk>", "that user", kept, "built in")
-    rows = Channel.objects.order_by("level").values("level")
+    yield Kind(f"{USER_NAMESPACE}:<pk>", "that user", "presence, history", kept, "built in")
+    levels = ("level", "publish_level", "presence_level")
+    rows = Channel.objects.order_by(*levels).values(*levels)
     for row in rows.annotate(all=Count("pk"), active=Count("pk", filter=Q(is_active=True))):
         inactive = row["all"] - row["active"]
         more = f", {inactive} inactive" if inactive else ""
         label = Channel.Level(row["level"]).label
         count = f"{row['active']} {'row' if row['active'] == 1 else 'rows'}"
-        yield Kind(f"{count}{more}", f"level “{label}”", kept, "the admin")
+        yield Kind(f"{count}{more}", f"level “{label}”", _row_rights(row), kept, "the admin")
     for cls in registered():
-        yield Kind(_pattern(cls), _rule(cls), _delivery(cls.delivery), _place(cls))
+        delivery = _delivery(cls.delivery)
+        yield Kind(_pattern(cls), _rule(cls, "subscribe"), _rights(cls), delivery, _place(cls))
 
 
-def reasons(user: Any) -> Iterator[tuple[str, str]]:
-    """Yield each channel row that the user may subscribe to, with the reason; then namespaces."""
+def reasons(user: Any, names: Sequence[str] = ()) -> Iterator[Reason]:
+    """
+    Yield what the user may do, and why.
+
+    On the channels that are named; without names on the user's own channel and on each row
+    that the user may subscribe to, and for each namespace which rules would be asked.
+    """
+    if names:
+        yield from _asked(user, names)
+        return
     after: str | None = ""
     while after is not None:
         page, after = permissions.grants_after(user, after, 500)
+        lists = _lists(user, [grant.name for grant in page])
         for grant in page:
-            own = grant.level == "user"
-            yield grant.name, "the user's own" if own else f"level “{_label(grant.level)}”"
+            yield Reason(grant.name, _actions(grant), _why(grant, lists))
     for cls in registered():
-        yield _pattern(cls), _rule(cls)
+        yield Reason(_pattern(cls), "asks", f"{_rule(cls, 'subscribe')}; {_rights(cls)}")
 
 
-def _label(level: str) -> str:
-    return str(Channel.Level(level).label)
+def _asked(user: Any, names: Sequence[str]) -> Iterator[Reason]:
+    granted = {grant.name: grant for grant in permissions.grants(user, names)}
+    lists = _lists(user, names)
+    for name in names:
+        grant = granted.get(name)
+        found = find_namespace(name)
+        if grant is None:
+            publishes = found is None and permissions.may(user, "publish", name)
+            why = _refusal(name) if found is None else f"{_rule(found[0], 'subscribe')} refuses"
+            yield Reason(name, "publish" if publishes else "nothing", why)
+        elif grant.level == "namespace" and found is not None:
+            yield Reason(name, _actions(grant), f"{_rule(found[0], 'subscribe')} allows")
+        else:
+            yield Reason(name, _actions(grant), _why(grant, lists))
+
+
+def _refusal(name: str) -> str:
+    row = Channel.objects.filter(name=name).first()
+    if row is None:
+        return "there is no such channel"
+    return f"level “{row.get_level_display()}”" if row.is_active else "it is not active"
+
+
+def _actions(grant: permissions.Grant) -> str:
+    return ", ".join(action for action in METHODS if action in ("subscribe", *grant.rights))
+
+
+def _why(grant: permissions.Grant, lists: Mapping[str, list[str]]) -> str:
+    if grant.level == "user":
+        return "the user's own"
+    by = f": {', '.join(lists[grant.name])}" if grant.name in lists else ""
+    return f"level “{Channel.Level(grant.level).label}”{by}"
+
+
+def _lists(user: Any, names: Sequence[str]) -> Mapping[str, list[str]]:
+    """Return by which groups, or as member, the user is in channels of the level “Groups”."""
+    found: dict[str, list[str]] = {}
+    rows = Channel.objects.filter(name__in=names, level=Channel.Level.GROUPS).order_by()
+    for name in rows.filter(members=user).values_list("name", flat=True):
+        found.setdefault(name, []).append("listed as member")
+    if hasattr(user, "groups"):
+        by_group = rows.filter(groups__in=user.groups.all()).values_list("name", "groups__name")
+        mine = set(user.groups.values_list("name", flat=True))
+        for name, group in by_group.order_by("groups__name"):
+            if group in mine:
+                found.setdefault(name, []).append(f"in the group {group}")
+    return found
+
+
+def _row_rights(row: Mapping[str, Any]) -> str:
+    rights = []
+    if row["publish_level"] != "nobody":
+        rights.append(f"publish: {Channel.PublishLevel(row['publish_level']).label}")
+    if row["presence_level"] != "nobody":
+        rights.append(f"presence: {Channel.PresenceLevel(row['presence_level']).label}")
+    return ", ".join([*rights, "history: subscribers"])
+
+
+def _rights(cls: type[Namespace]) -> str:
+    found = []
+    for action in METHODS:
+        who = cls.allows(action)
+        if action != "subscribe" and who != "nobody":
+            found.append(f"{action}: {_rule(cls, action) if who == 'ask' else who}")
+    return ", ".join(found) or "nothing more"
 
 
 def _pattern(cls: type[Namespace]) -> str:
-    return f"{cls.name}:{cls.pattern}"
+    return f"{cls.name}:{getattr(cls, 'pattern', '…')}"
 
 
-def _rule(cls: type[Namespace]) -> str:
-    if cls.authorize == "open":
+def _rule(cls: type[Namespace], action: Action) -> str:
+    if cls.allows(action) == "everybody":
         return "everybody, unasked"
-    for method in ("can_subscribe_many", "can_subscribe"):
-        if getattr(cls, method) is not getattr(Namespace, method):
-            return f"{cls.__qualname__}.{method}()"
-    return "nobody: no can_subscribe()"
+    method = METHODS[action]
+    for name in (f"{method}_many", method):
+        if getattr(cls, name) is not getattr(Namespace, name):
+            return f"{cls.__qualname__}.{name}()"
+    return "rows" if cls.rows else f"nobody: no {method}()"
 
 
 def _delivery(delivery: Delivery) -> str:

@@ -42,16 +42,20 @@ def test_catalogue(out, make_channel):
     declare("price", authorize="open", delivery=Latest())
     declare("closed")
     lines = [cells(line) for line in out()]
-    assert lines[0] == ["channels", "who may subscribe", "delivery", "declared in"]
+    assert lines[0] == [
+        "channels", "who may subscribe", "more rights", "delivery", "declared in"
+    ]  # fmt: skip
     assert lines[1][:2] == ["user:<pk>", "that user"]
     assert ["1 row", "level “Public”"] in [line[:2] for line in lines]
     assert ["2 rows, 1 inactive", "level “Users”"] in [line[:2] for line in lines]
     rules = {line[0]: line[1:] for line in lines}
-    assert rules["order:<int:pk>"][:2] == ["Order.can_subscribe()", "AtMostOnce"]
+    assert rules["order:<int:pk>"][:3] == ["Order.can_subscribe()", "nothing more", "AtMostOnce"]
     assert rules["many:<int:pk>"][0] == "Many.can_subscribe_many()"
-    assert rules["price:<int:pk>"][:2] == ["everybody, unasked", "Latest, 1 messages, 86400 s"]
+    assert rules["price:<int:pk>"][::2] == [
+        "everybody, unasked", "Latest, 1 messages, 86400 s"
+    ]  # fmt: skip
     assert rules["closed:<int:pk>"][0] == "nobody: no can_subscribe()"
-    assert rules["order:<int:pk>"][2] == "tests.management.test_channels.Order"
+    assert rules["order:<int:pk>"][3] == "tests.management.test_channels.Order"
 
 
 def test_for_a_user(out, make_user, make_channel):
@@ -61,11 +65,52 @@ def test_for_a_user(out, make_user, make_channel):
     declare("order", can_subscribe=lambda self, user, pk: True)
     lines = [cells(line) for line in out("--for", "ann")]
     assert lines == [
-        ["channel", "because of"],
-        ["$red", "level “Groups”"],
-        [f"user:{user.pk}", "the user's own"],
-        ["order:<int:pk>", "Order.can_subscribe()"],
+        ["channel", "may", "because of"],
+        ["$red", "subscribe, history", "level “Groups”: in the group red"],
+        [f"user:{user.pk}", "subscribe, presence, history", "the user's own"],
+        ["order:<int:pk>", "asks", "Order.can_subscribe(); nothing more"],
     ]
+
+
+def test_rights_of_rows_and_namespaces(out, make_channel):
+    make_channel("$in", "users", publish_level="staff", presence_level="subscribers")
+    declare(
+        "order",
+        client_publish="ask",
+        can_publish=lambda self, user, pk: True,
+        presence=True,
+        can_read_history_many=lambda self, user, many: [],
+    )
+    rights = {line[0]: line[2] for line in map(cells, out())}
+    assert rights["1 row"] == (
+        "publish: Staff, presence: Whoever may subscribe, history: subscribers"
+    )
+    assert rights["order:<int:pk>"] == (
+        "publish: Order.can_publish(), presence: subscribers, "
+        "history: Order.can_read_history_many()"
+    )
+
+
+def test_for_a_user_on_named_channels(out, make_user, make_channel):
+    user = make_user("ann", groups=["red"])
+    row = make_channel("$red", "groups", groups=["red", "blue"], members=[user])
+    make_channel("$off", "users", is_active=False)
+    row = make_channel("$in", "superuser", publish_level="listed")
+    row.publishers.add(user)
+    declare("order", can_subscribe=lambda self, user, pk: pk == 1, history=True)
+    names = ["$red", "$off", "$in", "nope", "order:1", "order:2", f"user:{user.pk}"]
+    lines = [cells(line) for line in out(*names, "--for", "ann")]
+    assert lines[1:] == [
+        ["$red", "subscribe, history", "level “Groups”: listed as member, in the group red"],
+        ["$off", "nothing", "it is not active"],
+        ["$in", "publish", "level “Superuser”"],
+        ["nope", "nothing", "there is no such channel"],
+        ["order:1", "subscribe, history", "Order.can_subscribe() allows"],
+        ["order:2", "nothing", "Order.can_subscribe() refuses"],
+        [f"user:{user.pk}", "subscribe, presence, history", "the user's own"],
+    ]
+    with pytest.raises(CommandError, match="for whom"):
+        call_command("channels", "order:1")
 
 
 def test_an_unknown_user(db):
@@ -82,7 +127,22 @@ def test_assert_permissions(make_user, make_channel):
     with pytest.raises(AssertionError) as info:
         assert_permissions("$red", subscribe={member: False, other: False, None: True})
     assert str(info.value).splitlines() == [
-        "Subscribing to '$red':",
-        "  <User: member> may",
-        "  anonymous may not",
+        "On '$red':",
+        "  <User: member> may subscribe",
+        "  anonymous may not subscribe",
     ]
+    with pytest.raises(AssertionError, match="other> may not publish"):
+        assert_permissions("$red", subscribe={member: True}, publish={other: True})
+    with pytest.raises(TypeError, match="subscribe="):
+        assert_permissions("$red")
+    with pytest.raises(ValueError, match="known are"):
+        assert_permissions("$red", read={None: False})
+
+
+def test_assert_permissions_asks_async_rules(make_user):
+    async def can_publish(self, user, pk):
+        return pk == 1
+
+    declare("order", can_publish=can_publish, client_publish="ask")
+    assert_permissions("order:1", publish={None: True}, subscribe={None: False})
+    assert_permissions("order:2", publish={None: False})

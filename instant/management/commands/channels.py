@@ -1,8 +1,9 @@
-"""Print which channels there are, or what one person may subscribe to."""
+"""Print which channels there are, or what one person may do there."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -12,17 +13,22 @@ from instant.management import catalogue
 
 
 class Command(BaseCommand):
-    help = "Prints the catalogue of channels: pattern, who may subscribe, delivery, where declared."
+    help = "Prints the catalogue of channels: pattern, rule, rights, delivery, where declared."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--for", dest="user", help="What this user (by user name) may subscribe to, and why."
+            "channels", nargs="*", help="With --for: these channels; else all that there are."
+        )
+        parser.add_argument(
+            "--for", dest="user", help="What this user (by user name) may do, and why."
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         if options["user"] is None:
-            lines = [("channels", "who may subscribe", "delivery", "declared in")]
-            lines += [(k.pattern, k.rule, k.delivery, k.place) for k in catalogue.kinds()]
+            if options["channels"]:
+                raise CommandError("Say for whom: add “--for USER”.")
+            lines = [("channels", "who may subscribe", "more rights", "delivery", "declared in")]
+            lines += [astuple(kind) for kind in catalogue.kinds()]
             self.table(lines)
             return
         model = get_user_model()
@@ -30,7 +36,8 @@ class Command(BaseCommand):
             user = model.objects.get_by_natural_key(options["user"])
         except model.DoesNotExist as exc:
             raise CommandError(f"There is no user {options['user']!r}.") from exc
-        self.table([("channel", "because of"), *catalogue.reasons(user)])
+        reasons = catalogue.reasons(user, options["channels"])
+        self.table([("channel", "may", "because of"), *map(astuple, reasons)])
 
     def table(self, lines: Sequence[tuple[str, ...]]) -> None:
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
