@@ -10,6 +10,7 @@ instant.W002 a setting or variable differs from the server's config.json
 instant.W003 every origin may connect
 instant.W004 ``login/`` would bypass the site's second factor
 instant.W005 the server's config is not in line with what the apps declare
+instant.W006 failed logins are counted where the count gets lost (``check --deploy``)
 ============ =====================================================================
 """
 
@@ -28,10 +29,14 @@ from instant.exceptions import InstantConfigError
 from instant.management.syncing import compare
 from instant.namespaces import registered
 
-__all__ = ["check_settings"]
+__all__ = ["check_settings", "check_throttle"]
 
 _KEY_BYTES = 32
 """RFC 7518, section 3.2: a key of at least the size of the hash output."""
+
+_OF_ONE_PROCESS = ("locmem.LocMemCache", "dummy.DummyCache")
+_MANY_ENTRIES = 10_000
+"""A cache of Django's own that is full throws out what it likes; 300 entries are its default."""
 
 _SECOND_FACTORS = ("django_otp", "allauth.mfa", "mfa", "kagi", "deux", "trench")
 
@@ -47,6 +52,45 @@ def check_settings(
     except InstantConfigError as exc:
         return [Error(str(exc), id="instant.E001")]
     return list(_messages(current))
+
+
+@register(Tags.security, deploy=True)
+def check_throttle(
+    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001  Django's signature
+    **_kwargs: Any,
+) -> list[CheckMessage]:
+    """Check that failed logins are counted; of no interest before there is production."""
+    try:
+        current = conf.current()
+    except InstantConfigError:  # E001 says it
+        return []
+    if settings.DEBUG or not current.login or current.throttle is None:
+        return []
+    alias = current.throttle.cache
+    options = settings.CACHES[alias]
+    backend = options.get("BACKEND", "")
+    if backend.startswith("django.") and backend.endswith(_OF_ONE_PROCESS):
+        problem = "each process counts for itself, or nothing at all"
+    elif backend.endswith((".DatabaseCache", ".FileBasedCache")) and _entries(options) < (
+        _MANY_ENTRIES
+    ):
+        problem = f"it holds {_entries(options)} entries, which an attacker fills"
+    else:
+        return []
+    return [
+        Warning(
+            f"INSTANT['THROTTLE'] counts failed logins in the cache {alias!r}, and {problem}.",
+            hint="Use Redis, Memcached, or the database with OPTIONS = "
+            f'{{"MAX_ENTRIES": {_MANY_ENTRIES}}}; INSTANT = {{"THROTTLE": {{"CACHE": "…"}}}} '
+            "names another in CACHES.",
+            id="instant.W006",
+        )
+    ]
+
+
+def _entries(options: dict[str, Any]) -> int:
+    given = options.get("OPTIONS", {}).get("MAX_ENTRIES", options.get("MAX_ENTRIES", 300))
+    return given if isinstance(given, int) else 300
 
 
 def _messages(current: conf.Conf) -> Iterator[CheckMessage]:

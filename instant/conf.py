@@ -13,22 +13,26 @@ variable, which wins over ``config.json`` in ``INSTANT["DIR"]``.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.text import slugify
 
+from instant.addresses import Proxies, parse_proxies
 from instant.centrifugo.config import DEFAULT_PORT
 from instant.centrifugo.values import ENVIRONMENT, ServerValues, read_values
 from instant.exceptions import InstantConfigError
 from instant.options import DEFAULTS, TYPES
+from instant.throttles import Limits, parse_limits
 
 __all__ = ["DEFAULTS", "ENVIRONMENT", "Conf", "current", "differences", "site_name"]
+
+_T = TypeVar("_T")
 
 DEFAULT_BACKEND = "instant.backends.centrifugo.CentrifugoBackend"
 """What ``INSTANT["BACKEND"]`` is where it isn't given; the pytest plugin sets another."""
@@ -54,6 +58,9 @@ class Conf:
     """Seconds that a connection or subscription lives which a token opened."""
     timeout: float
     """Seconds for one exchange with the server's API, all told."""
+    throttle: Limits | None
+    """How often logins may fail; None: as often as they like."""
+    trusted_proxies: Proxies | None
     audience: str
     """``aud`` of every token, so that two projects on one server don't share user 1."""
     api_url: str
@@ -175,6 +182,8 @@ def _resolve() -> tuple[Conf, str | None, _Stamp]:
         token_use=values["TOKEN_USE"],
         token_life=values["TOKEN_LIFE"],
         timeout=float(values["TIMEOUT"]),
+        throttle=_read("THROTTLE", parse_limits, values),
+        trusted_proxies=_read("TRUSTED_PROXIES", parse_proxies, values),
         audience=server.audience or slugify(name) or "site",
         api_url=_api_url(server, port),
         _api_key=_key("CENTRIFUGO_API_KEY", server.api_key),
@@ -183,6 +192,13 @@ def _resolve() -> tuple[Conf, str | None, _Stamp]:
         _file_error=server.error,
     )
     return conf, path, stamp
+
+
+def _read(key: str, parse: Callable[[object], _T], values: Mapping[str, Any]) -> _T:
+    try:
+        return parse(values[key])
+    except ValueError as exc:
+        raise InstantConfigError(f"INSTANT[{key!r}] {exc}.") from None
 
 
 def site_name() -> str:

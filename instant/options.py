@@ -19,6 +19,8 @@ DEFAULTS: Mapping[str, Any] = {
     "TOKEN_USE": 30,
     "TOKEN_LIFE": 3600,
     "TIMEOUT": 1.0,
+    "THROTTLE": {},
+    "TRUSTED_PROXIES": None,
 }
 """The keys of ``INSTANT`` and what holds where one is not given."""
 

@@ -69,3 +69,34 @@ def test_w004_second_factor():
                 assert ids() == []
         finally:
             settings.INSTALLED_APPS = [a for a in settings.INSTALLED_APPS if a != "django_otp"]
+
+
+LOCAL = "django.core.cache.backends.locmem.LocMemCache"
+DATABASE = {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "x"}
+REDIS = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://x"}
+
+
+@pytest.mark.parametrize(
+    ("cache", "instant", "warned"),
+    [
+        ({"BACKEND": LOCAL}, {}, True),
+        ({"BACKEND": "django.core.cache.backends.dummy.DummyCache"}, {}, True),
+        (DATABASE, {}, True),
+        (DATABASE | {"OPTIONS": {"MAX_ENTRIES": 9_999}}, {}, True),
+        (DATABASE | {"OPTIONS": {"MAX_ENTRIES": 10_000}}, {}, False),
+        (REDIS, {}, False),
+        ({"BACKEND": LOCAL}, {"LOGIN": False}, False),
+        ({"BACKEND": LOCAL}, {"THROTTLE": None}, False),
+        ({"BACKEND": LOCAL}, {"THROTTLE": {"CACHE": "shared"}}, False),
+        (REDIS, {"THROTTLE": {"CACHE": "local"}}, True),
+    ],
+)
+def test_w006_a_cache_that_loses_the_count(cache, instant, warned):
+    caches = {"default": cache, "shared": REDIS, "local": {"BACKEND": LOCAL}}
+    with override_settings(CACHES=caches, INSTANT={"DIR": "/nonexistent", **instant}):
+        found = [m.id for m in run_checks(include_deployment_checks=True)]
+        assert ("instant.W006" in found) == warned
+        assert ids() == []  # of no interest but in production
+        with override_settings(DEBUG=True):
+            found = [m.id for m in run_checks(include_deployment_checks=True)]
+            assert "instant.W006" not in found

@@ -149,7 +149,9 @@ def test_centrifugo_host(host, url):
         {"INSTANT": {"TIMEOUT": "1"}}, {"INSTANT": {"TIMEOUT": float("inf")}},
         {"INSTANT": {"TIMEOUT": 10**400}}, {"INSTANT": {"TOKEN_LIFE": 5}}, {"INSTANT": {"DIR": ""}},
         {"INSTANT": {"PUBLIC_URL": "ws://"}}, {"CENTRIFUGO_PORT": 0}, {"CENTRIFUGO_PORT": True},
-        {"CENTRIFUGO_PORT": 8.7},
+        {"CENTRIFUGO_PORT": 8.7}, {"INSTANT": {"THROTTLE": True}},
+        {"INSTANT": {"THROTTLE": {"PAIR": "ten"}}}, {"INSTANT": {"TRUSTED_PROXIES": "10.0.0.0/8"}},
+        {"INSTANT": {"TRUSTED_PROXIES": ["10.0.0.1/8"]}},
     ],
 )  # fmt: skip
 def test_wrong_values_are_refused_by_name(bad):

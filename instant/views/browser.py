@@ -10,7 +10,9 @@ from django.middleware.csrf import get_token as get_csrf_token
 from django.views.decorators.debug import sensitive_variables
 
 from instant import conf, permissions, tokens
+from instant.addresses import request_address
 from instant.html import websocket_url
+from instant.throttles import attempt
 from instant.views.endpoint import BadRequest, Body, Forbidden, endpoint
 
 __all__ = ["get_token", "login", "logout", "subscribe"]
@@ -29,7 +31,8 @@ def login(request: HttpRequest, body: Body) -> dict[str, Any]:
     Log in with ``{"username", "password"}`` and answer like get_token().
 
     The credentials are checked even where somebody is logged in. 400 for anything malformed,
-    403 for wrong credentials or where ``INSTANT["LOGIN"]`` is False.
+    403 for wrong credentials or where ``INSTANT["LOGIN"]`` is False, 429 with ``Retry-After``
+    (seconds) where too many have failed (``INSTANT["THROTTLE"]``).
     """
     if not conf.current().login:
         raise Forbidden("Logging in here is switched off; use the site's own login page.")
@@ -38,7 +41,12 @@ def login(request: HttpRequest, body: Body) -> dict[str, Any]:
         raise BadRequest('Send {"username": "…", "password": "…"}.')
     _check_text("username", username)
     _check_text("password", password)
-    user = auth.authenticate(request, username=username, password=password)
+    settings = conf.current()
+    address = request_address(request.META, settings.trusted_proxies)
+    with attempt(settings.throttle, address, username) as tried:
+        user = auth.authenticate(request, username=username, password=password)
+        if user is not None:
+            tried.succeeded()
     if user is None:
         raise Forbidden("Wrong user name or password.")
     auth.login(request, user)

@@ -2,7 +2,7 @@
 What all endpoints for browsers have in common.
 
 JSON in and JSON out, ``no-store``, no redirect to a login page, no stack trace. 400 says what
-is wrong with the request, 403 that it may not.
+is wrong with the request, 403 that it may not, 429 when it may be tried again.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.cache import patch_vary_headers
 from django.utils.http import is_same_domain
 from django.views.decorators.csrf import csrf_exempt
+
+from instant.throttles import TooManyFailures
 
 __all__ = ["BadRequest", "Body", "Forbidden", "endpoint"]
 
@@ -85,6 +87,10 @@ def _answer(view: View, request: HttpRequest, methods: tuple[str, ...]) -> HttpR
         return _error(400, str(exc))
     except Forbidden as exc:
         return _error(403, str(exc))
+    except TooManyFailures as exc:
+        response = _error(429, str(exc))
+        response["Retry-After"] = str(exc.retry_after)
+        return response
     except DisallowedHost:
         return _error(400, "The Host header names a host that is not in ALLOWED_HOSTS.")
     except Exception:

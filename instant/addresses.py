@@ -1,0 +1,121 @@
+"""
+Whose address a request has.
+
+Behind a proxy ``REMOTE_ADDR`` is the proxy's, everybody's, and ``X-Forwarded-For`` says what
+its sender likes, but for the part that a trusted proxy has appended: its right end. An IPv6
+address counts by its /64, because that is what one customer gets, to choose from freely.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+__all__ = ["Address", "Proxies", "parse_proxies", "request_address"]
+
+_IP = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+UNIX = "unix"
+"""Stands in a list of proxies for a peer on a Unix socket, which has no address."""
+
+_TRACES = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
+"""What a proxy leaves in a request."""
+
+_WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+")
+
+
+class Address(NamedTuple):
+    """Where a request comes from, as far as can be told."""
+
+    name: str | None
+    """``192.0.2.7`` or ``2001:db8::/64``; None where nothing says it."""
+    shared: bool
+    """Whether it is probably a proxy's, behind which is everybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """The peers whose ``X-Forwarded-For`` is believed."""
+
+    networks: tuple[_Network, ...]
+    unix: bool
+
+    def trust(self, peer: _IP | None) -> bool:
+        """Tell whether the peer is one of them; None is a peer without an address."""
+        return self.unix if peer is None else any(peer in network for network in self.networks)
+
+
+def parse_proxies(given: object) -> Proxies | None:
+    """
+    Read a list of networks and addresses, among them ``"unix"``; None stays None.
+
+    Raises ValueError, which names what can't be read.
+    """
+    if given is None:
+        return None
+    if not isinstance(given, list | tuple):
+        raise ValueError(  # noqa: TRY004  it is a setting's value that is wrong
+            f"must be a list of networks such as “10.0.0.0/8”, not {given!r}"
+        )
+    networks = []
+    for entry in given:
+        if entry == UNIX:
+            continue
+        try:
+            # An int would be read as an address too.
+            networks.append(ipaddress.ip_network(entry if isinstance(entry, str) else ""))
+        except ValueError as exc:
+            raise ValueError(
+                f"must hold networks such as “10.0.0.0/8” and “unix”, not {entry!r} ({exc})"
+            ) from None
+    return Proxies(tuple(networks), UNIX in given)
+
+
+def request_address(meta: Mapping[str, Any], proxies: Proxies | None) -> Address:
+    """
+    Return the address that a request (its ``META``) comes from.
+
+    With proxies it is the right-most address in ``X-Forwarded-For`` that isn't one of theirs,
+    if the peer is one. Without (None) it is the peer's, and ``shared`` where it is a private
+    one and the request has passed a proxy.
+    """
+    peer = _parse(meta.get("REMOTE_ADDR") or "")
+    if proxies is None:
+        traced = any(name in meta for name in _TRACES)
+        return Address(_name(peer), peer is None or (traced and not peer.is_global))
+    if not proxies.trust(peer):
+        return Address(_name(peer), peer is None)
+    client = peer
+    for entry in reversed((meta.get("HTTP_X_FORWARDED_FOR") or "").split(",")):
+        if not entry.strip():
+            continue
+        client = _parse(entry)
+        # What can't be read was written by a trusted proxy too: it does not tell.
+        if client is None or not proxies.trust(client):
+            break
+    return Address(_name(client), client is None)
+
+
+def _parse(text: str) -> _IP | None:
+    text = text.strip()
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        found = _WITH_PORT.fullmatch(text)
+        try:
+            address = ipaddress.ip_address((found[1] or found[2]) if found else "")
+        except ValueError:
+            return None
+    # A socket for both families says ::ffff:192.0.2.7.
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _name(address: _IP | None) -> str | None:
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((int(address), 64), strict=False))
+    return None if address is None else str(address)

@@ -1,0 +1,243 @@
+"""
+How often a login may fail, counted in Django's cache.
+
+Three limits, each of failures in any period of its length:
+
+========= ==========================================================================
+``PAIR``    of one user name from one address
+``ADDRESS`` of one address, whatever the names
+``NAME``    of one user name from all addresses, but those where it has logged in
+========= ==========================================================================
+
+``NAME`` stops the many addresses of a botnet. Alone it would let anybody lock somebody out,
+so it does not hold for an address from which the user has logged in within two weeks.
+
+A failure takes one of so many slots, a cache key that ends by itself; where none is free,
+nothing is asked of ``authenticate()``. Slots are taken by ``cache.add()`` *before* the
+password is checked and given back when it was right, so that a hundred attempts at the same
+moment find no more slots than one after the other. ``add()`` is atomic, with the timeout it
+is given, in Django's caches but the file one; ``incr()`` is neither in three of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import unicodedata
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import BaseCache, caches
+from django.utils.crypto import salted_hmac
+
+from instant.addresses import Address
+from instant.rates import Rate, parse_rate
+
+__all__ = ["DEFAULT_LIMITS", "Attempt", "Limits", "TooManyFailures", "attempt", "parse_limits"]
+
+logger = logging.getLogger("instant.throttles")
+
+DEFAULT_LIMITS: Mapping[str, Any] = {
+    "PAIR": "10/5m",
+    "ADDRESS": "30/5m",
+    "NAME": "100/5m",
+    "CACHE": "default",
+}
+"""What holds where ``INSTANT["THROTTLE"]`` says nothing else."""
+
+_KNOWN_SECONDS = 14 * 86_400
+"""How long an address stays known after a login; Django's sessions last as long."""
+
+_MAX_NAME = 1000
+"""Characters of a user name that count: normalising a longer one is work for an attacker."""
+
+_ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """``INSTANT["THROTTLE"]``, read; a limit that is None does not hold."""
+
+    pair: Rate | None
+    address: Rate | None
+    name: Rate | None
+    cache: str
+    """Alias in ``CACHES``."""
+
+
+class TooManyFailures(Exception):
+    """The limit is reached; ``retry_after`` is in how many seconds an attempt is free."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"Too many failed logins. Try again in {retry_after} seconds.")
+        self.retry_after = retry_after
+
+
+def parse_limits(given: object) -> Limits | None:
+    """
+    Read ``INSTANT["THROTTLE"]``: a dict of what differs from the default, or None for none.
+
+    Raises ValueError, which names what can't be read.
+    """
+    if given is None or given is False:
+        return None
+    if not isinstance(given, Mapping):
+        raise ValueError(  # noqa: TRY004  it is a setting's value that is wrong
+            f"must be a dict, or None for no limits, not {given!r}"
+        )
+    unknown = sorted(set(given) - set(DEFAULT_LIMITS), key=str)
+    if unknown:
+        known = ", ".join(sorted(DEFAULT_LIMITS))
+        raise ValueError(f"has the unknown key {unknown[0]!r}. Known are: {known}")
+    values = {**DEFAULT_LIMITS, **given}
+    rates: dict[str, Rate | None] = {}
+    for key in ("PAIR", "ADDRESS", "NAME"):
+        try:
+            rates[key] = None if values[key] is None else parse_rate(values[key])
+        except ValueError as exc:
+            raise ValueError(f"is wrong: {key!r} {exc}") from None
+    if values["CACHE"] not in list(settings.CACHES):
+        raise ValueError(f"is wrong: 'CACHE' must be a name in CACHES, not {values['CACHE']!r}")
+    return Limits(
+        pair=rates["PAIR"], address=rates["ADDRESS"], name=rates["NAME"], cache=values["CACHE"]
+    )
+
+
+@contextmanager
+def attempt(limits: Limits | None, address: Address, name: str) -> Iterator[Attempt]:
+    """
+    Hold the body of a ``with`` for an attempt that fails unless succeeded() was called.
+
+    Raises TooManyFailures, and the body does not run, where a limit is reached. An exception
+    in the body counts as no attempt at all.
+    """
+    tried = Attempt(limits, address, name)
+    tried.begin()
+    try:
+        yield tried
+    except BaseException:
+        tried.give_back()
+        raise
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt to log in. A cache that fails is logged, and the login goes on."""
+
+    limits: Limits | None
+    address: Address
+    name: str
+    _taken: list[str] = field(default_factory=list, init=False)
+    _pair: list[str] = field(default_factory=list, init=False)
+
+    def begin(self) -> None:
+        """Take a slot of each limit, or raise TooManyFailures and take none."""
+        if self.limits is None:
+            return
+        try:
+            self._take(caches[self.limits.cache])
+        except TooManyFailures as exc:
+            self.give_back()
+            logger.warning(
+                "A login from %s is refused for %d s: too many failed.",
+                self.address.name or "an unknown address",
+                exc.retry_after,
+            )
+            raise
+        except Exception:
+            logger.exception("The cache failed: logins are not throttled.")
+
+    def succeeded(self) -> None:
+        """Forget the failures of this user name at this address, and know the address."""
+        keys = [*self._pair, *self._taken]
+        self._taken = []
+        self._change(keys, known=self._known_key())
+
+    def give_back(self) -> None:
+        """Leave everything as it was before begin()."""
+        keys, self._taken = self._taken, []
+        self._change(keys)
+
+    def _take(self, cache: BaseCache) -> None:
+        wanted = list(self._slots(cache))
+        found = cache.get_many([key for _, keys in wanted for key in keys])
+        for rate, keys in wanted:
+            self._take_one(cache, rate, keys, found)
+
+    def _slots(self, cache: BaseCache) -> Iterator[tuple[Rate, list[str]]]:
+        """Yield the limits that hold for this attempt, and their slots."""
+        limits, address = self.limits, self.address
+        if limits is None:
+            return
+        name = normalised(self.name)
+        if limits.pair and address.name:
+            self._pair = _keys("pair", limits.pair, address.name, name)
+            yield limits.pair, self._pair
+        # Everybody's address would lock everybody out.
+        if limits.address and address.name and not address.shared:
+            yield limits.address, _keys("address", limits.address, address.name)
+        known = self._known_key()
+        if limits.name and not (known and cache.get(known)):
+            yield limits.name, _keys("name", limits.name, name)
+
+    def _take_one(
+        self, cache: BaseCache, rate: Rate, keys: list[str], found: dict[str, Any]
+    ) -> None:
+        for _ in range(_ROUNDS):
+            held = [found[key] for key in keys if key in found]
+            if len(held) == len(keys):
+                wait = math.ceil(min(held) - time.time())
+                raise TooManyFailures(min(max(wait, 1), rate.seconds))
+            for key in keys:
+                if key not in found and cache.add(key, time.time() + rate.seconds, rate.seconds):
+                    self._taken.append(key)
+                    return
+            found = cache.get_many(keys)  # others were faster: who holds the slots now?
+        raise OSError("The cache keeps nothing.")
+
+    def _change(self, keys: list[str], *, known: str | None = None) -> None:
+        if self.limits is None:
+            return
+        try:
+            cache = caches[self.limits.cache]
+            if keys:
+                cache.delete_many(keys)
+            if known:
+                cache.set(known, 1, _KNOWN_SECONDS)
+        except Exception:
+            logger.exception("The cache failed: failed logins are not forgotten.")
+
+    def _known_key(self) -> str | None:
+        if self.limits is None or self.limits.name is None or self.address.name is None:
+            return None
+        return _key("known", self.address.name, normalised(self.name))
+
+
+def normalised(name: str) -> str:
+    """
+    Return what all spellings of a user name have in common.
+
+    More than Django's own NFKC: a database may compare without regard to case, accents or
+    space at the end (MySQL), and no other spelling must find a fresh limit.
+    """
+    parts = unicodedata.normalize("NFKD", name[:_MAX_NAME].strip())
+    bare = "".join(c for c in parts if unicodedata.category(c) not in {"Mn", "Me", "Cf"})
+    # Upper first: in capitals a dotless i is an I, which casefold() alone would not make it.
+    folded = unicodedata.normalize("NFKD", bare.upper().casefold())
+    return "".join(c for c in folded if unicodedata.category(c) != "Mn").strip()
+
+
+def _keys(kind: str, rate: Rate, *parts: str) -> list[str]:
+    key = _key(kind, *parts)
+    return [f"{key}:{slot}" for slot in range(rate.times)]
+
+
+def _key(kind: str, *parts: str) -> str:
+    """Return a key that any cache takes, and from which nobody reads a name or an address."""
+    value = "\0".join(parts)
+    digest = salted_hmac(f"instant.throttles.{kind}", value, algorithm="sha256").hexdigest()
+    return f"instant.throttle.{kind}:{digest}"
