@@ -88,14 +88,12 @@ def first_pass(remembered: Sequence[revocations.Revocation]) -> None:
 
 
 def report(error: Exception, loss: Loss) -> None:
-    """Log a failure and signal it; an exception of a receiver is logged."""
+    """Log a failure and signal it; Django logs what a receiver raises."""
     if isinstance(error, PublishError | InstantConfigError):
         logger.error("Rights that ended are not enforced yet, it is tried again: %s", error)
     else:
         logger.error("Rights that ended are not enforced yet, it is tried again.", exc_info=error)
-    for receiver, answer in enforcement_failed.send_robust(sender=Loss, loss=loss, error=error):
-        if isinstance(answer, Exception):
-            logger.error("Receiver %r of enforcement_failed raised.", receiver, exc_info=answer)
+    enforcement_failed.send_robust(sender=Loss, loss=loss, error=error)
 
 
 def enforce(loss: Loss) -> None:

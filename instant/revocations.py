@@ -26,7 +26,10 @@ __all__ = ["Revocation", "confirm", "postpone", "remember", "run_due"]
 logger = logging.getLogger("instant.enforcement")
 
 MARGIN = timedelta(seconds=5)
-"""For clocks that differ, and for a first pass that never came because its process died."""
+"""Added to the life of tokens, for clocks that differ."""
+
+_GRACE = timedelta(seconds=2)
+"""A first pass that has not come by then never will: its process died."""
 
 _LEASE = timedelta(seconds=30)
 """For how long one that claimed a row may work on it."""
@@ -39,7 +42,7 @@ def remember(loss: Loss) -> Revocation:
     """Write down what has to be enforced, in the transaction that is open."""
     now = timezone.now()
     return Revocation.objects.using(_database()).create(
-        loss=loss.as_json(), created_at=now, due_at=now + MARGIN
+        loss=loss.as_json(), created_at=now, due_at=now + _GRACE
     )
 
 

@@ -4,7 +4,7 @@ A thread that makes second passes, in any process that may be the only one left.
 Only a token that was handed out in the last ``TOKEN_USE`` seconds can be used against a right
 that ended. So a process that hands out tokens, or that takes rights away, looks for due passes
 until no token of its own can be valid; ``runws`` looks as long as the server runs. Looking is
-one query every two seconds.
+one query a second.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Worker", "wake"]
 
 logger = logging.getLogger("instant.enforcement")
 
-_EVERY = 2.0
+_EVERY = 1.0
 """Seconds between two looks."""
 
 _MARGIN = 3 * revocations.MARGIN.total_seconds()

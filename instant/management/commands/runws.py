@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from instant import conf as instant_conf
+from instant import enforcement
 from instant.centrifugo import process
 from instant.exceptions import InstantConfigError
 from instant.management.server import SERVERS, plan
+from instant.worker import Worker
 
 
 class Command(BaseCommand):
@@ -56,9 +59,14 @@ class Command(BaseCommand):
         # The server writes to the same place from now on, past Python's buffers.
         self.stdout.flush()
         self.stderr.flush()
+        worker = Worker()
+        if enforcement.is_on():
+            worker.wake(math.inf)
         try:
             code = process.run(server.command, server.env, folder=conf.dir)
         except OSError as exc:
             raise CommandError(f"{server.command[0]} can't be started: {exc.strerror}.") from exc
+        finally:
+            worker.stop()
         if code:
             sys.exit(code)

@@ -61,8 +61,8 @@ class Command(BaseCommand):
     def reload(self, sync: syncing.Sync) -> None:
         if sync.needs_restart:
             raise CommandError(
-                "Restart the server: what changed (origins, ports, keys of the API) is read at "
-                "its start only."
+                "Restart the server: what changed (origins, ports, proxies, the API's key) is read "
+                "at its start only."
             )
         if not hasattr(signal, "SIGHUP"):
             raise CommandError("Restart the server: Windows has no signal for this.")

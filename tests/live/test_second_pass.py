@@ -1,0 +1,164 @@
+"""
+An attacker who ignores what the server says, against processes as in production.
+
+They keep the socket, subscribe again and again with the token from just before the change,
+and must be out for good within TOKEN_USE + 10 seconds of the commit, although the process that
+made the change is gone at once.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from django.test import override_settings
+
+from instant import publish
+from instant.tokens import Signer
+from tests.live.servers import BINARY, KINDS, free_port
+from tests.live.subscriber import Subscriber
+
+pytestmark = [pytest.mark.conformance, pytest.mark.slow]
+
+TOKEN_USE = 2
+SETTINGS = """
+from tests.settings import *
+DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": "{folder}/db.sqlite3",
+                           "OPTIONS": {{"timeout": 20}}}}}}
+CENTRIFUGO_HMAC_KEY = CENTRIFUGO_API_KEY = None
+CENTRIFUGO_PORT = {port}
+INSTANT = {{"DIR": "{folder}/centrifugo", "TOKEN_USE": {use}, "ALLOWED_ORIGINS": []}}
+"""
+
+SET_UP = """
+from django.contrib.auth.models import Group, User
+from instant.models import Channel
+ann = User.objects.create_user("ann")
+red = Group.objects.create(name="red")
+ann.groups.add(red)
+Channel.objects.create(name="$red", level="groups").groups.add(red)
+print(ann.pk)
+"""
+
+CHANGE = """
+import sys
+from django.contrib.auth.models import User
+ann = User.objects.get()
+print("ready", flush=True)
+sys.stdin.readline()
+ann.groups.clear()
+"""
+
+DIES_BETWEEN = """
+import os, signal
+from instant import enforcement
+enforcement.enforce = lambda loss: os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+class Site:
+    def __init__(self, kind, folder):
+        self.kind, self.port = kind, free_port()
+        (folder / "site_settings.py").write_text(
+            SETTINGS.format(folder=folder, port=self.port, use=TOKEN_USE)
+        )
+        self.settings = {
+            "CENTRIFUGO_HMAC_KEY": None,
+            "CENTRIFUGO_API_KEY": None,
+            "CENTRIFUGO_PORT": self.port,
+            "INSTANT": {
+                "DIR": folder / "centrifugo",
+                "TOKEN_USE": TOKEN_USE,
+                "BACKEND": "instant.backends.centrifugo.CentrifugoBackend",
+            },
+        }
+        path = os.pathsep.join([str(folder), str(Path.cwd())])
+        self.env = os.environ | {"DJANGO_SETTINGS_MODULE": "site_settings", "PYTHONPATH": path}
+        if kind == "centrifugo":
+            self.env["CENTRIFUGO_BIN"] = BINARY
+        self.run("migrate", "-v0")
+        self.sub = self.run("shell", "-v0", "-c", SET_UP).split()[-1]
+
+    def command(self, *arguments):
+        return [sys.executable, "-m", "django", *arguments]
+
+    def run(self, *arguments):
+        done = subprocess.run(
+            self.command(*arguments), env=self.env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def start(self, *arguments, **streams):
+        return subprocess.Popen(self.command(*arguments), env=self.env, text=True, **streams)
+
+
+@pytest.fixture(params=KINDS)
+def site(request, tmp_path):
+    site = Site(request.param, tmp_path)
+    server = site.start(
+        "runws", "--server", request.param, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    with override_settings(**site.settings):
+        until(lambda: connects(site), 30)
+        yield site
+    server.terminate()
+    server.wait()
+
+
+def until(holds, seconds):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def connects(site):
+    try:
+        Subscriber(f"ws://127.0.0.1:{site.port}/connection/websocket").close()
+    except OSError:
+        return False
+    return True
+
+
+class Attacker:
+    def __init__(self, site):
+        signer = Signer(SimpleNamespace(pk=site.sub, is_authenticated=True, is_active=True))
+        self.socket = Subscriber(f"ws://127.0.0.1:{site.port}/connection/websocket")
+        self.token = signer.channel_token("$red").value
+        self.expires = signer.channel_token("$red").exp
+        self.socket.connect(signer.connection_token().value)
+        assert "subscribe" in self.socket.subscribe("$red", self.token)
+
+    def hears(self):
+        """Publish, try to subscribe again, and tell whether the publication came."""
+        publish("$red", data=1)
+        heard = any("pub" in line["push"] for line in self.socket.pushes())
+        self.socket.subscribe("$red", self.token)
+        return heard
+
+
+@pytest.mark.parametrize("how", ["exits at once", "is killed before it could say anything"])
+def test_who_replays_tokens_is_out_for_good(site, how):
+    code = CHANGE if how == "exits at once" else DIES_BETWEEN + CHANGE
+    shell = site.start("shell", "-v0", "-c", code, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with shell:
+        assert shell.stdout.readline() == "ready\n"
+        attacker = Attacker(site)
+        assert attacker.hears()
+        shell.communicate("\n")
+    committed = last = time.monotonic()
+    assert shell.returncode == (0 if how == "exits at once" else -9)
+    came_back = False
+    # As long as the bound, and a second more: then it is for good.
+    while time.monotonic() < committed + TOKEN_USE + 11:
+        if attacker.hears():
+            last, came_back = time.monotonic(), True
+        time.sleep(0.1)
+    assert came_back, "The attack did not even work."
+    assert last - committed < TOKEN_USE + 10
+    print(f"\n{site.kind}, the process {how}: out after {last - committed:.1f} s")
+    attacker.socket.close()

@@ -1,0 +1,410 @@
+"""What is asked of the server when rights end, without a server: how often, when, and what if not."""
+
+import logging
+import threading
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Group
+from django.core import management, serializers
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.utils import timezone
+
+from instant import Namespace, enforcement, namespaces, revocations, worker
+from instant.backends import replaced
+from instant.backends.locmem import LocmemBackend
+from instant.centrifugo.commands import Channels, Disconnect, Presence, Unsubscribe
+from instant.exceptions import ServerRefused, ServerUnreachable, UnknownNamespace
+from instant.losses import Loss
+from instant.models import Channel, Revocation
+from instant.signals import enforcement_failed
+
+
+class FakeClient:
+    """Answers from a table of who is where, and notes each batch."""
+
+    def __init__(self):
+        self.batches, self.inside, self.error = [], {}, None
+
+    def run(self, commands, timeout):
+        if commands and self.error is not None:
+            raise self.error
+        if commands:
+            self.batches.append(list(commands))
+        return [self.answer(command) for command in commands]
+
+    def answer(self, command):
+        match command:
+            case Presence(channel):
+                return self.inside.get(channel, set())
+            case Channels(pattern):
+                return {name for name in self.inside if name.startswith(pattern[:-1])}
+        return None
+
+    @property
+    def changes(self):
+        return [
+            c for batch in self.batches for c in batch if isinstance(c, Unsubscribe | Disconnect)
+        ]
+
+
+class FakeBackend(LocmemBackend):
+    reaches_server = True
+
+    def __init__(self):
+        super().__init__()
+        self.fake = FakeClient()
+
+    def client(self):
+        return self.fake
+
+
+@pytest.fixture
+def client(settings):
+    settings.INSTANT = {**settings.INSTANT, "ENFORCE_IN_BACKGROUND": False}
+    with replaced(backend := FakeBackend()):
+        yield backend.fake
+
+
+@pytest.fixture
+def committed(django_capture_on_commit_callbacks):
+    return lambda: django_capture_on_commit_callbacks(execute=True)
+
+
+@pytest.fixture(autouse=True)
+def registry(monkeypatch):
+    found = []
+    monkeypatch.setattr(namespaces, "_registry", found)
+    return found
+
+
+@pytest.fixture
+def ann(make_user, make_channel):
+    make_channel("$red", "groups", groups=["red"])
+    make_channel("$red2", "groups", groups=["red"])
+    make_channel("$blue", "groups", groups=["blue"])
+    return make_user("ann", groups=["red", "blue"])
+
+
+def test_all_that_a_transaction_takes_is_one_batch(client, committed, ann, make_user):
+    bob = make_user("bob", is_staff=True)
+    with committed():
+        ann.groups.clear()
+        bob.is_active = False
+        bob.save()
+        assert client.batches == []
+    assert client.batches == [
+        [
+            Unsubscribe(str(ann.pk), "$blue"),
+            Unsubscribe(str(ann.pk), "$red"),
+            Unsubscribe(str(ann.pk), "$red2"),
+            Disconnect(str(bob.pk), 3503, "access ended"),
+        ]
+    ]
+
+
+def test_many_users_are_found_by_presence_in_two_batches(
+    client, committed, make_user, make_channel
+):
+    make_channel("$red", "groups", groups=["red"])
+    users = [make_user(f"u{n}", groups=["red"]) for n in range(5)]
+    client.inside = {"$red": {str(users[0].pk), str(users[1].pk), ""}}
+    with committed():
+        Group.objects.get(name="red").delete()
+    assert client.batches[0] == [Presence("$red")]
+    assert {command.user for command in client.batches[1]} == client.inside["$red"]
+    assert len(client.batches) == 2
+
+
+def test_nothing_is_written_where_nothing_is_lost(client, committed, ann, make_channel):
+    with committed():
+        ann.first_name = "Ann"
+        ann.save()
+        ann.groups.add(Group.objects.create(name="green"))
+        Group.objects.get(name="green").delete()
+        make_channel("news").save()
+        Channel.objects.filter(name="news").update(description="x")
+    assert client.batches == []
+    assert Revocation.objects.count() == 0
+
+
+def test_a_save_costs_one_query_more_and_a_login_none(client, ann, django_assert_num_queries):
+    with django_assert_num_queries(2):
+        ann.save()
+    with django_assert_num_queries(1):
+        ann.save(update_fields=["last_login"])
+    with replaced(LocmemBackend()), django_assert_num_queries(1):
+        ann.save()
+
+
+def test_fixtures_take_nothing(client, committed, ann):
+    stored = serializers.serialize("json", [ann]).replace('"is_active": true', '"is_active": false')
+    with committed():
+        for loaded in serializers.deserialize("json", stored):
+            loaded.save()
+    assert client.changes == []
+
+
+def test_the_row_is_in_the_transaction(client, ann):
+    with pytest.raises(RuntimeError), transaction.atomic():
+        ann.groups.clear()
+        assert Revocation.objects.count() == 1
+        raise RuntimeError
+    assert Revocation.objects.count() == 0
+
+
+def test_a_save_that_fails_leaves_a_row_that_harms_nobody(client, committed, ann, monkeypatch):
+    monkeypatch.setattr(type(ann), "save_base", failing_after_pre_save(type(ann)))
+    ann.is_active = False
+    with pytest.raises(RuntimeError):
+        ann.save()
+    [row] = Revocation.objects.all()
+    monkeypatch.undo()
+    assert revocations.run_due(row.due_at) == 1
+    assert client.changes == []  # the database says that ann is active
+
+
+def failing_after_pre_save(model):
+    from django.db.models.signals import pre_save
+
+    def save_base(self, **kwargs):
+        pre_save.send(sender=model, instance=self, raw=False, using="default", update_fields=None)
+        raise RuntimeError
+
+    return save_base
+
+
+# The second pass
+
+
+def test_the_second_pass_comes_when_no_token_is_valid_and_is_the_last(client, committed, ann):
+    with committed():
+        ann.groups.clear()
+    [row] = Revocation.objects.all()
+    left = row.due_at - timezone.now()
+    assert timedelta(seconds=34) < left <= timedelta(seconds=35)
+    assert row.is_last
+    first = list(client.batches)
+    assert revocations.run_due(row.due_at - timedelta(seconds=1)) == 0
+    assert revocations.run_due(row.due_at) == 1
+    assert client.batches == first * 2
+    assert Revocation.objects.count() == 0
+    assert revocations.run_due(row.due_at) == 0
+
+
+def test_a_right_that_was_given_back_is_left_alone(client, committed, ann):
+    with committed():
+        ann.groups.clear()
+    ann.groups.add(Group.objects.get(name="red"))
+    client.batches.clear()
+    revocations.run_due(Revocation.objects.get().due_at)
+    assert client.changes == [Unsubscribe(str(ann.pk), "$blue")]
+
+
+def test_a_pass_that_never_came_is_made_soon_and_then_the_second(client, ann):
+    """As if the process had been killed after the commit."""
+    ann.groups.clear()  # the test's transaction never commits
+    [row] = Revocation.objects.all()
+    assert row.due_at - row.created_at == timedelta(seconds=2)
+    assert revocations.run_due(row.due_at) == 1
+    assert len(client.changes) == 3
+    row.refresh_from_db()
+    assert row.is_last
+    assert row.due_at > timezone.now() + timedelta(seconds=34)
+
+
+@pytest.mark.parametrize("error", [ServerUnreachable("away"), RuntimeError("odd")])
+def test_a_failure_is_logged_signalled_and_tried_again(client, committed, ann, caplog, error):
+    told = []
+
+    def receiver(sender, loss, error, **kwargs):
+        told.append((loss, error))
+        raise ValueError("a receiver's own")
+
+    enforcement_failed.connect(receiver)
+    client.error = error
+    try:
+        with committed():
+            ann.groups.remove(Group.objects.get(name="blue"))
+    finally:
+        enforcement_failed.disconnect(receiver)
+    assert told == [(Loss(subscriptions={str(ann.pk): {"$blue"}}), error)]
+    assert [r.levelno for r in caplog.records] == [logging.ERROR] * 2
+    pauses = []
+    for _ in range(9):
+        row = Revocation.objects.get()
+        pauses.append(round((row.due_at - timezone.now()).total_seconds()))
+        revocations.run_due(row.due_at)
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    client.error = None
+    revocations.run_due(Revocation.objects.get().due_at)
+    assert client.changes == [Unsubscribe(str(ann.pk), "$blue")]
+    assert Revocation.objects.get().is_last
+
+
+def test_it_is_given_up_when_all_has_expired_by_itself(client, committed, ann, caplog):
+    client.error = ServerUnreachable("away")
+    with committed():
+        ann.groups.clear()
+    Revocation.objects.update(created_at=timezone.now() - timedelta(hours=2))
+    revocations.run_due(timezone.now() + timedelta(minutes=2))
+    assert Revocation.objects.count() == 0
+    assert "Given up" in caplog.text
+
+
+def test_an_item_that_is_refused_is_a_failure(client, committed, ann, monkeypatch):
+    refused = ServerRefused("error 100", code=100)
+    monkeypatch.setattr(client, "answer", lambda command: refused)
+    with committed():
+        ann.groups.clear()
+    assert Revocation.objects.get().attempts == 1
+
+
+def test_an_unknown_namespace_has_nobody_in_it(client, db, committed, monkeypatch):
+    doc = type("Doc", (Namespace,), {"name": "doc", "pattern": "<int:pk>"})
+    monkeypatch.setattr(client, "answer", lambda command: UnknownNamespace("error 102", code=102))
+    with committed():
+        doc.recheck(pk=1)
+    assert Revocation.objects.get().is_last
+    assert client.changes == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_processes_do_not_make_the_same_pass(client, make_user):
+    make_user("ann").delete()
+    due = Revocation.objects.get().due_at
+    client.batches.clear()
+    made = []
+    barrier = threading.Barrier(2)
+
+    def run():
+        try:
+            barrier.wait()
+            made.append(revocations.run_due(due))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(made) <= 1  # SQLite may refuse both with “locked”; then the next look makes it
+    assert len(client.changes) <= 1
+
+
+def test_the_command_makes_what_is_due(client, ann, capsys):
+    ann.groups.clear()
+    Revocation.objects.update(due_at=timezone.now())
+    call_command("enforce")
+    assert capsys.readouterr().out == "1 made, 1 not due yet or to be tried again.\n"
+    assert len(client.changes) == 3
+
+
+def test_watch_goes_on(client, ann, monkeypatch):
+    ann.groups.clear()
+    looks = []
+
+    def sleep(seconds):
+        looks.append(seconds)
+        Revocation.objects.update(due_at=timezone.now())
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("instant.management.commands.enforce.time.sleep", sleep)
+    with pytest.raises(KeyboardInterrupt):
+        management.call_command("enforce", watch=0.5)
+    assert looks == [0.5] * 3
+    assert Revocation.objects.count() == 0
+
+
+# Where nothing reaches a server
+
+
+def test_without_a_server_nothing_is_asked_or_written(committed, ann, django_assert_num_queries):
+    assert not enforcement.is_on()
+    with committed():
+        ann.is_active = False
+        ann.save()
+        ann.groups.clear()
+        ann.delete()
+    assert Revocation.objects.count() == 0
+
+
+def test_a_wrong_setting_breaks_nobodys_save(settings, ann):
+    settings.INSTANT = {"BACKEND": "no.such.Backend"}
+    ann.is_active = False
+    ann.save()
+    assert Revocation.objects.count() == 0
+
+
+# Commands
+
+
+@pytest.mark.parametrize("make", [lambda: Disconnect("", 4000, "x"), lambda: Unsubscribe("7", "")])
+def test_what_would_hit_everybody_or_nobody_is_refused(make):
+    with pytest.raises(ValueError, match="Without a"):
+        make()
+
+
+def test_a_loss_survives_as_json():
+    loss = Loss({"a", "b:*"}, {"7": {"x"}}, {"8"}, {"9"})
+    assert Loss.from_json(loss.as_json()) == loss
+    assert Loss().as_json() == {}
+    assert Loss.of_all([loss, Loss(subscriptions={"7": {"y"}})]).subscriptions == {"7": {"x", "y"}}
+    assert loss.subscriptions == {"7": {"x"}}
+
+
+# The thread
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    made = threading.Semaphore(0)
+    monkeypatch.setattr(worker, "_EVERY", 0.001)
+    monkeypatch.setattr(worker.revocations, "run_due", made.release)
+    monkeypatch.setattr(worker.connections, "close_all", lambda: None)
+    return made
+
+
+def test_the_thread_looks_until_it_is_not_needed(passes):
+    thread = worker.Worker()
+    thread.wake(0)
+    assert passes.acquire(timeout=5)
+    thread.stop()
+    thread.wake(1000)
+    for _ in range(5):
+        assert passes.acquire(timeout=5)
+    thread.wake(1000)
+    assert sum(t.name == "instant-second-pass" for t in threading.enumerate()) == 1
+    thread.stop()
+    assert not any(t.name == "instant-second-pass" for t in threading.enumerate())
+
+
+def test_a_database_that_is_away_is_told_once_and_asked_again(passes, monkeypatch, caplog):
+    def fail():
+        passes.release()
+        raise RuntimeError("away")
+
+    monkeypatch.setattr(worker.revocations, "run_due", fail)
+    thread = worker.Worker()
+    thread.wake(1000)
+    for _ in range(5):
+        assert passes.acquire(timeout=5)
+    thread.stop()
+    assert [record.getMessage() for record in caplog.records] == [
+        "The second pass can't be made: away"
+    ]
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_handing_out_tokens_wakes_it(client, monkeypatch, settings, on, make_user):
+    woken = []
+    monkeypatch.setattr(worker._worker, "wake", woken.append)
+    settings.INSTANT = {**settings.INSTANT, "ENFORCE_IN_BACKGROUND": on}
+    worker.wake()
+    assert woken == ([45] if on else [])
+    with replaced(LocmemBackend()):
+        worker.wake()
+    assert len(woken) == on
