@@ -39,6 +39,9 @@ logger = logging.getLogger("instant.views")
 MAX_BODY = 64 * 1024
 """Bytes of a request's body."""
 
+_MAX_DIGITS = 9
+"""Of a Content-Length: int() refuses thousands of them with an exception."""
+
 Body = dict[str, Any]
 View = Callable[[HttpRequest, Body], dict[str, Any]]
 
@@ -104,16 +107,30 @@ def _error(status: int, text: str) -> JsonResponse:
     return JsonResponse({"error": text}, status=status)
 
 
-def _body(request: HttpRequest) -> Body:
+def _read(request: HttpRequest) -> bytes:
+    """Return the body; not more than is taken is read, whatever the headers say of it."""
     length = request.META.get("CONTENT_LENGTH") or "0"
-    if not (length.isascii() and length.isdigit()) or int(length) > MAX_BODY:
-        raise BadRequest(f"The body may have {MAX_BODY:,} bytes.")
+    too_large = BadRequest(f"The body may have {MAX_BODY:,} bytes.")
+    if not (length.isascii() and length.isdigit()) or len(length) > _MAX_DIGITS:
+        raise too_large
+    site_limit = getattr(settings, "DATA_UPLOAD_MAX_MEMORY_SIZE", None)
+    limit = MAX_BODY if site_limit is None else min(MAX_BODY, site_limit)
+    if int(length) > limit:
+        raise too_large
     try:
+        # Chunks have no length, and request.body would take as many as the site allows.
+        if "_body" not in request.__dict__ and not request._read_started:  # type: ignore[attr-defined]  # noqa: SLF001
+            request._body = request.read(limit + 1)  # noqa: SLF001
         raw = request.body
     except (RequestDataTooBig, UnreadablePostError, RawPostDataException):
         raise BadRequest("The body is too large, broke off, or was read as a form.") from None
-    if len(raw) > MAX_BODY:
-        raise BadRequest(f"The body may have {MAX_BODY:,} bytes.")
+    if len(raw) > limit:
+        raise too_large
+    return raw
+
+
+def _body(request: HttpRequest) -> Body:
+    raw = _read(request)
     if not raw:
         return {}
     if request.content_type != "application/json":
