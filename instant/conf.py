@@ -27,7 +27,7 @@ from instant.addresses import Proxies, parse_proxies
 from instant.centrifugo.config import DEFAULT_PORT
 from instant.centrifugo.values import ENVIRONMENT, ServerValues, read_values
 from instant.exceptions import InstantConfigError
-from instant.options import DEFAULTS, TYPES
+from instant.options import DEFAULTS, TYPES, parse_secrets
 from instant.throttles import Limits, parse_limits
 
 __all__ = ["DEFAULTS", "ENVIRONMENT", "Conf", "current", "differences", "site_name"]
@@ -48,6 +48,14 @@ class Conf:
     """WebSocket address for browsers; None: derived from the request, see ``views.browser``."""
     public_port: int
     """The port that browsers connect to where ``public_url`` is None."""
+    proxy_url: str | None
+    """Where the server finds Django; None: it can't ask."""
+    proxy_url_given: bool
+    """Whether a setting says so; under DEBUG one is assumed."""
+    proxy_secrets: tuple[str, ...] = field(repr=False)
+    """Any of these shows that it is the server that asks."""
+    proxy_secret_text: str | None = field(repr=False)
+    """What the server's config has to show, where Django's settings or environment say it."""
     allowed_origins: tuple[str, ...]
     """Origins (globs) whose pages may connect."""
     anonymous: bool
@@ -172,10 +180,15 @@ def _resolve() -> tuple[Conf, str | None, _Stamp]:
     server = read_values(path)
     port, public_port = _ports(server)
     name = site_name()
+    secrets = _proxy_secrets()
     conf = Conf(
         backend=values["BACKEND"] or DEFAULT_BACKEND,
         public_url=values["PUBLIC_URL"],
         public_port=public_port,
+        proxy_url=_proxy_url(values["PROXY_URL"]),
+        proxy_url_given=values["PROXY_URL"] is not None,
+        proxy_secrets=secrets or server.proxy_secrets,
+        proxy_secret_text=_proxy_secret_text(secrets),
         allowed_origins=_origins(values["ALLOWED_ORIGINS"]),
         anonymous=values["ANONYMOUS"],
         login=values["LOGIN"],
@@ -248,6 +261,26 @@ def _key(setting: str, elsewhere: Any) -> str | None:
         del key, elsewhere
         raise InstantConfigError(f"{setting} must be a str of printable ASCII characters.")
     return key
+
+
+def _proxy_url(given: str | None) -> str | None:
+    if given is None:
+        return "http://127.0.0.1:8000" if settings.DEBUG else None  # where runserver listens
+    return given.rstrip("/")
+
+
+def _proxy_secrets() -> tuple[str, ...]:
+    try:
+        return parse_secrets(getattr(settings, "CENTRIFUGO_PROXY_SECRET", None))
+    except ValueError as exc:
+        raise InstantConfigError(f"CENTRIFUGO_PROXY_SECRET {exc}.") from None
+
+
+def _proxy_secret_text(secrets: tuple[str, ...]) -> str | None:
+    if secrets:
+        return secrets[0]
+    variable = ENVIRONMENT["proxy_secret"]  # the file names it: so it isn't written down
+    return f"${{{variable}}}" if os.environ.get(variable) else None
 
 
 def _ports(server: ServerValues) -> tuple[int, int]:

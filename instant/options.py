@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["DEFAULTS", "TYPES"]
+__all__ = ["DEFAULTS", "TYPES", "parse_secrets"]
 
 DEFAULTS: Mapping[str, Any] = {
     "BACKEND": None,
     "DIR": None,
     "PUBLIC_URL": None,
+    "PROXY_URL": None,
     "ALLOWED_ORIGINS": None,
     "ANONYMOUS": True,
     "LOGIN": True,
@@ -40,6 +41,32 @@ def _is_websocket(value: str) -> bool:
     return url.scheme in {"ws", "wss"} and bool(url.hostname)
 
 
+def _is_origin(value: str) -> bool:
+    try:
+        url = urlsplit(value)
+        url.port  # noqa: B018  raises where it is none
+    except ValueError:
+        return False
+    rest = url.path not in {"", "/"} or url.query or url.fragment or url.username is not None
+    return url.scheme in {"http", "https"} and bool(url.hostname) and not rest
+
+
+def parse_secrets(value: object) -> tuple[str, ...]:
+    """
+    Read one secret or a list of them, the one to show first; none for None and "".
+
+    Raises ValueError without the value, which neither a message nor a log may have.
+    """
+    listed = [value] if isinstance(value, str) and value else value or ()
+    if not isinstance(listed, list | tuple) or not all(
+        isinstance(text, str) and text.isascii() and text.isprintable() and text.strip()
+        for text in listed
+    ):
+        del value, listed
+        raise ValueError("must be a str of printable ASCII characters, or a list of such")
+    return tuple(listed)
+
+
 TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "BACKEND": (
         "a dotted path",
@@ -49,6 +76,10 @@ TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "PUBLIC_URL": (
         "a ws:// or wss:// address",
         lambda v: v is None or (isinstance(v, str) and _is_websocket(v)),
+    ),
+    "PROXY_URL": (
+        "an address such as “http://127.0.0.1:8000”, without a path",
+        lambda v: v is None or (isinstance(v, str) and _is_origin(v)),
     ),
     "ALLOWED_ORIGINS": (
         "a list of origins such as “https://example.com”",

@@ -40,6 +40,7 @@ __all__ = [
     "Action",
     "Grant",
     "amay",
+    "ask",
     "channels_for",
     "grants",
     "grants_after",
@@ -72,15 +73,12 @@ def may(user: Any, action: Action, channel: str) -> bool:
     For code that isn't async. A rule that is ``async def`` raises AsyncRuleError, a
     TypeError: ask it with amay().
     """
-    _check_action(action)
-    if not _is_valid(channel):
-        return False
-    if channel == _own_channel(user):
-        return action != "publish"
-    found = find_namespace(channel)
-    if found is None or _has_row(found[0], channel):
-        return _row_allows(user, action, channel)
-    return rules.allowed(found[0], action, user, [found[1]], waits=False)[0]
+    return _decide(user, action, channel, waits=False)
+
+
+def ask(user: Any, action: Action, channel: str) -> bool:
+    """Tell the same as may(), and wait for a rule that is ``async def``: for our endpoints."""
+    return _decide(user, action, channel, waits=True)
 
 
 async def amay(user: Any, action: Action, channel: str) -> bool:
@@ -146,6 +144,18 @@ def permitted(users: Sequence[Any], channel: str) -> set[Any]:
         return own | rows.permitted(users, channel)
     cls, kwargs = found
     return {user.pk for user in users if rules.allowed(cls, "subscribe", user, [kwargs])[0]}
+
+
+def _decide(user: Any, action: Action, channel: str, *, waits: bool) -> bool:
+    _check_action(action)
+    if not _is_valid(channel):
+        return False
+    if channel == _own_channel(user):
+        return action != "publish"
+    found = find_namespace(channel)
+    if found is None or _has_row(found[0], channel):
+        return _row_allows(user, action, channel)
+    return rules.allowed(found[0], action, user, [found[1]], waits=waits)[0]
 
 
 def _check_action(action: str) -> None:

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from instant.views import browser
+from instant.views import browser, proxy
 
 app_name = "instant"
 
@@ -11,4 +11,7 @@ urlpatterns: list[URLPattern] = [
     path("get_token/", browser.get_token, name="get_token"),
     path("subscribe/", browser.subscribe, name="subscribe"),
     path("logout/", browser.logout, name="logout"),
+    path("proxy/subscribe/", proxy.subscribe, name="proxy_subscribe"),
+    path("proxy/publish/", proxy.publish, name="proxy_publish"),
+    path("proxy/sub_refresh/", proxy.sub_refresh, name="proxy_sub_refresh"),
 ]

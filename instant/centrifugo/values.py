@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from instant.centrifugo.endpoints import SECRET_VARIABLE, secrets_in
+
 __all__ = ["ENVIRONMENT", "ServerValues", "read_values", "values_of"]
 
 ENVIRONMENT: Mapping[str, str] = {
@@ -17,6 +19,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "api_key": "CENTRIFUGO_HTTP_API_KEY",
     "port": "CENTRIFUGO_HTTP_SERVER_PORT",
     "audience": "CENTRIFUGO_CLIENT_TOKEN_AUDIENCE",
+    "proxy_secret": SECRET_VARIABLE,
 }
 """Centrifugo's own variables, which win over its file: for Django as for the server."""
 
@@ -34,6 +37,8 @@ class ServerValues:
 
     hmac_key: Any = field(repr=False)
     api_key: Any = field(repr=False)
+    proxy_secrets: tuple[str, ...] = field(repr=False)
+    """Any of these shows that it is the server that asks."""
     audience: Any
     port: Any
     """Where clients connect."""
@@ -59,10 +64,12 @@ def values_of(
     """Return the values of a config.json's content, overridden by ``environ`` if given."""
     environ = {} if environ is None else environ
     in_file = {name: _dig(file, *keys) for name, keys in _PATHS.items()}
+    secret = environ.get(SECRET_VARIABLE)
     merged = {name: environ.get(ENVIRONMENT[name]) or in_file[name] for name in _PATHS}
     return ServerValues(
         hmac_key=merged["hmac_key"],
         api_key=merged["api_key"],
+        proxy_secrets=(secret,) if secret else secrets_in(file, environ),
         audience=merged["audience"],
         port=merged["port"],
         internal_port=_dig(file, "http_server", "internal_port") or None,

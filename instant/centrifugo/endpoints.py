@@ -1,0 +1,130 @@
+"""The proxies in the server's config: where it asks Django, and the secret that it shows."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from instant.centrifugo.config import new_secret
+from instant.centrifugo.proxy import HEADER, KINDS, Kind
+from instant.exceptions import InstantConfigError
+
+__all__ = ["SECRET_VARIABLE", "compile_proxies", "secrets_in"]
+
+SECRET_VARIABLE = "CENTRIFUGO_VAR_PROXY_SECRET"  # noqa: S105  a name
+"""Centrifugo puts variables ``CENTRIFUGO_VAR_…`` into headers that name them; so do we."""
+
+_TIMEOUT = "3s"
+"""For Django to answer; its client waits so long for all that it asked of the server."""
+
+_VARIABLE = re.compile(r"\$\{(CENTRIFUGO_VAR_[A-Za-z0-9_]+)\}")
+
+
+def compile_proxies(
+    config: Mapping[str, Any],
+    endpoints: Mapping[Kind, str] | None,
+    *,
+    secret: str | None = None,
+    make_secret: Callable[[], str] = new_secret,
+) -> dict[str, Any]:
+    """
+    Return the config with the proxies that ask Django at ``endpoints``, None: without them.
+
+    ``secret`` is what the server shows, as the file spells it; None leaves what is there, or
+    makes one. With proxies, publishing to channels outside of namespaces is asked, for rows.
+    What a person has added to a proxy of ours stays, ours being those that show the secret.
+    Raises InstantConfigError where somebody else's proxy is in the place.
+    """
+    result = copy.deepcopy(dict(config))
+    channel = _section(result, "channel", "channel")
+    proxies = _section(channel, "proxy", "channel.proxy")
+    if endpoints is None:
+        _take_away(channel, proxies)
+        return result
+    text = secret or next(iter(_headers(result)), None) or make_secret()
+    for kind in KINDS:
+        proxies[kind] = _proxy(proxies, kind, endpoints[kind], text)
+    rows = _section(channel, "without_namespace", "channel.without_namespace")
+    if "publish_proxy_name" not in rows:
+        rows["publish_proxy_enabled"] = True
+    return result
+
+
+def secrets_in(
+    config: Mapping[str, Any], environ: Mapping[str, str] = os.environ
+) -> tuple[str, ...]:
+    """
+    Return the secrets that a server with this config and environment shows.
+
+    One that names a variable which isn't set is none: everybody knows it.
+    """
+    return tuple(
+        _VARIABLE.sub(lambda match: environ[match[1]], text)
+        for text in dict.fromkeys(_headers(config))
+        if all(environ.get(name) for name in _VARIABLE.findall(text))
+    )
+
+
+def _take_away(channel: dict[str, Any], proxies: dict[str, Any]) -> None:
+    for kind in KINDS:
+        if _header(proxies.get(kind)) is None:
+            continue
+        del proxies[kind]
+        rows = channel.get("without_namespace")
+        if kind == "publish" and isinstance(rows, dict) and "publish_proxy_name" not in rows:
+            rows.pop("publish_proxy_enabled", None)
+    if not proxies:
+        del channel["proxy"]
+
+
+def _proxy(proxies: Mapping[str, Any], kind: Kind, endpoint: str, secret: str) -> dict[str, Any]:
+    given = proxies.get(kind) or {}
+    path = f"channel.proxy.{kind}"
+    if not isinstance(given, dict):
+        raise _shape(path)
+    if given.get("endpoint") not in {None, "", endpoint} and _header(given) is None:
+        raise InstantConfigError(
+            f"{path} in the server's config asks another application than Django. Instant needs "
+            f"the place: give that one a name in “proxies”, and namespaces its name as "
+            f"“{kind}_proxy_name”."
+        )
+    http = dict(_section(dict(given), "http", f"{path}.http"))
+    headers = dict(_section(http, "static_headers", f"{path}.http.static_headers"))
+    for name in [name for name in headers if name.lower() == HEADER.lower()]:
+        del headers[name]
+    http["static_headers"] = {**headers, HEADER: secret}
+    return {"timeout": _TIMEOUT, **given, "endpoint": endpoint, "http": http}
+
+
+def _headers(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the secrets as the proxies of ours spell them."""
+    channel = config.get("channel")
+    proxies = channel.get("proxy") if isinstance(channel, Mapping) else None
+    if isinstance(proxies, Mapping):
+        for kind in KINDS:
+            text = _header(proxies.get(kind))
+            if text:
+                yield text
+
+
+def _header(proxy: Any) -> str | None:
+    http = proxy.get("http") if isinstance(proxy, Mapping) else None
+    headers = http.get("static_headers") if isinstance(http, Mapping) else None
+    if not isinstance(headers, Mapping):
+        return None
+    found = [text for name, text in headers.items() if name.lower() == HEADER.lower()]
+    return found[0] if found and isinstance(found[0], str) else None
+
+
+def _section(parent: dict[str, Any], key: str, path: str) -> dict[str, Any]:
+    found = parent.setdefault(key, {})
+    if not isinstance(found, dict):
+        raise _shape(path)
+    return found
+
+
+def _shape(path: str) -> InstantConfigError:
+    return InstantConfigError(f"{path} in the config file must be an object. Correct it there.")

@@ -1,0 +1,173 @@
+"""
+What the server asks Django: may this user subscribe, publish, and stay subscribed.
+
+For the server, not for browsers: it shows a shared secret. Every answer is HTTP 200 with a
+result, an error or a disconnect, and whatever goes wrong is a refusal (see
+``instant.centrifugo.proxy``). Only namespaces that say so are asked about, and rows for
+publishing, whatever the rules of others would answer.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import RequestDataTooBig, ValidationError
+from django.core.signals import got_request_exception
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, RawPostDataException, UnreadablePostError
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_variables
+
+from instant import conf, permissions, rules, tokens
+from instant.centrifugo.proxy import (
+    ENDED,
+    HEADER,
+    MalformedQuestion,
+    Question,
+    Refusal,
+    encode,
+    granted,
+    read_question,
+)
+from instant.namespaces import Namespace, find_namespace
+
+__all__ = ["publish", "sub_refresh", "subscribe"]
+
+logger = logging.getLogger("instant.proxy")
+
+_Answer = Mapping[str, Any] | Refusal
+_View = Callable[[Question, Any], _Answer]
+
+_DENIED = Refusal(403, "permission denied")
+_LATER = Refusal(503, "not available", temporary=True)
+
+
+class _Denied(Exception):
+    """Answered with the refusal of the endpoint."""
+
+
+def _endpoint(refusal: _Answer) -> Callable[[_View], Callable[[HttpRequest], HttpResponse]]:
+    """Make an endpoint of a function from question and user to the answer."""
+
+    def decorate(view: _View) -> Callable[[HttpRequest], HttpResponse]:
+        @functools.wraps(view)
+        def respond(request: HttpRequest) -> HttpResponse:
+            response = HttpResponse(_body(view, refusal, request), content_type="application/json")
+            response["Cache-Control"] = "no-store"
+            return response
+
+        return login_not_required(csrf_exempt(respond))
+
+    return decorate
+
+
+@_endpoint(_DENIED)
+def subscribe(question: Question, user: Any) -> _Answer:
+    """Answer whether the user may subscribe, and until when without being asked again."""
+    cls, kwargs = _proxied(question, user)
+    return granted(
+        expire_at=tokens.lives_until(),
+        info=rules.info(cls, user, kwargs),
+        # As permissions.grants() decides it for a token.
+        pushes_joins=cls.join_leave
+        and cls.decides("presence")
+        and permissions.ask(user, "presence", question.channel),
+    )
+
+
+@_endpoint(ENDED)
+def sub_refresh(question: Question, user: Any) -> _Answer:
+    """Answer whether the user may stay subscribed, and until when."""
+    cls, kwargs = _proxied(question, user)
+    return granted(expire_at=tokens.lives_until(), info=rules.info(cls, user, kwargs))
+
+
+@_endpoint(_DENIED)
+def publish(question: Question, user: Any) -> _Answer:
+    """Answer whether the user may publish; what is published is a JSON object, as Python's."""
+    if not isinstance(question.data, dict):
+        return Refusal(400, "publish a JSON object")
+    found = find_namespace(question.channel)
+    if found is not None and found[0].client_publish == "subscribers":
+        raise _Denied  # the server decides that itself
+    if not permissions.ask(user, "publish", question.channel):
+        raise _Denied
+    return {}
+
+
+def _proxied(question: Question, user: Any) -> tuple[type[Namespace], dict[str, Any]]:
+    """Return the namespace whose rule lets the user subscribe; a token opens all others."""
+    found = find_namespace(question.channel)
+    if found is None or found[0].authorize != "proxy":
+        raise _Denied
+    if not permissions.ask(user, "subscribe", question.channel):
+        raise _Denied
+    return found
+
+
+@sensitive_variables("given", "secret")
+def _knows_secret(request: HttpRequest) -> bool:
+    given = request.headers.get(HEADER, "")
+    known = False
+    for secret in conf.current().proxy_secrets:  # all, so that the time tells nothing
+        known |= constant_time_compare(given, secret)
+    return known
+
+
+def _body(view: _View, refusal: _Answer, request: HttpRequest) -> bytes:
+    try:
+        if request.method != "POST":
+            return encode(Refusal(400, "use POST"))
+        if not _knows_secret(request):
+            logger.warning(
+                "%s was asked without the right %s: refused. Where it was the server that asked, "
+                "run “manage.py syncws” and restart the server.",
+                request.path,
+                HEADER,
+            )
+            return encode(_DENIED)
+        question = read_question(request.body)
+        return encode(view(question, _user(question.user)))
+    except _Denied:
+        return encode(refusal)
+    except (MalformedQuestion, RequestDataTooBig, UnreadablePostError, RawPostDataException) as exc:
+        logger.warning("%s was asked what no server asks: %s.", request.path, exc)
+        return encode(Refusal(400, "bad request"))
+    except (InterfaceError, OperationalError):
+        # Nobody has lost a right because the database was restarted: the page tries again.
+        logger.exception("%s failed: refused for now.", request.path)
+        return encode(_LATER if refusal is _DENIED else refusal)
+    except Exception:
+        logger.exception("%s failed: refused.", request.path)
+        got_request_exception.send(sender=None, request=request)
+        return encode(refusal)
+
+
+def _user(subject: str) -> Any:
+    """
+    Return the user of a connection, as the database has it now.
+
+    One who was deactivated since counts as anonymous; one who was deleted is refused.
+    """
+    user: Any = AnonymousUser()
+    if subject:
+        model = get_user_model()
+        try:
+            key = model._meta.pk.to_python(subject)  # noqa: SLF001  documented API
+            user = model._default_manager.get(pk=key)  # noqa: SLF001
+        except (model.DoesNotExist, ValidationError, ValueError, TypeError, OverflowError):
+            raise _Denied from None
+        if str(user.pk) != subject:  # what int() takes beside it, “07”, we have not signed
+            raise _Denied
+    if permissions.is_known(user):
+        return user
+    if not conf.current().anonymous:
+        raise _Denied
+    return AnonymousUser()
