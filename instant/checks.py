@@ -5,12 +5,14 @@ System checks.
 instant.E001 a setting is wrong
 instant.E002 the backend can't be imported
 instant.E003 a namespace's declaration can't work, or two claim one name
+instant.E004 a namespace has the server ask Django, and nothing says where
 instant.W001 the HMAC key has fewer than 32 bytes
 instant.W002 a setting or variable differs from the server's config.json
 instant.W003 every origin may connect
 instant.W004 ``login/`` would bypass the site's second factor
 instant.W005 the server's config is not in line with what the apps declare
 instant.W006 failed logins are counted where the count gets lost (``check --deploy``)
+instant.W007 where the server asks Django, Django would refuse everything
 ============ =====================================================================
 """
 
@@ -23,7 +25,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 
-from instant import conf
+from instant import conf, proxies
 from instant.backends import get_backend
 from instant.exceptions import InstantConfigError
 from instant.management.syncing import compare
@@ -95,6 +97,7 @@ def _entries(options: dict[str, Any]) -> int:
 
 def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
     yield from _namespaces()
+    yield from _proxies(current)
     yield from _drift(current)
     try:
         get_backend()
@@ -147,6 +150,16 @@ def _namespaces() -> Iterator[CheckMessage]:
                 hint="Give each a name of its own.",
                 id="instant.E003",
             )
+
+
+def _proxies(current: conf.Conf) -> Iterator[CheckMessage]:
+    try:
+        asked_at = proxies.endpoints(current)
+    except InstantConfigError as exc:
+        yield Error(str(exc), id="instant.E004")
+        return
+    for problem, remedy in proxies.obstacles(asked_at) if asked_at else ():
+        yield Warning(problem, hint=remedy, id="instant.W007")
 
 
 def _drift(current: conf.Conf) -> Iterator[CheckMessage]:

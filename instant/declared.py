@@ -8,12 +8,16 @@ from instant.namespaces import Namespace, registered
 __all__ = ["declared"]
 
 
-def declared() -> list[Declared]:
-    """Return all namespaces without a fault in their declaration; instant.E003 names the rest."""
-    return [_plain(cls) for cls in registered() if not list(cls.problems())]
+def declared(*, rows_ask: bool = False) -> list[Declared]:
+    """
+    Return all namespaces without a fault in their declaration; instant.E003 names the rest.
+
+    ``rows_ask``: whether the server can ask who may publish to rows in them.
+    """
+    return [_plain(cls, rows_ask=rows_ask) for cls in registered() if not list(cls.problems())]
 
 
-def _plain(cls: type[Namespace]) -> Declared:
+def _plain(cls: type[Namespace], *, rows_ask: bool) -> Declared:
     return Declared(
         name=cls.name,
         size=cls.delivery.size,
@@ -26,4 +30,6 @@ def _plain(cls: type[Namespace]) -> Declared:
         history_for_subscribers=cls.allows("history") == "subscribers",
         open=cls.authorize == "open",
         subscribers_publish=cls.client_publish == "subscribers",
+        asks_to_subscribe=cls.authorize == "proxy",
+        asks_to_publish=cls.client_publish == "ask" or (cls.rows and rows_ask),
     )

@@ -27,6 +27,9 @@ _OURS = (
     "allow_subscribe_for_anonymous",
     "allow_publish_for_subscriber",
     "allow_publish_for_anonymous",
+    "subscribe_proxy_enabled",
+    "sub_refresh_proxy_enabled",
+    "publish_proxy_enabled",
 )
 """The options that a declaration decides; all others in the file are the user's."""
 
@@ -50,6 +53,9 @@ class Declared:
     open: bool
     """Whether everybody may subscribe without a token."""
     subscribers_publish: bool
+    asks_to_subscribe: bool = False
+    """Whether the server asks Django who may subscribe, and who may stay so."""
+    asks_to_publish: bool = False
 
     def options(self) -> dict[str, Any]:
         """Return its entry in ``channel.namespaces``."""
@@ -76,6 +82,11 @@ class Declared:
         if self.subscribers_publish:
             found["allow_publish_for_subscriber"] = True
             found["allow_publish_for_anonymous"] = True
+        if self.asks_to_subscribe:
+            found["subscribe_proxy_enabled"] = True
+            found["sub_refresh_proxy_enabled"] = True
+        if self.asks_to_publish:
+            found["publish_proxy_enabled"] = True
         return found
 
 

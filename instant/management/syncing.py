@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from instant import proxies
 from instant.centrifugo import config as server_config
 from instant.centrifugo import process
 from instant.centrifugo.channels import compile_namespaces
 from instant.centrifugo.diff import needs_restart, readable
+from instant.centrifugo.endpoints import compile_proxies
 from instant.conf import Conf
 from instant.declared import declared
 
@@ -56,11 +58,13 @@ def compare(conf: Conf) -> Sync:
         audience=conf.audience,
         port=api_port(conf, at) or server_config.DEFAULT_PORT,
     )
-    namespaces = declared()
+    asked_at = proxies.endpoints(conf)
+    namespaces = declared(rows_ask=asked_at is not None)
+    compiled = compile_namespaces(completed, namespaces, _before(conf.dir))
     return Sync(
         path=conf.config_file,
         existing=existing,
-        wanted=compile_namespaces(completed, namespaces, _before(conf.dir)),
+        wanted=compile_proxies(compiled, asked_at, secret=conf.proxy_secret_text),
         namespaces=tuple(namespace.name for namespace in namespaces),
     )
 

@@ -8,7 +8,9 @@ import pytest
 from instant.centrifugo.channels import Declared, compile_namespaces
 from instant.centrifugo.config import compile_config
 from instant.centrifugo.diff import needs_restart, readable
+from instant.centrifugo.endpoints import compile_proxies
 from instant.exceptions import InstantConfigError
+from tests.centrifugo.test_endpoints import ENDPOINTS
 from tests.live.servers import BINARY
 
 
@@ -58,6 +60,17 @@ ALL = {
             "allow_publish_for_subscriber": True, "allow_publish_for_anonymous": True,
         },
     ),
+    "asks": (
+        {"size": 0, "seconds": 0, "asks_to_subscribe": True, "asks_to_publish": True},
+        {
+            "presence": False, "subscribe_proxy_enabled": True, "sub_refresh_proxy_enabled": True,
+            "publish_proxy_enabled": True,
+        },
+    ),
+    "asks to publish": (
+        {"size": 0, "seconds": 0, "asks_to_publish": True},
+        {"presence": False, "publish_proxy_enabled": True},
+    ),
 }  # fmt: skip
 
 
@@ -89,6 +102,12 @@ def test_what_a_person_added_stays_and_what_is_declared_wins():
     assert before == copy
 
 
+def test_what_asks_no_more():
+    before = compile_namespaces({}, [declared(asks_to_subscribe=True, asks_to_publish=True)], ())
+    after = compile_namespaces(before, [declared()], ["order"])
+    assert "proxy" not in json.dumps(after)
+
+
 def test_one_that_is_declared_no_more_goes_and_a_persons_own_stays():
     first = compile_namespaces({}, [declared("order"), declared("room")], ())
     first["channel"]["namespaces"].append({"name": "mine"})
@@ -112,7 +131,10 @@ def test_a_wrong_shape_is_told(namespaces):
 def test_the_server_takes_it_strictly(case, tmp_path):
     base = compile_config(None, allowed_origins=["https://a.example"], audience="site")
     path = tmp_path / "config.json"
-    path.write_text(json.dumps(compile_namespaces(base, [declared(**ALL[case][0])], ())))
+    config = compile_namespaces(base, [declared(**ALL[case][0])], ())
+    if case.startswith("asks"):
+        config = compile_proxies(config, ENDPOINTS)
+    path.write_text(json.dumps(config))
     done = subprocess.run(
         [BINARY, "checkconfig", "-c", path, "--strict"], capture_output=True, text=True, check=False
     )
@@ -124,6 +146,9 @@ def test_the_diff_shows_no_secret():
     after = compile_namespaces(before, [declared()], ())
     after["http_api"]["key"] = "another-secret"
     after["admin"] = {"password": "hunter2"}
+    after = compile_proxies(after, ENDPOINTS, secret="shared-secret")
+    headers = after["channel"]["proxy"]["publish"]["http"]["static_headers"]
+    headers["Authorization"] = "Basic hunter3"
     text = readable(before, after, "config.json")
     assert '+        "name": "order",' in text
     for secret in (
@@ -131,6 +156,8 @@ def test_the_diff_shows_no_secret():
         before["client"]["token"]["hmac_secret_key"],
         "another-secret",
         "hunter2",
+        "shared-secret",
+        "hunter3",
     ):
         assert secret not in text
     assert readable(before, before, "x") == ""
@@ -146,6 +173,10 @@ def test_the_diff_shows_no_secret():
         ({"client": {"allowed_origins": ["x"]}}, True),
         ({"http_api": {"key": "x"}}, True),
         ({"channel": {"max_length": 5}}, True),
+        ({"channel": {"proxy": {"publish": {"endpoint": "http://a"}}}}, True),
+        ({"channel": {"namespaces": [{"name": "x2", "subscribe_proxy_enabled": True}]}}, True),
+        ({"channel": {"without_namespace": {"publish_proxy_enabled": True}}}, True),
+        ({"channel": {"namespaces": [{"name": "x2", "subscribe_proxy_enabled": False}]}}, False),
     ],
 )
 def test_what_a_running_server_reads_again(change, restart):
@@ -153,3 +184,19 @@ def test_what_a_running_server_reads_again(change, restart):
         needs_restart({"channel": {}, "client": {}}, {"channel": {}, "client": {}, **change})
         is restart
     )
+
+
+def test_a_second_namespace_that_asks_needs_no_restart():
+    """Its proxy was there at the start; the first one's was not."""
+
+    def config(*kinds):
+        listed = [{"name": f"x{kind}", f"{kind}_proxy_enabled": True} for kind in kinds]
+        return {"channel": {"namespaces": listed}}
+
+    assert needs_restart(config("publish"), config("publish", "subscribe"))
+    assert not needs_restart(config("publish", "subscribe"), config("publish"))
+    more = config("publish")
+    more["channel"]["namespaces"].append({"name": "more", "publish_proxy_enabled": True})
+    assert not needs_restart(config("publish"), more)
+    more["channel"]["namespaces"][1]["publish_proxy_name"] = "theirs"
+    assert needs_restart(config("publish"), more)

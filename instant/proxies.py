@@ -1,0 +1,77 @@
+"""Where the server asks Django: what its config has to say of it, and what may be in the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+from django.urls import NoReverseMatch, reverse
+
+from instant.centrifugo.proxy import KINDS, Kind
+from instant.conf import Conf
+from instant.exceptions import InstantConfigError
+from instant.namespaces import registered
+
+__all__ = ["endpoints", "obstacles"]
+
+_LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
+"""What Django allows under DEBUG where ALLOWED_HOSTS is empty (its ``get_host()``)."""
+
+
+def endpoints(conf: Conf) -> Mapping[Kind, str] | None:
+    """
+    Return the address of each question; None where no namespace has one and nobody gave PROXY_URL.
+
+    Raises InstantConfigError where a namespace has one, and there is no address for it.
+    """
+    asking = [
+        f"{cls.__module__}.{cls.__qualname__}"
+        for cls in registered()
+        if (cls.authorize == "proxy" or cls.client_publish == "ask") and not list(cls.problems())
+    ]
+    if not asking and not conf.proxy_url_given:
+        return None
+    if conf.proxy_url is None:
+        raise InstantConfigError(
+            f"{' and '.join(asking)}: with authorize “proxy” or client_publish “ask” the server "
+            f'asks Django. Set INSTANT = {{"PROXY_URL": "http://127.0.0.1:8000"}} to where it '
+            f"finds Django."
+        )
+    try:
+        return {kind: conf.proxy_url + reverse(f"instant:proxy_{kind}") for kind in KINDS}
+    except NoReverseMatch as exc:
+        raise InstantConfigError(
+            "The server asks Django at Instant's URLs. Add to urls.py: "
+            'path("instant/", include("instant.urls"))'
+        ) from exc
+
+
+def obstacles(asked_at: Mapping[Kind, str]) -> Iterator[tuple[str, str]]:
+    """Yield what would keep Django from answering at the addresses, each with its remedy."""
+    url = urlsplit(next(iter(asked_at.values())))
+    where = f"The server asks Django at {url.scheme}://{url.netloc}, and"
+    host, _port = split_domain_port(url.netloc.lower())
+    allowed = settings.ALLOWED_HOSTS or (_LOCAL_HOSTS if settings.DEBUG else [])
+    if not validate_host(host, allowed):
+        yield (
+            f"{where} {host!r} is not in ALLOWED_HOSTS: everything is refused.",
+            f"Add {host!r} to ALLOWED_HOSTS.",
+        )
+    # The server follows a redirect, and with a GET.
+    if (
+        settings.SECURE_SSL_REDIRECT
+        and url.scheme == "http"
+        and not any(re.search(p, url.path.lstrip("/")) for p in settings.SECURE_REDIRECT_EXEMPT)
+    ):
+        yield (
+            f"{where} SECURE_SSL_REDIRECT redirects that: everything is refused.",
+            'Make INSTANT["PROXY_URL"] https, or add "/proxy/" to SECURE_REDIRECT_EXEMPT.',
+        )
+    if settings.PREPEND_WWW and not host.startswith("www."):
+        yield (
+            f"{where} PREPEND_WWW redirects that: everything is refused.",
+            f'Let INSTANT["PROXY_URL"] name “www.{host}”.',
+        )
