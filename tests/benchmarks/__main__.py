@@ -1,4 +1,4 @@
-"""``make bench``: all tables, or those named: canned, server, tokens, fanout."""
+"""``make bench``: all tables, or those named: canned, server, tokens, revoking, fanout."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ django.setup()
 
 from django.test.utils import get_runner, setup_databases, teardown_databases  # noqa: F401
 
-from tests.benchmarks import fanout, granting, publishing
+from tests.benchmarks import fanout, granting, publishing, revoking
 from tests.benchmarks.timing import pin
 from tests.live.servers import BINARY, LiveServer
 
@@ -53,7 +53,21 @@ def tokens():
         teardown_databases(databases, verbosity=0)
 
 
-TABLES = {"canned": canned, "server": server, "tokens": tokens, "fanout": fanout.run}
+def rights():
+    databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+    try:
+        revoking.run()
+    finally:
+        teardown_databases(databases, verbosity=0)
+
+
+TABLES = {
+    "canned": canned,
+    "server": server,
+    "tokens": tokens,
+    "revoking": rights,
+    "fanout": fanout.run,
+}
 
 
 def main():

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
@@ -51,6 +52,12 @@ class Subscriber:
         found = [line for line in self._lines if "push" in line]
         self._lines = []
         return found
+
+    def pushed(self, kind):
+        """Wait for a push of a kind and return when it came (time.perf_counter())."""
+        while kind not in self._next(5).get("push", {}):
+            continue
+        return time.perf_counter()
 
     def close_code(self):
         """Return the code with which the server ends the connection."""
