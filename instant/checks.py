@@ -25,7 +25,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 
-from instant import conf, proxies
+from instant import authentication, conf, proxies
 from instant.backends import get_backend
 from instant.exceptions import InstantConfigError
 from instant.management.syncing import compare
@@ -103,6 +103,10 @@ def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
         get_backend()
     except InstantConfigError as exc:
         yield Error(str(exc), id="instant.E002")
+    try:
+        authentication.authenticators(current.authentication)
+    except InstantConfigError as exc:
+        yield Error(str(exc), id="instant.E001")
     try:
         length = len(current.hmac_key.encode())
     except InstantConfigError:

@@ -69,6 +69,8 @@ class Conf:
     throttle: Limits | None
     """How often logins may fail; None: as often as they like."""
     trusted_proxies: Proxies | None
+    authentication: tuple[str, ...]
+    """Dotted paths of what is asked for a user before the session."""
     audience: str
     """``aud`` of every token, so that two projects on one server don't share user 1."""
     api_url: str
@@ -197,6 +199,7 @@ def _resolve() -> tuple[Conf, str | None, _Stamp]:
         timeout=float(values["TIMEOUT"]),
         throttle=_read("THROTTLE", parse_limits, values),
         trusted_proxies=_read("TRUSTED_PROXIES", parse_proxies, values),
+        authentication=tuple(values["AUTHENTICATION"]),
         audience=server.audience or slugify(name) or "site",
         api_url=_api_url(server, port),
         _api_key=_key("CENTRIFUGO_API_KEY", server.api_key),

@@ -22,6 +22,7 @@ DEFAULTS: Mapping[str, Any] = {
     "TIMEOUT": 1.0,
     "THROTTLE": {},
     "TRUSTED_PROXIES": None,
+    "AUTHENTICATION": (),
 }
 """The keys of ``INSTANT`` and what holds where one is not given."""
 
@@ -87,6 +88,12 @@ TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "ANONYMOUS": ("True or False", lambda v: isinstance(v, bool)),
     "LOGIN": ("True or False", lambda v: isinstance(v, bool)),
+    "AUTHENTICATION": (
+        "a list of dotted paths",
+        lambda v: (
+            isinstance(v, list | tuple) and all(isinstance(path, str) and "." in path for path in v)
+        ),
+    ),
     "TOKEN_USE": ("a whole number of seconds above 0", _is_int),
     "TOKEN_LIFE": ("a whole number of seconds above 0", _is_int),
     "TIMEOUT": (

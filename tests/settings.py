@@ -3,7 +3,7 @@
 from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent
-SECRET_KEY = "tests-only"
+SECRET_KEY = "tests-only-and-long-enough-for-a-signature-of-djangorestframework-simplejwt"
 DEBUG = False
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 ROOT_URLCONF = "tests.urls"
@@ -17,6 +17,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "instant",
+    "rest_framework.authtoken",  # whose tokens INSTANT["AUTHENTICATION"] may take
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",

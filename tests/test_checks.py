@@ -100,3 +100,11 @@ def test_w006_a_cache_that_loses_the_count(cache, instant, warned):
         with override_settings(DEBUG=True):
             found = [m.id for m in run_checks(include_deployment_checks=True)]
             assert "instant.W006" not in found
+
+
+@pytest.mark.parametrize(
+    "path", ["nowhere.find", "tests.missing", "instant.conf.Conf", "instant.conf.DEFAULT_BACKEND"]
+)
+def test_e001_an_authenticator_that_is_none(path):
+    with override_settings(INSTANT={"DIR": "/nonexistent", "AUTHENTICATION": [path]}):
+        assert ids() == ["instant.E001"]

@@ -151,7 +151,9 @@ def test_centrifugo_host(host, url):
         {"INSTANT": {"PUBLIC_URL": "ws://"}}, {"CENTRIFUGO_PORT": 0}, {"CENTRIFUGO_PORT": True},
         {"CENTRIFUGO_PORT": 8.7}, {"INSTANT": {"THROTTLE": True}},
         {"INSTANT": {"THROTTLE": {"PAIR": "ten"}}}, {"INSTANT": {"TRUSTED_PROXIES": "10.0.0.0/8"}},
-        {"INSTANT": {"TRUSTED_PROXIES": ["10.0.0.1/8"]}},
+        {"INSTANT": {"TRUSTED_PROXIES": ["10.0.0.1/8"]}}, {"INSTANT": {"AUTHENTICATION": "a.b"}},
+        {"INSTANT": {"AUTHENTICATION": ["nodots"]}}, {"INSTANT": {"AUTHENTICATION": [print]}},
+        {"INSTANT": {"AUTHENTICATION": None}},
     ],
 )  # fmt: skip
 def test_wrong_values_are_refused_by_name(bad):

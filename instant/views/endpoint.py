@@ -2,7 +2,8 @@
 What all endpoints for browsers have in common.
 
 JSON in and JSON out, ``no-store``, no redirect to a login page, no stack trace. 400 says what
-is wrong with the request, 403 that it may not, 429 when it may be tried again.
+is wrong with the request, 401 that its own credentials are, 403 that it may not, 429 when it
+may be tried again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.core.signals import got_request_exception
 from django.http import (
@@ -30,6 +32,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import is_same_domain
 from django.views.decorators.csrf import csrf_exempt
 
+from instant import authentication, conf
 from instant.throttles import TooManyFailures
 
 __all__ = ["BadRequest", "Body", "Forbidden", "endpoint"]
@@ -54,20 +57,24 @@ class Forbidden(Exception):
     """Answered with 403 and its text."""
 
 
-def endpoint(*methods: str) -> Callable[[View], Callable[[HttpRequest], HttpResponse]]:
+def endpoint(
+    *methods: str, own_credentials: bool = False
+) -> Callable[[View], Callable[[HttpRequest], HttpResponse]]:
     """
     Make a browser endpoint of a function from request and body to the answer's object.
 
     The body of a POST is a JSON object of at most 64 kB with the content type
     application/json; an empty one counts as ``{}``. A POST from another site is refused.
+    With ``own_credentials`` the user may be one whom ``INSTANT["AUTHENTICATION"]`` finds in
+    the request, else the session's.
     """
 
     def decorate(view: View) -> Callable[[HttpRequest], HttpResponse]:
         @functools.wraps(view)
         def answer(request: HttpRequest) -> HttpResponse:
-            response = _answer(view, request, methods)
+            response = _answer(view, request, methods, own_credentials)
             response["Cache-Control"] = "no-store"
-            patch_vary_headers(response, ("Cookie",))
+            patch_vary_headers(response, ("Cookie", "Authorization"))
             return response
 
         # The cross-site check is _check_site(); Django's own runs there where it is needed.
@@ -76,18 +83,26 @@ def endpoint(*methods: str) -> Callable[[View], Callable[[HttpRequest], HttpResp
     return decorate
 
 
-def _answer(view: View, request: HttpRequest, methods: tuple[str, ...]) -> HttpResponse:
+def _answer(
+    view: View, request: HttpRequest, methods: tuple[str, ...], own_credentials: bool
+) -> HttpResponse:
     try:
         if request.method not in methods:
             response = _error(405, f"Use {' or '.join(methods)}.")
             response["Allow"] = ", ".join(methods)
             return response
+        explicit = own_credentials and _has_own_credentials(request)
         if request.method != "POST":
             return JsonResponse(view(request, {}))
-        _check_site(request)
+        if not explicit:
+            _check_site(request)
         return JsonResponse(view(request, _body(request)))
     except BadRequest as exc:
         return _error(400, str(exc))
+    except authentication.WrongCredentials as exc:
+        response = _error(401, str(exc))
+        response["WWW-Authenticate"] = exc.challenge
+        return response
     except Forbidden as exc:
         return _error(403, str(exc))
     except TooManyFailures as exc:
@@ -105,6 +120,29 @@ def _answer(view: View, request: HttpRequest, methods: tuple[str, ...]) -> HttpR
 
 def _error(status: int, text: str) -> JsonResponse:
     return JsonResponse({"error": text}, status=status)
+
+
+def _has_own_credentials(request: HttpRequest) -> bool:
+    """
+    Let the request's own credentials say who it is; tell whether no browser added them.
+
+    Only then is there nothing that another site's page could use. Credentials that are wrong
+    raise; those that nobody knows leave the session's user, and the cross-site check.
+    """
+    paths = conf.current().authentication
+    if not paths:
+        return False
+    if request.method == "POST":
+        _read(request)
+    user = authentication.authenticate(request, paths)
+    if user is not None:
+        request.user = user
+    elif "user" not in request.__dict__:  # a site without sessions
+        request.user = AnonymousUser()
+    explicit = user is not None and not authentication.is_ambient(request)
+    # Whoever needs no CSRF token gets none: it would begin a session, where sessions keep it.
+    request.needs_csrf_token = not explicit  # type: ignore[attr-defined]
+    return explicit
 
 
 def _read(request: HttpRequest) -> bytes:
