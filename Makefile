@@ -8,11 +8,12 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test test-unit test-client test-newest lint format client bench packages
+.PHONY: help demo test test-unit test-client test-newest test-postgres lint format client bench packages chromium postgres
 
 help:
 	@echo 'make demo    the example site with a server, ready to use'
 	@echo 'make test    all tests; installs what they need'
+	@echo 'make test-postgres  those that ask the database, on a PostgreSQL that is started for them'
 	@echo 'make lint    ruff, mypy, TypeScript, bundle, migrations'
 	@echo 'make format  let ruff format and fix'
 	@echo 'make client  build the browser client into instant/static/'
@@ -37,18 +38,31 @@ js-client/node_modules/.package-lock.json: js-client/package-lock.json
 	@command -v npm >/dev/null || { echo 'The browser client needs Node 20 or newer with npm.'; exit 1; }
 	cd js-client && npm ci --no-audit --no-fund --loglevel=error
 
-packages:
-	@command -v chromium >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+# Debian's packages, where we are root and may.
+MAY_INSTALL := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
+INSTALL := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
+
+packages: chromium postgres
+
+chromium:
+	@command -v chromium >/dev/null || if $(MAY_INSTALL); then \
 		echo 'Installing Chromium for the browser tests …'; \
-		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; } >/dev/null; \
+		{ $(INSTALL) chromium fonts-dejavu-core; } >/dev/null; \
 	else echo 'The browser tests need Chromium. Install it with: sudo apt-get install chromium'; exit 1; fi
+
+# Without it the tests on it say that they did not run; nothing else needs it.
+postgres:
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || if $(MAY_INSTALL); then \
+		echo 'Installing PostgreSQL …'; \
+		{ $(INSTALL) postgresql; } >/dev/null || echo 'PostgreSQL could not be installed.'; \
+	else echo 'PostgreSQL can be installed with: sudo apt-get install postgresql'; fi
 
 # --- what one types -----------------------------------------------------------------------
 
 demo: $(VENV)/.installed
 	@exec $(BIN)/python example/demo.py $(DEMO)
 
-test: packages $(VENV)/.tested test-client
+test: chromium $(VENV)/.tested test-client
 	$(BIN)/python -X dev -m pytest $(TESTS)
 
 test-unit: $(VENV)/.tested
@@ -60,6 +74,13 @@ test-client: js-client/node_modules/.package-lock.json
 # The suite again on the newest Python here with the newest Django (Django 6 needs 3.12).
 test-newest:
 	@bash .ci/newest
+
+# What asks the database, on a server that is started for it and thrown away.
+ON_POSTGRES := tests/test_permissions.py tests/test_models.py tests/test_migrations.py tests/test_namespaces.py \
+	tests/test_admin.py tests/views tests/live/test_enforcement.py
+
+test-postgres: postgres $(VENV)/.tested
+	@$(BIN)/python -m tests.cluster $(BIN)/python -X dev -m pytest --ds tests.postgres -q -k 'not centrifugo' $(ON_POSTGRES)
 
 lint: $(VENV)/.tested js-client/node_modules/.package-lock.json
 	$(BIN)/ruff check .

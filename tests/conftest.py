@@ -1,8 +1,10 @@
 """Fixtures that several rooms share."""
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser, Group
+from django.db import connections
 
 from instant.models import Channel
 
@@ -32,3 +34,10 @@ def make_channel(db):
 @pytest.fixture
 def anonymous():
     return AnonymousUser()
+
+
+@pytest.fixture
+async def in_threads():
+    """Close the connections of the thread where an async test has its sync code run."""
+    yield
+    await sync_to_async(connections.close_all)()

@@ -308,7 +308,7 @@ async def test_amay_refuses_where_a_rule_raises(caplog):
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_amay_asks_a_sync_rule_in_a_thread(make_user):
+async def test_amay_asks_a_sync_rule_in_a_thread(make_user, in_threads):
     from asgiref.sync import sync_to_async
     from django.contrib.auth.models import Group
 

@@ -281,7 +281,7 @@ def test_many_users_at_once(people, rows, django_assert_max_num_queries):
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_amay_is_the_same(people, make_channel):
+async def test_amay_is_the_same(people, make_channel, in_threads):
     make = sync_to_async(make_channel)
     await make("$news", "users", publish_level="staff")
     for user in people.values():

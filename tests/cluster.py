@@ -1,0 +1,118 @@
+"""
+A PostgreSQL server for one command: ``python -m tests.cluster COMMAND …``.
+
+It lives in a temporary folder, listens on a socket in there only, and is gone with the
+command, also after Ctrl-C or SIGTERM. The command finds the folder in ``INSTANT_TESTS_PGHOST``.
+"""
+
+import contextlib
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HOST = "INSTANT_TESTS_PGHOST"
+ABSENT = "PostgreSQL is not installed on this machine: nothing was tested on it."
+DEBIAN = Path("/usr/lib/postgresql")
+"""Where Debian keeps a folder for each major version, outside of PATH."""
+
+FASTER = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""A database that is thrown away need not outlive a power cut."""
+
+
+def programs():
+    """Return the folder with initdb and postgres; None where there is none."""
+    versions = sorted(DEBIAN.glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
+    on_path = shutil.which("initdb")
+    for folder in [*versions, *([Path(on_path).parent] if on_path else [])]:
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder
+    return None
+
+
+class Cluster:
+    """One server with the superuser “postgres”; leaving the context stops and removes it."""
+
+    def __init__(self, folder_of_programs):
+        self._bin = folder_of_programs
+        self._stack = contextlib.ExitStack()
+        # PostgreSQL refuses to run as root; Debian's package makes this user for it.
+        self._as = {}
+        if os.geteuid() == 0:
+            found = pwd.getpwnam("postgres")
+            self._as = {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": []}
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            # Not below a TMPDIR that only root may enter; a socket's path has 107 bytes at most.
+            name = stack.enter_context(tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp"))
+            self.folder = Path(name)
+            if self._as:
+                os.chown(self.folder, self._as["user"], self._as["group"])
+            data = self.folder / "data"
+            self._run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N", *self._order())
+            stack.callback(self._stop, data)
+            options = {**FASTER, "listen_addresses": "", "unix_socket_directories": self.folder}
+            given = " ".join(f"-c {key}='{value}'" for key, value in options.items())
+            self._run("pg_ctl", "start", "-w", "-D", data, "-l", self.folder / "log", "-o", given)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc):
+        self._stack.close()
+
+    def _order(self):
+        """Sort names as a language does, as most servers do: another order than Python's."""
+        told = subprocess.run(
+            [self._bin / "postgres", "-V"], check=True, capture_output=True, text=True
+        )
+        major = int(re.search(r"\d+", told.stdout)[0])
+        options = ["-E", "UTF8", "--locale=C"]
+        return [*options, "--locale-provider=icu", "--icu-locale=en"] if major >= 15 else options
+
+    def _run(self, program, *arguments):
+        # A session of its own: Ctrl-C is for the command, and the server outlives it.
+        done = subprocess.run(  # noqa: PLW1510  what it said is in the error
+            [self._bin / program, *map(str, arguments)],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=(self.folder / "out").open("w"),
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **self._as,
+        )
+        if done.returncode:
+            log = self.folder / "log"
+            told = (self.folder / "out").read_text() + (log.read_text() if log.exists() else "")
+            raise RuntimeError(f"{program} ended with {done.returncode}:\n{told}")
+
+    def _stop(self, data):
+        if (data / "postmaster.pid").exists():
+            self._run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", data)
+
+
+def main():
+    folder = programs()
+    if folder is None:
+        print(ABSENT)
+        return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with Cluster(folder) as cluster:
+            # Ctrl-C reaches the command too, as part of the terminal's foreground: it decides.
+            signal.signal(signal.SIGINT, lambda *_: None)
+            command = subprocess.Popen(sys.argv[1:], env={**os.environ, HOST: str(cluster.folder)})
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, lambda *_: command.terminate())
+            return command.wait()
+    except KeyboardInterrupt:  # before there was a command
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
