@@ -75,6 +75,6 @@ def _masked(value: Any, before: Any, key: str = "") -> Any:
         }
     if isinstance(value, list):
         return [_masked(inner, None) for inner in value]
-    if isinstance(value, str) and value and key.lower().endswith(_SECRET):
+    if isinstance(value, str) and value and key.endswith(_SECRET):
         return "…" if before is None or before == value else "… (another)"
     return value
