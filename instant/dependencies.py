@@ -12,6 +12,7 @@ from django.db.models import signals
 from instant import enforcement
 from instant.losses import Loss
 from instant.namespaces import Namespace, registered
+from instant.receivers.senders import senders
 
 __all__ = ["connect", "problems"]
 
@@ -65,8 +66,9 @@ def _connect(cls: type[Namespace], model: Any, arguments: Callable[[Any], Any]) 
             instances = _of_related(model, _kwargs["sender"], instance, using)
         _lose(cls, arguments, instances, using)
 
-    signals.post_save.connect(changed, sender=model, weak=False, dispatch_uid=f"{uid}.save")
-    signals.pre_delete.connect(changed, sender=model, weak=False, dispatch_uid=f"{uid}.delete")
+    for sender in senders(model):
+        signals.post_save.connect(changed, sender=sender, weak=False, dispatch_uid=f"{uid}.save")
+        signals.pre_delete.connect(changed, sender=sender, weak=False, dispatch_uid=f"{uid}.del")
     for field in model._meta.many_to_many:  # noqa: SLF001
         signals.m2m_changed.connect(
             related,

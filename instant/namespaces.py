@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
+from asgiref.sync import sync_to_async
+
 from instant.deliveries import Delivery, Recoverable
 from instant.names import USER_NAMESPACE
 from instant.patterns import NamespaceError, NoChannelMatch, Pattern
@@ -117,6 +119,11 @@ class Namespace:
         from instant.enforcement import recheck  # noqa: PLC0415  it asks the rules, and they us
 
         recheck(cls.channel(**kwargs) if kwargs else f"{cls.name}:*")
+
+    @classmethod
+    async def arecheck(cls, **kwargs: Any) -> None:
+        """See recheck()."""
+        await sync_to_async(cls.recheck)(**kwargs)
 
     def can_subscribe(self, user: Any, **kwargs: Any) -> Any:  # noqa: ARG002  for subclasses
         """Tell whether the user (anonymous included) may receive what is published."""

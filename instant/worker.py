@@ -42,6 +42,8 @@ class Worker:
 
     def wake(self, seconds: float) -> None:
         """Look for the next ``seconds``, in this process; a fork starts a thread of its own."""
+        if self._pid not in {0, os.getpid()}:
+            self._lock = threading.Lock()  # another thread may have held it when we were forked
         with self._lock:
             self._until = max(self._until, time.monotonic() + seconds)
             if self._thread is not None and self._pid == os.getpid() and self._thread.is_alive():

@@ -5,10 +5,15 @@ import threading
 from datetime import timedelta
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.apps import apps
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.contrib.sessions.models import Session
 from django.core import management, serializers
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.test import AsyncClient, Client
 from django.utils import timezone
 
 from instant import Namespace, enforcement, namespaces, revocations, worker
@@ -18,6 +23,7 @@ from instant.centrifugo.commands import Channels, Disconnect, Presence, Unsubscr
 from instant.exceptions import ServerRefused, ServerUnreachable, UnknownNamespace
 from instant.losses import Loss
 from instant.models import Channel, Revocation
+from instant.receivers.senders import senders
 from instant.signals import enforcement_failed
 
 
@@ -408,3 +414,55 @@ def test_handing_out_tokens_wakes_it(client, monkeypatch, settings, on, make_use
     with replaced(LocmemBackend()):
         worker.wake()
     assert len(woken) == on
+
+
+# Who sends signals
+
+
+def test_proxies_and_children_of_a_model_are_listened_to():
+    """Customer(User) with proxy = True is what many admins save."""
+    user = get_user_model()
+
+    class Proxy(user):
+        class Meta:
+            proxy = True
+            app_label = "instant"
+
+    try:
+        assert list(senders(user)) == [user, Proxy]
+    finally:
+        del apps.all_models["instant"]["proxy"]
+        apps.clear_cache()
+    assert list(senders(Channel)) == [Channel]
+
+
+# Logging out
+
+
+@pytest.mark.django_db(transaction=True)
+def test_logging_out_is_enforced_when_the_session_is_gone(client, make_user, settings):
+    seen = []
+    client.answer = lambda command: seen.append(Session.objects.count())
+    browser = Client()
+    browser.force_login(make_user("ann"))
+    assert Session.objects.count() == 1
+    headers = {"Sec-Fetch-Site": "same-origin"}
+    browser.post("/instant/logout/", "{}", content_type="application/json", headers=headers)
+    assert seen == [0]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_logging_out_under_asgi(client, make_user):
+    user = await sync_to_async(make_user)("ann")
+    browser = AsyncClient()
+    await browser.aforce_login(user)
+    headers = {"Sec-Fetch-Site": "same-origin"}
+    await browser.post("/instant/logout/", "{}", content_type="application/json", headers=headers)
+    assert client.changes == [Disconnect(str(user.pk), 4000, "permissions changed")]
+
+
+def test_logging_out_of_nothing(client, db):
+    browser = Client()
+    headers = {"Sec-Fetch-Site": "same-origin"}
+    browser.post("/instant/logout/", "{}", content_type="application/json", headers=headers)
+    assert client.batches == []

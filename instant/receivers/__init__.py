@@ -19,6 +19,7 @@ from django.db.models import signals
 
 from instant.models import Channel
 from instant.receivers import channels, groups, saves, users
+from instant.receivers.senders import senders
 
 __all__ = ["connect"]
 
@@ -46,4 +47,5 @@ def connect() -> None:
 
 
 def _listen(signal: Any, sender: Any, receiver: Callable[..., None]) -> None:
-    signal.connect(receiver, sender=sender, dispatch_uid=f"instant.{receiver.__name__}")
+    for model in senders(sender):
+        signal.connect(receiver, sender=model, dispatch_uid=f"instant.{receiver.__name__}")

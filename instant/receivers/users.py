@@ -21,7 +21,7 @@ def user_changes(
     sender: Any, instance: Any, raw: bool, using: str, update_fields: Any, **_kwargs: Any
 ) -> None:
     """Compare with what the database has, while it still has it."""
-    names = [*flags(sender), "password"]
+    names = [*flags(sender), *_concrete(sender, "password")]
     if update_fields is not None:
         names = [name for name in names if name in update_fields]
     if raw or instance._state.adding or not names or not enforcement.is_on():  # noqa: SLF001
@@ -43,6 +43,12 @@ def user_changes(
     if old.get("password") != new.get("password"):
         loss.reconnects.add(sub)  # other browsers' sessions end with it
     remember(instance, loss)
+
+
+def _concrete(model: Any, *names: str) -> list[str]:
+    """Return which of the names are fields of the model's table."""
+    fields = {field.name for field in model._meta.concrete_fields}  # noqa: SLF001
+    return [name for name in names if name in fields]
 
 
 def user_goes(instance: Any, using: str, **_kwargs: Any) -> None:
