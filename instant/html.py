@@ -21,6 +21,9 @@ from instant.namespaces import tokenless_namespaces
 __all__ = ["script", "script_config", "websocket_url"]
 
 
+_VIEWS = ("get_token", "history", "login", "logout", "presence", "snapshot", "subscribe")
+
+
 def websocket_url(request: HttpRequest) -> str:
     """
     Return where the browser finds the server: ``PUBLIC_URL``, or the request's host at its port.
@@ -42,10 +45,7 @@ def script_config() -> dict[str, Any]:
     No token and no user data; the texts are in the language that is active.
     """
     try:
-        urls = {
-            name: reverse(f"instant:{name}")
-            for name in ("get_token", "login", "logout", "subscribe")
-        }
+        urls = {name: reverse(f"instant:{name}") for name in _VIEWS}
     except NoReverseMatch as exc:
         raise InstantConfigError(
             "{% instant_script %} needs Instant's URLs. Add to urls.py: "

@@ -16,7 +16,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 
 from instant.namespaces import METHODS, Action, Namespace
 
-__all__ = ["AsyncRuleError", "aallowed", "allowed", "info"]
+__all__ = ["AsyncRuleError", "aallowed", "allowed", "info", "snapshot"]
 
 logger = logging.getLogger("instant.permissions")
 
@@ -82,6 +82,11 @@ def info(cls: type[Namespace], user: Any, kwargs: dict[str, Any]) -> Any:
     except Exception:
         logger.exception("%s.connection_info raised: there is no info.", cls.__qualname__)
         return None
+
+
+def snapshot(cls: type[Namespace], user: Any, kwargs: dict[str, Any]) -> Any:
+    """Return the state that a page begins with; what the namespace raises is raised."""
+    return _wait(cls().snapshot(user, **kwargs))
 
 
 def _without_asking(cls: type[Namespace], action: Action, count: int) -> tuple[bool, list[bool]]:

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from instant.views import browser, proxy
+from instant.views import browser, channels, proxy
 
 app_name = "instant"
 
@@ -11,6 +11,9 @@ urlpatterns: list[URLPattern] = [
     path("get_token/", browser.get_token, name="get_token"),
     path("subscribe/", browser.subscribe, name="subscribe"),
     path("logout/", browser.logout, name="logout"),
+    path("presence/", channels.presence, name="presence"),
+    path("history/", channels.history, name="history"),
+    path("snapshot/", channels.snapshot, name="snapshot"),
     path("proxy/subscribe/", proxy.subscribe, name="proxy_subscribe"),
     path("proxy/publish/", proxy.publish, name="proxy_publish"),
     path("proxy/sub_refresh/", proxy.sub_refresh, name="proxy_sub_refresh"),

@@ -31,8 +31,11 @@ def test_one_external_script_with_its_config():
         "csrf": {"cookie": "csrftoken", "header": "X-Csrftoken"},
         "urls": {
             "get_token": "/instant/get_token/",
+            "history": "/instant/history/",
             "login": "/instant/login/",
             "logout": "/instant/logout/",
+            "presence": "/instant/presence/",
+            "snapshot": "/instant/snapshot/",
             "subscribe": "/instant/subscribe/",
         },
         "texts": {

@@ -128,4 +128,6 @@ def _result(request: CentRequest[_Result], status: int, body: bytes) -> _Result:
         raise wire.refused(None, {"code": exc.code, "message": exc.message}) from exc
     except (CentDecodeError, UnicodeDecodeError) as exc:
         raise InvalidReply(wire.NOT_CENTRIFUGO, code=status) from exc
+    if response.result is None:  # for cent an answer without a result or an error is one
+        raise InvalidReply(wire.NOT_CENTRIFUGO, code=status)
     return cast("_Result", response.result)

@@ -35,7 +35,7 @@ from django.views.decorators.csrf import csrf_exempt
 from instant import authentication, conf
 from instant.throttles import TooManyFailures
 
-__all__ = ["BadRequest", "Body", "Forbidden", "endpoint"]
+__all__ = ["BadRequest", "Body", "Forbidden", "Unavailable", "endpoint"]
 
 logger = logging.getLogger("instant.views")
 
@@ -49,12 +49,30 @@ Body = dict[str, Any]
 View = Callable[[HttpRequest, Body], dict[str, Any]]
 
 
-class BadRequest(Exception):
+class _Answered(Exception):
+    """Answered with its status and its text."""
+
+    status: int
+
+
+class BadRequest(_Answered):
     """Answered with 400 and its text."""
 
+    status = 400
 
-class Forbidden(Exception):
+
+class Forbidden(_Answered):
     """Answered with 403 and its text."""
+
+    status = 403
+
+
+class Unavailable(_Answered):
+    """Answered with its text and 503 (nothing answers), or 502 (what answers can't tell)."""
+
+    def __init__(self, text: str, *, status: int = 503) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 def endpoint(
@@ -97,14 +115,12 @@ def _answer(
         if not explicit:
             _check_site(request)
         return JsonResponse(view(request, _body(request)))
-    except BadRequest as exc:
-        return _error(400, str(exc))
+    except _Answered as exc:
+        return _error(exc.status, str(exc))
     except authentication.WrongCredentials as exc:
         response = _error(401, str(exc))
         response["WWW-Authenticate"] = exc.challenge
         return response
-    except Forbidden as exc:
-        return _error(403, str(exc))
     except TooManyFailures as exc:
         response = _error(429, str(exc))
         response["Retry-After"] = str(exc.retry_after)

@@ -1,0 +1,75 @@
+"""
+What the server knows of one channel: who is there, what was published, and where it stands.
+
+In cent's request classes, which are imported when something is asked. Each raises a
+PublishError as ``Client.call()`` does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from instant.centrifugo.client import Client
+from instant.exceptions import ServerRefused
+
+__all__ = ["PositionGone", "history", "position", "presence"]
+
+_UNRECOVERABLE = 112
+
+
+class PositionGone(ServerRefused):
+    """Error 112: the server's history is another one than the position was taken from."""
+
+
+def presence(client: Client, channel: str, timeout: float) -> dict[str, dict[str, Any]]:
+    """Return the connections by id: ``{"user": "7"}``, and ``info`` where there is some."""
+    from cent import PresenceRequest  # noqa: PLC0415  0.28 s
+
+    found = client.call(PresenceRequest(channel=channel), timeout).presence
+    return {
+        name: {"user": info.user} | ({} if info.chan_info is None else {"info": info.chan_info})
+        for name, info in found.items()
+    }
+
+
+def history(
+    client: Client,
+    channel: str,
+    timeout: float,
+    *,
+    limit: int,
+    since: tuple[int, str] | None = None,
+    reverse: bool = False,
+) -> dict[str, Any]:
+    """
+    Return ``publications`` (``data`` and ``offset``), and ``offset`` and ``epoch`` of the newest.
+
+    Oldest first, and those after ``since`` (offset and epoch); with ``reverse`` newest first, and
+    those before. Raises PositionGone where the server can't tell what came since.
+    """
+    from cent import HistoryRequest, StreamPosition  # noqa: PLC0415  0.28 s
+
+    request = HistoryRequest(
+        channel=channel,
+        limit=limit,
+        reverse=reverse,
+        since=None if since is None else StreamPosition(offset=since[0], epoch=since[1]),
+    )
+    try:
+        found = client.call(request, timeout)
+    except ServerRefused as exc:
+        if exc.code == _UNRECOVERABLE:
+            raise PositionGone(str(exc), channel=channel, code=exc.code) from exc
+        raise
+    return {
+        "publications": [{"data": one.data, "offset": one.offset} for one in found.publications],
+        "offset": found.offset,
+        "epoch": found.epoch,
+    }
+
+
+def position(client: Client, channel: str, timeout: float) -> dict[str, Any]:
+    """Return ``offset`` and ``epoch`` of the newest publication; also of a channel never used."""
+    found = history(client, channel, timeout, limit=0)
+    del found["publications"]
+    return found
