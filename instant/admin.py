@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -12,6 +13,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from instant import conf, proxies
 from instant.batches import batch
 from instant.exceptions import (
     BatchError,
@@ -43,7 +45,10 @@ class ChannelForm(_ChannelModelForm):
         """All fields of a channel."""
 
         model = Channel
-        fields = ("name", "level", "is_active", "groups", "members", "description")
+        fields = (
+            "name", "level", "is_active", "groups", "members",
+            "publish_level", "publish_groups", "publishers", "presence_level", "description",
+        )  # fmt: skip
 
     def clean(self) -> dict[str, Any] | None:
         """Add the ``$``; a change of level is refused by the model, which names the new name."""
@@ -54,6 +59,14 @@ class ChannelForm(_ChannelModelForm):
             cleaned["name"] = f"${name}"
             self.dollar_added = True
         return cleaned
+
+
+def _is_asked() -> bool:
+    """Tell whether the server's config has, or gets, an address at which it asks Django."""
+    try:
+        return proxies.endpoints(conf.current()) is not None
+    except InstantConfigError:
+        return False
 
 
 def _count(name: str) -> Coalesce:
@@ -71,8 +84,8 @@ class ChannelAdmin(_ChannelModelAdmin):
     list_display = ("name", "level", "is_active", "group_count", "member_count", "description")
     list_filter = ("level", "is_active", "groups")
     search_fields = ("name", "description")
-    filter_horizontal = ("groups",)
-    raw_id_fields = ("members",)
+    filter_horizontal = ("groups", "publish_groups")
+    raw_id_fields = ("members", "publishers")
     actions = ("publish_test_message",)
     list_per_page = 50
 
@@ -110,6 +123,25 @@ class ChannelAdmin(_ChannelModelAdmin):
                 "Groups and members have no effect on the level “%(level)s”, only on “Groups”."
             )
             messages.warning(request, text % {"level": obj.get_level_display()})
+        self.warn_of_publishing(request, obj, form.cleaned_data)
+
+    def warn_of_publishing(
+        self, request: HttpRequest, obj: Channel, cleaned: Mapping[str, Any]
+    ) -> None:
+        """Say what keeps people from publishing though the form names them."""
+        listed = cleaned.get("publish_groups") or cleaned.get("publishers")
+        if listed and obj.publish_level != Channel.PublishLevel.LISTED:
+            text = gettext(
+                "Groups and users that may publish have no effect on “%(level)s”, only on "
+                "“Listed groups and users”."
+            )
+            messages.warning(request, text % {"level": obj.get_publish_level_display()})
+        if obj.publish_level != Channel.PublishLevel.NOBODY and not _is_asked():
+            text = gettext(
+                "Nobody can publish from the browser yet, because the server doesn't know where "
+                'to ask: set INSTANT["PROXY_URL"] and run “manage.py syncws”.'
+            )
+            messages.warning(request, text)
 
     @admin.action(description=_("Publish a test message"), permissions=["change"])
     def publish_test_message(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:

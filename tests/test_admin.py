@@ -24,6 +24,8 @@ def fields(name, level, **more):
         "is_active": "on",
         "description": "",
         "members": "",
+        "publish_level": "nobody",
+        "presence_level": "nobody",
         **more,
     }
 
@@ -93,6 +95,25 @@ def test_groups_without_effect_are_said(admin):
     assert "no effect" not in told(response)
     response = admin.post(ADD, fields("$news", "staff", groups=[group.pk]))
     assert "no effect" in told(response)
+
+
+def test_publishers_without_effect_are_said(admin):
+    more = {"publish_level": "listed", "publishers": str(admin.session["_auth_user_id"])}
+    response = admin.post(ADD, fields("one", "public", **more))
+    assert Channel.objects.get().publishers.count() == 1
+    assert "no effect" not in told(response)
+    response = admin.post(ADD, fields("two", "public", **{**more, "publish_level": "staff"}))
+    assert "only on “Listed groups and users”" in told(response)
+
+
+@pytest.mark.parametrize(("level", "url", "warns"), [
+    ("nobody", None, False), ("staff", None, True), ("staff", "http://127.0.0.1:8000", False),
+])  # fmt: skip
+def test_publishing_that_the_server_can_not_ask_about_is_said(admin, level, url, warns):
+    with override_settings(INSTANT={"DIR": "/nonexistent", "PROXY_URL": url}):
+        response = admin.post(ADD, fields("news", "public", publish_level=level))
+    assert Channel.objects.get().publish_level == level
+    assert ("PROXY_URL" in told(response)) is warns
 
 
 def test_peer_25_list_filters_and_search(admin):
