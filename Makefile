@@ -76,7 +76,7 @@ test-newest:
 	@bash .ci/newest
 
 # What asks the database, on a server that is started for it and thrown away.
-ON_POSTGRES := tests/test_permissions.py tests/test_models.py tests/test_migrations.py tests/test_namespaces.py \
+ON_POSTGRES := tests/test_permissions.py tests/test_exact_names.py tests/test_models.py tests/test_migrations.py tests/test_namespaces.py \
 	tests/test_admin.py tests/views tests/live/test_enforcement.py
 
 test-postgres: postgres $(VENV)/.tested

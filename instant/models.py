@@ -11,6 +11,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from instant.exceptions import InvalidChannelName
+from instant.fields import NameField
 from instant.names import MAX_BYTES, USER_NAMESPACE, check_row_name
 from instant.namespaces import row_namespaces
 
@@ -62,7 +63,7 @@ class Channel(models.Model):
         STAFF = "staff", _("Staff")
         SUPERUSER = "superuser", _("Superuser")
 
-    name = models.CharField(
+    name = NameField(
         _("name"),
         max_length=MAX_BYTES,
         unique=True,

@@ -126,8 +126,10 @@ def rights(user: Any, rows: Iterable[Row]) -> Mapping[str, tuple[Action, ...]]:
 
 def permitted(users: Sequence[Any], name: str) -> set[Any]:
     """Return the primary keys of those users who may subscribe; few queries for many users."""
+    if not may_be(name):  # PostgreSQL raises for a NUL
+        return set()
     row = Channel.objects.filter(name=name, is_active=True).first()
-    if row is None or row.name != name or not may_be(name):
+    if row is None or row.name != name:
         return set()
     if row.level != Channel.Level.GROUPS:
         return {user.pk for user in users if row.level in _levels(user)}

@@ -1,8 +1,9 @@
-"""What version 5 adds to a channel: members, a description, longer names, an index."""
+"""What version 5 adds to a channel: members, a description, longer and exact names, an index."""
 
 from django.conf import settings
 from django.db import migrations, models
 
+import instant.fields
 import instant.models
 
 
@@ -75,7 +76,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="channel",
             name="name",
-            field=models.CharField(
+            field=instant.fields.NameField(
                 help_text="A channel that isn't public begins with $.",
                 max_length=255,
                 unique=True,
