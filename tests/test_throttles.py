@@ -1,5 +1,9 @@
 """Failed logins, counted in every cache that Django brings."""
 
+import contextlib
+import shutil
+import socket
+import subprocess
 import threading
 import time
 
@@ -12,6 +16,7 @@ from django.test import override_settings
 from instant import throttles
 from instant.addresses import Address
 from instant.throttles import TooManyFailures, parse_limits
+from tests.live.servers import free_port
 
 HERE, THERE = Address("203.0.113.1", shared=False), Address("203.0.113.2", shared=False)
 SHARED, NOWHERE = Address("10.0.0.1", shared=True), Address(None, shared=True)
@@ -51,17 +56,65 @@ BACKENDS = {
 }
 
 
-@pytest.fixture(params=BACKENDS)
+SERVERS = {
+    "redis": (
+        "django.core.cache.backends.redis.RedisCache",
+        ["redis-server", "--save", "", "--bind", "127.0.0.1", "--port"],
+        "redis://127.0.0.1:{}",
+    ),
+    "memcached": (
+        "django.core.cache.backends.memcached.PyMemcacheCache",
+        ["memcached", "-u", "root", "-l", "127.0.0.1", "-p"],
+        "127.0.0.1:{}",
+    ),
+}
+
+
+@contextlib.contextmanager
+def running(kind):
+    """Run a cache server, and give the settings for it."""
+    backend, command, location = SERVERS[kind]
+    port = free_port()
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen([*command, str(port)], stdout=quiet, stderr=quiet)
+    try:
+        until_listening(process, port)
+        yield {"BACKEND": backend, "LOCATION": location.format(port)}
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until_listening(process, port):
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+    raise RuntimeError(f"{process.args} does not listen")
+
+
+def needs(kind):
+    missing = shutil.which(SERVERS[kind][1][0]) is None
+    return pytest.param(kind, marks=pytest.mark.skipif(missing, reason=f"no {kind} on PATH"))
+
+
+@pytest.fixture(params=[*BACKENDS, *map(needs, SERVERS)])
 def cache(request, tmp_path):
     """Each kind with a timeout of its own that is too short: a count must not use it."""
-    options = {"LOCATION": str(tmp_path), **BACKENDS[request.param], "TIMEOUT": 1}
-    if request.param == "database":
-        request.getfixturevalue("db")
-    with override_settings(CACHES={"default": options}):
+    with contextlib.ExitStack() as stack:
+        if request.param in SERVERS:
+            options = stack.enter_context(running(request.param))
+        else:
+            options = {"LOCATION": str(tmp_path), **BACKENDS[request.param]}
+        if request.param == "database":
+            request.getfixturevalue("db")
+        stack.enter_context(override_settings(CACHES={"default": options | {"TIMEOUT": 1}}))
         if request.param == "database":
             call_command("createcachetable", verbosity=0)
         yield caches["default"]
         caches["default"].clear()
+        caches["default"].close()
 
 
 @pytest.fixture
@@ -224,24 +277,33 @@ def test_keys_suit_every_cache_and_tell_nothing(memory, recwarn):
     assert not recwarn.list
 
 
-def test_attempts_of_the_same_moment_find_no_more_slots(memory):
+@pytest.mark.parametrize("kind", ["memory", *map(needs, SERVERS)])
+def test_attempts_of_the_same_moment_find_no_more_slots(kind):
     """Each waits till all have begun: nobody may look first and count later."""
-    begun, allowed, barrier = threading.Barrier(40), [], threading.Barrier(40)
+    allowed, limits = [], parse_limits({})
+    begun, ended = threading.Barrier(40), threading.Barrier(40)
 
     def guess():
         begun.wait(10)
         try:
-            with throttles.attempt(parse_limits({}), HERE, "ann"):
+            with throttles.attempt(limits, HERE, "ann"):
                 allowed.append(1)
-                barrier.wait(10)
+                ended.wait(10)
         except TooManyFailures:
-            barrier.wait(10)
+            ended.wait(10)
+        finally:
+            caches["default"].close()
 
-    threads = [threading.Thread(target=guess) for _ in range(40)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
+    with contextlib.ExitStack() as stack:
+        options = stack.enter_context(running(kind)) if kind in SERVERS else BACKENDS[kind]
+        stack.enter_context(override_settings(CACHES={"default": options}))
+        threads = [threading.Thread(target=guess) for _ in range(40)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        caches["default"].clear()
+        caches["default"].close()
     assert len(allowed) == 10
 
 
