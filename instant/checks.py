@@ -25,7 +25,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 
-from instant import authentication, conf, proxies
+from instant import authentication, conf, dependencies, proxies
 from instant.backends import get_backend
 from instant.exceptions import InstantConfigError
 from instant.management.syncing import compare
@@ -142,7 +142,7 @@ def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
 def _namespaces() -> Iterator[CheckMessage]:
     by_name: dict[str, list[str]] = {}
     for cls in registered():
-        for problem in cls.problems():
+        for problem in (*cls.problems(), *dependencies.problems(cls)):
             yield Error(problem, obj=cls, id="instant.E003")
         name = getattr(cls, "name", None)
         if isinstance(name, str):

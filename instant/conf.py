@@ -71,6 +71,8 @@ class Conf:
     trusted_proxies: Proxies | None
     authentication: tuple[str, ...]
     """Dotted paths of what is asked for a user before the session."""
+    enforces_in_background: bool
+    """Whether a thread of each process that hands out tokens makes second passes."""
     audience: str
     """``aud`` of every token, so that two projects on one server don't share user 1."""
     api_url: str
@@ -197,6 +199,7 @@ def _resolve() -> tuple[Conf, str | None, _Stamp]:
         token_use=values["TOKEN_USE"],
         token_life=values["TOKEN_LIFE"],
         timeout=float(values["TIMEOUT"]),
+        enforces_in_background=values["ENFORCE_IN_BACKGROUND"],
         throttle=_read("THROTTLE", parse_limits, values),
         trusted_proxies=_read("TRUSTED_PROXIES", parse_proxies, values),
         authentication=tuple(values["AUTHENTICATION"]),

@@ -20,6 +20,7 @@ DEFAULTS: Mapping[str, Any] = {
     "TOKEN_USE": 30,
     "TOKEN_LIFE": 3600,
     "TIMEOUT": 1.0,
+    "ENFORCE_IN_BACKGROUND": True,
     "THROTTLE": {},
     "TRUSTED_PROXIES": None,
     "AUTHENTICATION": (),
@@ -88,6 +89,7 @@ TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "ANONYMOUS": ("True or False", lambda v: isinstance(v, bool)),
     "LOGIN": ("True or False", lambda v: isinstance(v, bool)),
+    "ENFORCE_IN_BACKGROUND": ("True or False", lambda v: isinstance(v, bool)),
     "AUTHENTICATION": (
         "a list of dotted paths",
         lambda v: (

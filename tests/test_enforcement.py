@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
 from django.core import management, serializers
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
@@ -288,6 +288,8 @@ def test_two_processes_do_not_make_the_same_pass(client, make_user):
         try:
             barrier.wait()
             made.append(revocations.run_due(due))
+        except OperationalError:
+            made.append(0)  # SQLite in memory refuses with “locked”; the next look makes it
         finally:
             connection.close()
 
@@ -296,7 +298,7 @@ def test_two_processes_do_not_make_the_same_pass(client, make_user):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(made) <= 1  # SQLite may refuse both with “locked”; then the next look makes it
+    assert sum(made) <= 1
     assert len(client.changes) <= 1
 
 
@@ -466,3 +468,15 @@ def test_logging_out_of_nothing(client, db):
     headers = {"Sec-Fetch-Site": "same-origin"}
     browser.post("/instant/logout/", "{}", content_type="application/json", headers=headers)
     assert client.batches == []
+
+
+def test_a_hook_that_raises_in_spite_of_all_breaks_no_commit(
+    client, ann, monkeypatch, committed, caplog
+):
+    def broken(remembered):
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr(enforcement, "first_pass", broken)
+    with committed():
+        ann.groups.clear()
+    assert "Error calling Waiting in on_commit" in caplog.text
