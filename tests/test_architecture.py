@@ -41,6 +41,7 @@ def test_the_embedded_server_knows_no_django(path):
 WIRE = {
     "hmac_secret_key", "http_api", "http_server", "without_namespace", "history_size",
     "idempotency_key", "commands", "replies", "responses", "allow_subscribe_for_client",
+    "static_headers", "publish_proxy_enabled", "sub_refresh_proxy_enabled", "expired", "chan_info",
 }  # fmt: skip
 
 
