@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -229,6 +230,24 @@ def test_what_has_expired_is_asked_for_again(start, declared, connect, make_user
     push = wait_for(page, "unsubscribe")
     assert (push["channel"], push["unsubscribe"]["code"]) == ("doc:1", 2501)
     assert page.subscribe("doc:1")["error"] == DENIED
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_more_namespace_needs_a_reload_only(start, declared, connect, make_user, kind):
+    """The proxies are there: they were used from the start."""
+    live = start(kind)
+    page = connect(live, make_user())
+    assert page.subscribe("more:1")["error"]["code"] == 102
+    declared._declare("more", authorize="proxy", can_subscribe=lambda cls, user, pk: pk == 1)
+    sync = syncing.compare(conf.current())
+    assert sync.changed
+    assert not sync.needs_restart
+    syncing.write(sync)
+    live.process.send_signal(signal.SIGHUP)
+    while (reply := page.subscribe("more:1")).get("error", {}).get("code") == 102:
+        pass
+    assert "subscribe" in reply
+    assert page.subscribe("more:2")["error"] == DENIED
 
 
 @pytest.mark.parametrize("kind", KINDS)
