@@ -19,6 +19,8 @@ HERE = "tests.views.authenticators"
 DRF = "rest_framework.authentication"
 SIMPLEJWT = "rest_framework_simplejwt.authentication.JWTAuthentication"
 CROSS = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+NAMES = ["$users"]
+NAMES_OF_ALL = ["login", "logout", "get_token", "subscribe", "presence", "history", "snapshot"]
 KEY = "test-hmac-key-0123456789-0123456789-0123456789"
 
 
@@ -56,9 +58,6 @@ def ask(client, post, name, **headers):
     return post(client, name, {"channels": ["public", *NAMES]}, headers=headers)
 
 
-NAMES = ["$users"]
-
-
 @pytest.fixture(autouse=True)
 def channels(make_channel):
     make_channel("public")
@@ -88,6 +87,16 @@ def kinds(make_user):
 
 
 PATHS = [f"{HERE}.bearer", f"{DRF}.TokenAuthentication", SIMPLEJWT]
+
+
+@pytest.mark.parametrize("name", ["presence", "history", "snapshot"])
+def test_the_other_endpoints_take_them_too(native, post, kinds, name):
+    """Refused by the rule, which asks for a channel, not by the check or as anonymous."""
+    good, (bad, *_) = kinds[PATHS[0]]
+    with using(*PATHS):
+        assert ask(native, post, name, Authorization=good).status_code == 400
+        assert ask(native, post, name, Authorization=bad).status_code == 401
+        assert ask(native, post, name).status_code == 403
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -127,7 +136,7 @@ def test_the_challenge_is_the_classes_own(native, post, kinds, path):
     assert found.partition(" ")[0] == ("Token" if "Token" in path.rpartition(".")[2] else "Bearer")
 
 
-@pytest.mark.parametrize("name", ["get_token", "subscribe", "login", "logout"])
+@pytest.mark.parametrize("name", NAMES_OF_ALL)
 @pytest.mark.parametrize("site", [CROSS, {"Sec-Fetch-Site": "same-site"}, {"Origin": "null"}, {}])
 @pytest.mark.parametrize(
     "authorization",
