@@ -64,8 +64,8 @@ def allowing(user: Any, action: Action) -> QuerySet[Channel]:
         rule |= Q(publish_level__in=_staff_levels(user))
         if is_known(user):
             listed = Q(publish_level=Channel.PublishLevel.LISTED)
-            rule |= listed & Q(pk__in=_by_group(_group_ids(user), "publish_groups"))
-            rule |= listed & Q(pk__in=_by_user([user.pk], "publishers"))
+            for found in _by_lists(user, groups="publish_groups", users="publishers"):
+                rule |= listed & Q(pk__in=found)
     elif action == "presence":
         rule = Q(presence_level=Channel.PresenceLevel.SUBSCRIBERS) & subscribe
         rule |= Q(presence_level__in=_staff_levels(user))
@@ -95,10 +95,8 @@ def after(user: Any, name: str, limit: int) -> Iterator[Row]:
     parts = [rows.filter(level=level) for level in _levels(user)]
     if is_known(user):
         grouped = rows.filter(level=Channel.Level.GROUPS)
-        groups = _group_ids(user)
-        if groups:
-            parts.append(grouped.filter(pk__in=_by_group(groups, "groups")))
-        parts.append(grouped.filter(pk__in=_by_user([user.pk], "members")))
+        lists = _by_lists(user, groups="groups", users="members")
+        parts += [grouped.filter(pk__in=found) for found in lists]
     first, *others = (part.values_list(*_COLUMNS) for part in parts)
     union = first.union(*others) if others else first
     yield from map(Row._make, union.order_by("name")[:limit])
@@ -152,8 +150,8 @@ def _subscribe_rule(user: Any) -> Q:
     if is_known(user):
         # Subqueries instead of joins: no duplicates, and nothing is read for a user without.
         grouped = Q(level=Channel.Level.GROUPS)
-        rule |= grouped & Q(pk__in=_by_group(_group_ids(user), "groups"))
-        rule |= grouped & Q(pk__in=_by_user([user.pk], "members"))
+        for found in _by_lists(user, groups="groups", users="members"):
+            rule |= grouped & Q(pk__in=found)
     return rule
 
 
@@ -177,28 +175,26 @@ def _listed(user: Any, keys: Sequence[Any]) -> set[Any]:
     """Return which of the rows list the user, or a group of theirs, as publisher."""
     if not keys or not is_known(user):
         return set()
-    found = _by_user([user.pk], "publishers").filter(channel_id__in=keys)
-    groups = _group_ids(user)
-    if groups:
-        found = found.union(_by_group(groups, "publish_groups").filter(channel_id__in=keys))
-    return {row["channel_id"] for row in found}
+    lists = _by_lists(user, groups="publish_groups", users="publishers")
+    first, *others = (found.filter(channel_id__in=keys) for found in lists)
+    return {row["channel_id"] for row in (first.union(*others) if others else first)}
 
 
-def _group_ids(user: Any) -> Sequence[Any]:
-    groups = getattr(user, "groups", None)  # a custom user model may have none
-    return [] if groups is None else list(groups.order_by().values_list("pk", flat=True))
+def _by_lists(user: Any, *, groups: str, users: str) -> list[QuerySet[Any]]:
+    """
+    Return the keys of the channels that list the user, and of those that list a group of theirs.
 
-
-def _by_group(groups: Sequence[Any], field: str) -> QuerySet[Any]:
-    through = getattr(Channel, field).through.objects
-    found: QuerySet[Any] = through.filter(group_id__in=groups).values("channel_id")
-    return found
-
-
-def _by_user(users: Sequence[Any], field: str) -> QuerySet[Any]:
-    through = getattr(Channel, field).through.objects
-    column = getattr(Channel, field).field.m2m_reverse_field_name()  # named after the user model
-    found: QuerySet[Any] = through.filter(**{f"{column}__in": users}).values("channel_id")
+    Each is a subquery, so that nothing has to be asked before.
+    """
+    listing = getattr(Channel, users)
+    column = listing.field.m2m_reverse_field_name()  # named after the user model
+    found = [listing.through.objects.filter(**{column: user.pk}).values("channel_id")]
+    inside = getattr(get_user_model(), "groups", None)  # a custom user model may have none
+    if inside is not None:
+        mine = inside.through.objects.filter(**{inside.field.m2m_field_name(): user.pk})
+        keys = mine.values(inside.field.m2m_reverse_field_name())
+        through = getattr(Channel, groups).through.objects
+        found.append(through.filter(group_id__in=keys).values("channel_id"))
     return found
 
 
