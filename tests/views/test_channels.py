@@ -188,7 +188,7 @@ def test_presence(server, web):
                     "conn_info": {"secret": 1},
                     "chan_info": {"n": 1},
                 },
-                "c2": {"client": "c2", "user": ""},
+                "c2": {"client": "c2", "user": "", "conn_info": {"secret": 1}},
             }
         }
     }
