@@ -43,7 +43,10 @@ async function bundle(options) {
  * DOM, of JSON or of the package's interface may be among them.
  */
 const INTERNAL =
-  /^_[^_]|^(?:accept|changed|channelToken|connectionToken|deny|endpoints|expire|forget|freshConnectionToken|guard|hold|isBehind|isDenied|isHeld|lead|losses|opened|prepare|presences|prolongingToken|readyToken|release|retry|serverNow|statuses|until|websocketUrls)$/;
+  /^_[^_]|^(?:accept|admits|begin|change|changed|channelToken|config|connectionToken|deny|django|drop|endpoints|expire|feeds|forget|grants|guard|hold|isBehind|isConnected|isDenied|isFresh|isHeld|isJoined|isTokenless|keep|lead|load|losses|opened|presences|readyToken|release|renew|restart|retreat|retry|rightsOf|seen|sequence|serverNow|settle|signOut|signsOut|statuses|until|used|websocketUrls)$/;
+
+/** Without the two that make code shorter and gzip's result longer. Terser writes into what it is given. */
+const COMPRESS = { passes: 3, lhs_constants: false, sequences: false };
 
 /**
  * A bundle as small as it gets: the SDK's private names shortened by esbuild, the rest by terser, which
@@ -52,7 +55,7 @@ const INTERNAL =
 async function smallest({ banner = "", ...options }) {
   const code = await bundle({ minify: true, mangleProps: INTERNAL, ...options });
   const format = { preamble: banner || undefined, ascii_only: false };
-  return `${(await minify(code, { ecma: 2022, module: options.format === "esm", compress: { passes: 3 }, format })).code}\n`;
+  return `${(await minify(code, { ecma: 2022, module: options.format === "esm", compress: { ...COMPRESS }, format })).code}\n`;
 }
 
 const size = (text) => gzipSync(text, { level: 9 }).length;
@@ -75,7 +78,7 @@ const banner = `/* Instant, MIT. Contains centrifuge-js ${version}, MIT: see ${l
 const script = { entryPoints: ["src/browser.ts"], format: "iife" };
 // What the page would save without us: the script less the SDK alone, which is shrunk in the same way.
 const sdkAlone = {
-  stdin: { contents: 'export { Centrifuge, State, SubscriptionState, UnauthorizedError } from "centrifuge"', resolveDir: root },
+  stdin: { contents: 'export { Centrifuge } from "centrifuge"', resolveDir: root },
   format: "esm",
 };
 const [built, sdk, alone] = await Promise.all(
@@ -115,9 +118,9 @@ if (process.argv.includes("--check")) {
 
 process.stdout.write(
   `${name}: ${size(built)} bytes of gzip (at most ${SCRIPT_LIMIT}): centrifuge ${size(sdk)} and ours ${own} ` +
-    `(at most ${OWN_LIMIT}; ${size(alone)} when compressed by itself)\n`,
+    `(${size(alone)} when compressed by itself; at most ${OWN_LIMIT})\n`,
 );
-if (size(built) > SCRIPT_LIMIT || own > OWN_LIMIT) {
+if (size(built) > SCRIPT_LIMIT || Math.max(own, size(alone)) > OWN_LIMIT) {
   process.stderr.write("The script is over its budget.\n");
   process.exit(1);
 }

@@ -1,8 +1,9 @@
 /** The script build. The only module that does something when it is loaded. */
-import { parsePageConfig, setPageConfig } from "./config.js";
+import { setPageConfig } from "./config.js";
+import { defineElement } from "./element.js";
 import { createInstant, type Instant } from "./instant.js";
 import { useInstant } from "./legacy.js";
-import { defineStatusElement } from "./status.js";
+import type { PageConfig } from "./types.js";
 
 declare global {
   interface Window {
@@ -14,8 +15,8 @@ declare global {
 }
 
 const json = document.currentScript?.dataset["instant"];
-const page = json === undefined ? undefined : parsePageConfig(json);
-if (page !== undefined) setPageConfig(page);
+const page = json && (JSON.parse(json) as PageConfig);
+if (page) setPageConfig(page);
 // A page that is swapped in by Turbo or htmx may carry the script again: the connection stays.
 window.$instant ??= { useInstant, createInstant };
-if (page !== undefined) defineStatusElement((window.instant ??= createInstant()), page.texts);
+if (page) defineElement((window.instant ??= createInstant()), page.texts);

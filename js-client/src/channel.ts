@@ -1,6 +1,8 @@
-import type { Feed } from "./feed.js";
-import { createId } from "./identity.js";
+import type { Connection } from "./connection.js";
 import { ChannelError } from "./errors.js";
+import { Feed } from "./feed.js";
+import { createId } from "./identity.js";
+import { askHistory, askPresence } from "./inquiry.js";
 import type { Listeners } from "./listeners.js";
 import { byUser } from "./presence.js";
 import type {
@@ -13,14 +15,13 @@ import type {
   ListenOptions,
   LostInfo,
   MessageOptions,
+  OnceOptions,
   Outgoing,
   PayloadOf,
   Person,
   Presence,
+  Right,
 } from "./types.js";
-
-/** Messages that `history()` asks for. */
-const HISTORY = 100;
 
 /**
  * One user's handle of a channel. Handles of the same name share one subscription, which begins with
@@ -28,24 +29,30 @@ const HISTORY = 100;
  */
 export class Channel<Data = unknown> {
   readonly name: string;
-  readonly #feed: () => Feed;
-  readonly #tab: string;
+  readonly #connection: Connection;
   readonly #removers = new Set<() => void>();
 
   /** @internal `Instant.channel()` makes them. */
-  constructor(name: string, feed: () => Feed, tab: string) {
+  constructor(name: string, connection: Connection) {
     this.name = name;
-    this.#feed = feed;
-    this.#tab = tab;
+    this.#connection = connection;
   }
 
   get status(): ChannelStatus {
-    return this.#feed().status;
+    return this.#feed.status;
   }
 
   /** While `denied`: `"revoked"` when this page had the channel, else `"refused"`. */
   get denial(): Denial | undefined {
-    return this.#feed().denial;
+    return this.#feed.denial;
+  }
+
+  /**
+   * What the user may do here besides listening, as Django last granted it; told anew with each connection,
+   * and never of channels that need no token.
+   */
+  get rights(): readonly Right[] {
+    return this.#feed.rights;
   }
 
   /**
@@ -62,26 +69,17 @@ export class Channel<Data = unknown> {
   }
 
   /**
-   * The next message of that event class.
+   * The next message of that event class; or the one with `options.id`, which may have arrived lately where
+   * it is the page's own: Django's answer and its message race.
    *
    * Rejects with the reason of `options.signal` when it aborts, and with `ChannelError` after `leave()`.
    */
-  once<Name extends EventName>(event: Name, options?: MessageOptions): Promise<InstantMessage<PayloadOf<Name, Data>>> {
-    return new Promise((resolve, reject) => {
-      const failed = (): void => {
-        reject((options?.signal?.reason ?? new ChannelError("left", this.name, 0)) as Error);
-      };
-      const remove = this.#hear(
-        event,
-        (message: InstantMessage<PayloadOf<Name, Data>>) => {
-          resolve(message);
-          remove();
-        },
-        options,
-        failed,
-      );
-      if (options?.signal?.aborted === true) failed();
-    });
+  async once<Name extends EventName>(event: Name, options: OnceOptions = {}): Promise<InstantMessage<PayloadOf<Name, Data>>> {
+    const { id, signal } = options;
+    const arrived = id && this.#feed.sequence.seen.get(id);
+    if (arrived) return arrived as InstantMessage<PayloadOf<Name, Data>>;
+    for await (const message of this.each(event, options)) if (!id || message.id === id) return message;
+    throw (signal?.reason ?? new ChannelError("left", this.name, 0)) as Error;
   }
 
   /** All messages, for `for await`; see `each()`. */
@@ -99,7 +97,8 @@ export class Channel<Data = unknown> {
   ): AsyncGenerator<InstantMessage<PayloadOf<Name, Data>>, void, undefined> {
     const waiting: InstantMessage<PayloadOf<Name, Data>>[] = [];
     let wake = (): void => undefined;
-    let isOpen = options?.signal?.aborted !== true;
+    // Set to false by whatever removes the listener, which the compiler can't see.
+    let isOpen = true as boolean;
     const remove = this.#hear(
       event,
       (message: InstantMessage<PayloadOf<Name, Data>>) => {
@@ -115,7 +114,7 @@ export class Channel<Data = unknown> {
     try {
       while (isOpen) {
         const message = waiting.shift();
-        if (message !== undefined) yield message;
+        if (message) yield message;
         else await new Promise<void>((resolve) => (wake = resolve));
       }
     } finally {
@@ -141,17 +140,19 @@ export class Channel<Data = unknown> {
     return this.#listen((feed) => feed.presences, listener, options);
   }
 
-  /** Who is here now, by user. Rejects with `ChannelError` where the channel doesn't tell. */
+  /**
+   * Who is here now, by user. Rejects with `ChannelError` where neither message server nor Django tells.
+   */
   async presence(): Promise<readonly Person[]> {
-    const { clients } = await this.#feed().call((subscription) => subscription.presence());
+    const { clients } = await this.#feed.call((subscription) => askPresence(subscription, this.#connection.django));
     return [...byUser(Object.values(clients)).values()];
   }
 
-  /** Past messages, oldest first. Rejects with `ChannelError` where the channel doesn't tell. */
-  async history({ limit = HISTORY, since, newestFirst = false }: HistoryOptions = {}): Promise<History<Data>> {
-    const feed = this.#feed();
+  /** Past messages, oldest first. Rejects with `ChannelError` where neither message server nor Django tells. */
+  async history(options: HistoryOptions = {}): Promise<History<Data>> {
+    const feed = this.#feed;
     const { publications, offset, epoch } = await feed.call((subscription) =>
-      subscription.history({ limit, reverse: newestFirst, ...(since && { since }) }),
+      askHistory(subscription, this.#connection.django, options),
     );
     const messages = publications.map((publication) => feed.message(publication, false) as InstantMessage<Data>);
     return { messages, offset, epoch };
@@ -163,14 +164,19 @@ export class Channel<Data = unknown> {
    */
   async publish<Name extends EventName = "*">(message: Outgoing<Name, PayloadOf<Name, Data>>): Promise<string> {
     const { id = createId(), eventClass, ...rest } = message;
-    const body = { channel: this.name, ...rest, event_class: eventClass, id, tab: this.#tab };
-    await this.#feed().call((subscription) => subscription.publish(body));
+    const body = { channel: this.name, ...rest, event_class: eventClass, id, tab: this.#connection.tab };
+    await this.#feed.call((subscription) => subscription.publish(body));
     return id;
   }
 
   /** Removes the listeners of this handle; other handles of the channel go on. */
   leave(): void {
     for (const remove of [...this.#removers]) remove();
+  }
+
+  /** A new one where nobody listens yet, which is kept when somebody does. */
+  get #feed(): Feed {
+    return this.#connection.feeds.get(this.name) ?? new Feed(this.name, this.#connection);
   }
 
   #hear<Payload>(
@@ -198,8 +204,11 @@ export class Channel<Data = unknown> {
     options: ListenOptions = {},
     removed?: () => void,
   ): () => void {
-    if (options.signal?.aborted === true) return () => undefined;
-    const feed = this.#feed();
+    if (options.signal?.aborted) {
+      removed?.();
+      return () => undefined;
+    }
+    const feed = this.#feed;
     const remove = of(feed).add(listener, options, () => {
       this.#removers.delete(remove);
       feed.release();

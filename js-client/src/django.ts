@@ -1,20 +1,32 @@
+import type { HistoryOptions, HistoryResult } from "centrifuge";
+
 import { isSameOrigin, type Config } from "./config.js";
 import { RefusedError, ReplyError, RequestError } from "./errors.js";
 import { TAB_HEADER } from "./identity.js";
 import { isRecord, text } from "./json.js";
-import type { ChannelInfo } from "./types.js";
+import type { Visitors } from "./presence.js";
+import type { ChannelInfo, Right } from "./types.js";
 
 /** A right to join one channel. */
 export interface ChannelGrant extends ChannelInfo {
   readonly token: string;
+  /** What else the user may do there. */
+  readonly rights: readonly Right[];
   /** Local time in milliseconds until which the token is worth sending. */
   readonly until: number;
 }
 
-/** Channels, by name; `next` continues where the server cut the list. */
+/** As Django writes it. */
+interface Granted extends Omit<ChannelGrant, "rights" | "until"> {
+  readonly rights?: readonly Right[];
+  /** The server's time in seconds. */
+  readonly exp: number;
+}
+
+/** Channels, by name; `next` continues where the server cut the list, `""` where it did not. */
 export interface ChannelPage {
   readonly channels: readonly ChannelGrant[];
-  readonly next: string | undefined;
+  readonly next: string;
 }
 
 /** A right to connect, with rights to join channels. */
@@ -39,15 +51,14 @@ interface Reply {
  * subtracted. A fifth is left for the way. Never under 5 s: a token sent too late costs one error 109,
  * a token that is never good enough would cost a request each.
  */
-function usableUntil(exp: unknown, { sent, serverNow }: Reply): number {
-  const left = typeof exp === "number" ? exp * 1000 - serverNow : 0;
-  return sent + Math.max(left * 0.8, 5000);
+function usableUntil(exp: number, { sent, serverNow }: Reply): number {
+  return sent + Math.max((exp * 1000 - serverNow) * 0.8 || 0, 5000);
 }
 
 function cookie(name: string): string {
   const jar = globalThis.document as Document | undefined;
   const found = jar?.cookie.split("; ").find((pair) => pair.startsWith(`${name}=`));
-  return found === undefined ? "" : decodeURIComponent(found.slice(name.length + 1));
+  return found ? decodeURIComponent(found.slice(name.length + 1)) : "";
 }
 
 /** Django's views. Every method is one request; nothing is retried here. */
@@ -79,60 +90,67 @@ export class Django {
     await this.#post("logout");
   }
 
+  async presence(channel: string): Promise<Visitors> {
+    return (await this.#post("presence", { channel })).body as unknown as Visitors;
+  }
+
+  /** What was published in a channel, asked and answered in the SDK's words. */
+  async history(channel: string, options: HistoryOptions): Promise<HistoryResult> {
+    return (await this.#post("history", { channel, ...options })).body as unknown as HistoryResult;
+  }
+
   #connection(reply: Reply): ConnectionGrant {
-    const { ws_token: token, url, exp } = reply.body;
-    if (typeof token !== "string" || token === "") {
-      throw new ReplyError("Django's answer holds no connection token", 200);
-    }
-    return { ...this.#page(reply), token, urls: [url].flat().map(text).filter(Boolean), until: usableUntil(exp, reply) };
+    const { ws_token: token, url, exp } = reply.body as { ws_token?: string; url?: string | string[]; exp: number };
+    if (!token) throw new ReplyError("get_token: no token", 200);
+    const urls = this.#config.websocketUrls ?? [url ?? []].flat();
+    return { ...this.#page(reply), token, urls, until: usableUntil(exp, reply) };
   }
 
   #page(reply: Reply): ChannelPage {
-    const { channels, next } = reply.body;
-    if (!Array.isArray(channels)) throw new ReplyError("Django's answer holds no channels", 200);
-    const found: ChannelGrant[] = [];
-    for (const item of channels as unknown[]) {
-      if (!isRecord(item)) continue;
-      const { name, level, token, exp } = item;
-      if (typeof name !== "string" || typeof token !== "string" || token === "") continue;
-      found.push({ name, level: text(level), token, until: usableUntil(exp, reply) });
-    }
-    return { channels: found, next: text(next) || undefined };
+    const { channels, next } = reply.body as { channels?: Granted[]; next?: string | null };
+    if (!Array.isArray(channels)) throw new ReplyError("get_token: no channels", 200);
+    return {
+      channels: channels
+        .filter(({ token }) => token)
+        .map(({ exp, rights = [], ...granted }) => ({ ...granted, rights, until: usableUntil(exp, reply) })),
+      next: next ?? "",
+    };
   }
 
   async #post(name: keyof Config["urls"], body: object = {}, after?: string): Promise<Reply> {
     const { urls, csrf, fetch, timeout } = this.#config;
-    const url = after === undefined ? urls[name] : `${urls[name]}?after=${encodeURIComponent(after)}`;
-    const headers: Record<string, string> = { "Content-Type": "application/json" };
+    // A page that is told of no such view has nothing to ask there.
+    if (!urls[name]) throw new RefusedError(`No URL for ${name}`, 403);
+    const url = urls[name] + (after ? `?after=${encodeURIComponent(after)}` : "");
     // Read for every request: Django changes it at login, in another tab too.
     const sameOrigin = isSameOrigin(url);
     const token = (sameOrigin && cookie(csrf.cookie)) || this.#csrfToken;
-    if (token !== "") headers[csrf.header] = token;
-    // Another site would have to allow the header first.
-    if (sameOrigin) headers[TAB_HEADER] = this.#tab;
     const sent = Date.now();
     let response: Response;
     let content: unknown;
     try {
       response = await fetch(url, {
         method: "POST",
-        headers,
+        headers: {
+          "Content-Type": "application/json",
+          ...(token && { [csrf.header]: token }),
+          // Another site would have to allow the header first.
+          ...(sameOrigin && { [TAB_HEADER]: this.#tab }),
+        },
         body: JSON.stringify(body),
-        cache: "no-store",
-        credentials: sameOrigin ? "same-origin" : "include",
+        credentials: "include",
         signal: AbortSignal.timeout(timeout),
       });
       content = await response.json().catch((): unknown => undefined);
     } catch (cause) {
-      throw new RequestError(`Django could not be reached for ${name}`, { cause });
+      throw new RequestError(`${name}: no answer`, { cause });
     }
     const { status } = response;
-    const reason = (isRecord(content) && text(content["error"])) || `status ${String(status)}`;
-    if (status === 401 || status === 403) throw new RefusedError(`Django refused ${name}: ${reason}`, status);
-    if (!response.ok) throw new ReplyError(`Django could not answer ${name}: ${reason}`, status);
-    if (!isRecord(content)) throw new ReplyError(`Django's answer to ${name} is not a JSON object`, status);
+    if (!response.ok || !isRecord(content)) {
+      const reason = (isRecord(content) && text(content["error"])) || `status ${String(status)} is no answer`;
+      throw new (status === 401 || status === 403 ? RefusedError : ReplyError)(`${name}: ${reason}`, status);
+    }
     this.#csrfToken = text(content["csrf_token"]) || this.#csrfToken;
-    const date = Date.parse(response.headers.get("Date") ?? "");
-    return { body: content, sent, serverNow: Number.isNaN(date) ? sent : date };
+    return { body: content, sent, serverNow: Date.parse(response.headers.get("Date") ?? "") || sent };
   }
 }

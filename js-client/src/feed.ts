@@ -1,50 +1,22 @@
-import {
-  type Centrifuge,
-  type PublicationContext,
-  type SubscribedContext,
-  type Subscription,
-  SubscriptionState,
-} from "centrifuge";
+import type { PublicationContext, SubscribedContext, Subscription } from "centrifuge";
 
-import { ChannelError } from "./errors.js";
-import { type Grants, TOKEN_EXPIRED } from "./grants.js";
-import { isRecord, text } from "./json.js";
+import type { Connection } from "./connection.js";
+import { ChannelError, InstantError } from "./errors.js";
+import { TOKEN_EXPIRED } from "./grants.js";
+import { askPresence, PERMISSION_DENIED } from "./inquiry.js";
 import { Listeners } from "./listeners.js";
+import { toMessage } from "./message.js";
 import { Crowd } from "./presence.js";
-import type { ChannelStatus, Denial, InstantMessage, LostInfo, Presence } from "./types.js";
+import { Sequence } from "./sequence.js";
+import type { ChannelStatus, Denial, InstantMessage, LostInfo, Presence, Right } from "./types.js";
 
 /** Milliseconds to stay subscribed without a listener: a page fragment that is replaced comes back. */
 const GRACE = 300;
 /** Milliseconds between attempts to subscribe: an expired token must cost no visible pause. */
 const RESUBSCRIBE_FROM = 20;
 const RESUBSCRIBE_TO = 20_000;
-/** Ids of messages that are remembered to notice a second delivery. */
-const IDS = 256;
-/** Centrifugo's error for what is not allowed, and the SDK's for what took too long. */
-const PERMISSION_DENIED = 103;
+/** The SDK's error for what took too long. */
 const TIMEOUT = 1;
-
-/** What a feed needs from the connection that it belongs to. */
-export interface Host {
-  readonly grants: Grants;
-  /** Marks what this page caused. */
-  readonly tab: string;
-  /** Milliseconds for a call. */
-  readonly timeout: number;
-  /** The SDK's client, where there is one already. */
-  readonly client: Centrifuge | undefined;
-  /** A feed has its first listener. */
-  opened(feed: Feed): void;
-  /** A feed lost its last listener a while ago. */
-  closed(feed: Feed): void;
-  /** A feed has another status. */
-  changed(): void;
-  /** What the page's listeners returned. */
-  lost(info: LostInfo): unknown[];
-  failed(error: ChannelError): void;
-  /** Maps what a token request threw to what the SDK understands. */
-  guard(request: () => Promise<string>): Promise<string>;
-}
 
 /** The one subscription of a page to a channel, shared by its `Channel` handles. */
 export class Feed {
@@ -53,45 +25,49 @@ export class Feed {
   readonly statuses = new Listeners<ChannelStatus>();
   readonly losses = new Listeners<LostInfo>();
   readonly presences = new Listeners<Presence>();
-  readonly #host: Host;
-  readonly #crowd: Crowd;
-  readonly #ids = new Set<string>();
+  sequence = new Sequence();
+  /** True where the message server itself asks Django who may subscribe. */
+  readonly isTokenless: boolean;
+  /** Only `#set()` changes it. */
+  status: ChannelStatus = "idle";
+  readonly #connection: Connection;
+  readonly #crowd = new Crowd(this.presences);
   #users = 0;
-  #status: ChannelStatus = "idle";
   #subscription: Subscription | undefined;
   #hearsJoins = false;
   #grace: ReturnType<typeof setTimeout> | undefined;
-  #position: { readonly epoch: string; offset: number } | undefined;
-  #replaying = false;
+  #isReplaying = false;
   #wasLive = false;
-  /** Counts the gaps; 0 when all that was missed is made good. */
-  #gap = 0;
+  /** What was missed for good, until it is made good; each loss is another. */
+  #gap: object | undefined;
 
-  constructor(name: string, host: Host) {
+  constructor(name: string, connection: Connection) {
     this.name = name;
-    this.#host = host;
-    this.#crowd = new Crowd(this.presences, (error) => {
-      host.failed(this.#error(error));
-    });
-  }
-
-  get status(): ChannelStatus {
-    return this.#status;
+    this.#connection = connection;
+    this.isTokenless = connection.config.tokenless.some((namespace) => name.startsWith(`${namespace}:`));
   }
 
   /** What kind of "no" it is; `undefined` while it is none. */
   get denial(): Denial | undefined {
-    return this.#status === "denied" ? (this.#wasLive ? "revoked" : "refused") : undefined;
+    return this.status === "denied" ? (this.#wasLive ? "revoked" : "refused") : undefined;
+  }
+
+  get rights(): readonly Right[] {
+    return this.status === "denied" ? [] : this.#connection.grants.rightsOf(this.name);
   }
 
   /** True while it has listeners, or had one a moment ago. */
   get isHeld(): boolean {
-    return this.#status !== "idle";
+    return this.status !== "idle";
+  }
+
+  get isJoined(): boolean {
+    return this.status === "live" || this.status === "lost";
   }
 
   /** True while messages that this page had a right to are on their way. */
   get isBehind(): boolean {
-    return this.#wasLive && this.#status === "subscribing";
+    return this.#wasLive && this.status === "subscribing";
   }
 
   /** One more listener. */
@@ -105,7 +81,7 @@ export class Feed {
     queueMicrotask(() => {
       this.open();
     });
-    this.#host.opened(this);
+    this.#connection.opened(this);
   }
 
   /** One listener less. */
@@ -119,19 +95,19 @@ export class Feed {
 
   /** Subscribes, where there is a client to do it with. */
   open(): void {
-    const { client, grants } = this.#host;
-    if (client === undefined || this.#subscription !== undefined || !this.isHeld) return;
-    const token = grants.readyToken(this.name);
-    const since = this.#position;
-    const subscription = client.newSubscription(this.name, {
-      ...(token !== undefined && { token }),
-      ...(since !== undefined && { since }),
+    const { client, grants } = this.#connection;
+    if (!client || this.#subscription || !this.isHeld) return;
+    const since = this.sequence.position;
+    const subscription = (this.#subscription = client.newSubscription(this.name, {
+      ...(since && { since }),
+      ...(!this.isTokenless && {
+        token: grants.readyToken(this.name),
+        getToken: () => this.#connection.guard(() => grants.channelToken(this.name)),
+      }),
       joinLeave: this.#hearsJoins,
-      getToken: () => this.#host.guard(() => grants.channelToken(this.name)),
       minResubscribeDelay: RESUBSCRIBE_FROM,
       maxResubscribeDelay: RESUBSCRIBE_TO,
-    });
-    this.#subscription = subscription;
+    }));
     subscription.on("subscribing", () => {
       this.#set("subscribing");
     });
@@ -144,10 +120,11 @@ export class Feed {
     });
     subscription.on("error", ({ error }) => {
       // An expired token is replaced at once and nobody's concern.
-      if (error.code !== TOKEN_EXPIRED) this.#host.failed(this.#error(error));
+      if (error.code !== TOKEN_EXPIRED) this.#failed(error);
     });
     subscription.on("publication", (publication) => {
-      this.#published(publication);
+      const message = this.message(publication, this.#isReplaying);
+      if (this.sequence.admits(message)) this.messages.emit(message);
     });
     subscription.on("join", ({ info }) => {
       this.#crowd.change(info, true);
@@ -166,7 +143,7 @@ export class Feed {
 
   /** Asks again for a channel that was denied. */
   retry(): void {
-    if (this.#status === "denied") this.#subscription?.subscribe();
+    if (this.status === "denied") this.#subscription?.subscribe();
   }
 
   /** Runs a call that needs the subscription, when it is there. Rejects with `ChannelError`. */
@@ -181,148 +158,110 @@ export class Feed {
     }
   }
 
-  /** A publication as listeners see it. */
-  message({ data: content, offset }: Pick<PublicationContext, "data" | "offset">, recovered: boolean): InstantMessage {
-    // Somebody may publish past Django: then the whole content is the data.
-    const body = isRecord(content) ? content : { data: content as unknown };
-    return {
-      // A broadcast names no channel: the one it came through is the one that counts.
-      channel: this.name,
-      message: text(body["message"]),
-      data: body["data"],
-      eventClass: text(body["event_class"]),
-      bucket: text(body["bucket"]),
-      site: text(body["site"]),
-      id: text(body["id"]),
-      own: body["tab"] === this.#host.tab,
-      ...(offset !== undefined && { offset }),
-      recovered,
-      date: new Date(),
-    };
+  message(publication: PublicationContext, recovered: boolean): InstantMessage {
+    return toMessage(this.name, this.#connection.tab, publication, recovered);
   }
 
   #joined(): Promise<Subscription> {
     return new Promise((resolve, reject) => {
-      const fail = (code: number, message: string): void => {
-        reject(new ChannelError(message, this.name, code));
-      };
       const look = (): void => {
-        if (this.#status === "subscribing") return;
-        clearTimeout(timer);
+        if (this.status === "subscribing") return;
+        if (this.isJoined && this.#subscription) resolve(this.#subscription);
         remove();
-        if (this.#status === "denied") fail(PERMISSION_DENIED, "denied");
-        else if (this.#subscription !== undefined) resolve(this.#subscription);
       };
-      const remove = this.statuses.add(look);
-      const timer = setTimeout(() => {
-        remove();
-        fail(TIMEOUT, "timeout");
-      }, this.#host.timeout);
+      const signal = AbortSignal.timeout(this.#connection.config.timeout);
+      // Removed by whatever ends the waiting; a promise that was resolved ignores it.
+      const remove = this.statuses.add(look, { signal }, () => {
+        const isDenied = this.status === "denied";
+        reject(new ChannelError(isDenied ? "denied" : "timeout", this.name, isDenied ? PERMISSION_DENIED : TIMEOUT));
+      });
       look();
     });
   }
 
-  #error(error: unknown): ChannelError {
-    if (error instanceof ChannelError) return error;
+  #error(error: unknown): InstantError {
+    if (error instanceof InstantError) return error;
     const { message, code } = error as { message: string; code: number };
-    return new ChannelError(message, this.name, code);
+    return new ChannelError(message, this.name, code, { cause: error });
+  }
+
+  #failed(error: unknown): void {
+    // While the connection is down its own error says more.
+    if (this.#connection.isConnected) this.#connection.listeners.error.emit(this.#error(error));
   }
 
   /** From now on the server tells who joins and leaves, which it does only where it was asked to. */
   #hearJoins(): void {
     if (this.#hearsJoins) {
-      if (this.#subscription?.state === SubscriptionState.Subscribed) void this.#crowd.load(this.#subscription);
+      this.#loadCrowd();
       return;
     }
     this.#hearsJoins = true;
-    if (this.#subscription === undefined) return;
+    if (!this.#subscription) return;
     this.#drop();
     this.#set("subscribing");
     this.open();
   }
 
+  #loadCrowd(): void {
+    if (!this.#hearsJoins || !this.#subscription || !this.isJoined) return;
+    this.#crowd.load(askPresence(this.#subscription, this.#connection.django)).catch((error: unknown) => {
+      this.#failed(error);
+    });
+  }
+
   #drop(): void {
-    const subscription = this.#subscription;
+    this.#subscription?.removeAllListeners();
+    this.#connection.client?.removeSubscription(this.#subscription ?? null);
     this.#subscription = undefined;
-    if (subscription === undefined) return;
-    subscription.removeAllListeners();
-    this.#host.client?.removeSubscription(subscription);
   }
 
   #close(): void {
     this.#set("idle");
     this.#drop();
-    this.#position = undefined;
+    this.sequence = new Sequence();
     this.#wasLive = this.#hearsJoins = false;
-    this.#gap = 0;
-    this.#host.closed(this);
+    this.#gap = undefined;
+    this.#connection.closed(this);
   }
 
   #set(status: ChannelStatus): void {
-    if (status === this.#status) return;
-    this.#status = status;
+    if (status === this.status) return;
+    this.status = status;
     this.statuses.emit(status);
-    this.#host.changed();
+    this.#connection.changed();
   }
 
   #subscribed(subscription: Subscription, context: SubscribedContext): void {
-    const { wasRecovering, recovered, hasRecoveredPublications, streamPosition } = context;
-    const isLost = wasRecovering && !recovered;
-    const isReturn = this.#position !== undefined;
-    // Only what was delivered counts: a channel that keeps its newest value sends it right after this.
-    if (this.#position?.epoch !== streamPosition?.epoch) {
-      this.#position = streamPosition && { epoch: streamPosition.epoch, offset: 0 };
-    }
-    if (this.#position && streamPosition && !hasRecoveredPublications) this.#position.offset = streamPosition.offset;
-    // The SDK hands over what was missed before it returns to the event loop. What comes with the first
-    // subscription is the newest value, which nobody missed.
-    this.#replaying = isReturn && hasRecoveredPublications;
+    // The SDK hands over what was missed before it returns to the event loop.
+    this.#isReplaying = this.sequence.begin(context);
     queueMicrotask(() => {
-      this.#replaying = false;
-      if (this.#subscription !== subscription || subscription.state !== SubscriptionState.Subscribed) return;
+      this.#isReplaying = false;
+      const state: string = subscription.state;
+      if (this.#subscription !== subscription || state !== "subscribed") return;
       this.#wasLive = true;
-      if (isLost) this.#lose();
-      else this.#set(this.#gap > 0 ? "lost" : "live");
-      if (this.#hearsJoins) void this.#crowd.load(subscription);
+      if (context.wasRecovering && !context.recovered) this.#lose();
+      else this.#set(this.#gap ? "lost" : "live");
+      this.#loadCrowd();
     });
   }
 
-  /** Stays lost until every listener has loaded the state again; for ever where nobody listens. */
+  /** Lost until every listener has loaded the state again; for ever where nobody listens. */
   #lose(): void {
-    const gap = (this.#gap += 1);
+    const gap = (this.#gap = {});
     this.#set("lost");
     const info: LostInfo = { channel: this.name };
-    const loading = [...this.losses.emit(info), ...this.#host.lost(info)];
+    const loading = [...this.losses.emit(info), ...this.#connection.listeners.lost.emit(info)];
     if (loading.length === 0) return;
     Promise.all(loading).then(
       () => {
         if (gap !== this.#gap) return;
-        this.#gap = 0;
-        if (this.#status === "lost") this.#set("live");
+        this.#gap = undefined;
+        if (this.status === "lost") this.#set("live");
       },
       (error: unknown) => {
-        this.#host.failed(this.#error(error));
+        this.#failed(error);
       },
     );
-  }
-
-  #published(publication: PublicationContext): void {
-    const { offset } = publication;
-    if (offset !== undefined && this.#position !== undefined) {
-      if (offset <= this.#position.offset) return;
-      this.#position.offset = offset;
-    }
-    const message = this.message(publication, this.#replaying);
-    const { id } = message;
-    if (id !== "") {
-      // At least once is what an outbox promises: the second time says nothing new.
-      if (this.#ids.has(id)) return;
-      this.#ids.add(id);
-      for (const oldest of this.#ids) {
-        if (this.#ids.size <= IDS) break;
-        this.#ids.delete(oldest);
-      }
-    }
-    this.messages.emit(message);
   }
 }

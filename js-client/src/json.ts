@@ -1,6 +1,6 @@
 /** An object of JSON, not an array, not null. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return Object(value) === value && !Array.isArray(value);
 }
 
 /** The value if it is text, else `""`. */

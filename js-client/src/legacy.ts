@@ -1,9 +1,8 @@
 import type { Centrifuge } from "centrifuge";
 
-import type { Channel } from "./channel.js";
 import { SignedOutError } from "./errors.js";
 import { createInstant, type Instant } from "./instant.js";
-import type { ChannelInfo, InstantMessage, InstantOptions } from "./types.js";
+import type { ChannelInfo, InstantOptions } from "./types.js";
 
 /** One publication in the shape of the first client. */
 export interface Message {
@@ -51,10 +50,6 @@ export interface InstantClient {
   readonly channels: ReadonlySet<ChannelInfo>;
 }
 
-function toMessage({ channel, site, message, data, eventClass, bucket, date }: InstantMessage): Message {
-  return { channelName: channel, site, msg: message, data: data ?? {}, eventClass, bucket, date };
-}
-
 /**
  * The first client's functions, in any order: each one does first what it needs.
  *
@@ -62,7 +57,7 @@ function toMessage({ channel, site, message, data, eventClass, bucket, date }: I
  */
 export function useInstant(options: InstantOptions = {}): InstantClient {
   const channels = new Set<ChannelInfo>();
-  const joined = new Map<string, Channel>();
+  const joined = new Set<string>();
   let instant: Instant | undefined;
   let listener: (message: Message) => void = () => undefined;
   let isAll = false;
@@ -74,73 +69,67 @@ export function useInstant(options: InstantOptions = {}): InstantClient {
 
   const current = (): Instant => (instant ??= createInstant(options));
 
+  const listen = (name: string): void => {
+    current()
+      .channel(name)
+      .on("*", ({ channel: channelName, site, message: msg, data, eventClass, bucket, date }) => {
+        listener({ channelName, site, msg, data: data ?? {}, eventClass, bucket, date });
+      });
+  };
+
   const join = (name: string): void => {
     if (joined.has(name)) return;
-    const channel = current().channel(name);
-    joined.set(name, channel);
-    channel.on("*", (message) => {
-      listener(toMessage(message));
-    });
+    joined.add(name);
+    listen(name);
+  };
+
+  const joinAll = (): void => {
+    for (const { name } of channels) join(name);
   };
 
   const remember = (found: readonly ChannelInfo[]): void => {
     channels.clear();
-    for (const channel of found) {
-      channels.add(channel);
-      if (isAll) join(channel.name);
-    }
+    for (const channel of found) channels.add(channel);
     isKnown = true;
+    if (isAll) joinAll();
   };
 
   const getToken = async (): Promise<void> => {
     remember(await current().channels());
   };
 
-  const init: InstantClient["init"] = async (backendUrl, websocketsUrl) => {
-    if (backendUrl !== undefined || websocketsUrl !== undefined || instant === undefined) {
-      const before = instant;
-      instant = createInstant({
-        ...options,
-        ...(backendUrl !== undefined && { backend: backendUrl }),
-        ...(websocketsUrl !== undefined && { websocketUrl: websocketsUrl }),
-      });
-      // Called again with other servers: leave the first ones, and go on with the same channels.
-      const names = [...joined.keys()];
-      for (const channel of joined.values()) channel.leave();
-      joined.clear();
-      before?.disconnect();
-      isKnown = false;
-      for (const name of names) join(name);
-    }
-    try {
-      await getToken();
-    } catch (error) {
-      if (!(error instanceof SignedOutError)) throw error;
-    }
-    setReady(true);
-  };
-
   return {
-    init,
+    async init(backend, websocketUrl) {
+      if (backend ?? websocketUrl) {
+        // Called again with other servers: leave the first ones, and go on with the same channels.
+        instant?.disconnect();
+        instant = createInstant({ ...options, ...(backend && { backend }), ...(websocketUrl && { websocketUrl }) });
+        isKnown = false;
+        joined.forEach(listen);
+      }
+      try {
+        await getToken();
+      } catch (error) {
+        if (!(error instanceof SignedOutError)) throw error;
+      }
+      setReady(true);
+    },
     async login(username, password) {
       remember(await current().login(username, password));
     },
     async connect(autosub = true) {
       isAll ||= autosub;
-      if (!isKnown) {
-        await getToken();
-      } else if (autosub) {
-        for (const { name } of channels) join(name);
-      }
+      if (!isKnown) await getToken();
+      if (autosub) joinAll();
       await current().connect();
     },
     subscribe(channel) {
-      if (channel !== undefined) {
+      if (channel) {
         join(channel);
-        return;
+      } else {
+        isAll = true;
+        joinAll();
       }
-      isAll = true;
-      for (const { name } of channels) join(name);
     },
     onMessage(call) {
       listener = call;

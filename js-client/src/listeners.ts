@@ -1,20 +1,9 @@
 import type { ListenOptions } from "./types.js";
 
-/** An error in a listener is the application's: it is reported, and must not stop the connection. */
-function report(error: unknown): void {
-  if (typeof globalThis.reportError === "function") {
-    globalThis.reportError(error);
-  } else {
-    queueMicrotask(() => {
-      throw error;
-    });
-  }
-}
-
 /** A set of callbacks for one event. */
 export class Listeners<Value> {
   // An object each, so that one function added twice is called twice and removed apart.
-  readonly #entries = new Set<{ readonly call: (value: Value) => unknown; readonly remove: () => void }>();
+  readonly #entries = new Set<{ readonly call: (value: Value) => unknown }>();
 
   get size(): number {
     return this.#entries.size;
@@ -27,8 +16,8 @@ export class Listeners<Value> {
       signal?.removeEventListener("abort", remove);
       removed?.();
     };
-    const entry = { call, remove };
-    if (signal?.aborted === true) return remove;
+    const entry = { call };
+    if (signal?.aborted) return remove;
     this.#entries.add(entry);
     signal?.addEventListener("abort", remove);
     return remove;
@@ -43,7 +32,10 @@ export class Listeners<Value> {
       try {
         results.push(entry.call(value));
       } catch (error) {
-        report(error);
+        // It is the application's: reported like any other, and must not stop the connection.
+        queueMicrotask(() => {
+          throw error;
+        });
       }
     }
     return results;

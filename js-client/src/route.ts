@@ -2,13 +2,12 @@ import type { Centrifuge, TransportEndpoint } from "centrifuge";
 
 import type { Config } from "./config.js";
 import { ConfigError } from "./errors.js";
+import { recall, remember } from "./memory.js";
 
-/** Stands for the address until Django has said it. */
-const UNKNOWN = "ws://told-by-django.invalid/connection/websocket";
 /** The SDK's error for a connection that ended before its answer. */
 const CONNECTION_CLOSED = 11;
-/** Its errors after which it tries another way at once: timeout, transport closed. */
-const NEXT_AT_ONCE = [1, 2];
+/** Its error for a transport that closed: after this one, and a timeout (1), it tries another way at once. */
+const TRANSPORT_CLOSED = 2;
 const EMULATION = "/emulation";
 
 /** The SDK's own words for where it stands among its endpoints. */
@@ -33,12 +32,15 @@ export class Route {
   /** Options for the SDK. */
   readonly options;
   readonly #config: Config;
-  #urls: readonly string[];
-  #last: string | undefined;
+  /** What the tab's next pages begin with, `""` for the first choice. */
+  #kept = recall();
+  /** The SDK wants one from the beginning. */
+  #urls: readonly string[] = ["ws:websocket"];
+  #last = this.#kept;
 
   constructor(config: Config) {
     this.#config = config;
-    const { WebSocket, EventSource, fetch, websocketUrls } = config;
+    const { WebSocket, EventSource, fetch } = config;
     let emulation = "";
     const pass = (url: string): string => {
       emulation = url.replace(/\/connection\/.*/, EMULATION);
@@ -56,21 +58,21 @@ export class Route {
       fetch: (url: string, init: RequestInit) => fetch(url === EMULATION ? emulation : pass(url), init),
       emulationEndpoint: EMULATION,
     };
-    this.#urls = websocketUrls.length > 0 ? websocketUrls : [UNKNOWN];
     this.#list();
   }
 
-  /** Goes to where Django says, unless the page says it. Throws `ConfigError` when nobody does. */
+  /** Goes where Django says, or the page. Throws `ConfigError` when nobody does. */
   lead(urls: readonly string[]): void {
-    if (this.#config.websocketUrls.length > 0) return;
-    if (urls.length === 0) throw new ConfigError("Django named no message server: set websocketUrl");
+    if (urls.length === 0) throw new ConfigError("Django named no websocketUrl");
     this.#urls = urls;
     this.#list();
   }
 
   /** Connected: the next connection begins with this way. */
   keep(client: Centrifuge): void {
-    this.#last = this.endpoints[(client as unknown as Progress)._currentTransportIndex]?.endpoint;
+    this.#last = this.endpoints[(client as unknown as Progress)._currentTransportIndex]?.endpoint ?? "";
+    // The first choice needs no memory.
+    this.#remember(this.#last === this.#ways()[0]?.endpoint ? "" : this.#last);
   }
 
   /** A connection begins. */
@@ -80,12 +82,19 @@ export class Route {
   }
 
   /** An attempt failed; true when there is no other way to try at once. */
-  failed(client: Centrifuge, code: number): boolean {
+  retreat(client: Centrifuge, code: number): boolean {
     const sdk = client as unknown as Progress;
+    // What was kept was tried first.
+    this.#remember("");
     // It opened and died without an answer, which the SDK takes for something that works.
     const index = (sdk._currentTransportIndex + (code === CONNECTION_CLOSED ? 1 : 0)) % this.endpoints.length;
     this.#prepare(sdk, index);
-    return index === 0 || !NEXT_AT_ONCE.includes(code);
+    return index === 0 || code > TRANSPORT_CLOSED;
+  }
+
+  /** Not again what is kept already: it would live longer each time. */
+  #remember(way: string): void {
+    if (way !== this.#kept) remember((this.#kept = way));
   }
 
   #prepare(sdk: Progress, index: number): void {
@@ -94,15 +103,19 @@ export class Route {
     sdk._triedAllTransports = index === 0;
   }
 
-  #list(): void {
-    const endpoints = this.#config.transports.flatMap((transport) =>
+  /** All ways, in the order of choice. */
+  #ways(): TransportEndpoint[] {
+    return this.#config.transports.flatMap((transport) =>
       this.#urls.flatMap((url) => {
         const endpoint = url.replace(/^ws(.*)websocket$/, `http$1${transport}`);
         if (transport === "websocket") return { transport, endpoint: url };
         return endpoint === url ? [] : { transport, endpoint };
       }),
     );
+  }
+
+  #list(): void {
     const rank = ({ endpoint }: TransportEndpoint): number => (endpoint === this.#last ? 0 : 1);
-    this.endpoints.splice(0, Infinity, ...endpoints.sort((one, other) => rank(one) - rank(other)));
+    this.endpoints.splice(0, Infinity, ...this.#ways().sort((one, other) => rank(one) - rank(other)));
   }
 }

@@ -125,6 +125,9 @@ export interface Outgoing<Name extends EventName, Data> {
   readonly id?: string;
 }
 
+/** What a user may do in a channel besides listening. */
+export type Right = "publish" | "presence" | "history";
+
 /** A channel that Django offers to the current user. */
 export interface ChannelInfo {
   readonly name: string;
@@ -159,12 +162,22 @@ export interface MessageOptions extends ListenOptions {
   readonly own?: boolean;
 }
 
+/** For `once`. */
+export interface OnceOptions extends MessageOptions {
+  /** The message with this id alone: `Publication.id` in Python, or what `publish()` here returned. */
+  readonly id?: string;
+}
+
 /** Where Django's views are. */
 export interface Urls {
   readonly login: string;
   readonly get_token: string;
   readonly subscribe: string;
   readonly logout: string;
+  /** Who is in a channel; asked where the message server doesn't tell subscribers. */
+  readonly presence?: string;
+  /** What was published in a channel; asked likewise. */
+  readonly history?: string;
 }
 
 /** How Django's CSRF protection is named. */
@@ -183,6 +196,7 @@ export interface PageConfig {
   readonly urls: Urls;
   readonly csrf?: Partial<Csrf>;
   readonly texts?: StatusTexts;
+  readonly tokenless?: readonly string[];
 }
 
 /** The part of a WebSocket constructor that is used. */
@@ -207,6 +221,13 @@ export interface InstantOptions {
   readonly urls?: Partial<Urls>;
   /** Names of the CSRF cookie and header; wins over the page. */
   readonly csrf?: Partial<Csrf>;
+  /**
+   * Namespaces (`order` of `order:42`) whose channels the message server opens without a token from
+   * Django: it asks Django itself, or lets everybody in.
+   *
+   * @default what the page says
+   */
+  readonly tokenless?: readonly string[];
   /**
    * Address of the message server, with or without `/connection/websocket`; or several, tried in turn.
    *

@@ -132,8 +132,9 @@ test("<instant-status> is there, with the page's texts", () => {
   );
 });
 
-test("settings that cannot be read are an error that says so", () => {
-  expect(() => run({ instant: "{" })).toThrow("data-instant is not JSON");
+test("settings that cannot be read are an error", () => {
+  expect(() => run({ instant: "{" })).toThrow("JSON");
+  expect(() => run({ instant: "{}" })).toThrow("No URL for login");
 });
 
 test("the committed script is what the source gives, within its budget", { timeout: 30_000 }, () => {

@@ -291,7 +291,134 @@ describe("publish", () => {
   });
 });
 
+describe("rights", () => {
+  test("are what Django granted last, and none where it did not", async () => {
+    site.django.rights.set("", ["public", "room"]);
+    site.django.abilities.set("room", ["publish", "presence"]);
+    const instant = site.instant();
+    const [room, plain, denied] = [instant.channel("room"), instant.channel("public"), instant.channel("$staff")];
+    expect(room.rights).toEqual([]);
+    for (const channel of [room, plain, denied]) channel.on("*", () => undefined);
+    await subscribed("public", "room");
+    expect([room.rights, plain.rights, denied.rights]).toEqual([["publish", "presence"], [], []]);
+    site.django.abilities.set("room", ["history"]);
+    site.django.abilities.set("public", ["publish"]);
+    const during: (readonly string[])[] = [];
+    room.onStatus(() => during.push(room.rights));
+    site.centrifugo.cut();
+    // Nothing flickers while a new connection is on its way.
+    await soon(() => {
+      expect(during).toEqual([["publish", "presence"], ["history"]]);
+    });
+    expect(plain.rights).toEqual(["publish"]);
+    site.centrifugo.unsubscribe("room");
+    await soon(() => {
+      expect(room.denial).toBe("revoked");
+    });
+    expect(room.rights).toEqual([]);
+    // A later channel brings its own, and a channel that was left takes them along.
+    site.django.rights.set("", ["public", "late"]);
+    site.django.abilities.set("late", ["presence"]);
+    instant.channel("late").on("*", () => undefined);
+    await subscribed("late", "public");
+    expect(instant.channel("late").rights).toEqual(["presence"]);
+    plain.leave();
+    await soon(() => {
+      expect(plain.status).toBe("idle");
+    });
+    expect(plain.rights).toEqual([]);
+  });
+});
+
+describe("what the socket forbids, Django may tell", () => {
+  test("who is here, for presence() and for listeners", async () => {
+    site.centrifugo.permits = false;
+    const clients = { one: { user: "7", info: { name: "Ada" } }, two: { user: "7", info: { name: "Ada" } }, three: { user: "" } };
+    site.django.told.set("presence public", { clients });
+    const people = [
+      { user: "7", connections: 2, info: { name: "Ada" } },
+      { user: "", connections: 1, info: undefined },
+    ];
+    const channel = site.instant().channel("public");
+    expect(await channel.presence()).toEqual(people);
+    expect(site.django.seen.at(-1)).toMatchObject({ view: "presence", body: { channel: "public" } });
+    const told: Presence[] = [];
+    channel.onPresence((presence) => told.push(presence));
+    await soon(() => {
+      expect(told.map((presence) => presence.people)).toEqual([people]);
+    });
+  });
+
+  test("what was, at most as much as Django tells", async () => {
+    site.centrifugo.permits = false;
+    site.django.told.set("history public", { publications: [{ data: { message: "a", id: "1" }, offset: 3 }], offset: 3, epoch: "e" });
+    const channel = site.instant().channel("public");
+    const { messages, ...position } = await channel.history({ limit: 1000, newestFirst: true, since: { offset: 4, epoch: "e" } });
+    expect(messages).toMatchObject([{ channel: "public", message: "a", id: "1", offset: 3, recovered: false }]);
+    expect(position).toEqual({ offset: 3, epoch: "e" });
+    const body = { channel: "public", limit: 100, reverse: true, since: { offset: 4, epoch: "e" } };
+    expect(site.django.seen.at(-1)).toMatchObject({ view: "history", body });
+  });
+
+  test("its refusal is the server's, and a page without these addresses does not ask", async () => {
+    site.centrifugo.permits = false;
+    const refusal = { name: "ChannelError", code: 103, channel: "public" };
+    await expect(site.instant().channel("public").presence()).rejects.toMatchObject(refusal);
+    await expect(site.instant().channel("public").history()).rejects.toMatchObject(refusal);
+    expect(site.django.views().filter((view) => view === "presence" || view === "history")).toHaveLength(2);
+    const bare = site.instant({ urls: { presence: "" } });
+    await expect(bare.channel("public").presence()).rejects.toMatchObject(refusal);
+    expect(site.django.views().filter((view) => view === "presence")).toHaveLength(1);
+  });
+
+  test("another failure of Django is told as it is, and signs nobody out", async () => {
+    site.centrifugo.permits = false;
+    const instant = site.instant();
+    await instant.connect();
+    const channel = instant.channel("public");
+    channel.on("*", () => undefined);
+    await subscribed("public");
+    site.django.instead.push({ status: 503, body: { error: "no server" } });
+    await expect(channel.presence()).rejects.toMatchObject({ name: "ReplyError", status: 503 });
+    expect(instant.status).toBe("live");
+  });
+
+  test("what is allowed over the socket never asks Django", async () => {
+    const channel = site.instant().channel("public");
+    await channel.presence();
+    await channel.history();
+    expect(site.django.views()).not.toContain("presence");
+    expect(site.django.views()).not.toContain("history");
+  });
+});
+
 describe("own echo", () => {
+  test("a message is found by its id, whether Django's answer or the message is faster", async () => {
+    const instant = site.instant();
+    const channel = instant.channel("public");
+    const inbox = new Inbox();
+    channel.on("*", inbox.add);
+    await subscribed("public");
+    const { tab } = instant;
+    const late = channel.once("*", { id: "2" });
+    site.centrifugo.publish("public", { message: "early", id: "1", tab });
+    site.centrifugo.publish("public", { message: "late", id: "2", tab });
+    expect(await late).toMatchObject({ message: "late", own: true });
+    expect(await channel.once("*", { id: "1" })).toBe(inbox.messages[0]);
+    // Through a reconnect, where it comes with what was missed.
+    const missed = channel.once("*", { id: "3" });
+    site.centrifugo.cut();
+    site.centrifugo.publish("public", { message: "missed", id: "3", tab });
+    expect(await missed).toMatchObject({ message: "missed", own: true, recovered: true });
+    // What others caused is not kept: that would be everybody's messages.
+    site.centrifugo.publish("public", { message: "theirs", id: "4", tab: "another" });
+    await inbox.holds("early", "late", "missed", "theirs");
+    const controller = new AbortController();
+    const never = channel.once("*", { id: "4", signal: controller.signal });
+    controller.abort(new Error("enough"));
+    await expect(never).rejects.toThrow("enough");
+  });
+
   test("is marked, and left out where the listener says so, in a replay too", async () => {
     const instant = site.instant();
     const [all, others] = [new Inbox(), new Inbox()];
@@ -333,7 +460,7 @@ describe("own echo", () => {
 
   test("the page names itself to Django, and to no other site", async () => {
     const instant = site.instant();
-    expect(instant.tab).toMatch(/^[0-9a-f]{24}$/);
+    expect(instant.tab).toMatch(/^\d+(-\d+){3}$/);
     expect(instant.headers()).toEqual({ "X-Instant-Tab": instant.tab });
     expect(site.instant().tab).not.toBe(instant.tab);
     expect(instant.createId()).not.toBe(instant.createId());

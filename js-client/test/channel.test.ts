@@ -191,7 +191,16 @@ describe("messages", () => {
 
   test("a listener that throws is reported and hurts nobody else", async () => {
     const reported: unknown[] = [];
-    vi.stubGlobal("reportError", (error: unknown) => reported.push(error));
+    const later = globalThis.queueMicrotask;
+    vi.stubGlobal("queueMicrotask", (run: () => void) => {
+      later(() => {
+        try {
+          run();
+        } catch (error) {
+          reported.push(error);
+        }
+      });
+    });
     const instant = site.instant();
     const inbox = new Inbox();
     const channel = instant.channel("public");

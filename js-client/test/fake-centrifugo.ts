@@ -84,6 +84,9 @@ export class FakeCentrifugo {
   keepsHistory = true;
   /** True: subscribers may ask for presence and history, and publish. */
   permits = true;
+  /** Namespaces whose channels are joined without a token, and channels that are refused then, by code. */
+  readonly tokenless = new Set<string>();
+  readonly refused = new Map<string, number>();
   /** Answers to presence wait for it. */
   gate: Promise<void> = Promise.resolve();
   readonly #server: WebSocketServer;
@@ -241,6 +244,7 @@ export class FakeCentrifugo {
       case "subscribe":
       case "sub_refresh": {
         const channel = params.channel ?? "";
+        if (this.tokenless.has(channel.split(":")[0] ?? "")) return this.#admit(peer, channel, params);
         const claims = this.#claims(params.token);
         // As the real server: a token of another user or channel ends the whole connection.
         if (claims.sub !== peer.user || claims.channel !== channel) throw new Refusal(3500, "invalid token");
@@ -258,6 +262,16 @@ export class FakeCentrifugo {
       default:
         throw new Refusal(104, "method not found");
     }
+  }
+
+  /** What happens where the server asks Django itself. */
+  #admit(peer: Peer, channel: string, params: Params): object {
+    const code = this.refused.get(channel);
+    if (code !== undefined) throw new Refusal(code, "refused");
+    // The real server checks a token where there is one, and does not ask.
+    if ("token" in params) throw new Refusal(3500, "invalid token");
+    this.#join(peer, channel, params.join_leave === true);
+    return this.#position(channel, params);
   }
 
   #call(name: string, channel: string, { data, limit = 0, reverse = false, since }: Params): object {

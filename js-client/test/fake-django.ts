@@ -24,6 +24,10 @@ export class FakeDjango {
   /** Channels by user; `""` is everybody who is not signed in, without an entry they are refused. */
   readonly rights = new Map<string, string[]>([["", ["public"]]]);
   readonly passwords = new Map<string, string>([["anna", "secret-of-anna"]]);
+  /** What else users may do, by channel. */
+  readonly abilities = new Map<string, unknown>();
+  /** What is answered about presence and history, by view and channel: `presence room`. */
+  readonly told = new Map<string, unknown>();
   /** Seconds for which tokens may be used, and for which their result lives. */
   use = 30;
   connectionLife = 3600;
@@ -111,6 +115,10 @@ export class FakeDjango {
     }
     const rights = this.rights.get(this.user);
     if (rights === undefined) return { status: 403, body: { error: "log in first" } };
+    if (view === "presence" || view === "history") {
+      const told = this.told.get(`${view} ${String(body["channel"])}`);
+      return told === undefined ? { status: 403, body: { error: "no such channel" } } : { status: 200, body: told };
+    }
     const asked = body["channels"] as string[] | undefined;
     const names = asked?.filter((name) => rights.includes(name)) ?? [...rights].sort().filter((name) => name > after);
     const page = names.slice(0, this.pageSize);
@@ -118,6 +126,7 @@ export class FakeDjango {
       name,
       level: name.startsWith("$") ? "users" : "public",
       ...this.#token(this.channelLife, name),
+      ...(this.abilities.has(name) && { rights: this.abilities.get(name) }),
     }));
     const next = names.length > page.length ? page.at(-1) : null;
     if (view === "subscribe") return { status: 200, body: { channels, next } };

@@ -401,6 +401,19 @@ describe("who is signed in", () => {
     expect(site.django.views().at(-1)).toBe("logout");
   });
 
+  test("a login reconnects as the new user where no channel would notice, too", async () => {
+    site.django.rights.set("anna", []);
+    const instant = site.instant();
+    await instant.connect();
+    expect(site.centrifugo.users).toEqual([""]);
+    await instant.login("anna", "secret-of-anna");
+    await soon(() => {
+      expect(site.centrifugo.users).toEqual(["anna"]);
+    });
+    expect(site.django.views()).toEqual(["get_token", "login"]);
+    expect(site.centrifugo.errors).toEqual([]);
+  });
+
   test("an answer for the user before a login comes too late to count", async () => {
     site.django.rights.set("anna", ["$users"]);
     const instant = site.instant();

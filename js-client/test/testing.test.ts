@@ -45,13 +45,13 @@ test("a page publishes, reads history and presence, and knows its own", async ()
 });
 
 test("rights, losses and the end of a session", async () => {
-  const page = fake({ denied: ["$staff"] });
+  const page = fake({ denied: ["$staff"], rights: { news: ["presence"] } });
   const { instant } = page;
   const [secret, news] = [instant.channel("$staff"), instant.channel("news")];
   secret.on("*", () => undefined);
   news.on("*", () => undefined);
   await page.joined("news");
-  expect([secret.denial, page.subscribed]).toEqual(["refused", ["news"]]);
+  expect([secret.denial, page.subscribed, news.rights]).toEqual(["refused", ["news"], ["presence"]]);
   const lost = new Promise((resolve) => news.onLost(resolve));
   page.forget();
   await lost;

@@ -1,6 +1,6 @@
 import { createInstant, type Instant } from "../instant.js";
 import { isRecord } from "../json.js";
-import type { InstantOptions, WebSocketConstructor } from "../types.js";
+import type { InstantOptions, Right, WebSocketConstructor } from "../types.js";
 
 /** What `publish()` in Python is given, in this package's names. */
 export interface FakePublication {
@@ -18,6 +18,8 @@ export interface FakeOptions {
   readonly user?: string;
   /** Channels that the user may not join. @default none */
   readonly denied?: readonly string[];
+  /** What else the user may do, by channel. @default nothing */
+  readonly rights?: Readonly<Record<string, readonly Right[]>>;
   /** More options for `createInstant()`. */
   readonly options?: InstantOptions;
 }
@@ -89,6 +91,8 @@ export class FakeInstant {
   user: string | undefined;
   /** Channels that the user may not join, asked with each connection. */
   readonly denied: Set<string>;
+  /** What else the user may do, by channel, told with each connection. */
+  readonly rights: Record<string, readonly Right[]>;
   /** True: no connection is possible. */
   isDown = false;
   /** @internal */
@@ -97,9 +101,10 @@ export class FakeInstant {
   #epoch = 1;
 
   /** @internal Use `createFakeInstant()`. */
-  constructor({ user = "", denied = [], options }: FakeOptions) {
+  constructor({ user = "", denied = [], rights = {}, options }: FakeOptions) {
     this.user = user;
     this.denied = new Set(denied);
+    this.rights = { ...rights };
     const open = (): FakeSocket => new FakeSocket(this);
     this.instant = createInstant({
       backend: "http://instant.test",
@@ -229,7 +234,7 @@ export class FakeInstant {
     const exp = Date.now() / 1000 + 30;
     const token = (name: string): string => `fake.${btoa(JSON.stringify({ sub: this.user, channel: name }))}.fake`;
     const names = (body.channels ?? []).filter((name) => !this.denied.has(name));
-    const channels = names.map((name) => ({ name, level: "public", token: token(name), exp }));
+    const channels = names.map((name) => ({ name, level: "public", token: token(name), exp, rights: this.rights[name] ?? [] }));
     return Response.json({ ws_token: token(""), exp, channels, next: null });
   }
 }

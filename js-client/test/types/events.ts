@@ -39,6 +39,9 @@ void order.publish({ eventClass: "shipped", data: { order: 1 } });
 void order.publish({ data: { status: "packed" } });
 expectTypeOf(order.history()).resolves.toExtend<{ messages: readonly InstantMessage<{ readonly status: string }>[] }>();
 
+expectTypeOf(order.rights).toEqualTypeOf<readonly ("publish" | "presence" | "history")[]>();
+expectTypeOf(order.once("shipped", { id: "1" })).resolves.toEqualTypeOf<InstantMessage<{ readonly order: number }>>();
+
 // Wrong names.
 // @ts-expect-error there is no such event class
 order.on("shiped", () => undefined);
@@ -50,6 +53,13 @@ order.each("shiped");
 void order.publish({ eventClass: "shiped", data: { order: 1 } });
 // @ts-expect-error there is no such event
 instant.on("nothing", () => undefined);
+
+// @ts-expect-error there is no such right
+order.rights.includes("read");
+// @ts-expect-error rights are given by Django alone
+order.rights = ["publish"];
+// @ts-expect-error an id is for once()
+order.on("shipped", () => undefined, { id: "1" });
 
 // Wrong payloads.
 // @ts-expect-error the payload has no such field

@@ -1,0 +1,56 @@
+import type { Instant } from "./instant.js";
+import type { Status, StatusTexts } from "./types.js";
+
+/** Milliseconds of trouble that nobody needs to hear of. */
+const PATIENCE = 2000;
+
+/** Defines the element with these texts alone; see `defineStatusElement()`. */
+export function defineElement(instant: Instant, texts: StatusTexts = {}, name = "instant-status"): void {
+  const { customElements } = globalThis as { customElements?: CustomElementRegistry };
+  if (!customElements || customElements.get(name)) return;
+  customElements.define(
+    name,
+    class extends HTMLElement {
+      #off?: () => void;
+      #patience?: ReturnType<typeof setTimeout> | undefined;
+      #isTold = false;
+
+      connectedCallback(): void {
+        // Screen readers say what changes in here, when they have said the rest.
+        this.setAttribute("role", "status");
+        this.setAttribute("aria-live", "polite");
+        this.#off = instant.on("status", this.#follow);
+        this.#follow(instant.status);
+      }
+
+      disconnectedCallback(): void {
+        this.#off?.();
+        this.#rest();
+      }
+
+      readonly #follow = (status: Status): void => {
+        const isGood = status === "live" || status === "idle";
+        if (isGood || this.#isTold || status === "signed-out") {
+          this.#rest();
+          this.#show(status, this.#isTold || !isGood);
+          this.#isTold = !isGood;
+        } else {
+          this.#patience ??= setTimeout(() => {
+            this.#isTold = true;
+            this.#show(instant.status, true);
+          }, PATIENCE);
+        }
+      };
+
+      #rest(): void {
+        clearTimeout(this.#patience);
+        this.#patience = undefined;
+      }
+
+      #show(status: Status, isNews: boolean): void {
+        this.setAttribute("status", status);
+        this.textContent = isNews ? (this.getAttribute(status) ?? texts[status] ?? "") : "";
+      }
+    },
+  );
+}
