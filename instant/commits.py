@@ -58,8 +58,4 @@ def _signal_failure(sender: type, envelopes: Sequence[Envelope], error: PublishE
     for envelope in envelopes:
         envelope.give_up()
     failed = [p for envelope in envelopes for p in envelope.publications if p.state == "failed"]
-    for receiver, answer in publication_failed.send_robust(
-        sender=sender, publications=failed, error=error
-    ):
-        if isinstance(answer, Exception):
-            logger.error("Receiver %r of publication_failed raised.", receiver, exc_info=answer)
+    publication_failed.send_robust(sender=sender, publications=failed, error=error)

@@ -10,7 +10,7 @@ Sent when publications that waited for a commit could not be delivered.
 
 By then the transaction is committed and the caller gone, so nothing is raised. ``sender`` is
 the backend's class; arguments are ``publications`` (a list of Publication) and ``error`` (the
-PublishError). An exception in a receiver is logged.
+PublishError). Django logs what a receiver raises.
 """
 
 enforcement_failed = Signal()
@@ -18,5 +18,5 @@ enforcement_failed = Signal()
 Sent when rights that ended could not be enforced on open connections; it is tried again.
 
 ``sender`` is instant.losses.Loss; arguments are ``loss`` (whom and what it concerns) and
-``error``. An exception in a receiver is logged.
+``error``. Django logs what a receiver raises.
 """
