@@ -47,8 +47,9 @@ def publish(
     Publish to a channel; a message or data is required.
 
     Subscribers receive one JSON object: channel, site (``SITE_NAME`` unless given) and, where
-    given, message, data, event_class and bucket, encoded now by DjangoJSONEncoder; and ``tab``
-    where TabMiddleware knows whose request this is.
+    given, message, data, event_class and bucket, encoded now by DjangoJSONEncoder; ``id``, the
+    publication's, by which a page knows it again; and ``tab`` where TabMiddleware knows whose
+    request this is.
 
     Inside a transaction it waits for the outermost commit, leaves together with the other
     publications of the transaction, and is dropped with a rollback, savepoints included; a
@@ -106,7 +107,8 @@ def broadcast(
     Publish the same to several channels in one request; see publish().
 
     Returns one Publication a channel, in order, each channel once. The payload is shared, so
-    it does not name the channel; clients know on which one it arrived. Raises BatchError
+    it does not name the channel; clients know on which one it arrived. They all have one
+    ``id``. Raises BatchError
     where some channels were refused, after the others were served.
     """
     names = _names(channels)
@@ -164,6 +166,7 @@ def _envelope(
         payload["event_class"] = event_class
     if bucket:
         payload["bucket"] = bucket
+    payload["id"] = key = uuid4().hex
     tab = current_tab()
     if tab is not None:
         payload["tab"] = tab
@@ -175,7 +178,6 @@ def _envelope(
             f"and let the page fetch the rest.",
             channel=channels[0] if len(channels) == 1 else None,
         )
-    key = uuid4().hex
     publications: Sequence[Publication] = (
         (Publication(key, channels[0], payload),)
         if len(channels) == 1

@@ -18,10 +18,13 @@ class Publication:
     """One publication to one channel, as publish() returns it."""
 
     id: str
-    """Unique to the call; also the idempotency key where none was given."""
+    """
+    Unique to the call, and what subscribers receive as ``id``; also the idempotency key where
+    none was given. A view that answers it lets the page confirm what it showed already.
+    """
     channel: str
     payload: Mapping[str, Any]
-    """What subscribers receive: channel, site, message, data, event_class, bucket."""
+    """What subscribers receive: channel, site, message, data, event_class, bucket, id, tab."""
     state: State = "deferred"
     """``deferred`` until the transaction commits (or the batch ends), then sent or failed."""
     offset: int | None = None

@@ -112,7 +112,25 @@ def test_payload_has_the_seeds_names(publications):
         "data": {"foo": "bar"},
         "event_class": "important",
         "bucket": "notes",
+        "id": publications[0].id,
     }
+
+
+def test_what_is_sent_carries_the_id_of_its_publication(server_settings):
+    with RawServer(echoing) as server:
+        server_settings(server)
+        one = publish("public", "x")
+        keyed = publish("public", "x", idempotency_key="mine")
+        asyncio.run(apublish("public", "x"))
+    sent = [json.loads(body)["data"]["id"] for _head, body in server.requests]
+    assert sent[:2] == [one.id, keyed.id]
+    assert len(set(sent)) == 3
+
+
+def test_a_broadcast_has_one_id(publications):
+    first, second = broadcast(["a", "b"], "x")
+    assert first.id == second.id == first.payload["id"]
+    assert asyncio.run(abroadcast(["a"], "x"))[0].payload["id"] != first.id
 
 
 def test_the_tab_that_caused_the_request_is_named(publications):
@@ -137,6 +155,7 @@ def test_what_is_not_given_is_left_out(publications):
         "channel": "public",
         "site": "Tests",
         "message": "Message for everyone",
+        "id": publications[0].id,
     }
 
 
@@ -161,7 +180,7 @@ def test_peer_11_the_body_is_one_json_object(server_settings):
     value = uuid.uuid4()
     with RawServer(answering) as server:
         server_settings(server)
-        publish(
+        sent = publish(
             "public",
             gettext_lazy("Löwe"),
             data={
@@ -177,6 +196,7 @@ def test_peer_11_the_body_is_one_json_object(server_settings):
         "site": "Tests",
         "message": "Löwe",
         "data": {"at": "2026-11-21T08:30:00Z", "price": "1.50", "id": str(value)},
+        "id": sent.id,
     }
 
 
@@ -217,7 +237,8 @@ def test_too_large(publications):
     with pytest.raises(PayloadTooLarge, match="Publish a reference") as info:
         publish("public", "ü" * 600_000)
     assert info.value.channel == "public"
-    room = 1_000_000 - len('{"channel":"public","site":"Tests","message":""}')
+    rest = {"channel": "public", "site": "Tests", "message": "", "id": "0" * 32}
+    room = 1_000_000 - len(json.dumps(rest, separators=(",", ":")))
     publish("public", "x" * room)
     with pytest.raises(PayloadTooLarge):
         publish("public", "x" * (room + 1))
@@ -262,7 +283,8 @@ def test_broadcast_is_one_request(server_settings):
     assert (first.channel, first.offset, second.channel) == ("a", 3, "$b")
     body = json.loads(server.requests[0][1])
     assert body["channels"] == ["a", "$b"]
-    assert body["data"] == {"site": "Tests", "data": {"x": 1}}  # it can't name one of them
+    # It can't name one of the channels.
+    assert body["data"] == {"site": "Tests", "data": {"x": 1}, "id": first.id}
 
 
 def test_broadcast_to_nobody_sends_nothing(recorder):
@@ -528,7 +550,7 @@ class TestTransactions:
         finally:
             publication_failed.disconnect(receive)
         assert "bug" in caplog.text
-        assert "Receiver" in caplog.text
+        assert "LookupError" in caplog.text
         assert one.state == "failed"
 
     def test_a_misconfigured_backend_does_not_break_the_request(self, failures):
@@ -654,6 +676,7 @@ async def test_apublish(server_settings):
         "data": {"a": 1},
         "event_class": "e",
         "bucket": "b",
+        "id": one.id,
     }
 
 

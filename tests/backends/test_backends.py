@@ -78,12 +78,12 @@ def test_locmem_keeps_them():
 def test_console_prints_a_line_each():
     stream = io.StringIO()
     with backends.replaced(ConsoleBackend(stream)):
-        publish("a", "ü")
-        broadcast(["b", "$c"], data={"n": 1})
+        one = publish("a", "ü")
+        both = broadcast(["b", "$c"], data={"n": 1})
     assert stream.getvalue().splitlines() == [
-        'a {"channel":"a","site":"Tests","message":"ü"}',
-        'b {"site":"Tests","data":{"n":1}}',
-        '$c {"site":"Tests","data":{"n":1}}',
+        f'a {{"channel":"a","site":"Tests","message":"ü","id":"{one.id}"}}',
+        f'b {{"site":"Tests","data":{{"n":1}},"id":"{both[0].id}"}}',
+        f'$c {{"site":"Tests","data":{{"n":1}},"id":"{both[0].id}"}}',
     ]
 
 

@@ -22,7 +22,7 @@ KEY = b"0" * 32
 BODY = json.dumps(
     {
         "channel": "public",
-        "data": {"channel": "public", "site": "Tests", "message": TEXT},
+        "data": {"channel": "public", "site": "Tests", "message": TEXT, "id": KEY.decode()},
         "idempotency_key": KEY.decode(),
     },
     separators=(",", ":"),
@@ -31,7 +31,7 @@ NAMES = [f"c{n}" for n in range(1000)]
 MANY = json.dumps(
     {
         "channels": NAMES,
-        "data": {"site": "Tests", "message": TEXT},
+        "data": {"site": "Tests", "message": TEXT, "id": KEY.decode()},
         "idempotency_key": KEY.decode(),
     },
     separators=(",", ":"),

@@ -89,6 +89,7 @@ def test_a_message_arrives(page, visitor, name):
                 "data": {"n": 1},
                 "event_class": "e",
                 "bucket": "b",
+                "id": sent.id,
             },
         )
     ]
