@@ -28,6 +28,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache as once
 from typing import Any
 
 from django.conf import settings
@@ -178,7 +179,9 @@ class Attempt:
             self._pair = _keys("pair", limits.pair, address.name, name)
             yield limits.pair, self._pair
         # Everybody's address would lock everybody out.
-        if limits.address and address.name and not address.shared:
+        if limits.address and address.shared:
+            _tell_of_proxy()
+        elif limits.address and address.name:
             yield limits.address, _keys("address", limits.address, address.name)
         known = self._known_key()
         if limits.name and not (known and cache.get(known)):
@@ -229,6 +232,16 @@ def normalised(name: str) -> str:
     # Upper first: in capitals a dotless i is an I, which casefold() alone would not make it.
     folded = unicodedata.normalize("NFKD", bare.upper().casefold())
     return "".join(c for c in folded if unicodedata.category(c) != "Mn").strip()
+
+
+@once
+def _tell_of_proxy() -> None:
+    """Log, once in a process, what an administrator has to know."""
+    logger.warning(
+        "Where logins come from is not known, so that failures are counted by user name only: "
+        "they arrive through a proxy that INSTANT['TRUSTED_PROXIES'] does not name, or that does "
+        "not tell. Without any proxy, set it to []."
+    )
 
 
 def _keys(kind: str, rate: Rate, *parts: str) -> list[str]:

@@ -227,6 +227,17 @@ def test_a_botnet_does_not_lock_out_a_user_at_a_known_address(memory, clock):
     assert failures(HERE, "ann")[0] == 0
 
 
+def test_an_administrator_is_told_once_of_a_proxy_without_a_name(memory, caplog):
+    throttles._tell_of_proxy.cache_clear()
+    fail(HERE, "ann")
+    fail(HERE, "ann", parse_limits({"ADDRESS": None}))
+    fail(SHARED, "ann", parse_limits({"ADDRESS": None}))
+    assert "TRUSTED_PROXIES" not in caplog.text
+    for address in (SHARED, NOWHERE, SHARED):
+        fail(address, "ann")
+    assert caplog.text.count("TRUSTED_PROXIES") == 1
+
+
 def test_everybodys_address_locks_nobody_else_out(memory):
     for number in range(200):
         fail(SHARED, f"name{number}")
