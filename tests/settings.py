@@ -16,6 +16,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
+    "guardian",  # whose object permissions rules may ask, see test_guardian.py
     "instant",
     "rest_framework.authtoken",  # whose tokens INSTANT["AUTHENTICATION"] may take
 ]
@@ -50,3 +51,6 @@ SITE_NAME = "Tests"
 INSTANT = {"DIR": "/nonexistent/instant"}
 CENTRIFUGO_HMAC_KEY = "test-hmac-key-0123456789-0123456789-0123456789"
 CENTRIFUGO_API_KEY = "test-api-key"
+# Guardian would make a user of this name for anonymous visitors.
+ANONYMOUS_USER_NAME = None
+SILENCED_SYSTEM_CHECKS = ["guardian.W001"]  # its backend is hooked where a test asks it

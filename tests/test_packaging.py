@@ -55,7 +55,10 @@ def test_a_new_project_in_an_empty_environment(wheel, tmp_path):
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"
     run(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", wheel)
-    run(python, "-m", "django", "startproject", "site_", tmp_path)
+    # Not ours: DJANGO_SETTINGS_MODULE of these tests has apps that are not installed there.
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    here = {"cwd": tmp_path, "env": environment}
+    run(python, "-m", "django", "startproject", "site_", tmp_path, **here)
     settings = tmp_path / "site_" / "settings.py"
     settings.write_text(
         settings.read_text().replace("INSTALLED_APPS = [", "INSTALLED_APPS = [\n    'instant',")
@@ -65,8 +68,6 @@ def test_a_new_project_in_an_empty_environment(wheel, tmp_path):
         "urlpatterns = [path('instant/', include('instant.urls'))]\n"
     )
     port = free_port()
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-    here = {"cwd": tmp_path, "env": environment}
     run(python, "-Wa", "manage.py", "check", **here)
     run(python, "manage.py", "migrate", "-v0", **here)
     run(python, "manage.py", "makemigrations", "--check", "--dry-run", **here)
