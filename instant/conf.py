@@ -13,7 +13,7 @@ variable, which wins over ``config.json`` in ``INSTANT["DIR"]``.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,8 +44,8 @@ class Conf:
 
     backend: str
     """Dotted path of the class that publications are handed to."""
-    public_url: str | None
-    """WebSocket address for browsers; None: derived from the request, see ``views.browser``."""
+    public_url: str | Sequence[str] | None
+    """WebSocket address for browsers, or several; None: ``instant.html`` asks the request."""
     public_port: int
     """The port that browsers connect to where ``public_url`` is None."""
     proxy_url: str | None

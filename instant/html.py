@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -18,17 +19,17 @@ from instant import conf
 from instant.exceptions import InstantConfigError
 from instant.namespaces import tokenless_namespaces
 
-__all__ = ["script", "script_config", "websocket_url"]
+__all__ = ["connect_sources", "script", "script_config", "websocket_url"]
 
 
 _VIEWS = ("get_token", "history", "login", "logout", "presence", "snapshot", "subscribe")
 
 
-def websocket_url(request: HttpRequest) -> str:
+def websocket_url(request: HttpRequest) -> str | Sequence[str]:
     """
     Return where the browser finds the server: ``PUBLIC_URL``, or the request's host at its port.
 
-    A site with a Content Security Policy names it in ``connect-src``.
+    Several addresses, where ``PUBLIC_URL`` is a list, are tried in turn.
     """
     settings = conf.current()
     if settings.public_url is not None:
@@ -36,6 +37,22 @@ def websocket_url(request: HttpRequest) -> str:
     host, _port = split_domain_port(request.get_host())
     scheme = "wss" if request.is_secure() else "ws"
     return f"{scheme}://{host}:{settings.public_port}/connection/websocket"
+
+
+def connect_sources(request: HttpRequest) -> list[str]:
+    """
+    Return what a Content Security Policy has to name in ``connect-src``, beside ``'self'``.
+
+    For each address its origin twice: with ``ws`` for WebSockets and with ``http`` for the ways
+    to connect where none gets through (``wss`` and ``https`` where the address is secure).
+    """
+    urls = websocket_url(request)
+    found = []
+    for url in [urls] if isinstance(urls, str) else urls:
+        scheme, rest = url.split("://")
+        host = rest.partition("/")[0]
+        found += [f"{scheme}://{host}", f"{scheme.replace('ws', 'http')}://{host}"]
+    return list(dict.fromkeys(found))
 
 
 def script_config() -> dict[str, Any]:

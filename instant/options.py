@@ -35,7 +35,9 @@ def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < _YEAR
 
 
-def _is_websocket(value: str) -> bool:
+def _is_websocket(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
     try:
         url = urlsplit(value)
     except ValueError:
@@ -76,8 +78,12 @@ TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "DIR": ("a path", lambda v: v is None or (isinstance(v, str | os.PathLike) and str(v) != "")),
     "PUBLIC_URL": (
-        "a ws:// or wss:// address",
-        lambda v: v is None or (isinstance(v, str) and _is_websocket(v)),
+        "a ws:// or wss:// address, or a list of such",
+        lambda v: (
+            v is None
+            or _is_websocket(v)
+            or (isinstance(v, list | tuple) and len(v) > 0 and all(map(_is_websocket, v)))
+        ),
     ),
     "PROXY_URL": (
         "an address such as “http://127.0.0.1:8000”, without a path",

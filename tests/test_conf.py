@@ -148,6 +148,8 @@ def test_centrifugo_host(host, url):
         {"INSTANT": {"TOKEN_USE": True}}, {"INSTANT": {"TIMEOUT": 0}},
         {"INSTANT": {"TIMEOUT": "1"}}, {"INSTANT": {"TIMEOUT": float("inf")}},
         {"INSTANT": {"TIMEOUT": 10**400}}, {"INSTANT": {"TOKEN_LIFE": 5}}, {"INSTANT": {"DIR": ""}},
+        {"INSTANT": {"PUBLIC_URL": []}}, {"INSTANT": {"PUBLIC_URL": ["ws://a", "http://b"]}},
+        {"INSTANT": {"PUBLIC_URL": ["ws://a", None]}}, {"INSTANT": {"PUBLIC_URL": {"ws://a"}}},
         {"INSTANT": {"PUBLIC_URL": "ws://"}}, {"CENTRIFUGO_PORT": 0}, {"CENTRIFUGO_PORT": True},
         {"CENTRIFUGO_PORT": 8.7}, {"INSTANT": {"THROTTLE": True}},
         {"INSTANT": {"THROTTLE": {"PAIR": "ten"}}}, {"INSTANT": {"TRUSTED_PROXIES": "10.0.0.0/8"}},

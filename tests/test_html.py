@@ -10,6 +10,7 @@ from django.test import RequestFactory, override_settings
 from django.urls import path
 
 from instant.exceptions import InstantConfigError
+from instant.html import connect_sources
 
 TEMPLATE = "{% load instant %}{% instant_script %}"
 
@@ -77,6 +78,22 @@ def test_nonce_of_django_6():
     csp.ContentSecurityPolicyMiddleware(lambda r: None).process_request(request)
     tag = render(RequestContext(request))
     assert f' nonce="{csp.get_nonce(request)}"></script>' in tag
+
+
+@pytest.mark.parametrize(
+    ("url", "sources"),
+    [
+        (None, ["ws://testserver:8427", "http://testserver:8427"]),
+        ("wss://push.example/connection/websocket", ["wss://push.example", "https://push.example"]),
+        (
+            ["ws://[::1]:9000/x", "wss://b", "wss://b/y"],
+            ["ws://[::1]:9000", "http://[::1]:9000", "wss://b", "https://b"],
+        ),
+    ],
+)
+def test_what_a_content_security_policy_has_to_name(url, sources):
+    with override_settings(INSTANT={"DIR": "/nonexistent", "PUBLIC_URL": url}):
+        assert connect_sources(RequestFactory().get("/")) == sources
 
 
 class NoUrls:

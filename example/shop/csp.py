@@ -3,7 +3,7 @@
 import secrets
 
 from django.conf import settings
-from instant.html import websocket_url
+from instant.html import connect_sources
 
 # The pages that Django shows for these under DEBUG carry their style inline.
 DEBUG_PAGES = {404, 500}
@@ -31,8 +31,9 @@ def policy(request):
             f"script-src {scripts}",
             "style-src 'self'",
             "img-src 'self'",
-            # Another port is another origin, so the socket's address is named.
-            f"connect-src 'self' {websocket_url(request)}",
+            # Another port is another origin, so the message server's is named: with ws: and, for
+            # networks that let no WebSocket through, with http:.
+            f"connect-src 'self' {' '.join(connect_sources(request))}",
             "form-action 'self'",
             "base-uri 'none'",
             "frame-ancestors 'none'",

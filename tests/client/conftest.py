@@ -67,8 +67,7 @@ def visit(site, chromium):
     visitors = []
 
     def open_browser(user=None, **options):
-        # The example's policy names the WebSocket's address alone.
-        visitor = Visitor(chromium.new_context(bypass_csp=True, **options), site)
+        visitor = Visitor(chromium.new_context(**options), site)
         visitors.append(visitor)
         if user is not None:
             visitor.arrive_as(user)

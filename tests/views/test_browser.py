@@ -437,6 +437,11 @@ def test_a_foreign_host_header_is_400(caplog):
             {"INSTANT": {"DIR": "/nonexistent", "PUBLIC_URL": "wss://push.example/ws"}},
             "wss://push.example/ws",
         ),
+        (
+            {},
+            {"INSTANT": {"DIR": "/nonexistent", "PUBLIC_URL": ("wss://a.example/ws", "ws://b")}},
+            ["wss://a.example/ws", "ws://b"],
+        ),
     ],
 )
 def test_where_the_browser_finds_the_server(db, request_extra, settings_extra, url):
