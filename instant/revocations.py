@@ -18,8 +18,10 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from instant import conf
+from instant.centrifugo import endpoints
 from instant.losses import Loss
 from instant.models import Revocation
+from instant.namespaces import registered
 
 __all__ = ["Revocation", "confirm", "postpone", "remember", "run_due"]
 
@@ -30,6 +32,13 @@ MARGIN = timedelta(seconds=5)
 
 _GRACE = timedelta(seconds=2)
 """A first pass that has not come by then never will: its process died."""
+
+_ON_ITS_WAY = timedelta(seconds=endpoints.TIMEOUT + 1)
+"""
+Until then the server has taken every yes that Django gave before the commit.
+
+One that is on its way is not in presence yet. Where a user is named the server sees to it.
+"""
 
 _LEASE = timedelta(seconds=30)
 """For how long one that claimed a row may work on it."""
@@ -48,8 +57,12 @@ def remember(loss: Loss) -> Revocation:
 
 def confirm(revocations: Sequence[Revocation]) -> None:
     """Note that the first pass is made: the second is due when no old token is valid."""
-    due = timezone.now() + _token_use() + MARGIN
-    _rows(revocations).update(due_at=due, is_last=True, attempts=0)
+    now = timezone.now()
+    asked = [revocation for revocation in revocations if _is_asked(revocation)]
+    others = [revocation for revocation in revocations if revocation not in asked]
+    for rows, wait in ((asked, _ON_ITS_WAY), (others, _token_use() + MARGIN)):
+        if rows:
+            _rows(rows).update(due_at=now + wait, is_last=True, attempts=0)
 
 
 def postpone(revocations: Sequence[Revocation]) -> None:
@@ -106,6 +119,14 @@ def _given_up(revocation: Revocation) -> bool:
     logger.error("Given up, since all that could be open has expired: %s", revocation)
     revocation.delete()
     return True
+
+
+def _is_asked(revocation: Revocation) -> bool:
+    """Tell whether the server asks Django for all that was lost, so that no token is about."""
+    loss = Loss.from_json(revocation.loss)
+    asked = {cls.name for cls in registered() if cls.authorize == "proxy"}
+    by_presence_only = not (loss.subscriptions or loss.reconnects or loss.disconnects)
+    return by_presence_only and {name.partition(":")[0] for name in loss.channels} <= asked
 
 
 def _token_use() -> timedelta:

@@ -480,3 +480,19 @@ def test_a_hook_that_raises_in_spite_of_all_breaks_no_commit(
     with committed():
         ann.groups.clear()
     assert "Error calling Waiting in on_commit" in caplog.text
+
+
+def test_where_the_server_asks_the_second_pass_comes_sooner(client, db, committed):
+    """No token is about; only a yes that was on its way when presence was looked at."""
+    rules = {"pattern": "<int:pk>", "can_subscribe": lambda self, user, pk: False}
+    asked = type("Asked", (Namespace,), {"name": "asked", "authorize": "proxy", **rules})
+    signed = type("Signed", (Namespace,), {"name": "signed", **rules})
+    with committed():
+        asked.recheck(pk=1)
+    row = Revocation.objects.get()
+    assert row.is_last
+    assert row.due_at <= timezone.now() + timedelta(seconds=4)
+    revocations.run_due(row.due_at)
+    with committed():
+        enforcement.lose(Loss(channels={"asked:1", signed.channel(pk=1)}))
+    assert Revocation.objects.get().due_at > timezone.now() + timedelta(seconds=34)

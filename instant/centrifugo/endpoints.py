@@ -17,7 +17,8 @@ __all__ = ["SECRET_VARIABLE", "compile_proxies", "secrets_in"]
 SECRET_VARIABLE = "CENTRIFUGO_VAR_PROXY_SECRET"  # noqa: S105  a name
 """Centrifugo puts variables ``CENTRIFUGO_VAR_…`` into headers that name them; so do we."""
 
-_TIMEOUT = "3s"
+TIMEOUT = 3
+"""Seconds in which Django has to answer, unless somebody wrote another time into the file."""
 """For Django to answer; its client waits so long for all that it asked of the server."""
 
 _VARIABLE = re.compile(r"\$\{(CENTRIFUGO_VAR_[A-Za-z0-9_]+)\}")
@@ -96,7 +97,7 @@ def _proxy(proxies: Mapping[str, Any], kind: Kind, endpoint: str, secret: str) -
     for name in [name for name in headers if name.lower() == HEADER.lower()]:
         del headers[name]
     http["static_headers"] = {**headers, HEADER: secret}
-    return {"timeout": _TIMEOUT, **given, "endpoint": endpoint, "http": http}
+    return {"timeout": f"{TIMEOUT}s", **given, "endpoint": endpoint, "http": http}
 
 
 def _headers(config: Mapping[str, Any]) -> Iterator[str]:

@@ -68,7 +68,7 @@ def run():
             live.start()
             pin(live.process.pid, 0)
             try:
-                with use(live, ENFORCE_IN_BACKGROUND=False, TOKEN_USE=600):
+                with use(live, TOKEN_USE=600):
                     measure(kind, live)
             finally:
                 live.kill()

@@ -42,6 +42,7 @@ def use(server, **instant):
             "DIR": server.folder,
             "BACKEND": "instant.backends.centrifugo.CentrifugoBackend",
             "TIMEOUT": 5,
+            "ENFORCE_IN_BACKGROUND": False,  # a thread of its own would meet the test's database
             **instant,
         },
     )

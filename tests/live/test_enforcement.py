@@ -56,7 +56,7 @@ CONFIG = {
 
 @pytest.fixture
 def live(shared):
-    with use(shared, TOKEN_USE=3, ENFORCE_IN_BACKGROUND=False):
+    with use(shared, TOKEN_USE=3):
         yield shared
 
 

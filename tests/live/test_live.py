@@ -275,7 +275,7 @@ def test_the_largest_payload_still_arrives(page, visitor, name):
 
 def test_rare_calls_with_cents_words(page, visitor, name):
     page(visitor, name)
-    client = backends.get_backend().client(conf.current())
+    client = backends.get_backend().client()
     publish(name, data=1)
     assert len(client.call(InfoRequest(), 5).nodes) == 1
     assert client.call(PresenceStatsRequest(channel=name), 5).num_clients == 1
@@ -287,5 +287,5 @@ def test_rare_calls_with_cents_words(page, visitor, name):
 
 
 async def test_rare_calls_async():
-    client = backends.get_backend().client(conf.current())
+    client = backends.get_backend().client()
     assert len((await client.acall(InfoRequest(), 5)).nodes) == 1
