@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.contrib.admin.widgets import AutocompleteSelectMultiple
+from django.contrib.auth import get_user_model
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
@@ -27,6 +30,13 @@ from instant.publications import Publication
 
 __all__ = ["ChannelAdmin", "ChannelForm"]
 
+SEARCHED = 100
+"""
+Users on a list from which on it is one of primary keys.
+
+A list that is searched sends a field for each; Django refuses forms with more than 1,000.
+"""
+
 
 if TYPE_CHECKING:  # generic for the type checker only
     _ChannelModelForm = forms.ModelForm[Channel]
@@ -46,8 +56,8 @@ class ChannelForm(_ChannelModelForm):
 
         model = Channel
         fields = (
-            "name", "level", "is_active", "groups", "members",
-            "publish_level", "publish_groups", "publishers", "presence_level", "description",
+            "name", "description", "is_active", "level", "groups", "members",
+            "publish_level", "publish_groups", "publishers", "presence_level",
         )  # fmt: skip
 
     def clean(self) -> dict[str, Any] | None:
@@ -82,8 +92,14 @@ class ChannelAdmin(_ChannelModelAdmin):
 
     form = ChannelForm
     list_display = ("name", "level", "is_active", "group_count", "member_count", "description")
-    list_filter = ("level", "is_active", "groups")
+    list_filter = ("level", "is_active", "publish_level", "presence_level", "groups")
     search_fields = ("name", "description")
+    fieldsets = (
+        (None, {"fields": ("name", "description", "is_active")}),
+        (_("Who may subscribe"), {"fields": ("level", "groups", "members")}),
+        (_("Who may publish"), {"fields": ("publish_level", "publish_groups", "publishers")}),
+        (_("Who may see presence"), {"fields": ("presence_level",)}),
+    )
     filter_horizontal = ("groups", "publish_groups")
     raw_id_fields = ("members", "publishers")
     actions = ("publish_test_message",)
@@ -96,6 +112,28 @@ class ChannelAdmin(_ChannelModelAdmin):
             .get_queryset(request)
             .annotate(group_count=_count("groups"), member_count=_count("members"))
         )
+
+    def formfield_for_manytomany(
+        self, db_field: Any, request: HttpRequest, **kwargs: Any
+    ) -> forms.ModelMultipleChoiceField[Any] | None:
+        """Search users by name, where that can be; else primary keys are typed."""
+        if db_field.name in self.raw_id_fields and self._may_search(db_field, request):
+            kwargs["widget"] = AutocompleteSelectMultiple(db_field, self.admin_site)
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def _may_search(self, db_field: Any, request: HttpRequest) -> bool:
+        """Tell whether there is an admin of users to search in, and a list that a form can send."""
+        users = self.admin_site._registry.get(get_user_model())  # noqa: SLF001  as Django's own checks
+        if users is None or not users.get_search_fields(request):
+            return False
+        if not users.has_view_permission(request):
+            return False
+        match = request.resolver_match
+        pk = match.kwargs.get("object_id") if match else None
+        if pk is None:
+            return True
+        through = getattr(Channel, db_field.name).through.objects
+        return bool(through.filter(channel=unquote(pk)).order_by()[:SEARCHED].count() < SEARCHED)
 
     @admin.display(description=_("groups"), ordering="group_count")
     def group_count(self, channel: Any) -> int:

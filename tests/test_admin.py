@@ -23,7 +23,6 @@ def fields(name, level, **more):
         "level": level,
         "is_active": "on",
         "description": "",
-        "members": "",
         "publish_level": "nobody",
         "presence_level": "nobody",
         **more,

@@ -67,7 +67,8 @@ class MemberRule:
     pattern = "<int:pk>"
 
     def can_subscribe_many(self, user, many):
-        found = set(user.groups.filter(pk__in=[one["pk"] for one in many]).values_list(flat=True))
+        asked = user.groups.filter(pk__in=[one["pk"] for one in many])
+        found = set(asked.values_list("pk", flat=True))
         return [one["pk"] in found for one in many]
 
 
