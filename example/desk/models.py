@@ -32,10 +32,13 @@ class Activity(models.Model):
     @classmethod
     @transaction.atomic
     def record(cls, kind, text, *, by, url=""):
-        """Add a line to the feed; inside a transaction it appears with its commit."""
+        """
+        Add a line to the feed, and return its publication.
+
+        Inside a transaction it appears with its commit.
+        """
         activity = cls.objects.create(kind=kind, text=text, url=url, by=by)
-        publish(STAFF, text, data=activity.as_data(), event_class="activity")
-        return activity
+        return publish(STAFF, text, data=activity.as_data(), event_class="activity")
 
     def as_data(self):
         return {
@@ -66,12 +69,16 @@ class Note(models.Model):
 
     @transaction.atomic
     def send(self):
-        """Save it and show it to its recipient, and to nobody else."""
+        """
+        Save it and show it to its recipient, and to nobody else.
+
+        Returns the publication of the feed's line.
+        """
         self.save()
         publish(user_channel(self.recipient), self.text, data=self.as_data(), event_class="note")
         # The feed says that there was a note, not what it says.
         text = f"{self.author} sent {self.recipient} a note"
-        Activity.record(Activity.Kind.NOTE, text, by=self.author)
+        return Activity.record(Activity.Kind.NOTE, text, by=self.author)
 
     def as_data(self):
         return {

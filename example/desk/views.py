@@ -44,13 +44,20 @@ def feed(request):
 @require_POST
 @staff_only
 def send_note(request):
+    """Send a note; the page's script gets the id of what was published, a form the desk again."""
     form = NoteForm(request.POST)
+    is_script = request.headers.get("Accept") == "application/json"
     if form.is_valid():
         form.instance.author = request.user
-        form.instance.send()
+        publication = form.instance.send()
+        if is_script:
+            return JsonResponse({"id": publication.id})
         messages.success(request, f"Your note is with {form.instance.recipient}.")
     else:
-        messages.error(request, "A note needs a customer and a text of at most 280 characters.")
+        error = "A note needs a customer and a text of at most 280 characters."
+        if is_script:
+            return JsonResponse({"error": error}, status=400)
+        messages.error(request, error)
     return redirect("desk")
 
 

@@ -37,6 +37,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    # A page's own messages are known as such: see static/shop/js/desk.js.
+    "instant.middleware.TabMiddleware",
 ]
 ROOT_URLCONF = "shop.urls"
 TEMPLATES = [

@@ -66,18 +66,27 @@ class Visitor:
     def _console(self, message):
         if message.type in {"error", "warning"} and not (
             (self.is_cut and "WebSocket connection" in message.text)
+            or self._is_cut_off(message.location["url"])
             or (self.expects_404 and "status of 404" in message.text)
         ):
             self.problems.append(f"{message.type}: {message.text}")
 
     def _failed(self, request):
         # A page that is left takes its open requests along.
-        if request.failure != "net::ERR_ABORTED":
+        if request.failure != "net::ERR_ABORTED" and not self._is_cut_off(request.url):
             self.problems.append(f"{request.url}: {request.failure}")
 
     def _response(self, response):
-        if response.status >= 400 and not (self.expects_404 and response.status == 404):
+        if (
+            response.status >= 400
+            and not (self.expects_404 and response.status == 404)
+            and not self._is_cut_off(response.url)
+        ):
             self.problems.append(f"{response.url}: {response.status}")
+
+    def _is_cut_off(self, url):
+        """Tell whether it is another way to the message server, tried while there is none."""
+        return self.is_cut and "/connection/" in url
 
 
 # The SDK's own view: no subscription is under way any more. One may have been refused.

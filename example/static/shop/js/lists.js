@@ -2,7 +2,7 @@
 import { copy, highlight, keepCurrent, load } from "./dom.js";
 
 for (const list of document.querySelectorAll("[data-live-list]")) {
-  const { channels, event, latest } = list.dataset;
+  const { channels, event, latest, own } = list.dataset;
   const template = list.parentElement.querySelector("template");
   const idOf = (item) => Number(item.dataset.id);
   // Everything up to this id is on the page. Live ones above it may have gaps below them.
@@ -25,7 +25,8 @@ for (const list of document.querySelectorAll("[data-live-list]")) {
 
   for (const name of channels.split(" ")) {
     const channel = instant.channel(name);
-    channel.on(event, ({ data }) => add(data));
+    // What this page did itself, another module may have shown before it was so.
+    channel.on(event, ({ data }) => add(data), { own: own !== "shown" });
     keepCurrent(channel, catchUp);
   }
 }
