@@ -48,8 +48,8 @@ export class Channel<Data = unknown> {
   }
 
   /**
-   * What the user may do here besides listening, as Django last granted it; told anew with each connection,
-   * and never of channels that need no token.
+   * What the user may do here besides listening, as Django last granted it; told anew with each connection.
+   * Of a channel that needs no token it is known only where `Instant.channels()` named it.
    */
   get rights(): readonly Right[] {
     return this.#feed.rights;

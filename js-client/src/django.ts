@@ -9,7 +9,8 @@ import type { ChannelInfo, Right } from "./types.js";
 
 /** A right to join one channel. */
 export interface ChannelGrant extends ChannelInfo {
-  readonly token: string;
+  /** None where the message server asks Django itself. */
+  readonly token?: string;
   /** What else the user may do there. */
   readonly rights: readonly Right[];
   /** Local time in milliseconds until which the token is worth sending. */
@@ -19,8 +20,8 @@ export interface ChannelGrant extends ChannelInfo {
 /** As Django writes it. */
 interface Granted extends Omit<ChannelGrant, "rights" | "until"> {
   readonly rights?: readonly Right[];
-  /** The server's time in seconds. */
-  readonly exp: number;
+  /** The server's time in seconds; none without a token. */
+  readonly exp?: number;
 }
 
 /** Channels, by name; `next` continues where the server cut the list, `""` where it did not. */
@@ -51,8 +52,8 @@ interface Reply {
  * subtracted. A fifth is left for the way. Never under 5 s: a token sent too late costs one error 109,
  * a token that is never good enough would cost a request each.
  */
-function usableUntil(exp: number, { sent, serverNow }: Reply): number {
-  return sent + Math.max((exp * 1000 - serverNow) * 0.8 || 0, 5000);
+function usableUntil(exp = 0, { sent, serverNow }: Reply): number {
+  return sent + Math.max((exp * 1000 - serverNow) * 0.8, 5000);
 }
 
 function cookie(name: string): string {
@@ -100,7 +101,7 @@ export class Django {
   }
 
   #connection(reply: Reply): ConnectionGrant {
-    const { ws_token: token, url, exp } = reply.body as { ws_token?: string; url?: string | string[]; exp: number };
+    const { ws_token: token, url, exp } = reply.body as { ws_token?: string; url?: string | string[]; exp?: number };
     if (!token) throw new ReplyError("get_token: no token", 200);
     const urls = this.#config.websocketUrls ?? [url ?? []].flat();
     return { ...this.#page(reply), token, urls, until: usableUntil(exp, reply) };
@@ -110,9 +111,7 @@ export class Django {
     const { channels, next } = reply.body as { channels?: Granted[]; next?: string | null };
     if (!Array.isArray(channels)) throw new ReplyError("get_token: no channels", 200);
     return {
-      channels: channels
-        .filter(({ token }) => token)
-        .map(({ exp, rights = [], ...granted }) => ({ ...granted, rights, until: usableUntil(exp, reply) })),
+      channels: channels.map(({ exp, rights = [], ...granted }) => ({ ...granted, rights, until: usableUntil(exp, reply) })),
       next: next ?? "",
     };
   }

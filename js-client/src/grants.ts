@@ -227,7 +227,7 @@ export class Grants {
       this.#channels.set(name, { token: "", until: Date.now() + DENIED });
     }
     return granted.map(({ name, level, token, until, rights }) => {
-      this.#channels.set(name, { token, until });
+      if (token) this.#channels.set(name, { token, until });
       this.#rights.set(name, rights);
       return { name, level };
     });

@@ -94,10 +94,10 @@ describe("answers that help nobody", () => {
     expect((failure as RequestError).cause).toBe(cause);
   });
 
-  test("channels without a token are left out", async () => {
-    const good = { name: "a", level: "public", token: "t", exp: 1 };
-    site.django.instead.push({ status: 200, body: { channels: [{}, { name: "b" }, { ...good, token: "" }, good] } });
-    const { channels } = await django().channels();
-    expect(channels.map(({ name }) => name)).toEqual(["a"]);
+  test("a channel may have no token, no time and no rights", async () => {
+    site.django.instead.push({ status: 200, body: { channels: [{ name: "order:1", level: "users" }] } });
+    const { channels, next } = await django().channels();
+    expect(channels).toEqual([{ name: "order:1", level: "users", rights: [], until: expect.any(Number) as number }]);
+    expect(next).toBe("");
   });
 });

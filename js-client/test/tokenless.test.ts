@@ -89,6 +89,22 @@ test("one that is taken away is revoked, and one that is to be asked for again i
   });
 });
 
+test("they are listed without a token, with rights, and joined all the same", async () => {
+  const instant = page();
+  const channels = [{ name: "order:1", level: "users", rights: ["presence"] }];
+  const token = { ws_token: "a.b.c", exp: Date.now() / 1000 + 30, url: site.centrifugo.url };
+  site.django.instead.push({ status: 200, body: { ...token, channels, next: null } });
+  expect(await instant.channels()).toEqual([{ name: "order:1", level: "users" }]);
+  const order = instant.channel("order:1");
+  expect(order.rights).toEqual(["presence"]);
+  await instant.refresh();
+  order.on("*", () => undefined);
+  await soon(() => {
+    expect(order.status).toBe("live");
+  });
+  expect(site.django.views()).toEqual(["get_token", "get_token"]);
+});
+
 test("a login asks for them again, as whoever it is now", async () => {
   site.django.rights.set("anna", []);
   const instant = page();

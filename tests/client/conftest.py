@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -78,6 +79,35 @@ def visit(site, chromium):
         visitor.context.close()
 
 
+@pytest.fixture
+def restart(site, relay):
+    """
+    Do what a restart of the message server does: another process, and nothing is remembered.
+
+    The demo's own stays for the other tests, which come back to it at the end.
+    """
+    before, port = relay.target, free_port()
+    started = []
+
+    def switch():
+        config = site.folder / "centrifugo" / "config.json"
+        options = ("--config", str(config), "--port", str(port))
+        started.append(subprocess.Popen([sys.executable, "-m", "instant.embedded", *options]))
+        _wait_for(port)
+        move(port)
+
+    def move(target):
+        relay.target, site.env["EXAMPLE_WS_PORT"] = target, str(target)
+        relay.cut()
+        relay.heal()
+
+    yield switch
+    move(before)
+    for process in started:
+        process.terminate()
+        process.wait(10)
+
+
 NGINX = """
 daemon off; worker_processes 1; error_log stderr crit; pid {folder}/nginx.pid;
 events {{ worker_connections 256; }}
@@ -93,6 +123,20 @@ http {{
   }}
 }}
 """
+
+
+def _wait_for(port):
+    """Return when something answers there, whatever it answers."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).close()
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            continue
+        return
+    raise AssertionError(f"Nothing answers on port {port}.")
 
 
 class Nginx:
@@ -122,16 +166,8 @@ class Nginx:
         )
 
     def __enter__(self):
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=1).close()
-            except urllib.error.HTTPError:
-                return self
-            except OSError:
-                continue
-            return self
-        raise AssertionError("nginx does not answer.")
+        _wait_for(self.port)
+        return self
 
     def __exit__(self, *_exception):
         self._process.terminate()

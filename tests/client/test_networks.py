@@ -93,6 +93,29 @@ def test_no_upgrade_gets_through_so_streaming_does(visit, site, behind):
     hears(page, "one", "two")
 
 
+def test_the_next_page_of_the_tab_knows_the_way(visit, site, behind):
+    behind()
+    visitor = visit()
+    attempts = []
+    visitor.page.on("websocket", lambda socket: attempts.append(socket.url))
+    page = visitor.open("/")
+    assert listen(page) == "live"
+    assert len(attempts) == 1
+    del attempts[:]
+    asked = requests_of(visitor.page)
+    visitor.open("/catalogue/")
+    assert listen(page) == "live"
+    say(site, "here too")
+    hears(page, "here too")
+    assert attempts == []
+    assert asked[0] == "/connection/http_stream"
+    # Another tab finds out by itself.
+    other = visitor.context.new_page()
+    other.on("websocket", lambda socket: attempts.append(socket.url))
+    visitor.open("/", page=other)
+    assert len(attempts) == 1
+
+
 def test_neither_upgrades_nor_streams_so_events_do(visit, site, relay, behind):
     behind(blocks_streams=True)
     visitor = visit()
@@ -179,6 +202,19 @@ def test_twenty_tabs_and_a_cut(visit, site, relay):
     for page in pages:
         hears(page, "before", "missed")
         is_live(page)
+
+
+def test_a_server_that_was_restarted(visit, site, restart):
+    page = visit().open("/")
+    listen(page)
+    say(site, "before")
+    hears(page, "before")
+    page.evaluate("() => { window.lost = 0; channel.onLost(() => { lost += 1; }); }")
+    restart()
+    page.wait_for_function("() => lost === 1 && channel.status === 'live'", timeout=30_000)
+    is_live(page)
+    say(site, "after")
+    hears(page, "before", "after")
 
 
 def test_a_session_that_ends_is_signed_out_and_not_somebody_else(visit, site, relay):
