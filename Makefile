@@ -75,9 +75,12 @@ test-client: js-client/node_modules/.package-lock.json
 test-newest:
 	@bash .ci/newest
 
-# What asks the database, on a server that is started for it and thrown away.
-ON_POSTGRES := tests/test_permissions.py tests/test_exact_names.py tests/test_models.py tests/test_migrations.py tests/test_namespaces.py \
-	tests/test_admin.py tests/test_admin_scale.py tests/views tests/live/test_enforcement.py tests/live/test_guardian.py
+# What asks the database, on a server that is started for it and thrown away. Of the endpoints'
+# tests those about rights: the others are about headers, bodies and the cache.
+ON_POSTGRES := tests/test_permissions.py tests/test_exact_names.py tests/test_models.py tests/test_migrations.py \
+	tests/test_namespaces.py tests/test_admin.py tests/test_admin_scale.py \
+	tests/views/test_browser.py tests/views/test_channels.py tests/views/test_proxy.py tests/views/test_queries.py \
+	tests/live/test_enforcement.py tests/live/test_guardian.py
 
 test-postgres: postgres $(VENV)/.tested
 	@$(BIN)/python -m tests.cluster $(BIN)/python -X dev -m pytest --ds tests.postgres -q -m 'not slow' -k 'not centrifugo' $(ON_POSTGRES)
