@@ -2,12 +2,14 @@
 
 from django.conf import settings
 from django.db import models, transaction
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
-from instant import broadcast, user_channel
+from instant import broadcast, publish, user_channel
 
 from catalogue.models import Product
 from desk.models import Activity
+from orders.realtime import OrderChannel
 from shop.channels import STAFF
 
 
@@ -17,7 +19,13 @@ class MovedAlready(Exception):
 
 class OrderQuerySet(models.QuerySet):
     def for_user(self, user):
-        return self if user.is_staff else self.filter(customer=user)
+        """Return what the user may see: on pages, and on the orders' channels."""
+        if not user.is_active:  # visitors without an account neither
+            return self.none()
+        if user.is_staff:
+            return self
+        shared = Share.objects.filter(user=user).values("order")
+        return self.filter(Q(customer=user) | Q(pk__in=shared))
 
 
 class Order(models.Model):
@@ -43,6 +51,10 @@ class Order(models.Model):
 
     def get_absolute_url(self):
         return reverse("order", args=[self.pk])
+
+    @property
+    def channel(self):
+        return OrderChannel.channel(pk=self.pk)
 
     @property
     def number(self):
@@ -99,10 +111,49 @@ class Order(models.Model):
         text = f"{by} moved {self} of {self.customer} to {self.get_status_display()}"
         Activity.record("order", text, by=by, url=self.get_absolute_url())
 
-    def _record(self, *, by):
-        self.moves.create(status=self.status, by=by)
+    def may_be_shared_by(self, user):
+        return user.is_staff or user == self.customer
+
+    @transaction.atomic
+    def share_with(self, user, *, by):
+        """Let one more user see it, and tell them."""
+        _, is_new = self.shares.get_or_create(user=user)
+        if not is_new:
+            return
+        publish(
+            user_channel(user),
+            f"{self} of {self.customer}",
+            data={"order": self.pk, "url": self.get_absolute_url()},
+            event_class="order.shared",
+        )
+        self._record_shares(f"{by} shared {self} with {user}", by=by)
+
+    @transaction.atomic
+    def take_back(self, share, *, by):
+        """
+        Let somebody see it no longer.
+
+        Nothing is published to them: their right to the order's channel ends with the row
+        (see realtime.py), whoever deletes it, and their open page lets go of the order.
+        """
+        share.delete()
+        self._record_shares(f"{by} took {self} back from {share.user}", by=by)
+
+    def _record_shares(self, text, *, by):
+        Activity.record("order", text, by=by, url=self.get_absolute_url())
+        shares = self.shares.select_related("user")
+        # To those who decide on it, not to the order's channel: viewers needn't know of others.
         broadcast(
             [user_channel(self.customer), STAFF],
+            data={"order": self.pk, "shares": [share.as_data() for share in shares]},
+            event_class="order.shares",
+        )
+
+    def _record(self, *, by):
+        self.moves.create(status=self.status, by=by)
+        people = [self.customer, *(share.user for share in self.shares.select_related("user"))]
+        broadcast(
+            [self.channel, *map(user_channel, people), STAFF],
             f"{self}: {self.get_status_display()}",
             data=self.as_data(),
             event_class="order.moved",
@@ -118,6 +169,26 @@ class Order(models.Model):
             and {"status": self.next_status, "label": self.next_status.label},
             "steps": [{**step, "status": step["status"].value} for step in steps],
         }
+
+
+class Share(models.Model):
+    """One more user who may see an order."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="shares")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="shares"
+    )
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("pk",)
+        constraints = (models.UniqueConstraint(fields=("order", "user"), name="shared_once"),)
+
+    def __str__(self):
+        return f"{self.order} for {self.user}"
+
+    def as_data(self):
+        return {"user": str(self.user), "at": self.created}
 
 
 class Line(models.Model):

@@ -1,4 +1,6 @@
+from django import forms
 from django.contrib import messages
+from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import login_required
 from django.http import JsonResponse
 from django.shortcuts import redirect, render
@@ -8,9 +10,24 @@ from orders.models import Line, MovedAlready, Order
 from shop.access import not_found, staff_only
 
 
+class ShareForm(forms.Form):
+    # By name: a list to choose from would show every customer to every other.
+    user = forms.ModelChoiceField(
+        None,
+        to_field_name="username",
+        label="User name",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none"}),
+    )
+
+    def __init__(self, order, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        customers = get_user_model().objects.filter(is_active=True, is_staff=False)
+        self.fields["user"].queryset = customers.exclude(pk=order.customer_id)
+
+
 def _found(request, pk):
     orders = Order.objects.for_user(request.user).select_related("customer")
-    return orders.prefetch_related("lines__product").filter(pk=pk).first()
+    return orders.prefetch_related("lines__product", "shares__user").filter(pk=pk).first()
 
 
 @login_required
@@ -24,7 +41,9 @@ def detail(request, pk):
     order = _found(request, pk)
     if order is None:
         return not_found(request)
-    return render(request, "orders/detail.html", {"order": order})
+    may_share = order.may_be_shared_by(request.user)
+    form = ShareForm(order) if may_share else None
+    return render(request, "orders/detail.html", {"order": order, "share_form": form})
 
 
 @login_required
@@ -63,3 +82,33 @@ def again(request, pk):
         ]
     )
     return redirect(copy)
+
+
+@require_POST
+@login_required
+def share(request, pk):
+    order = _found(request, pk)
+    if order is None or not order.may_be_shared_by(request.user):
+        return not_found(request)
+    form = ShareForm(order, request.POST)
+    if form.is_valid():
+        user = form.cleaned_data["user"]
+        order.share_with(user, by=request.user)
+        messages.success(request, f"{user} can see this order now.")
+    else:
+        messages.error(request, "There is no other customer of that name.")
+    return redirect(order)
+
+
+@require_POST
+@login_required
+def take_back(request, pk):
+    order = _found(request, pk)
+    if order is None or not order.may_be_shared_by(request.user):
+        return not_found(request)
+    # Somebody else may have done it a moment ago, which is as good.
+    share = order.shares.filter(user__username=request.POST.get("user")).first()
+    if share is not None:
+        order.take_back(share, by=request.user)
+        messages.success(request, f"{share.user} no longer sees this order.")
+    return redirect(order)

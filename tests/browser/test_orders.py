@@ -70,7 +70,7 @@ def test_two_of_the_staff_cannot_move_it_twice(visit):
 def test_somebody_elses_order_is_not_there(visit):
     bob = visit("bob")
     bob.expects_404 = True
-    for path in ("/orders/2/", "/orders/987654/"):
+    for path in ("/orders/4/", "/orders/987654/"):
         bob.open(path)
         expect(bob.page.get_by_role("heading", level=1)).to_have_text(
             "There is nothing here for you"

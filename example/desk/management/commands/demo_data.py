@@ -14,7 +14,7 @@ from instant.models import Channel
 
 from catalogue.models import ImportRun, Product
 from notices.models import Notice
-from orders.models import Line, Move, Order
+from orders.models import Line, Move, Order, Share
 from shop import channels
 
 PASSWORD = "demo"
@@ -38,11 +38,11 @@ PRODUCTS = (
     ("125-A2-M8", "Washer M8", "Washers · DIN 125", "3.10", 12000),
 )
 ORDERS = (
-    # customer, status, age in hours, lines
-    ("bob", "delivered", 190, (("912-A4-M8X25", 10), ("985-A2-M10", 4))),
-    ("ada", "shipped", 52, (("7991-A2-M6X25", 2), ("912-A2-M5X16", 4))),
-    ("bob", "packed", 20, (("933-A2-M10X40", 12), ("125-A2-M8", 20))),
-    ("ada", "placed", 3, (("933-A2-M8X30", 3), ("934-A2-M8", 3), ("125-A2-M8", 6))),
+    # customer, shared with, status, age in hours, lines
+    ("bob", (), "delivered", 190, (("912-A4-M8X25", 10), ("985-A2-M10", 4))),
+    ("ada", ("bob",), "shipped", 52, (("7991-A2-M6X25", 2), ("912-A2-M5X16", 4))),
+    ("bob", (), "packed", 20, (("933-A2-M10X40", 12), ("125-A2-M8", 20))),
+    ("ada", (), "placed", 3, (("933-A2-M8X30", 3), ("934-A2-M8", 3), ("125-A2-M8", 6))),
 )
 NOTICES = (
     ("everyone", 70, "The counter is open on Saturdays again, from 9 to 13."),
@@ -103,7 +103,7 @@ def _goods(people):
         for sku, name, category, price, stock in PRODUCTS
     }
     statuses = Order.Status.values
-    for customer, status, age, lines in ORDERS:
+    for customer, viewers, status, age, lines in ORDERS:
         begun = now - timedelta(hours=age)
         order = Order.objects.create(customer=people[customer], status=status, created=begun)
         for sku, quantity in lines:
@@ -111,6 +111,8 @@ def _goods(people):
             Line.objects.create(
                 order=order, product=product, quantity=quantity, price=product.price
             )
+        for viewer in viewers:
+            Share.objects.create(order=order, user=people[viewer])
         for n, reached in enumerate(statuses[: statuses.index(status) + 1]):
             by = people["sam"] if n else people[customer]
             at = begun + timedelta(hours=age * n / len(statuses))

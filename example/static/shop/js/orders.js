@@ -41,10 +41,8 @@ function show(data) {
   highlight(root === page ? root.querySelector(".steps") : root);
 }
 
-const channel = instant.channel(isStaff ? "$staff" : ownChannel);
-channel.on("order.moved", ({ data }) => {
-  if (!page || Number(page.dataset.order) === data.order) show(data);
-});
+const channel = instant.channel(page?.dataset.channel ?? (isStaff ? "$staff" : ownChannel));
+channel.on("order.moved", ({ data }) => show(data));
 if (page) {
   keepCurrent(channel, async () => {
     const data = await load(page.dataset.state);

@@ -45,7 +45,10 @@ if (ownChannel) {
   });
   own.on("order.moved", ({ message, data }) => {
     if (isStaff || document.querySelector(`[data-order="${Number(data.order)}"]`)) return;
-    toast({ kind: "order", title: "Your order moved:", text: message, url: `/orders/${Number(data.order)}/` });
+    toast({ kind: "order", title: "Order moved:", text: message, url: `/orders/${Number(data.order)}/` });
+  });
+  own.on("order.shared", ({ message, data }) => {
+    toast({ kind: "order", title: "Shared with you:", text: message, url: data.url });
   });
   own.on("", ({ message }) => toast({ kind: "note", title: "For you:", text: message }));
 }
