@@ -137,7 +137,14 @@ export class Channel<Data = unknown> {
 
   /** Calls `listener` with who is here, at first and whenever somebody comes or goes. */
   onPresence(listener: (presence: Presence) => void, options?: ListenOptions): () => void {
-    return this.#listen((feed) => feed.presences, listener, options);
+    return this.#listen(
+      (feed) => {
+        feed.hearJoins();
+        return feed.presences;
+      },
+      listener,
+      options,
+    );
   }
 
   /**

@@ -74,7 +74,6 @@ export class Feed {
   hold(): void {
     this.#users += 1;
     clearTimeout(this.#grace);
-    if (this.presences.size > 0) this.#hearJoins();
     if (this.isHeld) return;
     this.#set("subscribing");
     // What else is asked for at the same moment decides how to subscribe.
@@ -135,6 +134,19 @@ export class Feed {
     subscription.subscribe();
   }
 
+  /** From now on the server tells who joins and leaves, which it does only where it was asked to. */
+  hearJoins(): void {
+    if (this.#hearsJoins) {
+      this.#loadCrowd();
+      return;
+    }
+    this.#hearsJoins = true;
+    if (!this.#subscription) return;
+    this.#drop();
+    this.#set("subscribing");
+    this.open();
+  }
+
   /** Django left it out of a grant. */
   deny(): void {
     this.#set("denied");
@@ -188,19 +200,6 @@ export class Feed {
   #failed(error: unknown): void {
     // While the connection is down its own error says more.
     if (this.#connection.isConnected) this.#connection.listeners.error.emit(this.#error(error));
-  }
-
-  /** From now on the server tells who joins and leaves, which it does only where it was asked to. */
-  #hearJoins(): void {
-    if (this.#hearsJoins) {
-      this.#loadCrowd();
-      return;
-    }
-    this.#hearsJoins = true;
-    if (!this.#subscription) return;
-    this.#drop();
-    this.#set("subscribing");
-    this.open();
   }
 
   #loadCrowd(): void {

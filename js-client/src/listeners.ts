@@ -5,10 +5,6 @@ export class Listeners<Value> {
   // An object each, so that one function added twice is called twice and removed apart.
   readonly #entries = new Set<{ readonly call: (value: Value) => unknown }>();
 
-  get size(): number {
-    return this.#entries.size;
-  }
-
   /** Adds `call` and returns what removes it; `removed` runs once, whoever removes it. */
   add(call: (value: Value) => unknown, { signal }: ListenOptions = {}, removed?: () => void): () => void {
     const remove = (): void => {

@@ -218,6 +218,27 @@ describe("presence", () => {
     expect(site.centrifugo.received.filter(({ name, params }) => name === "subscribe" && params.channel === "room")).toHaveLength(2);
   });
 
+  test("who is here is not asked again for what is no question of it", async () => {
+    const watcher = await page("ben");
+    site.django.user = "ben";
+    const told: Presence[] = [];
+    const channel = watcher.channel("room");
+    channel.onPresence((presence) => told.push(presence));
+    await soon(() => {
+      expect(told.map(people)).toEqual([["ben 1"]]);
+    });
+    const inbox = new Inbox();
+    channel.on("*", inbox.add);
+    await channel.publish({ message: "one" });
+    await channel.history();
+    await inbox.holds("one");
+    expect(site.centrifugo.count("presence")).toBe(1);
+    channel.onPresence(() => undefined, { signal: AbortSignal.abort() });
+    await channel.publish({ message: "two" });
+    await inbox.holds("one", "two");
+    expect(site.centrifugo.count("presence")).toBe(1);
+  });
+
   test("presence() asks once, and needs no listener", async () => {
     await enter("anna");
     await enter("anna");
