@@ -496,3 +496,16 @@ def test_where_the_server_asks_the_second_pass_comes_sooner(client, db, committe
     with committed():
         enforcement.lose(Loss(channels={"asked:1", signed.channel(pk=1)}))
     assert Revocation.objects.get().due_at > timezone.now() + timedelta(seconds=34)
+
+
+def test_a_first_password_ends_nothing(client, db, committed):
+    """get_or_create(), set_password(), save(): how many scripts make users."""
+    user = get_user_model().objects.create(username="new")
+    with committed():
+        user.set_password("first")
+        user.save()
+    assert Revocation.objects.count() == 0
+    with committed():
+        user.set_password("second")
+        user.save()
+    assert client.changes == [Disconnect(str(user.pk), 4000, "permissions changed")]

@@ -40,8 +40,9 @@ def user_changes(
         levels = after_losing(lost, instance)
         rows = Channel.objects.filter(level__in=levels, is_active=True).order_by()
         loss = loss_of([sub], set(rows.values_list("name", flat=True)[: MANY + 1]))
-    if old.get("password") != new.get("password"):
-        loss.reconnects.add(sub)  # other browsers' sessions end with it
+    # Sessions end with a password; who never had one is just being made.
+    if old.get("password") and old["password"] != new["password"]:
+        loss.reconnects.add(sub)
     remember(instance, loss)
 
 
