@@ -1,0 +1,31 @@
+"""What is done behind a page's back."""
+
+from django.contrib.auth.models import Group, User
+
+from instant import publish
+
+
+def put(user, group):
+    User.objects.get(username=user).groups.add(Group.objects.get_or_create(name=group)[0])
+
+
+def take(user, group):
+    User.objects.get(username=user).groups.remove(Group.objects.get_or_create(name=group)[0])
+
+
+def register(user, *groups, **fields):
+    created = User.objects.create_user(user, password="pw", **fields)
+    for group in groups:
+        put(created.username, group)
+    return str(created.pk)
+
+
+def deactivate(user):
+    found = User.objects.get(username=user)
+    found.is_active = False
+    found.save()
+
+
+def say(channel, *texts):
+    for text in texts:
+        publish(channel, text)

@@ -1,0 +1,90 @@
+"""The site and its message server as two processes, with all they keep in one folder."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.live.servers import BINARY, free_port
+
+ROOT = Path(__file__).resolve().parents[3]
+START_SECONDS = 60
+
+
+class Hall:
+    def __init__(self, folder, kind):
+        self.folder, self.kind = folder, kind
+        self._port, self._ws_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._env = os.environ | {
+            "DJANGO_SETTINGS_MODULE": "tests.client.hall.settings",
+            "HALL_DIR": str(folder),
+            "HALL_PORT": str(self._port),
+            "HALL_WS_PORT": str(self._ws_port),
+        }
+        if kind == "centrifugo":
+            self._env["CENTRIFUGO_BIN"] = BINARY
+
+    def __enter__(self):
+        subprocess.run(self._command("migrate", "-v0"), env=self._env, cwd=ROOT, check=True)
+        with ExitStack() as started:
+            for port, *command in (
+                (self._ws_port, "runws", "--server", self.kind),
+                (self._port, "runserver", f"127.0.0.1:{self._port}", "--noreload"),
+            ):
+                self._start(started, port, command)
+            self._stack = started.pop_all()
+        return self
+
+    def __exit__(self, *_exception):
+        self._stack.close()
+
+    def change(self, name, *arguments, **more):
+        """Do something behind the pages' backs, in the site's own process; see changes.py."""
+        request = urllib.request.Request(
+            f"{self.url}/change/{name}/",
+            data=json.dumps({"arguments": arguments, **more}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response)["result"]
+
+    def _command(self, *arguments):
+        return [sys.executable, "-m", "django", *arguments]
+
+    def _start(self, started, port, command):
+        log = self.folder / f"{command[0]}.log"
+        process = subprocess.Popen(
+            self._command(*command),
+            env=self._env,
+            cwd=ROOT,
+            stdout=started.enter_context(log.open("wb")),
+            stderr=subprocess.STDOUT,
+        )
+
+        def stop():
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+            assert "Traceback" not in log.read_text()
+
+        started.callback(stop)
+        deadline = time.monotonic() + START_SECONDS
+        while not _answers(port):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+
+
+def _answers(port):
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,37 @@
+"""The site of test_rights.py: its folder and its ports come from the environment."""
+
+import os
+from pathlib import Path
+
+BASE_DIR = Path(os.environ["HALL_DIR"])
+SECRET_KEY = "of the tests in a browser, and long enough to sign with"
+DEBUG = True
+ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
+ROOT_URLCONF = "tests.client.hall.urls"
+USE_TZ = True
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "instant",
+    "tests.client.hall",
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+]
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": BASE_DIR / "db.sqlite3",
+        "OPTIONS": {"timeout": 20, "transaction_mode": "IMMEDIATE"},
+    }
+}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STATIC_URL = "/static/"
+CENTRIFUGO_PORT = int(os.environ["HALL_WS_PORT"])
+INSTANT = {"PROXY_URL": f"http://127.0.0.1:{os.environ['HALL_PORT']}"}
