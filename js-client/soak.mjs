@@ -1,4 +1,4 @@
-/** Bundles test/soak.ts and runs it with a collector that can be called. */
+/** Bundles test/soak.ts and runs it. */
 import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -19,7 +19,7 @@ await build({
   target: "node20",
 });
 try {
-  const { status } = spawnSync(process.execPath, ["--expose-gc", outfile, ...process.argv.slice(2)], { stdio: "inherit" });
+  const { status } = spawnSync(process.execPath, [outfile, ...process.argv.slice(2)], { stdio: "inherit" });
   process.exitCode = status ?? 1;
 } finally {
   rmSync(outfile);

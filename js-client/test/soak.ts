@@ -1,6 +1,6 @@
 /**
- * Three minutes of messages with the connection cut every few seconds, and a count of memory: `npm run soak`.
- * Not a part of `npm test`. Exit code 1 when a message was lost or doubled, or memory grew.
+ * Three minutes of messages with the connection cut every few seconds: `npm run soak`. Not a part of
+ * `npm test`, which has what it takes in memory. Exit code 1 when a message was lost or doubled.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -16,7 +16,6 @@ import { type Kind, KINDS, RealServer } from "./real-server.js";
 const { values } = parseArgs({ options: { seconds: { type: "string", default: "180" } } });
 const SECONDS = Number(values.seconds);
 const CHANNELS = ["a", "b", "c"];
-const MEGABYTE = 1024 * 1024;
 
 function say(text: string, good = true): void {
   if (!good) process.exitCode = 1;
@@ -37,11 +36,6 @@ async function until(condition: () => boolean, what: string): Promise<void> {
     await pause(5);
   }
   throw new Error(`Waited in vain: ${what}`);
-}
-
-function heap(): number {
-  for (let time = 0; time < 4; time += 1) globalThis.gc?.();
-  return process.memoryUsage().heapUsed / MEGABYTE;
 }
 
 async function soak(kind: Kind): Promise<void> {
@@ -101,49 +95,5 @@ async function soak(kind: Kind): Promise<void> {
   await server.stop();
 }
 
-async function memory(kind: Kind): Promise<void> {
-  const server = await RealServer.start(kind);
-  const django = await FakeDjango.start(server.url);
-  const page = open(django);
-  django.rights.set("", ["a", ...Array.from({ length: 1000 }, (_, index) => `mount${index.toString()}`)]);
-  let count = 0;
-  page.channel("a").on("*", () => (count += 1));
-  await page.connect();
-  const publish = async (messages: number): Promise<void> => {
-    const goal = count + messages;
-    for (let sent = 0; sent < messages; sent += 100) {
-      await Promise.all(Array.from({ length: 100 }, (_, index) => server.publish("a", { message: "m", id: `${sent.toString()}-${index.toString()}-${goal.toString()}` })));
-    }
-    await until(() => count >= goal, "all messages");
-  };
-  const mount = async (from: number, to: number): Promise<void> => {
-    for (let first = from; first < to; first += 50) {
-      const channels = Array.from({ length: 50 }, (_, index) => page.channel(`mount${(first + index).toString()}`));
-      for (const channel of channels) channel.on("*", () => undefined);
-      await until(() => channels.every(({ status }) => status === "live"), "the mounted channels");
-      for (const channel of channels) channel.leave();
-      await until(() => channels.every(({ status }) => status === "idle"), "the channels that were left");
-    }
-  };
-
-  await publish(1000);
-  await mount(0, 100);
-  const before = heap();
-  await publish(10_000);
-  const afterMessages = heap();
-  await mount(0, 1000);
-  const after = heap();
-  django.seen.length = 0;
-  say(
-    `${kind}: heap ${before.toFixed(1)} MB, ${afterMessages.toFixed(1)} MB after 10,000 messages, ` +
-      `${after.toFixed(1)} MB after 1,000 mounts (${Object.keys(page.getClient()?.subscriptions() ?? {}).length.toString()} subscription left)`,
-    after - before < 2,
-  );
-  page.disconnect();
-  await django.stop();
-  await server.stop();
-}
-
 if (KINDS.length === 0) say("There is no message server to test with.", false);
 await Promise.all(KINDS.map((kind) => soak(kind)));
-for (const kind of KINDS) await memory(kind);
