@@ -12,6 +12,7 @@ from django.db.models import signals
 from instant import enforcement
 from instant.losses import Loss
 from instant.namespaces import Namespace, registered
+from instant.receivers.saves import remember, saved, stored
 from instant.receivers.senders import senders
 
 __all__ = ["connect", "problems"]
@@ -27,7 +28,7 @@ def connect() -> None:
                 model = apps.get_model(label)
             except (LookupError, ValueError):
                 continue  # a check names it
-            _connect(cls, model, arguments)
+            _Dependency(cls, model, arguments).connect()
 
 
 def problems(cls: type[Namespace]) -> Iterator[str]:
@@ -47,59 +48,81 @@ def problems(cls: type[Namespace]) -> Iterator[str]:
         yield f"{where}: an open namespace has no rule that could depend on anything."
 
 
-def _connect(cls: type[Namespace], model: Any, arguments: Callable[[Any], Any]) -> None:
-    uid = f"instant.{cls.__module__}.{cls.__qualname__}.{model._meta.label}"  # noqa: SLF001
+class _Dependency:
+    """A namespace that looks at a model."""
 
-    def changed(instance: Any, using: str, raw: bool = False, **_kwargs: Any) -> None:
-        if not raw:
-            _lose(cls, arguments, [instance], using)
+    def __init__(self, cls: type[Namespace], model: Any, arguments: Callable[[Any], Any]) -> None:
+        self._cls, self._model, self._arguments = cls, model, arguments
 
-    def related(
-        instance: Any, action: str, reverse: bool, pk_set: Any, using: str, **_kwargs: Any
+    def connect(self) -> None:
+        meta = self._model._meta  # noqa: SLF001  Django's documented API
+        uid = f"instant.{self._cls.__module__}.{self._cls.__qualname__}.{meta.label}"
+        for signal, receiver in (
+            (signals.pre_save, self._changes),
+            (signals.post_save, self._changed),
+            (signals.pre_delete, self._goes),
+        ):
+            for sender in senders(self._model):
+                name = f"{uid}.{receiver.__name__}"
+                signal.connect(receiver, sender=sender, weak=False, dispatch_uid=name)
+        for field in meta.many_to_many:
+            signals.m2m_changed.connect(
+                self._relates,
+                sender=field.remote_field.through,
+                weak=False,
+                dispatch_uid=f"{uid}.{field.name}",
+            )
+
+    def _changes(self, instance: Any, using: str, raw: bool, **_kwargs: Any) -> None:
+        """Look at what is stored too: the channel that is lost is that of the old values."""
+        if not raw and enforcement.is_on() and (old := stored(instance, using)) is not None:
+            remember(instance, self._loss([old, instance]))
+
+    def _changed(self, instance: Any, using: str, raw: bool, created: bool, **_: Any) -> None:
+        if created and not raw:  # a new one may take rights away too: a ban
+            self._lose([instance], using)
+        saved(instance, using)
+
+    def _goes(self, instance: Any, using: str, **_kwargs: Any) -> None:
+        self._lose([instance], using)
+
+    def _relates(
+        self,
+        sender: Any,
+        instance: Any,
+        action: str,
+        reverse: bool,
+        pk_set: Any,
+        using: str,
+        **_kwargs: Any,
     ) -> None:
         if action not in {"post_add", "pre_remove", "pre_clear"}:
             return
-        instances: Iterable[Any] = [instance]
-        if reverse and pk_set is not None:
-            instances = model._base_manager.using(using).filter(pk__in=pk_set)  # noqa: SLF001
-        elif reverse:
-            instances = _of_related(model, _kwargs["sender"], instance, using)
-        _lose(cls, arguments, instances, using)
+        rows = self._model._base_manager.using(using)  # noqa: SLF001
+        if not reverse:
+            self._lose([instance], using)
+        elif pk_set is not None:
+            self._lose(rows.filter(pk__in=pk_set), using)
+        else:
+            many = self._model._meta.many_to_many  # noqa: SLF001
+            field = next(f for f in many if f.remote_field.through is sender)
+            self._lose(rows.filter(**{field.name: instance.pk}), using)
 
-    for sender in senders(model):
-        signals.post_save.connect(changed, sender=sender, weak=False, dispatch_uid=f"{uid}.save")
-        signals.pre_delete.connect(changed, sender=sender, weak=False, dispatch_uid=f"{uid}.del")
-    for field in model._meta.many_to_many:  # noqa: SLF001
-        signals.m2m_changed.connect(
-            related,
-            sender=field.remote_field.through,
-            weak=False,
-            dispatch_uid=f"{uid}.{field.name}",
-        )
+    def _lose(self, instances: Iterable[Any], using: str) -> None:
+        if enforcement.is_on():
+            enforcement.lose(self._loss(instances), using=using)
 
-
-def _of_related(model: Any, through: Any, other: Any, using: str) -> Iterable[Any]:
-    """Return the instances that are about to lose ``other``, all of them at once."""
-    for field in model._meta.many_to_many:  # noqa: SLF001
-        if field.remote_field.through is through:
-            manager = model._base_manager.using(using)  # noqa: SLF001
-            return list(manager.filter(**{field.name: other.pk}))
-    return ()
-
-
-def _lose(
-    cls: type[Namespace], arguments: Callable[[Any], Any], instances: Iterable[Any], using: str
-) -> None:
-    if not enforcement.is_on():
-        return
-    loss = Loss()
-    for instance in instances:
-        try:
-            found = arguments(instance)
-            many = [found] if isinstance(found, Mapping) else list(found or ())
-            loss.channels |= {cls.channel(**kwargs) for kwargs in many}
-        except Exception:
-            # Not to know which channel it was must not open any: all of them are looked at.
-            logger.exception("%s.depends_on raised: all its channels are asked.", cls.__qualname__)
-            loss.channels.add(f"{cls.name}:*")
-    enforcement.lose(loss, using=using)
+    def _loss(self, instances: Iterable[Any]) -> Loss:
+        loss = Loss()
+        for instance in instances:
+            try:
+                found = self._arguments(instance)
+                many = [found] if isinstance(found, Mapping) else list(found or ())
+                loss.channels |= {self._cls.channel(**kwargs) for kwargs in many}
+            except Exception:
+                # Not to know which channel it was must not open any: all of them are looked at.
+                logger.exception(
+                    "%s.depends_on raised: all its channels are asked.", self._cls.__qualname__
+                )
+                loss.channels.add(f"{self._cls.name}:*")
+        return loss

@@ -10,32 +10,22 @@ are over the same is done once more, by whoever comes first (see ``revocations``
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.transaction import TransactionManagementError
 
-from instant import conf, permissions, revocations
+from instant import conf, revocations
 from instant.backends import get_backend
-from instant.centrifugo.client import Client
-from instant.centrifugo.commands import (
-    ACCESS_ENDED,
-    ASK_AGAIN,
-    Channels,
-    Command,
-    Disconnect,
-    Presence,
-    Unsubscribe,
-)
-from instant.exceptions import InstantConfigError, PublishError, UnknownNamespace
+from instant.exceptions import InstantConfigError, PublishError
 from instant.losses import Loss
+from instant.names import check_name
+from instant.namespaces import row_namespaces
+from instant.passes import Pass
 from instant.signals import enforcement_failed
 from instant.waiting import wait_for_commit
 
-__all__ = ["enforce", "first_pass", "is_on", "lose", "recheck", "schedule"]
+__all__ = ["enforce", "first_pass", "is_on", "lose", "recheck", "report", "schedule"]
 
 logger = logging.getLogger("instant.enforcement")
 
@@ -52,9 +42,14 @@ def recheck(channel: str, *, using: str = DEFAULT_DB_ALIAS) -> None:
     """
     Ask again for everybody who is in the channel, after the commit of ``using``.
 
-    ``order:*`` stands for every channel of a namespace that is in use.
+    ``order:*`` stands for every channel of a namespace that is in use. Raises
+    InvalidChannelName for what no channel can be named.
     """
-    lose(Loss(channels={channel}), using=using)
+    check_name(f"{channel[:-1]}x" if channel.endswith(":*") else channel)
+    channels = {channel}
+    if channel.removesuffix(":*") in row_namespaces():
+        channels.add(f"${channel}")
+    lose(Loss(channels=channels), using=using)
 
 
 def lose(loss: Loss, *, using: str = DEFAULT_DB_ALIAS) -> None:
@@ -65,119 +60,48 @@ def lose(loss: Loss, *, using: str = DEFAULT_DB_ALIAS) -> None:
 
 def schedule(revocation: revocations.Revocation, using: str) -> None:
     """Enforce after the commit, together with all else that the transaction takes away."""
-    wait_for_commit(connections[using], [revocation], first_pass)
+    try:
+        # Before publications: who has lost the channel must not get what is published with it.
+        wait_for_commit(connections[using], [revocation], first_pass, comes_first=True)
+    except TransactionManagementError:
+        # Without autocommit nobody tells of a commit: whoever makes second passes comes soon.
+        logger.debug("Without autocommit there is no first pass.")
 
 
 def first_pass(remembered: Sequence[revocations.Revocation]) -> None:
     """
-    Enforce what a committed transaction has taken away; a failure is logged and signalled.
+    Enforce what a committed transaction has taken away; never raises an Exception.
 
-    It is tried again by the next second pass that anybody makes.
+    A failure is logged and signalled, and tried again by the next second pass that anybody
+    makes.
     """
-    from instant import worker  # noqa: PLC0415  which makes our second pass
-
-    loss = Loss.of_all(Loss.from_json(revocation.loss) for revocation in remembered)
     try:
-        enforce(loss)
+        revocations.settle(remembered, enforce([Loss.from_json(r.loss) for r in remembered]))
+    except Exception:  # the change is committed, and the row is there
+        logger.exception("Rights that ended are not enforced yet, it is tried again.")
+
+
+def enforce(losses: Sequence[Loss]) -> list[Exception | None]:
+    """
+    Let go whoever has no right any more, in as few requests as possible.
+
+    Returns for each loss why it could not be enforced, None where it was.
+    """
+    try:
+        client = get_backend().client()
+        if client is None:
+            return [None] * len(losses)
+        one = Pass(losses, client, conf.current().timeout)
+        one.run()
     except Exception as exc:  # noqa: BLE001  whatever it is, it must be tried again
-        report(exc, loss)
-        revocations.postpone(remembered)
-    else:
-        revocations.confirm(remembered)
-    worker.wake()
+        return [exc] * len(losses)
+    return one.errors
 
 
-def report(error: Exception, loss: Loss) -> None:
+def report(loss: Loss, error: Exception) -> None:
     """Log a failure and signal it; Django logs what a receiver raises."""
     if isinstance(error, PublishError | InstantConfigError):
         logger.error("Rights that ended are not enforced yet, it is tried again: %s", error)
     else:
         logger.error("Rights that ended are not enforced yet, it is tried again.", exc_info=error)
     enforcement_failed.send_robust(sender=Loss, loss=loss, error=error)
-
-
-def enforce(loss: Loss) -> None:
-    """
-    Let go whoever has no right any more, in as few requests as possible.
-
-    Raises a PublishError where the server did not take all of it, InstantConfigError where
-    its key is unknown.
-    """
-    client = get_backend().client()
-    if client is None:
-        return
-    timeout = conf.current().timeout
-    commands = list(_commands(client, loss, timeout))
-    for result in client.run(commands, timeout):
-        # An unknown namespace has no subscribers.
-        if isinstance(result, PublishError) and not isinstance(result, UnknownNamespace):
-            raise result
-
-
-def _commands(client: Client, loss: Loss, timeout: float) -> Iterable[Command]:
-    """Yield what has to be done: explicit channels first, that a page lets go at once."""
-    inside = _subscribers(client, loss.channels, timeout)
-    subs = {*loss.subscriptions, *loss.disconnects}.union(*inside.values())
-    users = _users(subs)
-    gone = {sub for sub in loss.disconnects if sub not in users or not _is_active(users[sub])}
-    lost: set[tuple[str, str]] = set()
-    for channel, present in inside.items():
-        known = [users[sub] for sub in present if sub in users]
-        left = {str(pk) for pk in permissions.permitted(known, channel)}
-        if "" in present and permissions.grants(AnonymousUser(), [channel]):
-            left.add("")
-        lost |= {(sub, channel) for sub in present - left}
-    for sub, names in loss.subscriptions.items():
-        granted = permissions.grants(users.get(sub), sorted(names))
-        lost |= {(sub, name) for name in names - {grant.name for grant in granted}}
-    for sub, channel in sorted(lost):
-        if sub not in gone:
-            yield Unsubscribe(sub, channel)
-    for sub in sorted(loss.reconnects - gone - {""}):
-        yield Disconnect(sub, ASK_AGAIN, "permissions changed")
-    for sub in sorted(gone - {""}):
-        yield Disconnect(sub, ACCESS_ENDED, "access ended")
-
-
-def _is_active(user: Any) -> bool:
-    return bool(getattr(user, "is_active", True))
-
-
-def _subscribers(client: Client, channels: set[str], timeout: float) -> Mapping[str, set[str]]:
-    """Return who is in which channel now."""
-    names = {name for name in channels if not name.endswith("*")}
-    for found in _results(client, [Channels(p) for p in sorted(channels - names)], timeout):
-        names |= found
-    asked = [Presence(name) for name in sorted(names)]
-    answers = zip(asked, client.run(asked, timeout), strict=True)
-    inside: dict[str, set[str]] = {}
-    for command, answer in answers:
-        if isinstance(answer, UnknownNamespace):
-            continue
-        if isinstance(answer, PublishError):
-            raise answer
-        if answer:
-            inside[command.channel] = answer
-    return inside
-
-
-def _results(client: Client, commands: Sequence[Command], timeout: float) -> Iterable[Any]:
-    for result in client.run(commands, timeout):
-        if isinstance(result, PublishError):
-            raise result
-        yield result
-
-
-def _users(subs: Iterable[str]) -> Mapping[str, Any]:
-    """Return the users that tokens name so, as the database has them now."""
-    model = get_user_model()
-    field = model._meta.pk  # noqa: SLF001  Django's documented API
-    keys = []
-    for sub in subs:
-        try:
-            keys.append(field.to_python(sub))
-        except (ValidationError, ValueError, TypeError):
-            continue  # anonymous, or of another site
-    # The base manager: a default one may leave out deactivated users.
-    manager = model._base_manager  # noqa: SLF001  Django's documented API
-    return {str(pk): user for pk, user in manager.in_bulk(keys).items()}

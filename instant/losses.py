@@ -26,9 +26,11 @@ class Loss:
     """Users for whom everything has to be asked again."""
     disconnects: set[str] = field(default_factory=set)
     """Users who are no more: deleted, or deactivated."""
+    permissions: dict[str, set[str]] = field(default_factory=dict)
+    """Primary key of a Permission → users who may have it no more."""
 
     def __bool__(self) -> bool:
-        return bool(self.channels or self.subscriptions or self.reconnects or self.disconnects)
+        return self != Loss()
 
     def add(self, other: Loss) -> None:
         """Take in another one."""
@@ -37,6 +39,8 @@ class Loss:
         self.disconnects |= other.disconnects
         for user, names in other.subscriptions.items():
             self.subscriptions.setdefault(user, set()).update(names)
+        for permission, users in other.permissions.items():
+            self.permissions.setdefault(permission, set()).update(users)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as a row stores it: lists, sorted, and nothing that is empty."""
@@ -45,6 +49,7 @@ class Loss:
             "subscriptions": {user: sorted(n) for user, n in sorted(self.subscriptions.items())},
             "reconnects": sorted(self.reconnects),
             "disconnects": sorted(self.disconnects),
+            "permissions": {key: sorted(users) for key, users in sorted(self.permissions.items())},
         }
         return {key: value for key, value in found.items() if value}
 
@@ -52,11 +57,13 @@ class Loss:
     def from_json(cls, stored: Mapping[str, Any]) -> Loss:
         """Read what as_json() returned."""
         subscriptions = stored.get("subscriptions", {}).items()
+        permissions = stored.get("permissions", {}).items()
         return cls(
             channels=set(stored.get("channels", ())),
             subscriptions={user: set(names) for user, names in subscriptions},
             reconnects=set(stored.get("reconnects", ())),
             disconnects=set(stored.get("disconnects", ())),
+            permissions={key: set(users) for key, users in permissions},
         )
 
     @classmethod

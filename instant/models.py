@@ -204,6 +204,9 @@ class Revocation(models.Model):
         help_text=_("When it is due, no token from before the change can be used."),
     )
     attempts = models.PositiveIntegerField(_("failed attempts"), default=0)
+    claim = models.CharField(
+        _("claim"), max_length=32, blank=True, db_index=True, help_text=_("Who works on it.")
+    )
 
     class Meta:
         """Names."""

@@ -27,6 +27,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
+from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 
 from instant import rows, rules
@@ -137,13 +138,20 @@ def permitted(users: Sequence[Any], channel: str) -> set[Any]:
     Return the primary keys of those users who may subscribe to the channel.
 
     The users are taken as they are; read them from the database where that may have changed.
+    A rule that can't reach the database raises: to refuse would throw out who has the right.
     """
     found = find_namespace(channel) if _is_valid(channel) else None
     own = {user.pk for user in users if _own_channel(user) == channel}
     if found is None or _has_row(found[0], channel):
         return own | rows.permitted(users, channel)
     cls, kwargs = found
-    return {user.pk for user in users if rules.allowed(cls, "subscribe", user, [kwargs])[0]}
+    return {
+        user.pk
+        for user in users
+        if rules.allowed(cls, "subscribe", user, [kwargs], lets=(OperationalError, InterfaceError))[
+            0
+        ]
+    }
 
 
 def _decide(user: Any, action: Action, channel: str, *, waits: bool) -> bool:

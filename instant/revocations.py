@@ -10,20 +10,23 @@ two processes don't do the same, and one that dies in the middle only delays it.
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.db import router, transaction
+from django.db import router
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from instant import conf
 from instant.centrifugo import endpoints
+from instant.centrifugo.config import read_config
+from instant.exceptions import InstantConfigError
 from instant.losses import Loss
 from instant.models import Revocation
 from instant.namespaces import registered
 
-__all__ = ["Revocation", "confirm", "postpone", "remember", "run_due"]
+__all__ = ["MARGIN", "Revocation", "any_left", "remember", "run_due", "settle"]
 
 logger = logging.getLogger("instant.enforcement")
 
@@ -44,70 +47,99 @@ _LEASE = timedelta(seconds=30)
 """For how long one that claimed a row may work on it."""
 
 _LONGEST_PAUSE = 60
-_AT_ONCE = 100
+_AT_ONCE = 500
 
 
 def remember(loss: Loss) -> Revocation:
     """Write down what has to be enforced, in the transaction that is open."""
+    from instant import worker  # noqa: PLC0415  which makes our passes
+
     now = timezone.now()
-    return Revocation.objects.using(_database()).create(
+    revocation = Revocation.objects.using(_database()).create(
         loss=loss.as_json(), created_at=now, due_at=now + _GRACE
     )
-
-
-def confirm(revocations: Sequence[Revocation]) -> None:
-    """Note that the first pass is made: the second is due when no old token is valid."""
-    now = timezone.now()
-    asked = [revocation for revocation in revocations if _is_asked(revocation)]
-    others = [revocation for revocation in revocations if revocation not in asked]
-    for rows, wait in ((asked, _ON_ITS_WAY), (others, _token_use() + MARGIN)):
-        if rows:
-            _rows(rows).update(due_at=now + wait, is_last=True, attempts=0)
-
-
-def postpone(revocations: Sequence[Revocation]) -> None:
-    """Note that a pass failed: the next is due soon, and less and less often."""
-    for revocation in revocations:
-        attempts = revocation.attempts + 1
-        pause = timedelta(seconds=min(2 ** (attempts - 1), _LONGEST_PAUSE))
-        _rows([revocation]).update(due_at=timezone.now() + pause, attempts=attempts)
+    worker.wake()
+    return revocation
 
 
 def run_due(now: datetime | None = None) -> int:
     """
-    Make the passes that are due; return how many changes were looked at.
+    Make passes that are due, up to 500 of them; return how many.
 
     A failure is logged and signalled, and tried again later, until everything that old tokens
     can have opened has expired by itself.
     """
     from instant import enforcement  # noqa: PLC0415  which remembers by us
 
-    claimed = list(_claim(now or timezone.now()))
-    if not claimed:
-        return 0
-    loss = Loss.of_all(Loss.from_json(revocation.loss) for revocation in claimed)
-    try:
-        enforcement.enforce(loss)
-    except Exception as exc:  # noqa: BLE001  whatever it is, it must be tried again
-        enforcement.report(exc, loss)
-        postpone([revocation for revocation in claimed if not _given_up(revocation)])
-    else:
-        confirm([revocation for revocation in claimed if not revocation.is_last])
-        _rows([revocation for revocation in claimed if revocation.is_last]).delete()
+    claimed = _claim(now or timezone.now())
+    if claimed:
+        settle(claimed, enforcement.enforce([Loss.from_json(r.loss) for r in claimed]))
     return len(claimed)
 
 
-def _claim(now: datetime) -> Sequence[Revocation]:
+def any_left() -> bool:
+    """Tell whether there is a row, due or not."""
+    return Revocation.objects.using(_database()).exists()
+
+
+def settle(revocations: Sequence[Revocation], errors: Sequence[Exception | None]) -> None:
+    """
+    Note what a pass has done: a first one is confirmed, a last one forgotten.
+
+    What failed, by its error, is reported and tried again.
+    """
+    from instant import enforcement  # noqa: PLC0415  which remembers by us
+
+    done = [r for r, error in zip(revocations, errors, strict=True) if error is None]
+    _confirm([revocation for revocation in done if not revocation.is_last])
+    _rows([revocation for revocation in done if revocation.is_last]).delete()
+    failed = [r for r, error in zip(revocations, errors, strict=True) if error is not None]
+    if failed:
+        _postpone([revocation for revocation in failed if not _given_up(revocation)])
+        loss = Loss.of_all(Loss.from_json(revocation.loss) for revocation in failed)
+        enforcement.report(loss, next(error for error in errors if error is not None))
+
+
+def _confirm(revocations: Sequence[Revocation]) -> None:
+    """Let the second pass be due when no old token is valid: counted from now, after the commit."""
+    now = timezone.now()
+    asked = [revocation for revocation in revocations if _is_asked(revocation)]
+    others = [revocation for revocation in revocations if revocation not in asked]
+    for rows, wait in ((asked, _ON_ITS_WAY), (others, _token_use() + MARGIN)):
+        if not rows:
+            continue
+        values = {"due_at": now + wait, "is_last": True, "attempts": 0}
+        if _rows(rows).update(**values) == len(rows):
+            continue
+        # On another database than the change, whose transaction took its time, the row was
+        # worked off before the commit.
+        there = set(_rows(rows).values_list("pk", flat=True))
+        Revocation.objects.using(_database()).bulk_create(
+            Revocation(loss=row.loss, created_at=row.created_at, **values)
+            for row in rows
+            if row.pk not in there
+        )
+
+
+def _postpone(revocations: Sequence[Revocation]) -> None:
+    """Let the next attempt be due soon, and less and less often."""
+    for revocation in revocations:
+        attempts = revocation.attempts + 1
+        pause = timedelta(seconds=min(2 ** (attempts - 1), _LONGEST_PAUSE))
+        _rows([revocation]).update(due_at=timezone.now() + pause, attempts=attempts)
+
+
+def _claim(now: datetime) -> list[Revocation]:
     """Return rows that are due and that nobody else works on."""
-    alias = _database()
-    rows = Revocation.objects.using(alias)
-    claimed = []
-    for row in rows.filter(due_at__lte=now).order_by("due_at", "pk")[:_AT_ONCE]:
-        with transaction.atomic(using=alias):
-            mine = rows.filter(pk=row.pk, due_at=row.due_at).update(due_at=now + _LEASE)
-        if mine:
-            claimed.append(row)
-    return claimed
+    rows = Revocation.objects.using(_database())
+    due = rows.filter(due_at__lte=now).order_by("due_at").values_list("pk", flat=True)
+    keys = list(due[:_AT_ONCE])
+    if not keys:
+        return []
+    claim = uuid.uuid4().hex
+    # Who comes second finds the due time moved, on every database.
+    rows.filter(pk__in=keys, due_at__lte=now).update(due_at=now + _LEASE, claim=claim)
+    return list(rows.filter(claim=claim).order_by("pk"))
 
 
 def _given_up(revocation: Revocation) -> bool:
@@ -117,16 +149,21 @@ def _given_up(revocation: Revocation) -> bool:
     if timezone.now() < revocation.created_at + life + MARGIN:
         return False
     logger.error("Given up, since all that could be open has expired: %s", revocation)
-    revocation.delete()
+    _rows([revocation]).delete()
     return True
 
 
 def _is_asked(revocation: Revocation) -> bool:
     """Tell whether the server asks Django for all that was lost, so that no token is about."""
     loss = Loss.from_json(revocation.loss)
+    by_presence_only = loss == Loss(channels=loss.channels)
     asked = {cls.name for cls in registered() if cls.authorize == "proxy"}
-    by_presence_only = not (loss.subscriptions or loss.reconnects or loss.disconnects)
-    return by_presence_only and {name.partition(":")[0] for name in loss.channels} <= asked
+    if not by_presence_only or not {name.partition(":")[0] for name in loss.channels} <= asked:
+        return False
+    try:
+        return endpoints.keeps_timeout(read_config(conf.current().config_file) or {})
+    except InstantConfigError:
+        return False
 
 
 def _token_use() -> timedelta:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
 from django.db.models import Q, QuerySet
 
 from instant.exceptions import InvalidChannelName
@@ -18,10 +19,13 @@ __all__ = [
     "after",
     "after_losing",
     "allowing",
-    "flags",
+    "holders",
     "is_known",
+    "lost_flags",
     "may_be",
+    "memberships",
     "named",
+    "permissions",
     "permitted",
     "rights",
 ]
@@ -135,13 +139,13 @@ def permitted(users: Sequence[Any], name: str) -> set[Any]:
     members = Channel.members.through.objects.filter(channel=row)
     column = Channel.members.field.m2m_reverse_field_name()  # named after the user model
     found = set(members.filter(**{f"{column}__in": keys}).values_list(column, flat=True))
-    groups = getattr(get_user_model(), "groups", None)
-    if groups is not None:  # a custom user model may have none
-        field = groups.field.m2m_field_name()
-        inside = groups.through.objects.filter(
-            **{f"{field}__in": keys}, group__in=row.groups.order_by().values("pk")
+    groups = memberships()
+    if groups is not None:
+        user, group = groups.m2m_field_name(), groups.m2m_reverse_field_name()
+        inside = groups.remote_field.through._base_manager.filter(  # noqa: SLF001
+            **{f"{user}__in": keys, f"{group}__in": row.groups.order_by().values("pk")}
         )
-        found |= set(inside.values_list(field, flat=True))
+        found |= set(inside.values_list(user, flat=True))
     return found
 
 
@@ -189,19 +193,19 @@ def _by_lists(user: Any, *, groups: str, users: str) -> list[QuerySet[Any]]:
     listing = getattr(Channel, users)
     column = listing.field.m2m_reverse_field_name()  # named after the user model
     found = [listing.through.objects.filter(**{column: user.pk}).values("channel_id")]
-    inside = getattr(get_user_model(), "groups", None)  # a custom user model may have none
+    inside = memberships()
     if inside is not None:
-        mine = inside.through.objects.filter(**{inside.field.m2m_field_name(): user.pk})
-        keys = mine.values(inside.field.m2m_reverse_field_name())
+        rows = inside.remote_field.through._base_manager  # noqa: SLF001
+        mine = rows.filter(**{inside.m2m_field_name(): user.pk})
+        keys = mine.values(inside.m2m_reverse_field_name())
         through = getattr(Channel, groups).through.objects
         found.append(through.filter(group_id__in=keys).values("channel_id"))
     return found
 
 
-def flags(model: Any) -> tuple[str, ...]:
-    """Return which of the fields that rows look at a user model has."""
-    concrete = {field.name for field in model._meta.concrete_fields}  # noqa: SLF001
-    return tuple(f for f in ("is_active", "is_staff", "is_superuser") if f in concrete)
+def lost_flags(old: Any, new: Any) -> set[str]:
+    """Return which flags a user has lost; they may be fields or properties."""
+    return {name for name in _FLAGS if _flag(old, name) and not _flag(new, name)}
 
 
 def after_losing(lost: Collection[str], user: Any) -> set[str]:
@@ -212,3 +216,40 @@ def after_losing(lost: Collection[str], user: Any) -> set[str]:
     elif "is_staff" in lost:
         levels = {Channel.Level.STAFF}
     return levels - set(_staff_levels(user))
+
+
+def memberships() -> Any:
+    """Return the user model's many-to-many field to Group; None where it has none."""
+    return _many_to_many("groups", Group)
+
+
+def permissions() -> Any:
+    """Return the user model's many-to-many field to Permission; None where it has none."""
+    return _many_to_many("user_permissions", Permission)
+
+
+def holders(permission: Any, users: Iterable[Any]) -> set[Any]:
+    """Return which of the users, by primary key, hold a permission, themselves or by a group."""
+    held = Q(pk__in=())
+    if permissions() is not None:
+        held |= Q(user_permissions=permission)
+    if memberships() is not None:
+        held |= Q(groups__permissions=permission)
+    found = get_user_model()._base_manager.filter(held, pk__in=users)  # noqa: SLF001
+    return set(found.values_list("pk", flat=True))
+
+
+_FLAGS = ("is_active", "is_staff", "is_superuser")
+
+
+def _flag(user: Any, name: str) -> bool:
+    value = getattr(user, name, False)
+    # What a form or a script has set may still be text: “0” is stored as False.
+    fields = {field.name: field for field in user._meta.concrete_fields}  # noqa: SLF001
+    return bool(fields[name].to_python(value) if name in fields else value)
+
+
+def _many_to_many(name: str, model: Any) -> Any:
+    fields = {field.name: field for field in get_user_model()._meta.many_to_many}  # noqa: SLF001
+    field = fields.get(name)
+    return field if field is not None and field.related_model is model else None

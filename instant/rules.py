@@ -29,24 +29,32 @@ class AsyncRuleError(TypeError):
 
 
 def allowed(
-    cls: type[Namespace], action: Action, user: Any, channels: _Channels, *, waits: bool = True
+    cls: type[Namespace],
+    action: Action,
+    user: Any,
+    channels: _Channels,
+    *,
+    waits: bool = True,
+    lets: tuple[type[Exception], ...] = (),
 ) -> list[bool]:
     """
     Tell for each channel of a namespace whether the user may.
 
-    An async rule is waited for, or raises AsyncRuleError where ``waits`` is False.
+    An async rule is waited for, or raises AsyncRuleError where ``waits`` is False. Exceptions
+    of a rule that ``lets`` names are let through, all others refuse.
     """
     asks, other = _without_asking(cls, action, len(channels))
     if not asks:
         return other
     if cls.allows(action) == "subscribers":
-        return allowed(cls, "subscribe", user, channels, waits=waits)
+        return allowed(cls, "subscribe", user, channels, waits=waits, lets=lets)
+    let_through: tuple[type[Exception], ...] = (AsyncRuleError, *lets)
     try:
         found = _ask(cls, action, user, channels)
         if not waits:
             _refuse_awaitables(cls, action, found)
         return _checked(cls, action, channels, [_wait(answer) for answer in _wait(found)])
-    except AsyncRuleError:
+    except let_through:
         raise
     except Exception:
         logger.exception("%s.%s raised: refused.", cls.__qualname__, METHODS[action])

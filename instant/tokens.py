@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import random
 import time
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ import jwt
 from instant import conf
 from instant.permissions import is_known
 
-__all__ = ["Signer", "Token", "lives_until", "subject"]
+__all__ = ["Signer", "Token", "begin", "end", "lives_until", "subject"]
 
 _SPREAD = 0.1
 """Lives differ by ± this share, so that not everybody refreshes in the same second."""
@@ -38,6 +39,19 @@ class Token:
 
     def __repr__(self) -> str:
         return f"Token(exp={self.exp}, expire_at={self.expire_at})"
+
+
+_began: ContextVar[float | None] = ContextVar("instant_began", default=None)
+
+
+def begin(**_kwargs: Any) -> None:
+    """Note when a request began: who its user is may be read from then on."""
+    _began.set(time.time())
+
+
+def end(**_kwargs: Any) -> None:
+    """Forget it."""
+    _began.set(None)
 
 
 def subject(user: Any) -> str:
@@ -64,7 +78,8 @@ class Signer:
         self._key = settings.hmac_key
         self._claims = {
             "sub": subject(user),
-            "exp": int(time.time()) + settings.token_use,
+            # A request that dawdles gets no fresh token for what its user was at the start.
+            "exp": int(_began.get() or time.time()) + settings.token_use,
             "expire_at": lives_until(),
             "aud": settings.audience,
         }

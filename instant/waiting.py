@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import sys
 import weakref
 from collections.abc import Callable, Sequence
@@ -11,6 +12,9 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 __all__ = ["Waiting", "wait_for_commit"]
+
+_numbers = itertools.count(1)
+"""One row of numbers for all hooks, so that they can be compared."""
 
 _COUNTS_REFERENCES = sys.implementation.name == "cpython"
 
@@ -48,26 +52,39 @@ class Waiting:
     def __call__(self) -> None:
         """Run as on-commit hook."""
         if not self.done:
-            self.take(self._queue.items_from(self))
+            number = self._queue.number_of(self)
+            for queue in self._queue.others_first():
+                if items := queue.items_from(number):
+                    queue.take(items)
+            self.take(self._queue.items_from(number))
 
 
 class _Queue:
     """The hooks of one connection and purpose that have not run, in the order of the calls."""
 
-    __slots__ = ("__weakref__", "_count", "_waiting", "take")
+    __slots__ = ("__weakref__", "_siblings", "_waiting", "comes_first", "take")
 
-    def __init__(self, take: Take) -> None:
+    def __init__(self, take: Take, siblings: dict[Take, _Queue], *, comes_first: bool) -> None:
         self.take = take
-        self._count = 0
+        self.comes_first = comes_first
+        self._siblings = siblings
         self._waiting: dict[weakref.ref[Waiting], int] = {}
 
     def add(self, items: Sequence[Any]) -> Waiting:
         waiting = Waiting(self, items)
-        self._count += 1
-        self._waiting[weakref.ref(waiting, self._forget)] = self._count
+        self._waiting[weakref.ref(waiting, self._forget)] = next(_numbers)
         return waiting
 
-    def items_from(self, first: Waiting) -> list[Any]:
+    def number_of(self, waiting: Waiting) -> int:
+        return self._waiting.get(weakref.ref(waiting), 0)
+
+    def others_first(self) -> list[_Queue]:
+        """Return the queues of the connection whose items go before these."""
+        if self.comes_first:
+            return []
+        return [queue for queue in self._siblings.values() if queue.comes_first]
+
+    def items_from(self, number: int) -> list[Any]:
         """
         Return the items of a hook that runs and of all alive behind it.
 
@@ -76,7 +93,6 @@ class _Queue:
         if not _COUNTS_REFERENCES:
             gc.collect()  # elsewhere a dropped hook dies late, and must not be taken
         taken: list[Any] = []
-        number = self._waiting.get(weakref.ref(first), 0)
         for reference, other in list(self._waiting.items()):
             waiting = reference()
             if waiting is not None and other >= number:
@@ -94,10 +110,20 @@ _queues: weakref.WeakKeyDictionary[BaseDatabaseWrapper, dict[Take, _Queue]] = (
 )
 
 
-def wait_for_commit(connection: BaseDatabaseWrapper, items: Sequence[Any], take: Take) -> None:
-    """Let items wait for the commit of the connection's outermost transaction."""
+def wait_for_commit(
+    connection: BaseDatabaseWrapper,
+    items: Sequence[Any],
+    take: Take,
+    *,
+    comes_first: bool = False,
+) -> None:
+    """
+    Let items wait for the commit of the connection's outermost transaction.
+
+    What ``comes_first`` is taken before all else that waits for the same commit.
+    """
     queues = _queues.setdefault(connection, {})
     queue = queues.get(take)
     if queue is None:
-        queue = queues[take] = _Queue(take)
+        queue = queues[take] = _Queue(take, queues, comes_first=comes_first)
     connection.on_commit(queue.add(items), robust=True)

@@ -2,9 +2,9 @@
 A thread that makes second passes, in any process that may be the only one left.
 
 Only a token that was handed out in the last ``TOKEN_USE`` seconds can be used against a right
-that ended. So a process that hands out tokens, or that takes rights away, looks for due passes
-until no token of its own can be valid; ``runws`` looks as long as the server runs. Looking is
-one query a second.
+that ended. So a process looks for due passes from the moment it hands out a token, takes a
+right away or answers its first request, until no token of its own can be valid and no pass
+waits anywhere; ``runws`` looks as long as the server runs. Looking is one query a second.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import logging
 import os
 import threading
 import time
+from typing import Any
 
+from django.core.signals import request_started
 from django.db import connections
 
 from instant import conf, enforcement, revocations
 from instant.exceptions import InstantConfigError
 
-__all__ = ["Worker", "wake"]
+__all__ = ["Worker", "look_once", "wake"]
 
 logger = logging.getLogger("instant.enforcement")
 
@@ -33,27 +35,32 @@ class Worker:
     """One thread, started when it is needed and gone when it isn't."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._begin()
         self._until = 0.0
-        self._thread: threading.Thread | None = None
-        self._pid = 0
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
         self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
         self._complained = False
 
     def wake(self, seconds: float) -> None:
-        """Look for the next ``seconds``, in this process; a fork starts a thread of its own."""
-        if self._pid not in {0, os.getpid()}:
-            self._lock = threading.Lock()  # another thread may have held it when we were forked
+        """Look for the next ``seconds`` at least; a fork starts a thread of its own."""
+        if self._pid != os.getpid():
+            self._begin()  # another thread may have held the lock when we were forked
         with self._lock:
             self._until = max(self._until, time.monotonic() + seconds)
-            if self._thread is not None and self._pid == os.getpid() and self._thread.is_alive():
+            if self._thread is not None and self._thread.is_alive():
                 return
             self._stopped.clear()
-            self._pid = os.getpid()
-            self._thread = threading.Thread(
-                target=self._run, name="instant-second-pass", daemon=True
-            )
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="instant-second-pass", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as exc:  # at the interpreter's end, or without threads
+                logger.debug("No thread for second passes: %s", exc)
+            else:
+                self._thread = thread
 
     def stop(self) -> None:
         """Stop looking and wait for a pass that is under way."""
@@ -62,25 +69,31 @@ class Worker:
         if thread is not None and self._pid == os.getpid():
             thread.join()
 
-    def _run(self) -> None:
-        while not self._stopped.wait(_EVERY):
-            self._look()
-            with self._lock:
-                if time.monotonic() >= self._until:
-                    self._thread = None
-                    return
-
-    def _look(self) -> None:
+    def look(self) -> bool:
+        """Make what is due; return whether anything waits, or nobody knows."""
         try:
-            revocations.run_due()
+            while revocations.run_due() and not self._stopped.is_set():
+                continue
+            waits = revocations.any_left()
         except Exception as exc:  # noqa: BLE001  a database that is away comes back
+            connections.close_all()  # a broken connection would stay broken
             if not self._complained:
                 logger.error("The second pass can't be made: %s", exc)  # noqa: TRY400
             self._complained = True
-        else:
-            self._complained = False
-        finally:
-            connections.close_all()  # this thread's own; nobody else closes them
+            return True
+        self._complained = False
+        return waits
+
+    def _run(self) -> None:
+        while not self._stopped.wait(_EVERY):
+            try:
+                waits = self.look()
+            finally:
+                connections.close_all()  # this thread's own; nobody else closes them
+            with self._lock:
+                if time.monotonic() >= self._until and not waits:
+                    self._thread = None
+                    return
 
 
 _worker = Worker()
@@ -94,3 +107,9 @@ def wake() -> None:
             _worker.wake(settings.token_use + _MARGIN)
     except InstantConfigError:
         return
+
+
+def look_once(**_kwargs: Any) -> None:
+    """Look, on the first request: another process may have gone with a pass to make."""
+    request_started.disconnect(dispatch_uid="instant.worker")
+    wake()

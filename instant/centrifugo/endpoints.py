@@ -12,7 +12,7 @@ from instant.centrifugo.config import new_secret
 from instant.centrifugo.proxy import HEADER, KINDS, Kind
 from instant.exceptions import InstantConfigError
 
-__all__ = ["SECRET_VARIABLE", "compile_proxies", "secrets_in"]
+__all__ = ["SECRET_VARIABLE", "TIMEOUT", "compile_proxies", "keeps_timeout", "secrets_in"]
 
 SECRET_VARIABLE = "CENTRIFUGO_VAR_PROXY_SECRET"  # noqa: S105  a name
 """Centrifugo puts variables ``CENTRIFUGO_VAR_…`` into headers that name them; so do we."""
@@ -129,3 +129,9 @@ def _section(parent: dict[str, Any], key: str, path: str) -> dict[str, Any]:
 
 def _shape(path: str) -> InstantConfigError:
     return InstantConfigError(f"{path} in the config file must be an object. Correct it there.")
+
+
+def keeps_timeout(config: Mapping[str, Any]) -> bool:
+    """Tell whether the server waits for the answer to a subscribe as long as TIMEOUT says."""
+    proxy = config.get("channel", {}).get("proxy", {}).get("subscribe", {})
+    return bool(proxy.get("timeout", f"{TIMEOUT}s") == f"{TIMEOUT}s")

@@ -41,6 +41,16 @@ class Migration(migrations.Migration):
                     "attempts",
                     models.PositiveIntegerField(default=0, verbose_name="failed attempts"),
                 ),
+                (
+                    "claim",
+                    models.CharField(
+                        blank=True,
+                        db_index=True,
+                        help_text="Who works on it.",
+                        max_length=32,
+                        verbose_name="claim",
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "revocation",

@@ -14,9 +14,10 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.contrib.auth.signals import user_logged_out
-from django.core.signals import request_finished
+from django.core.signals import request_finished, request_started
 from django.db.models import signals
 
+from instant import rows, tokens, worker
 from instant.models import Channel
 from instant.receivers import channels, groups, saves, users
 from instant.receivers.senders import senders
@@ -38,12 +39,21 @@ def connect() -> None:
     _listen(signals.m2m_changed, Channel.groups.through, channels.channel_groups_change)
     _listen(signals.m2m_changed, Channel.members.through, channels.channel_members_change)
     _listen(signals.m2m_changed, Group.permissions.through, groups.group_permissions_change)
-    if hasattr(user, "groups"):
-        _listen(signals.m2m_changed, user.groups.through, groups.membership_changes)
-    if hasattr(user, "user_permissions"):
-        _listen(signals.m2m_changed, user.user_permissions.through, groups.user_permissions_change)
+    if (memberships := rows.memberships()) is not None:
+        through = memberships.remote_field.through
+        _listen(signals.m2m_changed, through, groups.membership_changes)
+        if not through._meta.auto_created:  # noqa: SLF001  a model of the project's own
+            _listen(signals.pre_save, through, groups.membership_row_changes)
+            _listen(signals.post_save, through, saves.saved)
+            _listen(signals.pre_delete, through, groups.membership_row_goes)
+    if (permissions := rows.permissions()) is not None:
+        through = permissions.remote_field.through
+        _listen(signals.m2m_changed, through, groups.user_permissions_change)
     user_logged_out.connect(users.logs_out, dispatch_uid="instant.logged_out")
     request_finished.connect(users.finished, dispatch_uid="instant.request_finished")
+    request_started.connect(worker.look_once, dispatch_uid="instant.worker")
+    request_started.connect(tokens.begin, dispatch_uid="instant.tokens")
+    request_finished.connect(tokens.end, dispatch_uid="instant.tokens")
 
 
 def _listen(signal: Any, sender: Any, receiver: Callable[..., None]) -> None:

@@ -9,7 +9,7 @@ from instant import enforcement
 from instant.losses import Loss
 from instant.models import Channel
 from instant.receivers.groups import REMOVALS
-from instant.receivers.saves import remember
+from instant.receivers.saves import remember, stored
 
 __all__ = ["channel_changes", "channel_goes", "channel_groups_change", "channel_members_change"]
 
@@ -19,15 +19,15 @@ def channel_changes(
 ) -> None:
     """Another level or name, or a deactivation: everybody who is in it is asked for."""
     relevant = {"name", "level", "is_active"}
-    if raw or instance._state.adding or not enforcement.is_on():  # noqa: SLF001
+    if raw or not enforcement.is_on():
         return
     if update_fields is not None and not relevant & set(update_fields):
         return
-    old = Channel.objects.using(using).filter(pk=instance.pk).values(*relevant).first()
-    if old is None or not old["is_active"]:
+    old = stored(instance, using)
+    if old is None or not old.is_active:
         return
-    if any(old[name] != getattr(instance, name) for name in relevant):
-        remember(instance, Loss(channels={old["name"]}))
+    if any(getattr(old, name) != getattr(instance, name) for name in relevant):
+        remember(instance, Loss(channels={old.name}))
 
 
 def channel_goes(instance: Channel, using: str, **_kwargs: Any) -> None:
@@ -65,8 +65,8 @@ def _channel_names(
     instance: Any, *, reverse: bool, pk_set: set[Any] | None, field: str
 ) -> set[str]:
     """Return the channels whose list changes, seen from either side."""
-    if not reverse:
-        return {instance.name} if instance.level == Channel.Level.GROUPS else set()
     rows = Channel.objects.filter(level=Channel.Level.GROUPS, is_active=True).order_by()
+    if not reverse:  # asked anew: an instance may be older than what is stored
+        return set(rows.filter(pk=instance.pk).values_list("name", flat=True))
     rows = rows.filter(**{field: instance.pk}) if pk_set is None else rows.filter(pk__in=pk_set)
     return set(rows.values_list("name", flat=True))

@@ -7,17 +7,19 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
-from django.db.models import Q
 
-from instant import enforcement
+from instant import enforcement, rows
 from instant.losses import Loss
-from instant.receivers.concerned import asked_again, channel_names, has_rules, loss_of
+from instant.receivers.concerned import channel_names, has_rules, loss_of
+from instant.receivers.saves import remember, stored
 
 __all__ = [
     "REMOVALS",
     "group_goes",
     "group_permissions_change",
     "membership_changes",
+    "membership_row_changes",
+    "membership_row_goes",
     "permission_goes",
     "user_permissions_change",
 ]
@@ -46,7 +48,7 @@ def membership_changes(
 def _members(groups: Iterable[Any]) -> list[Any]:
     """Return the primary keys of the users in groups."""
     model = get_user_model()
-    if not hasattr(model, "groups"):
+    if rows.memberships() is None:
         return []
     found = model._base_manager.filter(groups__in=list(groups))  # noqa: SLF001  deactivated too
     return list(found.values_list("pk", flat=True).distinct())
@@ -73,7 +75,7 @@ def user_permissions_change(
         users = [instance.pk]
         held = instance.user_permissions
         permissions = held.values_list("pk", flat=True) if pk_set is None else pk_set
-    _lose_permissions(list(users), list(permissions), using, by_user=True)
+    _lose_permissions(list(users), list(permissions), using)
 
 
 def group_permissions_change(
@@ -90,43 +92,42 @@ def group_permissions_change(
         groups = [instance.pk]
         held = instance.permissions
         permissions = list(held.values_list("pk", flat=True) if pk_set is None else pk_set)
-    _lose_permissions(_members(groups), permissions, using, except_groups=groups)
+    _lose_permissions(_members(groups), permissions, using)
 
 
 def permission_goes(instance: Permission, using: str, **_kwargs: Any) -> None:
     """Ask for whoever holds the permission."""
-    if not enforcement.is_on() or not has_rules():
-        return
-    model = get_user_model()
-    held = Q(user_permissions=instance.pk) if hasattr(model, "user_permissions") else Q()
-    if hasattr(model, "groups"):
-        held |= Q(groups__permissions=instance.pk)
-    if held:
-        holders = model._base_manager.filter(held).values_list("pk", flat=True)  # noqa: SLF001
-        enforcement.lose(Loss(reconnects=asked_again(holders)), using=using)
+    if enforcement.is_on() and has_rules():
+        held = rows.holders(instance.pk, _everybody())
+        enforcement.lose(Loss(reconnects={str(pk) for pk in held}), using=using)
 
 
-def _lose_permissions(
-    users: list[Any],
-    permissions: list[Any],
-    using: str,
-    *,
-    by_user: bool = False,
-    except_groups: Iterable[Any] = (),
-) -> None:
-    """Ask again for those who have a permission by nothing else; superusers have all."""
-    if not users or not permissions or not has_rules():
-        return
-    model = get_user_model()
-    losers: set[Any] = set()
-    for permission in permissions:
-        other = Q()
-        if hasattr(model, "groups"):
-            groups = Group.objects.filter(permissions=permission).exclude(pk__in=except_groups)
-            other |= Q(groups__in=groups)
-        if hasattr(model, "user_permissions") and not by_user:
-            other |= Q(user_permissions=permission)
-        keep = model._base_manager.filter(other, pk__in=users) if other else None  # noqa: SLF001
-        kept = set() if keep is None else set(keep.values_list("pk", flat=True))
-        losers |= set(users) - kept
-    enforcement.lose(Loss(reconnects=asked_again(losers)), using=using)
+def membership_row_goes(instance: Any, using: str, **_kwargs: Any) -> None:
+    """Ask for the user of a membership that is a model of the project's own."""
+    if enforcement.is_on():
+        enforcement.lose(_of_membership(instance), using=using)
+
+
+def membership_row_changes(instance: Any, raw: bool, using: str, **_kwargs: Any) -> None:
+    """Ask for the user whom the membership was about, as the database has it."""
+    if not raw and enforcement.is_on() and (old := stored(instance, using)) is not None:
+        remember(instance, _of_membership(old))
+
+
+def _of_membership(membership: Any) -> Loss:
+    field = rows.memberships()
+    user = getattr(membership, f"{field.m2m_field_name()}_id")
+    group = getattr(membership, f"{field.m2m_reverse_field_name()}_id")
+    return loss_of([user], channel_names([group]))
+
+
+def _everybody() -> Any:
+    return get_user_model()._base_manager.values("pk")  # noqa: SLF001
+
+
+def _lose_permissions(users: list[Any], permissions: list[Any], using: str) -> None:
+    """Ask for those who have a permission by nothing else, once the change is committed."""
+    if users and permissions and has_rules():
+        subs = {str(pk) for pk in users}
+        loss = Loss(permissions={str(permission): subs for permission in permissions})
+        enforcement.lose(loss, using=using)

@@ -9,19 +9,26 @@ from django.db import DEFAULT_DB_ALIAS
 from instant import enforcement, revocations
 from instant.losses import Loss
 
-__all__ = ["remember", "saved"]
+__all__ = ["remember", "saved", "stored"]
 
-_FOUND = "_instant_revocation"
+_FOUND = "_instant_revocations"
+
+
+def stored(instance: Any, using: str) -> Any:
+    """Return the instance as the database has it, None where it is new."""
+    if instance.pk is None:
+        return None
+    manager = type(instance)._base_manager  # noqa: SLF001  Django's documented API
+    return manager.using(using).filter(pk=instance.pk).first()
 
 
 def remember(instance: Any, loss: Loss) -> None:
     """Write the row before the change: outside a transaction there is no other way to be sure."""
     if loss:
-        setattr(instance, _FOUND, revocations.remember(loss))
+        instance.__dict__.setdefault(_FOUND, []).append(revocations.remember(loss))
 
 
 def saved(instance: Any, using: str | None = None, **_kwargs: Any) -> None:
     """Enforce after the commit what was found before the change."""
-    revocation = instance.__dict__.pop(_FOUND, None)
-    if revocation is not None:
+    for revocation in instance.__dict__.pop(_FOUND, ()):
         enforcement.schedule(revocation, using or DEFAULT_DB_ALIAS)

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from instant import revocations
 from instant.models import Revocation
+from instant.worker import Worker
 
 
 class Command(BaseCommand):
@@ -22,15 +23,20 @@ class Command(BaseCommand):
             "--watch",
             type=float,
             nargs="?",
-            const=2.0,
+            const=1.0,
             metavar="SECONDS",
-            help="Go on, and look every so many seconds (2).",
+            help="Go on, and look every so many seconds (1).",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        made = revocations.run_due()
-        while options["watch"]:
+        if not options["watch"]:
+            made = 0
+            while count := revocations.run_due():
+                made += count
+            waiting = Revocation.objects.count()
+            self.stdout.write(f"{made} made, {waiting} not due yet or to be tried again.")
+            return
+        worker = Worker()
+        while True:
+            worker.look()  # logs what fails: a database that is away comes back
             time.sleep(options["watch"])
-            made += revocations.run_due()
-        waiting = Revocation.objects.count()
-        self.stdout.write(f"{made} made, {waiting} not due yet or to be tried again.")

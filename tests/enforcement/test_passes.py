@@ -16,81 +16,15 @@ from django.db import OperationalError, connection, transaction
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
-from instant import Namespace, enforcement, namespaces, revocations, worker
+from instant import Namespace, enforcement, revocations, worker
 from instant.backends import replaced
 from instant.backends.locmem import LocmemBackend
-from instant.centrifugo.commands import Channels, Disconnect, Presence, Unsubscribe
+from instant.centrifugo.commands import Disconnect, Presence, Unsubscribe
 from instant.exceptions import ServerRefused, ServerUnreachable, UnknownNamespace
 from instant.losses import Loss
 from instant.models import Channel, Revocation
 from instant.receivers.senders import senders
 from instant.signals import enforcement_failed
-
-
-class FakeClient:
-    """Answers from a table of who is where, and notes each batch."""
-
-    def __init__(self):
-        self.batches, self.inside, self.error = [], {}, None
-
-    def run(self, commands, timeout):
-        if commands and self.error is not None:
-            raise self.error
-        if commands:
-            self.batches.append(list(commands))
-        return [self.answer(command) for command in commands]
-
-    def answer(self, command):
-        match command:
-            case Presence(channel):
-                return self.inside.get(channel, set())
-            case Channels(pattern):
-                return {name for name in self.inside if name.startswith(pattern[:-1])}
-        return None
-
-    @property
-    def changes(self):
-        return [
-            c for batch in self.batches for c in batch if isinstance(c, Unsubscribe | Disconnect)
-        ]
-
-
-class FakeBackend(LocmemBackend):
-    reaches_server = True
-
-    def __init__(self):
-        super().__init__()
-        self.fake = FakeClient()
-
-    def client(self):
-        return self.fake
-
-
-@pytest.fixture
-def client(settings):
-    settings.INSTANT = {**settings.INSTANT, "ENFORCE_IN_BACKGROUND": False}
-    with replaced(backend := FakeBackend()):
-        yield backend.fake
-
-
-@pytest.fixture
-def committed(django_capture_on_commit_callbacks):
-    return lambda: django_capture_on_commit_callbacks(execute=True)
-
-
-@pytest.fixture(autouse=True)
-def registry(monkeypatch):
-    found = []
-    monkeypatch.setattr(namespaces, "_registry", found)
-    return found
-
-
-@pytest.fixture
-def ann(make_user, make_channel):
-    make_channel("$red", "groups", groups=["red"])
-    make_channel("$red2", "groups", groups=["red"])
-    make_channel("$blue", "groups", groups=["blue"])
-    return make_user("ann", groups=["red", "blue"])
 
 
 def test_all_that_a_transaction_takes_is_one_batch(client, committed, ann, make_user):

@@ -1,0 +1,211 @@
+"""One pass: who has lost what, asked of the rule and of the server, and the commands for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, InterfaceError, router
+
+from instant import permissions, rows
+from instant.centrifugo.client import Client
+from instant.centrifugo.commands import (
+    ACCESS_ENDED,
+    ASK_AGAIN,
+    Channels,
+    Command,
+    Disconnect,
+    Presence,
+    Unsubscribe,
+)
+from instant.exceptions import PublishError, UnknownNamespace
+from instant.losses import Loss
+
+__all__ = ["Pass"]
+
+_FEW = 20
+"""For so many users each is asked for all channels in question; for more, each channel for all."""
+
+_Numbers = set[int]
+"""Which of the losses something is about."""
+
+
+class Pass:
+    """
+    Enforces losses together, and keeps apart which of them failed.
+
+    What one of them needs and the server or the database does not tell holds up no other.
+    """
+
+    def __init__(self, losses: Sequence[Loss], client: Client, timeout: float) -> None:
+        self._losses = losses
+        self._client, self._timeout = client, timeout
+        self.errors: list[Exception | None] = [None] * len(losses)
+        """For each loss why it is not enforced; None where it is."""
+        self._users: dict[str, Any] = {}
+        self._lost: dict[tuple[str, str], _Numbers] = {}
+
+    def run(self) -> None:
+        """Ask, and let go: explicit channels first, that a page does so at once."""
+        inside = self._subscribers()
+        named = self._collect(lambda loss: loss.subscriptions)
+        self._users = _users({*named, *self._collect(_people)}.union(*inside.values()))
+        self._lose_by_presence(inside)
+        self._lose_by_name()
+        numbers = self._commands()
+        commands = list(numbers)
+        for command, result in zip(commands, self._run(commands, numbers), strict=True):
+            # An unknown namespace has no subscribers.
+            if isinstance(result, PublishError) and not isinstance(result, UnknownNamespace):
+                self._failed(numbers[command], result)
+
+    def _collect(self, part: Callable[[Loss], Iterable[str]]) -> dict[str, _Numbers]:
+        """Return what the losses name, and which of them do."""
+        found: dict[str, _Numbers] = {}
+        for number, loss in enumerate(self._losses):
+            for name in part(loss):
+                found.setdefault(name, set()).add(number)
+        return found
+
+    def _failed(self, numbers: Iterable[int], error: Exception) -> None:
+        for number in numbers:
+            self.errors[number] = self.errors[number] or error
+
+    def _run(self, commands: Sequence[Command], numbers: dict[Any, _Numbers]) -> Sequence[Any]:
+        """Return the results, or the error for each where the exchange failed."""
+        try:
+            return self._client.run(commands, self._timeout)
+        except PublishError as exc:
+            self._failed(set().union(*numbers.values()), exc)
+            return [exc] * len(commands)
+
+    def _subscribers(self) -> dict[str, set[str]]:
+        """Return who is in which channel now."""
+        channels = self._collect(lambda loss: loss.channels)
+        patterns = [Channels(name) for name in sorted(channels) if name.endswith("*")]
+        for pattern, found in zip(patterns, self._run(patterns, channels), strict=True):
+            numbers = channels.pop(pattern.pattern)
+            if isinstance(found, PublishError):
+                self._failed(numbers, found)
+                continue
+            for name in found:
+                channels.setdefault(name, set()).update(numbers)
+        asked = [Presence(name) for name in sorted(channels)]
+        inside: dict[str, set[str]] = {}
+        self._channels = channels
+        for command, found in zip(asked, self._run(asked, channels), strict=True):
+            if isinstance(found, PublishError) and not isinstance(found, UnknownNamespace):
+                self._failed(channels[command.channel], found)
+            elif found and not isinstance(found, PublishError):
+                inside[command.channel] = found
+        return inside
+
+    def _lose_by_presence(self, inside: dict[str, set[str]]) -> None:
+        for channel, present in inside.items():
+            left = self._permitted(present, channel, self._channels[channel])
+            for sub in present - left:
+                self._lost.setdefault((sub, channel), set()).update(self._channels[channel])
+
+    def _lose_by_name(self) -> None:
+        asked: dict[tuple[str, str], _Numbers] = {}
+        for number, loss in enumerate(self._losses):
+            for sub, names in loss.subscriptions.items():
+                for name in names:
+                    asked.setdefault((sub, name), set()).add(number)
+        by_user: dict[str, set[str]] = {}
+        by_channel: dict[str, set[str]] = {}
+        for sub, name in asked:
+            by_user.setdefault(sub, set()).add(name)
+            by_channel.setdefault(name, set()).add(sub)
+        left: set[tuple[str, str]] = set()
+        if len(by_user) <= min(_FEW, len(by_channel)):
+            for sub, names in by_user.items():
+                granted = self._granted(sub, names, asked)
+                left |= {(sub, name) for name in granted}
+        else:
+            for name, subs in by_channel.items():
+                numbers = set().union(*(asked[sub, name] for sub in subs))
+                left |= {(sub, name) for sub in self._permitted(subs, name, numbers)}
+        for pair in asked.keys() - left:
+            self._lost.setdefault(pair, set()).update(asked[pair])
+
+    def _granted(
+        self, sub: str, names: set[str], asked: dict[tuple[str, str], _Numbers]
+    ) -> set[str]:
+        try:
+            return {g.name for g in permissions.grants(self._users.get(sub), sorted(names))}
+        except (DatabaseError, InterfaceError) as exc:
+            self._failed(set().union(*(asked[sub, name] for name in names)), exc)
+            return names
+
+    def _permitted(self, subs: set[str], channel: str, numbers: _Numbers) -> set[str]:
+        """Return who of them may stay; all of them where the database does not tell."""
+        known = {sub: self._users[sub] for sub in subs if sub in self._users}
+        if "" in subs:
+            known[""] = AnonymousUser()
+        try:
+            keys = permissions.permitted(list(known.values()), channel)
+        except (DatabaseError, InterfaceError) as exc:
+            self._failed(numbers, exc)
+            return subs
+        return {sub for sub, user in known.items() if user.pk in keys}
+
+    def _commands(self) -> dict[Command, _Numbers]:
+        """Return what has to be done, in order, and for which losses."""
+        gone = {
+            sub: numbers
+            for sub, numbers in self._collect(lambda loss: loss.disconnects).items()
+            if sub and (sub not in self._users or not _is_active(self._users[sub]))
+        }
+        again = self._collect(lambda loss: loss.reconnects)
+        for number, loss in enumerate(self._losses):
+            for permission, subs in loss.permissions.items():
+                for sub in self._without(permission, subs, number):
+                    again.setdefault(sub, set()).add(number)
+        found: dict[Command, _Numbers] = {
+            Unsubscribe(sub, channel): numbers
+            for (sub, channel), numbers in sorted(self._lost.items())
+            if sub not in gone
+        }
+        for sub in sorted(again.keys() - gone.keys() - {""}):
+            found[Disconnect(sub, ASK_AGAIN, "permissions changed")] = again[sub]
+        for sub in sorted(gone):
+            found[Disconnect(sub, ACCESS_ENDED, "access ended")] = gone[sub]
+        return found
+
+    def _without(self, permission: str, subs: set[str], number: int) -> set[str]:
+        """Return who of them has the permission by nothing else."""
+        known = {sub: self._users[sub].pk for sub in subs if sub in self._users}
+        try:
+            kept = rows.holders(permission, list(known.values()))
+        except (DatabaseError, InterfaceError) as exc:
+            self._failed({number}, exc)
+            return set()
+        return {sub for sub in subs if known.get(sub) not in kept}
+
+
+def _people(loss: Loss) -> Iterable[str]:
+    return loss.disconnects.union(*loss.permissions.values())
+
+
+def _is_active(user: Any) -> bool:
+    return bool(getattr(user, "is_active", True))
+
+
+def _users(subs: Iterable[str]) -> dict[str, Any]:
+    """Return the users that tokens name so, as the database has them now."""
+    model = get_user_model()
+    field = model._meta.pk  # noqa: SLF001  Django's documented API
+    keys = []
+    for sub in subs:
+        try:
+            keys.append(field.to_python(sub))
+        except (ValidationError, ValueError, TypeError):
+            continue  # anonymous, or of another site
+    # The base manager: a default one may leave out deactivated users. Where writes go: a
+    # replica may not know yet what has just been committed.
+    manager = model._base_manager.using(router.db_for_write(model))  # noqa: SLF001
+    return {str(pk): user for pk, user in manager.in_bulk(keys).items()}
