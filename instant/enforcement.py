@@ -9,6 +9,7 @@ are over the same is done once more, by whoever comes first (see ``revocations``
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Sequence
 
@@ -99,9 +100,20 @@ def enforce(losses: Sequence[Loss]) -> list[Exception | None]:
 
 
 def report(loss: Loss, error: Exception) -> None:
-    """Log a failure and signal it; Django logs what a receiver raises."""
-    if isinstance(error, PublishError | InstantConfigError):
+    """
+    Log a failure and signal it; Django logs what a receiver raises.
+
+    Without keys, as before the first start of a server, it is logged once in a process.
+    """
+    if isinstance(error, InstantConfigError):
+        _tell_once(str(error))
+    elif isinstance(error, PublishError):
         logger.error("Rights that ended are not enforced yet, it is tried again: %s", error)
     else:
         logger.error("Rights that ended are not enforced yet, it is tried again.", exc_info=error)
     enforcement_failed.send_robust(sender=Loss, loss=loss, error=error)
+
+
+@functools.cache
+def _tell_once(text: str) -> None:
+    logger.error("Rights that ended are not enforced yet, it is tried again: %s", text)

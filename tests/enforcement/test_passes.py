@@ -240,7 +240,7 @@ def test_the_command_makes_what_is_due(client, ann, capsys):
     ann.groups.clear()
     Revocation.objects.update(due_at=timezone.now())
     call_command("enforce")
-    assert capsys.readouterr().out == "1 made, 1 not due yet or to be tried again.\n"
+    assert capsys.readouterr().out == "1 tried; 1 waiting: not due yet, or tried again.\n"
     assert len(client.changes) == 3
 
 
@@ -443,3 +443,20 @@ def test_a_first_password_ends_nothing(client, db, committed):
         user.set_password("second")
         user.save()
     assert client.changes == [Disconnect(str(user.pk), 4000, "permissions changed")]
+
+
+def test_without_keys_it_is_told_once(ann, committed, settings, caplog):
+    """As where a script fills the database before there is a server."""
+    settings.CENTRIFUGO_API_KEY = None
+    settings.INSTANT = {
+        **settings.INSTANT,
+        "BACKEND": "instant.backends.centrifugo.CentrifugoBackend",
+        "ENFORCE_IN_BACKGROUND": False,
+    }
+    with committed():
+        ann.groups.clear()
+    with committed():
+        ann.delete()
+    [told] = caplog.records
+    assert "installws" in told.getMessage()
+    assert Revocation.objects.count() == 2

@@ -30,11 +30,11 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         if not options["watch"]:
-            made = 0
+            tried = 0
             while count := revocations.run_due():
-                made += count
+                tried += count
             waiting = Revocation.objects.count()
-            self.stdout.write(f"{made} made, {waiting} not due yet or to be tried again.")
+            self.stdout.write(f"{tried} tried; {waiting} waiting: not due yet, or tried again.")
             return
         worker = Worker()
         while True:
