@@ -66,7 +66,7 @@ test: chromium $(VENV)/.tested test-client
 	$(BIN)/python -X dev -m pytest $(TESTS)
 
 test-unit: $(VENV)/.tested
-	$(BIN)/python -X dev -m pytest -m 'not browser and not slow and not conformance' $(TESTS)
+	$(BIN)/python -X dev -m pytest -n auto -m 'not browser and not slow and not conformance' $(TESTS)
 
 test-client: js-client/node_modules/.package-lock.json
 	cd js-client && npm test --silent

@@ -14,6 +14,8 @@ import instant.embedded
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG
 
+pytestmark = pytest.mark.slow  # starts processes
+
 ROOM = Path(instant.embedded.__file__).parent
 PROJECT = ROOM.parent.parent
 

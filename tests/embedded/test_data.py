@@ -18,6 +18,8 @@ from instant.embedded.store import Store
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG, HISTORY
 
+pytestmark = pytest.mark.slow  # starts processes
+
 DATA_CONFIG = {
     **CONFIG,
     "channel": {

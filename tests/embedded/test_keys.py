@@ -250,6 +250,7 @@ async def test_many_clients_share_one_request(keyed):
     assert len(backend.asked) == 1
 
 
+@pytest.mark.slow
 async def test_invented_ids_ask_once_a_second_and_keep_nobody_out(keyed):
     site, backend = await keyed("rotating")
     begin = time.monotonic()
@@ -261,6 +262,7 @@ async def test_invented_ids_ask_once_a_second_and_keep_nobody_out(keyed):
     assert 2 <= len(backend.asked) <= time.monotonic() - begin + 1
 
 
+@pytest.mark.slow
 async def test_a_slow_endpoint_holds_nobody_else_up(keyed):
     site, _ = await keyed("slow")
     waiting = asyncio.create_task(site.connect(by()))
@@ -279,6 +281,7 @@ async def test_a_set_without_an_end_is_let_go(keyed, monkeypatch):
     assert len(backend.asked) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("endpoint", "connects"), [("hangs", True), ("slow", False)])
 async def test_who_comes_while_keys_are_fetched_shares_the_outcome(keyed, endpoint, connects):
     site, backend = await keyed(endpoint)

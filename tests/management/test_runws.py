@@ -17,6 +17,8 @@ from instant.exceptions import InstantConfigError
 from instant.management.server import plan
 from tests.management.fake_release import script
 
+pytestmark = pytest.mark.slow  # starts processes
+
 REPORT = "print(json.dumps({'argv': sys.argv[1:], 'env': dict(os.environ)}), flush=True)"
 SERVE = """
 numbers = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}

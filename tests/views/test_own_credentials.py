@@ -136,6 +136,7 @@ def test_the_challenge_is_the_classes_own(native, post, kinds, path):
     assert found.partition(" ")[0] == ("Token" if "Token" in path.rpartition(".")[2] else "Bearer")
 
 
+@pytest.mark.slow  # six hundred of them
 @pytest.mark.parametrize("name", NAMES_OF_ALL)
 @pytest.mark.parametrize("site", [CROSS, {"Sec-Fetch-Site": "same-site"}, {"Origin": "null"}, {}])
 @pytest.mark.parametrize(
