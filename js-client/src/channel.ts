@@ -49,7 +49,7 @@ export class Channel<Data = unknown> {
 
   /**
    * What the user may do here besides listening, as Django last granted it; told anew with each connection.
-   * Of a channel that needs no token it is known only where `Instant.channels()` named it.
+   * Of a channel that needs no token nothing is known: Django is not asked for it.
    */
   get rights(): readonly Right[] {
     return this.#feed.rights;
@@ -79,7 +79,7 @@ export class Channel<Data = unknown> {
     const arrived = id && this.#feed.sequence.seen.get(id);
     if (arrived) return arrived as InstantMessage<PayloadOf<Name, Data>>;
     for await (const message of this.each(event, options)) if (!id || message.id === id) return message;
-    throw (signal?.reason ?? new ChannelError("left", this.name, 0)) as Error;
+    throw (signal?.reason ?? new ChannelError("left", { channel: this.name, code: 0 })) as Error;
   }
 
   /** All messages, for `for await`; see `each()`. */

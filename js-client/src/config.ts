@@ -61,7 +61,7 @@ function socketUrl(url: string): string {
 export function resolveConfig(options: InstantOptions): Config {
   const here: Pick<InstantOptions, "WebSocket" | "EventSource"> = globalThis;
   const { WebSocket = here.WebSocket, EventSource = here.EventSource } = options;
-  if (!WebSocket) throw new ConfigError("No WebSocket here: pass one");
+  if (!WebSocket) throw new ConfigError("No WebSocket here");
   return {
     urls: urlsOf(options),
     csrf: { cookie: "csrftoken", header: "X-CSRFToken", ...page?.csrf, ...options.csrf },

@@ -89,7 +89,7 @@ export class Connection {
         const cause = { cause: this.#lastError };
         if (this.isConnected) resolve();
         else if (status === "signed-out") reject(new SignedOutError("Signed out", cause));
-        else reject(new ConnectError(status === "idle" ? "Disconnected" : "Not connected", undefined, cause));
+        else reject(new ConnectError(status === "idle" ? "Disconnected" : "Not connected", cause));
       });
       this.start();
     });
@@ -180,8 +180,7 @@ export class Connection {
       if (code !== DISCONNECT.called) grants.expire();
       route.begin(client);
       // Without a network nothing is on the way. Not every browser knows, and Node doesn't.
-      const isOnline = (globalThis.navigator as Navigator | undefined)?.onLine !== false;
-      this.#set(isOnline ? "connecting" : "offline");
+      this.#set((globalThis.navigator as Navigator | undefined)?.onLine === false ? "offline" : "connecting");
     });
     client.on("connected", () => {
       this.#lastError = undefined;
@@ -190,7 +189,18 @@ export class Connection {
       this.#connected();
     });
     client.on("disconnected", ({ code, reason }) => {
-      this.#disconnected(code, reason);
+      if (code === DISCONNECT.called) return;
+      if (code === DISCONNECT.forced || code === DISCONNECT.permission) {
+        this.signOut();
+      } else if (code === DISCONNECT.invalidToken && Date.now() - this.#tokenRefused > TOKEN_REFUSED_AGAIN) {
+        // Somebody signed in or out while the tokens were on their way: once more, with new ones.
+        this.#tokenRefused = Date.now();
+        grants.expire();
+        this.start();
+      } else {
+        this.#fail(code, `Closed: ${reason}`);
+        this.#set("offline");
+      }
     });
     client.on("error", ({ error: { code, message } }) => {
       if (this.isConnected) return;
@@ -216,26 +226,8 @@ export class Connection {
     });
   }
 
-  #disconnected(code: number, reason: string): void {
-    if (code === DISCONNECT.called) return;
-    if (code === DISCONNECT.forced || code === DISCONNECT.permission) {
-      this.signOut();
-      return;
-    }
-    const now = Date.now();
-    if (code === DISCONNECT.invalidToken && now - this.#tokenRefused > TOKEN_REFUSED_AGAIN) {
-      // Somebody signed in or out while the tokens were on their way: once more, with new ones.
-      this.#tokenRefused = now;
-      this.grants.expire();
-      this.start();
-      return;
-    }
-    this.#fail(code, `Closed: ${reason}`);
-    this.#set("offline");
-  }
-
   #fail(code: number, message: string): void {
-    this.#lastError = new ConnectError(message, code, { cause: this.#lastError });
+    this.#lastError = new ConnectError(message, { code, cause: this.#lastError });
     this.listeners.error.emit(this.#lastError);
   }
 }

@@ -102,14 +102,14 @@ export class Django {
 
   #connection(reply: Reply): ConnectionGrant {
     const { ws_token: token, url, exp } = reply.body as { ws_token?: string; url?: string | string[]; exp?: number };
-    if (!token) throw new ReplyError("get_token: no token", 200);
+    if (!token) throw new ReplyError("get_token: no token", { status: 200 });
     const urls = this.#config.websocketUrls ?? [url ?? []].flat();
     return { ...this.#page(reply), token, urls, until: usableUntil(exp, reply) };
   }
 
   #page(reply: Reply): ChannelPage {
     const { channels, next } = reply.body as { channels?: Granted[]; next?: string | null };
-    if (!Array.isArray(channels)) throw new ReplyError("get_token: no channels", 200);
+    if (!Array.isArray(channels)) throw new ReplyError("get_token: no channels", { status: 200 });
     return {
       channels: channels.map(({ exp, rights = [], ...granted }) => ({ ...granted, rights, until: usableUntil(exp, reply) })),
       next: next ?? "",
@@ -119,7 +119,7 @@ export class Django {
   async #post(name: keyof Config["urls"], body: object = {}, after?: string): Promise<Reply> {
     const { urls, csrf, fetch, timeout } = this.#config;
     // A page that is told of no such view has nothing to ask there.
-    if (!urls[name]) throw new RefusedError(`No URL for ${name}`, 403);
+    if (!urls[name]) throw new RefusedError(`No URL for ${name}`, { status: 403 });
     const url = urls[name] + (after ? `?after=${encodeURIComponent(after)}` : "");
     // Read for every request: Django changes it at login, in another tab too.
     const sameOrigin = isSameOrigin(url);
@@ -144,12 +144,13 @@ export class Django {
     } catch (cause) {
       throw new RequestError(`${name}: no answer`, { cause });
     }
-    const { status } = response;
+    const { status, headers } = response;
     if (!response.ok || !isRecord(content)) {
       const reason = (isRecord(content) && text(content["error"])) || `status ${String(status)} is no answer`;
-      throw new (status === 401 || status === 403 ? RefusedError : ReplyError)(`${name}: ${reason}`, status);
+      const retryAfter = Number(headers.get("Retry-After")) || undefined;
+      throw new (status === 401 || status === 403 ? RefusedError : ReplyError)(`${name}: ${reason}`, { status, retryAfter });
     }
     this.#csrfToken = text(content["csrf_token"]) || this.#csrfToken;
-    return { body: content, sent, serverNow: Date.parse(response.headers.get("Date") ?? "") || sent };
+    return { body: content, sent, serverNow: Date.parse(headers.get("Date") ?? "") || sent };
   }
 }

@@ -1,3 +1,11 @@
+/** What an error tells beside its message. */
+interface Details extends ErrorOptions {
+  readonly status?: number;
+  readonly retryAfter?: number | undefined;
+  readonly channel?: string;
+  readonly code?: number;
+}
+
 /**
  * What can go wrong, one class per kind.
  *
@@ -15,6 +23,12 @@
  */
 export class InstantError extends Error {
   override name = "InstantError";
+
+  /** @internal The details become properties, which subclasses declare. */
+  constructor(message: string, details?: Details) {
+    super(message, details);
+    Object.assign(this, details);
+  }
 }
 
 export class ConfigError extends InstantError {
@@ -28,12 +42,9 @@ export class RequestError extends InstantError {
 export class ReplyError extends InstantError {
   override name = "ReplyError";
   /** The HTTP status. */
-  readonly status: number;
-
-  constructor(message: string, status: number, options?: ErrorOptions) {
-    super(message, options);
-    this.status = status;
-  }
+  declare readonly status: number;
+  /** Seconds after which it may be tried again, where Django says so: after too many failed logins. */
+  declare readonly retryAfter: number | undefined;
 }
 
 export class RefusedError extends ReplyError {
@@ -47,24 +58,13 @@ export class SignedOutError extends InstantError {
 export class ConnectError extends InstantError {
   override name = "ConnectError";
   /** Centrifugo's code, where the server gave one. */
-  readonly code: number | undefined;
-
-  constructor(message: string, code?: number, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
+  declare readonly code: number | undefined;
 }
 
 export class ChannelError extends InstantError {
   override name = "ChannelError";
-  readonly channel: string;
-  readonly code: number;
-
-  constructor(message: string, channel: string, code: number, options?: ErrorOptions) {
-    super(message, options);
-    this.channel = channel;
-    this.code = code;
-  }
+  declare readonly channel: string;
+  declare readonly code: number;
 }
 
 export class SupersededError extends InstantError {

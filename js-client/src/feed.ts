@@ -1,4 +1,4 @@
-import type { PublicationContext, SubscribedContext, Subscription } from "centrifuge";
+import type { JoinContext, LeaveContext, PublicationContext, SubscribedContext, Subscription } from "centrifuge";
 
 import type { Connection } from "./connection.js";
 import { ChannelError, InstantError } from "./errors.js";
@@ -8,7 +8,7 @@ import { Listeners } from "./listeners.js";
 import { toMessage } from "./message.js";
 import { Crowd } from "./presence.js";
 import { Sequence } from "./sequence.js";
-import type { ChannelStatus, Denial, InstantMessage, LostInfo, Presence, Right } from "./types.js";
+import type { ChannelStatus, Denial, InstantMessage, LostInfo, Right } from "./types.js";
 
 /** Milliseconds to stay subscribed without a listener: a page fragment that is replaced comes back. */
 const GRACE = 300;
@@ -24,14 +24,13 @@ export class Feed {
   readonly messages = new Listeners<InstantMessage>();
   readonly statuses = new Listeners<ChannelStatus>();
   readonly losses = new Listeners<LostInfo>();
-  readonly presences = new Listeners<Presence>();
+  readonly presences = new Crowd();
   sequence = new Sequence();
   /** True where the message server itself asks Django who may subscribe. */
   readonly isTokenless: boolean;
   /** Only `#set()` changes it. */
   status: ChannelStatus = "idle";
   readonly #connection: Connection;
-  readonly #crowd = new Crowd(this.presences);
   #users = 0;
   #subscription: Subscription | undefined;
   #hearsJoins = false;
@@ -86,7 +85,7 @@ export class Feed {
   /** One listener less. */
   release(): void {
     this.#users -= 1;
-    if (this.#users > 0) return;
+    if (this.#users) return;
     this.#grace = setTimeout(() => {
       this.#close();
     }, GRACE);
@@ -113,9 +112,11 @@ export class Feed {
     subscription.on("subscribed", (context) => {
       this.#subscribed(subscription, context);
     });
-    subscription.on("unsubscribed", ({ code }) => {
+    subscription.on("unsubscribed", ({ code, reason }) => {
       // 0 is our own unsubscribe(); any other end is somebody else's decision.
       if (code !== 0) this.#set("denied");
+      // A mistake, and no answer to who may: a namespace that the server lacks, too many channels.
+      if (code > 100 && code < 200 && code !== PERMISSION_DENIED) this.#failed({ code, message: reason });
     });
     subscription.on("error", ({ error }) => {
       // An expired token is replaced at once and nobody's concern.
@@ -125,12 +126,11 @@ export class Feed {
       const message = this.message(publication, this.#isReplaying);
       if (this.sequence.admits(message)) this.messages.emit(message);
     });
-    subscription.on("join", ({ info }) => {
-      this.#crowd.change(info, true);
-    });
-    subscription.on("leave", ({ info }) => {
-      this.#crowd.change(info, false);
-    });
+    const moved = (isHere: boolean) => (context: JoinContext | LeaveContext): void => {
+      if (!this.presences.change(context.info, isHere)) this.#loadCrowd();
+    };
+    subscription.on("join", moved(true));
+    subscription.on("leave", moved(false));
     subscription.subscribe();
   }
 
@@ -185,7 +185,8 @@ export class Feed {
       // Removed by whatever ends the waiting; a promise that was resolved ignores it.
       const remove = this.statuses.add(look, { signal }, () => {
         const isDenied = this.status === "denied";
-        reject(new ChannelError(isDenied ? "denied" : "timeout", this.name, isDenied ? PERMISSION_DENIED : TIMEOUT));
+        const code = isDenied ? PERMISSION_DENIED : TIMEOUT;
+        reject(new ChannelError(isDenied ? "denied" : "timeout", { channel: this.name, code }));
       });
       look();
     });
@@ -194,7 +195,7 @@ export class Feed {
   #error(error: unknown): InstantError {
     if (error instanceof InstantError) return error;
     const { message, code } = error as { message: string; code: number };
-    return new ChannelError(message, this.name, code, { cause: error });
+    return new ChannelError(message, { channel: this.name, code, cause: error });
   }
 
   #failed(error: unknown): void {
@@ -204,7 +205,7 @@ export class Feed {
 
   #loadCrowd(): void {
     if (!this.#hearsJoins || !this.#subscription || !this.isJoined) return;
-    this.#crowd.load(askPresence(this.#subscription, this.#connection.django)).catch((error: unknown) => {
+    this.presences.load(askPresence(this.#subscription, this.#connection.django)).catch((error: unknown) => {
       this.#failed(error);
     });
   }

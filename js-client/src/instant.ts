@@ -91,7 +91,8 @@ export class Instant {
   /**
    * Signs in with Django. Channels in use are asked for again, for the new user.
    *
-   * Rejects with `RefusedError` for wrong credentials.
+   * Rejects with `RefusedError` for wrong credentials, and after too many with a `ReplyError` that has
+   * the `status` 429 and `retryAfter`.
    */
   async login(username: string, password: string): Promise<readonly ChannelInfo[]> {
     const { django, grants } = this.#connection;

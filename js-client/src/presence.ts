@@ -1,6 +1,6 @@
 import type { ClientInfo } from "centrifuge";
 
-import type { Listeners } from "./listeners.js";
+import { Listeners } from "./listeners.js";
 import type { Person, Presence } from "./types.js";
 
 /** One connection, in the words of the SDK or of Django. */
@@ -26,47 +26,43 @@ function without(people: ReadonlyMap<string, Person>, others: ReadonlyMap<string
 
 type Change = readonly [info: ClientInfo, isHere: boolean];
 
-/** Who is in a channel, kept up to date by what the server says about joins and leaves. */
-export class Crowd {
-  readonly #listeners: Listeners<Presence>;
-  #visitors = new Map<string, Visitor>();
+/** Who is in a channel, kept up to date by what the server says about joins and leaves; told to the listeners. */
+export class Crowd extends Listeners<Presence> {
+  /** `undefined` while nobody knows. */
+  #visitors: Map<string, Visitor> | undefined;
   #people: ReadonlyMap<string, Person> = new Map();
   /** What was said while the list was on its way. */
   #late: Change[] | undefined;
 
-  constructor(listeners: Listeners<Presence>) {
-    this.#listeners = listeners;
-  }
-
   /** Takes a list of everybody, because joins and leaves were missed or somebody new wants to know. */
   async load(asked: Promise<Visitors>): Promise<void> {
     const late: Change[] = (this.#late = []);
-    const { clients } = await asked;
-    if (this.#late !== late) return;
-    this.#visitors = new Map(Object.entries(clients));
-    this.#late = undefined;
-    for (const [info, isHere] of late) this.#apply(info, isHere);
-    this.#show();
-  }
-
-  change(info: ClientInfo, isHere: boolean): void {
-    if (this.#late) {
-      this.#late.push([info, isHere]);
-      return;
+    this.#visitors = undefined;
+    try {
+      const { clients } = await asked;
+      if (this.#late === late) this.#show(new Map(Object.entries(clients)), late);
+    } finally {
+      if (this.#late === late) this.#late = undefined;
     }
-    this.#apply(info, isHere);
-    this.#show();
   }
 
-  #apply(info: ClientInfo, isHere: boolean): void {
-    if (isHere) this.#visitors.set(info.client, info);
-    else this.#visitors.delete(info.client);
+  /** Somebody came or went. False where that says nothing, because nobody knows who was here: load it again. */
+  change(...change: Change): boolean {
+    if (this.#late) this.#late.push(change);
+    else if (this.#visitors) this.#show(this.#visitors, [change]);
+    else return false;
+    return true;
   }
 
-  #show(): void {
+  #show(visitors: Map<string, Visitor>, changes: readonly Change[]): void {
+    for (const [info, isHere] of changes) {
+      if (isHere) visitors.set(info.client, info);
+      else visitors.delete(info.client);
+    }
+    this.#visitors = visitors;
     const before = this.#people;
-    const people = (this.#people = byUser(this.#visitors.values()));
-    this.#listeners.emit({
+    const people = (this.#people = byUser(visitors.values()));
+    this.emit({
       people: [...people.values()],
       joined: without(people, before),
       left: without(before, people),

@@ -63,7 +63,7 @@ export class Route {
 
   /** Goes where Django says, or the page. Throws `ConfigError` when nobody does. */
   lead(urls: readonly string[]): void {
-    if (urls.length === 0) throw new ConfigError("Django named no websocketUrl");
+    if (!urls[0]) throw new ConfigError("No websocketUrl");
     this.#urls = urls;
     this.#list();
   }

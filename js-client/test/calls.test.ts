@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 
 import { ChannelError } from "../src/errors.js";
 import type { InstantMessage, Person, Presence } from "../src/types.js";
-import { Inbox, soon, useSite } from "./site.js";
+import { Inbox, soon, until, useSite } from "./site.js";
 
 const site = useSite();
 
@@ -321,6 +321,7 @@ describe("rights", () => {
     expect(room.rights).toEqual([]);
     for (const channel of [room, plain, denied]) channel.on("*", () => undefined);
     await subscribed("public", "room");
+    await until(instant, "live");
     expect([room.rights, plain.rights, denied.rights]).toEqual([["publish", "presence"], [], []]);
     site.django.abilities.set("room", ["history"]);
     site.django.abilities.set("public", ["publish"]);

@@ -16,6 +16,7 @@ export interface Seen {
 interface Answer {
   readonly status: number;
   readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export class FakeDjango {
@@ -96,6 +97,7 @@ export class FakeDjango {
     const answer = this.instead.shift() ?? this.#view(view, body, url.searchParams.get("after") ?? "");
     await this.gate;
     response.writeHead(answer.status, {
+      ...answer.headers,
       "Content-Type": typeof answer.body === "string" ? "text/html" : "application/json",
       Date: new Date(Date.now() + this.clockAhead * 1000).toUTCString(),
     });

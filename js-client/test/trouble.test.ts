@@ -1,0 +1,148 @@
+/** What nobody plans: storms, publications of others, answers that are none, and mistakes in the set-up. */
+import { describe, expect, test, vi } from "vitest";
+
+import type { InstantError } from "../src/errors.js";
+import type { Instant } from "../src/instant.js";
+import type { Presence } from "../src/types.js";
+import { Inbox, soon, until, useSite } from "./site.js";
+
+const site = useSite();
+
+function errorsOf(instant: Instant): InstantError[] {
+  const errors: InstantError[] = [];
+  instant.on("error", (error) => errors.push(error));
+  return errors;
+}
+
+async function join(instant: Instant, name: string, inbox = new Inbox()): Promise<Inbox> {
+  const channel = instant.channel(name);
+  channel.on("*", inbox.add);
+  await soon(() => {
+    expect(channel.status).toBe("live");
+  });
+  return inbox;
+}
+
+describe("publications of others", () => {
+  test.each([null, "text", 5, true, [1], { order: 42 }, { id: 7, nested: { id: "x" } }])("%j is data", async (content) => {
+    const inbox = await join(site.instant(), "public");
+    site.centrifugo.publish("public", content);
+    await inbox.holds("");
+    expect(inbox.messages[0]).toMatchObject({ channel: "public", data: content, message: "", eventClass: "", id: "", own: false });
+  });
+
+  test("an id in them is theirs: nothing is dropped for it", async () => {
+    const inbox = await join(site.instant(), "public");
+    site.centrifugo.publish("public", { id: "42", status: "packed" });
+    site.centrifugo.publish("public", { id: "42", status: "shipped" });
+    await soon(() => {
+      expect(inbox.messages.map(({ data }) => data)).toEqual([
+        { id: "42", status: "packed" },
+        { id: "42", status: "shipped" },
+      ]);
+    });
+  });
+
+  test("wrong types in a publication like Django's are nothing", async () => {
+    const inbox = await join(site.instant(), "public");
+    site.centrifugo.publish("public", { site: 1, message: { deep: [1] }, event_class: 5, bucket: null, id: {}, tab: [] });
+    await inbox.holds("");
+    expect(inbox.messages[0]).toMatchObject({ message: "", data: undefined, eventClass: "", bucket: "", site: "", id: "", own: false });
+  });
+});
+
+test("a storm of disconnects ends in live, each message once, with a request for each connection", async () => {
+  const { centrifugo, django } = site;
+  const instant = site.instant();
+  const inbox = await join(instant, "public");
+  const before = django.seen.length;
+  const texts: string[] = [];
+  for (let round = 0; round < 20; round += 1) {
+    texts.push(round.toString());
+    centrifugo.publish("public", { message: round.toString() });
+    const connects = centrifugo.count("connect");
+    // Twice, as when rights change twice: the second may meet a connection that is being made.
+    centrifugo.cut(4000);
+    centrifugo.cut(4000);
+    await soon(() => {
+      expect(centrifugo.count("connect")).toBeGreaterThan(connects);
+    });
+  }
+  await inbox.holds(...texts);
+  await until(instant, "live");
+  expect(django.seen.length - before).toBeLessThanOrEqual(centrifugo.count("connect"));
+});
+
+test("a channel that cannot be, for a mistake, is denied and told", async () => {
+  const { centrifugo } = site;
+  centrifugo.tokenless.add("room");
+  centrifugo.refused.set("room:1", 102).set("room:2", 106).set("room:3", 103).set("room:4", 403);
+  const instant = site.instant({ tokenless: ["room"] });
+  const errors = errorsOf(instant);
+  const channels = ["room:1", "room:2", "room:3", "room:4"].map((name) => instant.channel(name));
+  for (const channel of channels) channel.on("*", () => undefined);
+  await soon(() => {
+    expect(channels.map(({ status }) => status)).toEqual(["denied", "denied", "denied", "denied"]);
+  });
+  // The other two are answers.
+  expect(errors).toMatchObject([
+    { name: "ChannelError", channel: "room:1", code: 102 },
+    { name: "ChannelError", channel: "room:2", code: 106 },
+  ]);
+});
+
+describe("too many failed logins", () => {
+  test("are told with the seconds to wait", async () => {
+    const error = "Too many failed logins. Try again in 7 seconds.";
+    site.django.instead.push({ status: 429, body: { error }, headers: { "Retry-After": "7" } });
+    await expect(site.instant().login("anna", "wrong")).rejects.toMatchObject({
+      name: "ReplyError",
+      status: 429,
+      retryAfter: 7,
+      message: `login: ${error}`,
+    });
+  });
+
+  test.each([{}, { "Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT" }])("%j says nothing of seconds", async (headers) => {
+    site.django.instead.push({ status: 503, body: "<h1>", headers });
+    await expect(site.instant().login("anna", "wrong")).rejects.toMatchObject({ status: 503, retryAfter: undefined });
+  });
+});
+
+describe("who is here", () => {
+  test("is asked again with the next who comes, where the first answer failed", async () => {
+    const { centrifugo } = site;
+    centrifugo.permits = false;
+    const instant = site.instant();
+    const errors = errorsOf(instant);
+    const heard: Presence[] = [];
+    instant.channel("public").onPresence((presence) => heard.push(presence));
+    await soon(() => {
+      expect(errors).toHaveLength(1);
+    });
+    centrifugo.permits = true;
+    expect(heard).toEqual([]);
+    await join(site.instant(), "public");
+    await soon(() => {
+      expect(heard.at(-1)?.people).toMatchObject([{ user: "", connections: 2 }]);
+    });
+    expect(errors).toHaveLength(1);
+  });
+
+  test("what is told meanwhile waits for an answer, not for ever", async () => {
+    const { centrifugo } = site;
+    centrifugo.permits = false;
+    const instant = site.instant();
+    const errors = errorsOf(instant);
+    const listener = vi.fn();
+    instant.channel("public").onPresence(listener);
+    for (const count of [1, 2, 3]) {
+      await soon(() => {
+        expect(errors).toHaveLength(count);
+      });
+      // Each asks anew, for the one before has failed.
+      await join(site.instant(), "public");
+    }
+    expect(listener).not.toHaveBeenCalled();
+  });
+});
