@@ -13,6 +13,7 @@ instant.W004 ``login/`` would bypass the site's second factor
 instant.W005 the server's config is not in line with what the apps declare
 instant.W006 failed logins are counted where the count gets lost (``check --deploy``)
 instant.W007 where the server asks Django, Django would refuse everything
+instant.W008 presence is off in the server's config, by which rights that end are enforced
 ============ =====================================================================
 """
 
@@ -27,6 +28,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 
 from instant import authentication, conf, dependencies, proxies
 from instant.backends import get_backend
+from instant.centrifugo.channels import without_presence
+from instant.centrifugo.config import read_config
 from instant.exceptions import InstantConfigError
 from instant.management.syncing import compare
 from instant.namespaces import registered
@@ -99,6 +102,7 @@ def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
     yield from _namespaces()
     yield from _proxies(current)
     yield from _drift(current)
+    yield from _presence(current)
     try:
         get_backend()
     except InstantConfigError as exc:
@@ -164,6 +168,21 @@ def _proxies(current: conf.Conf) -> Iterator[CheckMessage]:
         return
     for problem, remedy in proxies.obstacles(asked_at) if asked_at else ():
         yield Warning(problem, hint=remedy, id="instant.W007")
+
+
+def _presence(current: conf.Conf) -> Iterator[CheckMessage]:
+    """Look for a file in which somebody has switched off what enforcement needs."""
+    try:
+        without = without_presence(read_config(current.config_file) or {})
+    except InstantConfigError:  # told when it is needed, with the remedy
+        return
+    if without:
+        yield Warning(
+            f"{' and '.join(without)} in {current.config_file} has presence off: nobody there is "
+            f"let go when a channel changes its level or its groups.",
+            hint='Set "presence": true there, and reload the server.',
+            id="instant.W008",
+        )
 
 
 def _drift(current: conf.Conf) -> Iterator[CheckMessage]:

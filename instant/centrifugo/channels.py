@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from instant.exceptions import InstantConfigError
+from instant.names import USER_NAMESPACE
 
-__all__ = ["Declared", "compile_namespaces"]
+__all__ = ["Declared", "compile_namespaces", "without_presence"]
 
 _OURS = (
     "presence",
@@ -122,3 +123,13 @@ def compile_namespaces(
             kept[place] = entry
     channel["namespaces"] = kept
     return result
+
+
+def without_presence(config: Mapping[str, Any]) -> list[str]:
+    """Return which of the channels that are always there have presence switched off."""
+    channel = config.get("channel", {})
+    found = {"channel.without_namespace": channel.get("without_namespace")}
+    for entry in channel.get("namespaces") or ():
+        if entry.get("name") == USER_NAMESPACE:
+            found["the namespace “user”"] = entry
+    return [name for name, options in found.items() if options and options.get("presence") is False]

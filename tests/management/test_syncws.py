@@ -205,3 +205,15 @@ def test_the_folder_is_where_the_names_are_kept(folder):
     call_command("syncws")
     assert json.loads((folder / "compiled.json").read_text()) == {"namespaces": ["order"]}
     assert syncing.compare(conf.current()).changed is False
+
+
+def test_w008_presence_is_off(folder):
+    call_command("syncws")
+    assert ids() == []
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config["channel"]["without_namespace"]["presence"] = False
+    config["channel"]["namespaces"][0]["presence"] = False
+    path.write_text(json.dumps(config))
+    [message] = [m for m in run_checks() if m.id == "instant.W008"]
+    assert "channel.without_namespace and the namespace “user”" in message.msg
