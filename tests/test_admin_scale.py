@@ -139,6 +139,7 @@ def test_who_may_not_look_at_users_types_their_keys(client, make_user):
     assert list(row.members.all()) == [ann]
 
 
+@pytest.mark.slow
 def test_a_list_of_thousands_can_be_saved(admin):
     """Django refuses a form of more than 1,000 fields."""
     [row, *_more] = fill(1200, groups=2)

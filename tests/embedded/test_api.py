@@ -104,6 +104,7 @@ BODIES = st.dictionaries(
 
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from([*Api(make_broker()).methods, "broadcast", "batch"]), BODIES)
+@pytest.mark.slow
 async def test_no_body_does_any_harm(method, body):
     broker = make_broker()
     client = Client(broker)

@@ -133,6 +133,7 @@ def test_a_key_of_another_kind_is_refused_at_the_start(key, pem):
 
 
 @pytest.mark.parametrize("config", [STREAMS])
+@pytest.mark.slow
 async def test_ten_thousand_subscriptions_of_one_client(site):
     many = 10_000
     async with site.client("1") as socket:
@@ -165,6 +166,7 @@ async def test_ten_megabytes_end_their_own_connection_only(site):
         assert "still here" in await watcher.recv()
 
 
+@pytest.mark.slow
 async def test_connections_that_come_and_go_leave_no_memory_behind(site):
     async def visit():
         async with site.client("1", "open:1", "room:1", "plain:1") as socket:

@@ -17,6 +17,7 @@ JSON = st.recursive(
 
 @settings(deadline=None)
 @given(st.dictionaries(st.text(), JSON, max_size=6), st.sampled_from([None, 1, 3]))
+@pytest.mark.slow
 def test_every_member_keeps_its_text(members, indent):
     fields = Fields(json.dumps(members, indent=indent))
     assert fields.names() == list(members)

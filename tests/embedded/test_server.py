@@ -83,6 +83,7 @@ async def test_a_burst_arrives_whole_and_in_order(site):
         assert status == 200
 
 
+@pytest.mark.slow
 async def test_a_thousand_that_connect_and_vanish_leave_nothing(site):
     async def vanish(number):
         _, writer = await handshake(

@@ -310,6 +310,7 @@ FRAMES = st.lists(COMMANDS | st.text(max_size=20) | st.just("{}"), max_size=6).m
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(FRAMES, max_size=4))
+@pytest.mark.slow
 def test_no_frame_does_any_harm(frames):
     broker = make_broker(CONFIG)
     watcher, client = Client(broker), Client(broker)

@@ -49,6 +49,7 @@ COMBINATIONS = list(itertools.product(SITES, [None, *OWN, *FOREIGN], TOKENS))
     CSRF_TRUSTED_ORIGINS=["https://trusted.example", "https://*.wild.example"],
     INSTANT={"DIR": "/nonexistent", "THROTTLE": None},
 )
+@pytest.mark.slow
 def test_all_of_them(make_user, post, name):
     """A password that is wrong or a session that stays shows what was refused before."""
     make_user("ann")

@@ -531,6 +531,7 @@ QUESTIONS = st.fixed_dictionaries(
     body=st.binary() | (QUESTIONS | JSON_VALUES).map(lambda value: json.dumps(value).encode()),
     secret=st.sampled_from([SECRET, SECRET, "wrong", None]),
 )
+@pytest.mark.slow
 def test_no_body_gets_anything_but_one_answer(db, declare, registry, kind, body, secret):
     registry.clear()
     declare(can_subscribe=lambda self, user, pk: pk == 1)
