@@ -9,6 +9,14 @@ from django.db import connections
 from instant.models import Channel
 
 
+@pytest.fixture(scope="session", autouse=True)
+def json_fields_are_known(django_db_setup, django_db_blocker):
+    """On SQLite the system check of a JSONField asks each database, once."""
+    with django_db_blocker.unblock():
+        for connection in connections.all():
+            assert connection.features.supports_json_field
+
+
 @pytest.fixture
 def make_user(db):
     def make(username="ann", **fields):

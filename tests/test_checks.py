@@ -6,9 +6,6 @@ import pytest
 from django.core.checks import run_checks
 from django.test import override_settings
 
-# On SQLite the check of a JSONField asks each database.
-pytestmark = pytest.mark.django_db(databases="__all__")
-
 
 def ids():
     return [message.id for message in run_checks() if message.id.startswith("instant.")]
