@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test test-unit test-client test-newest test-postgres lint format client bench packages chromium postgres
+.PHONY: help demo test test-unit test-client test-newest test-postgres lint format client bench packages caches chromium postgres
 
 help:
 	@echo 'make demo    the example site with a server, ready to use'
@@ -42,13 +42,16 @@ js-client/node_modules/.package-lock.json: js-client/package-lock.json
 MAY_INSTALL := [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 INSTALL := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
-packages: chromium postgres
+packages: chromium postgres caches
 
 chromium:
 	@command -v chromium >/dev/null || if $(MAY_INSTALL); then \
 		echo 'Installing Chromium for the browser tests …'; \
 		{ $(INSTALL) chromium fonts-dejavu-core; } >/dev/null; \
 	else echo 'The browser tests need Chromium. Install it with: sudo apt-get install chromium'; exit 1; fi
+	@command -v nginx >/dev/null || if $(MAY_INSTALL); then \
+		echo 'Installing nginx, behind which they go …'; { $(INSTALL) nginx-light; } >/dev/null; \
+	else echo 'The browser tests need nginx. Install it with: sudo apt-get install nginx-light'; exit 1; fi
 
 # Without it the tests on it say that they did not run; nothing else needs it.
 postgres:
@@ -56,6 +59,12 @@ postgres:
 		echo 'Installing PostgreSQL …'; \
 		{ $(INSTALL) postgresql; } >/dev/null || echo 'PostgreSQL could not be installed.'; \
 	else echo 'PostgreSQL can be installed with: sudo apt-get install postgresql'; fi
+
+caches:
+	@command -v redis-server >/dev/null && command -v memcached >/dev/null || if $(MAY_INSTALL); then \
+		echo 'Installing Redis and Memcached …'; \
+		{ $(INSTALL) redis-server memcached; } >/dev/null || echo 'They could not be installed.'; \
+	else echo 'Redis and Memcached can be installed with: sudo apt-get install redis-server memcached'; fi
 
 # --- what one types -----------------------------------------------------------------------
 

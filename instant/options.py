@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 __all__ = ["DEFAULTS", "TYPES", "parse_secrets"]
 
-DEFAULTS: Mapping[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     "BACKEND": None,
     "DIR": None,
     "PUBLIC_URL": None,

@@ -2,7 +2,7 @@
 The pytest plugin: loaded by itself wherever Instant and pytest are installed.
 
 It makes ``locmem`` the backend, so that no test reaches the network unless it names another
-backend itself, and offers the fixtures ``publications`` and ``instant_server``. It does
+backend itself, starts no thread that enforces rights, and offers the fixtures ``publications`` and ``instant_server``. It does
 nothing in a project without Django settings.
 """
 
@@ -34,14 +34,17 @@ def _instant_locmem() -> Iterator[None]:
         return
     from django.test import override_settings  # noqa: PLC0415
 
-    from instant import conf  # noqa: PLC0415
+    from instant import conf, options  # noqa: PLC0415
 
     given: dict[str, Any] = getattr(settings, "INSTANT", None) or {}
     default = conf.DEFAULT_BACKEND
     conf.DEFAULT_BACKEND = _LOCMEM
+    # Where a test names another backend after all: a thread would meet the test's database.
+    options.DEFAULTS["ENFORCE_IN_BACKGROUND"] = False
     with override_settings(INSTANT={**given, "BACKEND": _LOCMEM}):
         yield
     conf.DEFAULT_BACKEND = default
+    options.DEFAULTS["ENFORCE_IN_BACKGROUND"] = True
 
 
 def _has_settings() -> bool:
