@@ -2,8 +2,8 @@
 The pytest plugin: loaded by itself wherever Instant and pytest are installed.
 
 It makes ``locmem`` the backend, so that no test reaches the network unless it names another
-backend itself, starts no thread that enforces rights, and offers the fixtures ``publications`` and ``instant_server``. It does
-nothing in a project without Django settings.
+backend itself, lets no thread enforce rights, and offers the fixtures ``publications`` and
+``instant_server``. It does nothing in a project without Django settings.
 """
 
 from __future__ import annotations
