@@ -180,7 +180,7 @@ class Pass:
         """Return who of them has the permission by nothing else."""
         known = {sub: self._users[sub].pk for sub in subs if sub in self._users}
         try:
-            kept = rows.holders(permission, list(known.values()))
+            kept = rows.holders(permission, known.values())
         except (DatabaseError, InterfaceError) as exc:
             self._failed({number}, exc)
             return set()

@@ -228,14 +228,20 @@ def permissions() -> Any:
     return _many_to_many("user_permissions", Permission)
 
 
-def holders(permission: Any, users: Iterable[Any]) -> set[Any]:
-    """Return which of the users, by primary key, hold a permission, themselves or by a group."""
+def holders(permission: Any, users: Collection[Any] | None = None) -> set[Any]:
+    """
+    Return who holds a permission, themselves or by a group, by primary key.
+
+    Of ``users`` (primary keys) only, where they are given.
+    """
     held = Q(pk__in=())
     if permissions() is not None:
         held |= Q(user_permissions=permission)
     if memberships() is not None:
         held |= Q(groups__permissions=permission)
-    found = get_user_model()._base_manager.filter(held, pk__in=users)  # noqa: SLF001
+    found = get_user_model()._base_manager.filter(held)  # noqa: SLF001
+    if users is not None:
+        found = found.filter(pk__in=users)
     return set(found.values_list("pk", flat=True))
 
 

@@ -112,4 +112,7 @@ def wake() -> None:
 def look_once(**_kwargs: Any) -> None:
     """Look, on the first request: another process may have gone with a pass to make."""
     request_started.disconnect(dispatch_uid="instant.worker")
-    wake()
+    try:
+        wake()
+    except Exception:
+        logger.exception("The first look for second passes failed.")  # nobody's page does for it

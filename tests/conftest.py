@@ -5,7 +5,9 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser, Group
 from django.db import connections
+from django.db.models import signals
 
+from instant import namespaces
 from instant.models import Channel
 
 
@@ -15,6 +17,19 @@ def json_fields_are_known(django_db_setup, django_db_blocker):
     with django_db_blocker.unblock():
         for connection in connections.all():
             assert connection.features.supports_json_field
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """No namespace but those that the test declares; they, and what listens, are forgotten."""
+    found = []
+    monkeypatch.setattr(namespaces, "_registry", found)
+    sent = (signals.pre_save, signals.post_save, signals.pre_delete, signals.m2m_changed)
+    before = [list(signal.receivers) for signal in sent]
+    yield found
+    for signal, receivers in zip(sent, before, strict=True):
+        signal.receivers = receivers
+        signal.sender_receivers_cache.clear()
 
 
 @pytest.fixture

@@ -8,18 +8,13 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 from django.urls import path
 
-from instant import Namespace, conf, namespaces, proxies
+from instant import Namespace, conf, proxies
 from instant.centrifugo.proxy import HEADER
 from instant.exceptions import InstantConfigError
 
+pytestmark = pytest.mark.usefixtures("registry")
+
 URL = "http://127.0.0.1:8000"
-
-
-@pytest.fixture(autouse=True)
-def registry(monkeypatch):
-    found = []
-    monkeypatch.setattr(namespaces, "_registry", found)
-    return found
 
 
 @pytest.fixture

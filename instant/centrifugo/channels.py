@@ -12,26 +12,28 @@ from instant.names import USER_NAMESPACE
 
 __all__ = ["Declared", "compile_namespaces", "without_presence"]
 
-_OURS = (
-    "presence",
-    "join_leave",
-    "allow_presence_for_subscriber",
-    "allow_presence_for_anonymous",
-    "allow_history_for_subscriber",
-    "allow_history_for_anonymous",
-    "history_size",
-    "history_ttl",
-    "force_recovery",
-    "force_recovery_mode",
-    "auto_cache_recover",
-    "allow_subscribe_for_client",
-    "allow_subscribe_for_anonymous",
-    "allow_publish_for_subscriber",
-    "allow_publish_for_anonymous",
-    "subscribe_proxy_enabled",
-    "sub_refresh_proxy_enabled",
-    "publish_proxy_enabled",
-)
+_SWITCHES: Mapping[str, Sequence[str]] = {
+    "join_leave": ("join_leave",),
+    # Each “anonymous” extends its option to subscribers without a user; alone it does nothing.
+    "presence_for_subscribers": ("allow_presence_for_subscriber", "allow_presence_for_anonymous"),
+    "history_for_subscribers": ("allow_history_for_subscriber", "allow_history_for_anonymous"),
+    "open": ("allow_subscribe_for_client", "allow_subscribe_for_anonymous"),
+    "subscribers_publish": ("allow_publish_for_subscriber", "allow_publish_for_anonymous"),
+    "asks_to_subscribe": ("subscribe_proxy_enabled", "sub_refresh_proxy_enabled"),
+    "asks_to_publish": ("publish_proxy_enabled",),
+}
+"""What is true of a declaration, and the options that are then on."""
+
+_OURS = frozenset(
+    {
+        "presence",
+        "history_size",
+        "history_ttl",
+        "force_recovery",
+        "force_recovery_mode",
+        "auto_cache_recover",
+    }
+).union(*_SWITCHES.values())
 """The options that a declaration decides; all others in the file are the user's."""
 
 
@@ -61,15 +63,6 @@ class Declared:
     def options(self) -> dict[str, Any]:
         """Return its entry in ``channel.namespaces``."""
         found: dict[str, Any] = {"name": self.name, "presence": self.presence}
-        if self.join_leave:
-            found["join_leave"] = True
-        # Each “anonymous” extends its option to subscribers without a user; alone it does nothing.
-        if self.presence_for_subscribers:
-            found["allow_presence_for_subscriber"] = True
-            found["allow_presence_for_anonymous"] = True
-        if self.history_for_subscribers:
-            found["allow_history_for_subscriber"] = True
-            found["allow_history_for_anonymous"] = True
         if self.size:
             found["history_size"] = self.size
             found["history_ttl"] = f"{self.seconds}s"
@@ -77,17 +70,9 @@ class Declared:
         if self.latest:
             found["force_recovery_mode"] = "cache"
             found["auto_cache_recover"] = True
-        if self.open:
-            found["allow_subscribe_for_client"] = True
-            found["allow_subscribe_for_anonymous"] = True
-        if self.subscribers_publish:
-            found["allow_publish_for_subscriber"] = True
-            found["allow_publish_for_anonymous"] = True
-        if self.asks_to_subscribe:
-            found["subscribe_proxy_enabled"] = True
-            found["sub_refresh_proxy_enabled"] = True
-        if self.asks_to_publish:
-            found["publish_proxy_enabled"] = True
+        for name, options in _SWITCHES.items():
+            if getattr(self, name):
+                found |= dict.fromkeys(options, True)
         return found
 
 
@@ -115,7 +100,7 @@ def compile_namespaces(
     for namespace in declared:
         place = next((i for i, e in enumerate(kept) if e.get("name") == namespace.name), None)
         given = {} if place is None else kept[place]
-        theirs = {key: value for key, value in given.items() if key not in (*_OURS, "name")}
+        theirs = {key: value for key, value in given.items() if key not in {*_OURS, "name"}}
         entry = {**namespace.options(), **theirs}
         if place is None:
             kept.append(entry)

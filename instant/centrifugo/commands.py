@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from instant.centrifugo import wire
@@ -44,8 +44,8 @@ class Command:
     method: ClassVar[str]
 
     def parameters(self) -> dict[str, Any]:
-        """Return the body of its request."""
-        raise NotImplementedError
+        """Return the body of its request: its fields, unless the server wants another form."""
+        return asdict(self)
 
     def result(self, reply: Mapping[str, Any]) -> Any:  # noqa: ARG002  for subclasses
         """Return what the server's result says."""
@@ -63,10 +63,6 @@ class Unsubscribe(Command):
     def __post_init__(self) -> None:
         if not self.channel:
             raise ValueError("Without a channel the server does nothing, and says nothing.")
-
-    def parameters(self) -> dict[str, Any]:
-        """See Command."""
-        return {"user": self.user, "channel": self.channel}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +90,6 @@ class Presence(Command):
     method: ClassVar[str] = "presence"
     channel: str
 
-    def parameters(self) -> dict[str, Any]:
-        """See Command."""
-        return {"channel": self.channel}
-
     def result(self, reply: Mapping[str, Any]) -> set[str]:
         """See Command."""
         return {str(client.get("user", "")) for client in (reply.get("presence") or {}).values()}
@@ -109,10 +101,6 @@ class Channels(Command):
 
     method: ClassVar[str] = "channels"
     pattern: str
-
-    def parameters(self) -> dict[str, Any]:
-        """See Command."""
-        return {"pattern": self.pattern}
 
     def result(self, reply: Mapping[str, Any]) -> set[str]:
         """See Command."""

@@ -9,7 +9,7 @@ from instant.losses import Loss
 from instant.models import Channel
 from instant.namespaces import registered
 
-__all__ = ["asked_again", "channel_names", "loss_of"]
+__all__ = ["MANY", "asked_again", "channel_names", "has_rules", "loss_of"]
 
 MANY = 100
 """More explicit channels than these are not listed: the user's connections ask again for all."""
@@ -21,7 +21,7 @@ def has_rules() -> bool:
 
 
 def asked_again(users: Iterable[Any]) -> set[str]:
-    """Return the users, by primary key, whose connections are asked for again, rules or not."""
+    """Return the users, by primary key, as those to ask again; none where no code decides."""
     return {str(pk) for pk in users} if has_rules() else set()
 
 

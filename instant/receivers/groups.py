@@ -98,7 +98,7 @@ def group_permissions_change(
 def permission_goes(instance: Permission, using: str, **_kwargs: Any) -> None:
     """Ask for whoever holds the permission."""
     if enforcement.is_on() and has_rules():
-        held = rows.holders(instance.pk, _everybody())
+        held = rows.holders(instance.pk)
         enforcement.lose(Loss(reconnects={str(pk) for pk in held}), using=using)
 
 
@@ -119,10 +119,6 @@ def _of_membership(membership: Any) -> Loss:
     user = getattr(membership, f"{field.m2m_field_name()}_id")
     group = getattr(membership, f"{field.m2m_reverse_field_name()}_id")
     return loss_of([user], channel_names([group]))
-
-
-def _everybody() -> Any:
-    return get_user_model()._base_manager.values("pk")  # noqa: SLF001
 
 
 def _lose_permissions(users: list[Any], permissions: list[Any], using: str) -> None:

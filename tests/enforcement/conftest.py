@@ -2,7 +2,6 @@
 
 import pytest
 
-from instant import namespaces
 from instant.backends import replaced
 from instant.backends.locmem import LocmemBackend
 from instant.centrifugo.commands import Channels, Disconnect, Presence, Unsubscribe
@@ -59,16 +58,14 @@ def committed(django_capture_on_commit_callbacks):
     return lambda: django_capture_on_commit_callbacks(execute=True)
 
 
-@pytest.fixture(autouse=True)
-def registry(monkeypatch):
-    found = []
-    monkeypatch.setattr(namespaces, "_registry", found)
-    return found
-
-
 @pytest.fixture
 def ann(make_user, make_channel):
     make_channel("$red", "groups", groups=["red"])
     make_channel("$red2", "groups", groups=["red"])
     make_channel("$blue", "groups", groups=["blue"])
     return make_user("ann", groups=["red", "blue"])
+
+
+@pytest.fixture(autouse=True)
+def no_namespaces(registry):
+    """Only those that the test declares."""

@@ -23,17 +23,6 @@ from instant.receivers import groups as group_receivers
 from instant.tokens import Signer, begin, end
 
 
-@pytest.fixture
-def signals_restored(monkeypatch):
-    sent = (signals.pre_save, signals.post_save, signals.pre_delete, signals.m2m_changed)
-    for signal in sent:
-        monkeypatch.setattr(signal, "receivers", list(signal.receivers))
-    yield
-    monkeypatch.undo()
-    for signal in sent:
-        signal.sender_receivers_cache.clear()
-
-
 def declare(**attributes):
     return type("Doc", (Namespace,), {"name": "doc", "pattern": "<slug:slug>", **attributes})
 
@@ -79,6 +68,16 @@ def test_the_first_request_of_a_process_looks(client, monkeypatch, settings):
     request_started.send(sender=None, environ={})
     request_started.send(sender=None, environ={})
     assert len(woken) == 1
+
+
+def test_a_first_look_that_fails_breaks_nobodys_request(monkeypatch, caplog):
+    def broken():
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(worker, "wake", broken)
+    monkeypatch.setattr(request_started, "receivers", [])
+    worker.look_once()
+    assert "boom" in caplog.text
 
 
 def test_what_fails_holds_up_nothing_else(client, committed, ann, make_user, monkeypatch):
@@ -135,7 +134,7 @@ def test_a_request_that_dawdles_gets_no_fresh_token(make_user, settings, monkeyp
 # What takes rights away
 
 
-def test_depends_on_looks_at_what_was_stored(client, db, committed, signals_restored):
+def test_depends_on_looks_at_what_was_stored(client, db, committed):
     declare(depends_on={"auth.Group": lambda group: {"slug": group.name}})
     dependencies.connect()
     group = Group.objects.create(name="old")
@@ -146,7 +145,7 @@ def test_depends_on_looks_at_what_was_stored(client, db, committed, signals_rest
 
 
 @pytest.mark.django_db(transaction=True)
-def test_depends_on_is_written_before_anybody_can_raise(client, signals_restored):
+def test_depends_on_is_written_before_anybody_can_raise(client):
     group = Group.objects.create(name="old")
 
     def broken(**kwargs):

@@ -5,29 +5,19 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
-from django.db.models import signals
 from django.test import Client
 
-from instant import Namespace, dependencies, namespaces, publish
+from instant import Namespace, dependencies, publish
 from instant.models import Channel, Revocation
 from instant.tokens import Signer
 from tests.live.servers import KINDS, LiveServer, use
 from tests.live.subscriber import Subscriber
 
-pytestmark = [pytest.mark.conformance, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture(autouse=True)
-def registry(monkeypatch):
-    """What a test declares, and listens to, is forgotten afterwards."""
-    found = []
-    monkeypatch.setattr(namespaces, "_registry", found)
-    for signal in (signals.post_save, signals.pre_delete, signals.m2m_changed):
-        monkeypatch.setattr(signal, "receivers", list(signal.receivers))
-    yield found
-    monkeypatch.undo()
-    for signal in (signals.post_save, signals.pre_delete, signals.m2m_changed):
-        signal.sender_receivers_cache.clear()
+pytestmark = [
+    pytest.mark.conformance,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("registry"),
+]
 
 
 @pytest.fixture(scope="module", params=KINDS)

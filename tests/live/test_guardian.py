@@ -4,12 +4,11 @@ import json
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db.models import signals
 from django.test import Client
 from guardian.models import GroupObjectPermission, UserObjectPermission
 from guardian.shortcuts import assign_perm, get_objects_for_user, remove_perm
 
-from instant import Namespace, dependencies, namespaces, permissions
+from instant import Namespace, dependencies, permissions
 from tests.live.servers import KINDS, LiveServer, use
 from tests.live.subscriber import Subscriber
 
@@ -28,12 +27,8 @@ def backends(settings):
 
 
 @pytest.fixture(autouse=True)
-def team(monkeypatch):
-    """A namespace as the README has it; it, and what listens for it, is forgotten afterwards."""
-    listening = (signals.post_save, signals.pre_delete, signals.m2m_changed)
-    monkeypatch.setattr(namespaces, "_registry", [])
-    for signal in listening:
-        monkeypatch.setattr(signal, "receivers", list(signal.receivers))
+def team(registry):
+    """A namespace as the README has it."""
 
     class Team(Namespace):
         name = "team"
@@ -47,10 +42,7 @@ def team(monkeypatch):
             return user.has_perm(PERM, Group.objects.get(pk=pk))
 
     dependencies.connect()
-    yield Team
-    monkeypatch.undo()
-    for signal in listening:
-        signal.sender_receivers_cache.clear()
+    return Team
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
-from instant import Namespace, conf, namespaces, publish
+from instant import Namespace, conf, publish
 from instant.deliveries import AtMostOnce, Recoverable
 from instant.management import syncing
 from instant.tokens import Signer
@@ -14,13 +14,6 @@ from tests.live.servers import KINDS, LiveServer, use
 from tests.live.subscriber import Subscriber
 
 pytestmark = [pytest.mark.conformance, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def registry(monkeypatch):
-    found = []
-    monkeypatch.setattr(namespaces, "_registry", found)
-    return found
 
 
 @pytest.fixture

@@ -3,16 +3,11 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from instant import Namespace, namespaces
+from instant import Namespace
 from instant.deliveries import AtMostOnce, Latest
 from instant.testing import assert_permissions
 
-
-@pytest.fixture(autouse=True)
-def registry(monkeypatch):
-    found = []
-    monkeypatch.setattr(namespaces, "_registry", found)
-    return found
+pytestmark = pytest.mark.usefixtures("registry")
 
 
 def declare(name, **attributes):

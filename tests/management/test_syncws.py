@@ -13,19 +13,14 @@ from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from instant import Namespace, conf, namespaces
+from instant import Namespace, conf
 from instant.centrifugo import process
 from instant.deliveries import Latest, Recoverable
 from instant.management import syncing
 
+pytestmark = pytest.mark.usefixtures("registry")
+
 ORIGIN = "https://site.example"
-
-
-@pytest.fixture(autouse=True)
-def registry(monkeypatch):
-    found = []
-    monkeypatch.setattr(namespaces, "_registry", found)
-    return found
 
 
 @pytest.fixture

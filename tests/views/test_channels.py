@@ -13,6 +13,8 @@ from instant.backends.console import ConsoleBackend
 from instant.deliveries import AtMostOnce, Recoverable
 from tests.servers import RawServer
 
+pytestmark = pytest.mark.usefixtures("registry")
+
 REFUSED = {"error": "You may not do that, or there is no such channel."}
 NAMES = ("presence", "history", "snapshot")
 
@@ -61,13 +63,6 @@ def use(port, **instant):
             **instant,
         },
     )
-
-
-@pytest.fixture(autouse=True)
-def registry(monkeypatch):
-    found = []
-    monkeypatch.setattr(namespaces, "_registry", found)
-    return found
 
 
 def declare(name="order", **attributes):

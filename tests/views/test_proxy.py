@@ -14,7 +14,7 @@ from django.test import AsyncClient, Client, override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from instant import Namespace, namespaces
+from instant import Namespace
 from instant.centrifugo.proxy import HEADER
 from instant.views import proxy
 from tests.tracebacks import shown_locals
@@ -31,13 +31,6 @@ REFUSED = {"subscribe": DENIED, "publish": DENIED, "sub_refresh": ENDED}
 def _secret():
     with override_settings(CENTRIFUGO_PROXY_SECRET=SECRET):
         yield
-
-
-@pytest.fixture
-def registry(monkeypatch):
-    found = []
-    monkeypatch.setattr(namespaces, "_registry", found)
-    return found
 
 
 @pytest.fixture

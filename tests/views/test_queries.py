@@ -5,15 +5,10 @@ import json
 import pytest
 from django.contrib.auth.models import Group
 
-from instant import Namespace, namespaces
+from instant import Namespace
 from instant.models import Channel
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def registry(monkeypatch):
-    monkeypatch.setattr(namespaces, "_registry", [])
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry")]
 
 
 @pytest.fixture
