@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -45,17 +45,27 @@ class Pass:
         self._client, self._timeout = client, timeout
         self.errors: list[Exception | None] = [None] * len(losses)
         """For each loss why it is not enforced; None where it is."""
+        self._away: PublishError | None = None
         self._users: dict[str, Any] = {}
         self._lost: dict[tuple[str, str], _Numbers] = {}
 
     def run(self) -> None:
-        """Ask, and let go: explicit channels first, that a page does so at once."""
-        inside = self._subscribers()
+        """
+        Ask, and let go: first who is named, then who is found by presence.
+
+        So that no channel whose presence is not told, or takes too long, holds up the rest.
+        """
         named = self._collect(lambda loss: loss.subscriptions)
-        self._users = _users({*named, *self._collect(_people)}.union(*inside.values()))
-        self._lose_by_presence(inside)
+        self._users = _users({*named, *self._collect(_people)})
         self._lose_by_name()
-        numbers = self._commands()
+        self._send(self._commands())
+        inside = self._subscribers()
+        self._users |= _users(set().union(*inside.values()) - self._users.keys())
+        self._lost = {}
+        self._lose_by_presence(inside)
+        self._send(self._unsubscribes())
+
+    def _send(self, numbers: Mapping[Any, _Numbers]) -> None:
         commands = list(numbers)
         for command, result in zip(commands, self._run(commands, numbers), strict=True):
             # An unknown namespace has no subscribers.
@@ -74,13 +84,22 @@ class Pass:
         for number in numbers:
             self.errors[number] = self.errors[number] or error
 
-    def _run(self, commands: Sequence[Command], numbers: dict[Any, _Numbers]) -> Sequence[Any]:
-        """Return the results, or the error for each where the exchange failed."""
-        try:
-            return self._client.run(commands, self._timeout)
-        except PublishError as exc:
-            self._failed(set().union(*numbers.values()), exc)
-            return [exc] * len(commands)
+    def _run(self, commands: Sequence[Command], numbers: Mapping[Any, _Numbers]) -> Sequence[Any]:
+        """
+        Return the results, or the error for each where the exchange failed.
+
+        After one that failed the server is not asked again, so that a silent one costs the
+        commit one timeout.
+        """
+        if not commands:
+            return []
+        if self._away is None:
+            try:
+                return self._client.run(commands, self._timeout)
+            except PublishError as exc:
+                self._away = exc
+        self._failed(set().union(*numbers.values()), self._away)
+        return [self._away] * len(commands)
 
     def _subscribers(self) -> dict[str, set[str]]:
         """Return who is in which channel now."""
@@ -166,15 +185,18 @@ class Pass:
                 for sub in self._without(permission, subs, number):
                     again.setdefault(sub, set()).add(number)
         found: dict[Command, _Numbers] = {
-            Unsubscribe(sub, channel): numbers
-            for (sub, channel), numbers in sorted(self._lost.items())
-            if sub not in gone
+            command: numbers
+            for command, numbers in self._unsubscribes().items()
+            if command.user not in gone
         }
         for sub in sorted(again.keys() - gone.keys() - {""}):
             found[Disconnect(sub, ASK_AGAIN, "permissions changed")] = again[sub]
         for sub in sorted(gone):
             found[Disconnect(sub, ACCESS_ENDED, "access ended")] = gone[sub]
         return found
+
+    def _unsubscribes(self) -> dict[Unsubscribe, _Numbers]:
+        return {Unsubscribe(*pair): numbers for pair, numbers in sorted(self._lost.items())}
 
     def _without(self, permission: str, subs: set[str], number: int) -> set[str]:
         """Return who of them has the permission by nothing else."""

@@ -16,7 +16,12 @@ from instant import Namespace, dependencies, enforcement, publish, revocations, 
 from instant.backends import get_backend, replaced
 from instant.centrifugo.commands import Disconnect, Presence, Unsubscribe
 from instant.centrifugo.endpoints import keeps_timeout
-from instant.exceptions import InvalidChannelName, ServerRefused
+from instant.exceptions import (
+    InvalidChannelName,
+    PublishTimeout,
+    ServerRefused,
+    ServerUnreachable,
+)
 from instant.losses import Loss
 from instant.models import Channel, Revocation
 from instant.receivers import groups as group_receivers
@@ -323,3 +328,32 @@ def test_a_backend_without_a_server_needs_no_client():
 
     with replaced(LocmemBackend()):
         assert enforcement.enforce([Loss(reconnects={"7"})]) == [None]
+
+
+def test_a_silent_server_costs_one_timeout(client, ann, monkeypatch):
+    asked = []
+
+    def run(commands, timeout):
+        asked.append(commands)
+        raise ServerUnreachable("away")
+
+    monkeypatch.setattr(client, "run", run)
+    loss = Loss(channels={"$red", "doc:*"}, reconnects={str(ann.pk)})
+    other = Loss(disconnects={"99"})
+    errors = enforcement.enforce([loss, other])
+    assert len(asked) == 1
+    assert [str(error) for error in errors] == ["away", "away"]
+
+
+def test_a_presence_that_takes_too_long_holds_up_nothing_else(client, ann, monkeypatch):
+    answer = client.run
+
+    def run(commands, timeout):
+        if any(isinstance(command, Presence) for command in commands):
+            raise PublishTimeout("slow")
+        return answer(commands, timeout)
+
+    monkeypatch.setattr(client, "run", run)
+    errors = enforcement.enforce([Loss(channels={"$red"}), Loss(disconnects={"99"})])
+    assert [error and str(error) for error in errors] == ["slow", None]
+    assert client.changes == [Disconnect("99", 3503, "access ended")]
