@@ -34,17 +34,18 @@ def _instant_locmem() -> Iterator[None]:
         return
     from django.test import override_settings  # noqa: PLC0415
 
-    from instant import conf, options  # noqa: PLC0415
+    from instant import conf  # noqa: PLC0415
+    from instant.conf import keys  # noqa: PLC0415
 
     given: dict[str, Any] = getattr(settings, "INSTANT", None) or {}
     default = conf.DEFAULT_BACKEND
     conf.DEFAULT_BACKEND = _LOCMEM
     # Where a test names another backend after all: a thread would meet the test's database.
-    options.DEFAULTS["ENFORCE_IN_BACKGROUND"] = False
+    keys.DEFAULTS["ENFORCE_IN_BACKGROUND"] = False
     with override_settings(INSTANT={**given, "BACKEND": _LOCMEM}):
         yield
     conf.DEFAULT_BACKEND = default
-    options.DEFAULTS["ENFORCE_IN_BACKGROUND"] = True
+    keys.DEFAULTS["ENFORCE_IN_BACKGROUND"] = True
 
 
 def _has_settings() -> bool:

@@ -36,7 +36,7 @@ from django.core.cache import BaseCache, caches
 from django.utils.crypto import salted_hmac
 
 from instant.addresses import Address
-from instant.rates import Rate, parse_rate
+from instant.conf.throttle import Rate, parse_rate
 
 __all__ = ["DEFAULT_LIMITS", "Attempt", "Limits", "TooManyFailures", "attempt", "parse_limits"]
 

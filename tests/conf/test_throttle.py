@@ -2,7 +2,7 @@
 
 import pytest
 
-from instant.rates import Rate, parse_rate
+from instant.conf.throttle import Rate, parse_rate
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ from django.utils.text import slugify
 from instant.addresses import Proxies, parse_proxies
 from instant.centrifugo.config import DEFAULT_PORT
 from instant.centrifugo.values import ENVIRONMENT, ServerValues, read_values
+from instant.conf.keys import DEFAULTS, TYPES, parse_secrets
 from instant.exceptions import InstantConfigError
-from instant.options import DEFAULTS, TYPES, parse_secrets
 from instant.throttles import Limits, parse_limits
 
 __all__ = ["DEFAULTS", "ENVIRONMENT", "Conf", "current", "differences", "site_name"]
