@@ -17,7 +17,6 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from instant import conf, proxies
-from instant.batches import batch
 from instant.exceptions import (
     BatchError,
     InstantConfigError,
@@ -26,7 +25,8 @@ from instant.exceptions import (
 )
 from instant.models import Channel
 from instant.producers import publish
-from instant.publications import Publication
+from instant.publishing.batch import batch
+from instant.publishing.publication import Publication
 
 __all__ = ["ChannelAdmin", "ChannelForm"]
 

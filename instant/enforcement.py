@@ -23,8 +23,8 @@ from instant.losses import Loss
 from instant.names import check_name
 from instant.namespaces import row_namespaces
 from instant.passes import Pass
+from instant.publishing.commit_queue import wait_for_commit
 from instant.signals import enforcement_failed
-from instant.waiting import wait_for_commit
 
 __all__ = ["enforce", "first_pass", "is_on", "lose", "recheck", "report", "schedule"]
 

@@ -9,7 +9,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from instant.tabs import TAB, current_tab
+from instant.publishing.origin_tab import TAB, current_tab
 
 __all__ = ["TabMiddleware", "current_tab"]
 

@@ -11,13 +11,13 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from instant.backends import get_backend
-from instant.batches import batch, current_batch
-from instant.commits import defer
 from instant.conf import site_name
 from instant.exceptions import PayloadTooLarge
 from instant.names import check_name, check_names, user_channel
-from instant.publications import Envelope, Publication, Publications
-from instant.tabs import current_tab
+from instant.publishing.after_commit import defer
+from instant.publishing.batch import batch, current_batch
+from instant.publishing.origin_tab import current_tab
+from instant.publishing.publication import Envelope, Publication, Publications
 
 __all__ = ["abroadcast", "apublish", "batch", "broadcast", "publish", "user_channel"]
 

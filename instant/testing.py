@@ -23,10 +23,10 @@ from django.test import override_settings
 from instant import conf, permissions
 from instant.backends import BaseBackend, replaced
 from instant.backends.locmem import LocmemBackend
-from instant.commits import hand_over
-from instant.publications import Envelope, Publication
+from instant.publishing.after_commit import hand_over
+from instant.publishing.commit_queue import Waiting
+from instant.publishing.publication import Envelope, Publication
 from instant.rules import AsyncRuleError
-from instant.waiting import Waiting
 
 __all__ = [
     "CapturedPublications",

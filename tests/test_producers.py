@@ -16,16 +16,7 @@ from django.db import transaction
 from django.test import override_settings
 from django.utils.translation import gettext_lazy
 
-from instant import (
-    abroadcast,
-    apublish,
-    backends,
-    batch,
-    broadcast,
-    publish,
-    tabs,
-    user_channel,
-)
+from instant import abroadcast, apublish, backends, batch, broadcast, publish, user_channel
 from instant.backends.base import BaseBackend
 from instant.exceptions import (
     BatchError,
@@ -37,6 +28,7 @@ from instant.exceptions import (
     PublishTimeout,
     ServerUnreachable,
 )
+from instant.publishing import origin_tab
 from instant.signals import publication_failed
 from tests.servers import RawServer, answering, echoing
 
@@ -134,11 +126,11 @@ def test_a_broadcast_has_one_id(publications):
 
 
 def test_the_tab_that_caused_the_request_is_named(publications):
-    token = tabs.TAB.set("tab-1")
+    token = origin_tab.TAB.set("tab-1")
     try:
         publish("public", "x")
     finally:
-        tabs.TAB.reset(token)
+        origin_tab.TAB.reset(token)
     publish("public", "x")
     assert publications[0].payload["tab"] == "tab-1"
     assert "tab" not in publications[1].payload

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from asgiref.sync import sync_to_async
 
-from instant.publications import Envelope
+from instant.publishing.publication import Envelope
 
 if TYPE_CHECKING:
     from instant.centrifugo.client import Client

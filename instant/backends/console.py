@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from instant.backends.base import BaseBackend
-from instant.publications import Envelope
+from instant.publishing.publication import Envelope
 
 __all__ = ["ConsoleBackend"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from instant.backends.base import BaseBackend
-from instant.publications import Envelope, Publication
+from instant.publishing.publication import Envelope, Publication
 
 __all__ = ["LocmemBackend"]
 

@@ -11,7 +11,7 @@ from instant.centrifugo import wire
 from instant.centrifugo.commands import Command, batches, replies
 from instant.centrifugo.transport import Transport
 from instant.exceptions import InvalidReply, PublishError
-from instant.publications import Envelope
+from instant.publishing.publication import Envelope
 
 if TYPE_CHECKING:
     from cent import CentRequest, CentResult

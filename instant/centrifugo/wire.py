@@ -22,7 +22,7 @@ from instant.exceptions import (
     ServerRefused,
     UnknownNamespace,
 )
-from instant.publications import Envelope, Position, Publication, Publications
+from instant.publishing.publication import Envelope, Position, Publication, Publications
 
 __all__ = [
     "NOT_CENTRIFUGO",

@@ -15,7 +15,7 @@ from instant.exceptions import (
     ServerRefused,
     UnknownNamespace,
 )
-from instant.publications import Envelope, Publication, Publications
+from instant.publishing.publication import Envelope, Publication, Publications
 
 
 def envelope(*channels, body=b'{"x":1}', key="key"):

@@ -6,7 +6,7 @@ from typing import assert_type
 from instant import abroadcast, apublish, batch, broadcast, publish, user_channel
 from instant.backends.base import BaseBackend
 from instant.exceptions import BatchError, PublishError
-from instant.publications import Envelope, Publication
+from instant.publishing.publication import Envelope, Publication
 from instant.testing import CapturedPublications, capture_publications
 
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from instant.backends import get_backend
-from instant.publications import Envelope
+from instant.publishing.publication import Envelope
 
 __all__ = ["batch", "current_batch"]
 
@@ -94,7 +94,7 @@ class batch:  # noqa: N801  used as a verb, like contextlib's context managers
 
     def _give_up(self) -> None:
         """Send what was committed, which raises nothing, and mark the rest as failed."""
-        from instant.commits import hand_over  # noqa: PLC0415  which puts into batches
+        from instant.publishing.after_commit import hand_over  # noqa: PLC0415  which puts into batches
 
         for envelope, committed in self._envelopes:
             if not committed:

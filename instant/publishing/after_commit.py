@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from instant.backends import get_backend
-from instant.batches import current_batch
 from instant.exceptions import PublishError
-from instant.publications import Envelope
+from instant.publishing.batch import current_batch
+from instant.publishing.commit_queue import wait_for_commit
+from instant.publishing.publication import Envelope
 from instant.signals import publication_failed
-from instant.waiting import wait_for_commit
 
 __all__ = ["defer", "hand_over"]
 

@@ -1,0 +1,1 @@
+"""What travels from Python to browsers, and when it leaves."""
