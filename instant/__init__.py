@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from instant.names import user_channel
+    from instant.channels.names import user_channel
     from instant.namespaces import Namespace
     from instant.producers import abroadcast, apublish, batch, broadcast, publish
 

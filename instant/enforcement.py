@@ -18,9 +18,9 @@ from django.db.transaction import TransactionManagementError
 
 from instant import conf, revocations
 from instant.backends import get_backend
+from instant.channels.names import check_name
 from instant.exceptions import InstantConfigError, PublishError
 from instant.losses import Loss
-from instant.names import check_name
 from instant.namespaces import row_namespaces
 from instant.passes import Pass
 from instant.publishing.commit_queue import wait_for_commit

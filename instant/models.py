@@ -10,9 +10,9 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from instant.channels.names import MAX_BYTES, USER_NAMESPACE, check_row_name
 from instant.exceptions import InvalidChannelName
 from instant.fields import NameField
-from instant.names import MAX_BYTES, USER_NAMESPACE, check_row_name
 from instant.namespaces import row_namespaces
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal
 
 from asgiref.sync import sync_to_async
 
+from instant.channels.names import USER_NAMESPACE
+from instant.channels.patterns import NamespaceError, NoChannelMatch, Pattern
 from instant.deliveries import Delivery, Recoverable
-from instant.names import USER_NAMESPACE
-from instant.patterns import NamespaceError, NoChannelMatch, Pattern
 
 __all__ = [
     "METHODS",

@@ -31,9 +31,9 @@ from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 
 from instant import rows, rules
+from instant.channels.names import check_name, user_channel
 from instant.exceptions import InvalidChannelName
 from instant.models import Channel
-from instant.names import check_name, user_channel
 from instant.namespaces import METHODS, Action, Namespace, find_namespace
 from instant.rows import is_known
 

@@ -11,9 +11,9 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from instant.backends import get_backend
+from instant.channels.names import check_name, check_names, user_channel
 from instant.conf import site_name
 from instant.exceptions import PayloadTooLarge
-from instant.names import check_name, check_names, user_channel
 from instant.publishing.after_commit import defer
 from instant.publishing.batch import batch, current_batch
 from instant.publishing.origin_tab import current_tab

@@ -9,9 +9,9 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.db.models import Q, QuerySet
 
+from instant.channels.names import check_row_name
 from instant.exceptions import InvalidChannelName
 from instant.models import Channel
-from instant.names import check_row_name
 from instant.namespaces import Action, row_namespaces
 
 __all__ = [

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from instant.channels.names import USER_NAMESPACE
 from instant.exceptions import InstantConfigError
-from instant.names import USER_NAMESPACE
 
 __all__ = ["Declared", "compile_namespaces", "without_presence"]
 

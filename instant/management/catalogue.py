@@ -9,9 +9,9 @@ from typing import Any
 from django.db.models import Count, Q
 
 from instant import permissions
+from instant.channels.names import USER_NAMESPACE
 from instant.deliveries import Delivery
 from instant.models import Channel
-from instant.names import USER_NAMESPACE
 from instant.namespaces import METHODS, Action, Namespace, find_namespace, registered
 
 __all__ = ["Kind", "Reason", "kinds", "reasons"]

@@ -9,8 +9,8 @@ inactive; a name that another row has already gets a number.
 
 from django.db import migrations
 
+from instant.channels.names import MAX_BYTES, check_row_name
 from instant.exceptions import InvalidChannelName
-from instant.names import MAX_BYTES, check_row_name
 
 
 def adopt(apps, schema_editor):

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.urls.converters import get_converters
 
+from instant.channels.names import check_name
 from instant.exceptions import InvalidChannelName
-from instant.names import check_name
 
 __all__ = ["NamespaceError", "NoChannelMatch", "Pattern"]
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from instant.channels.names import check_name, check_names, check_row_name
 from instant.exceptions import InvalidChannelName
-from instant.names import check_name, check_names, check_row_name
 
 GOOD = ["public", "$users", "user:1", "$order:a:b", "dialog#1,2", "#42", 'q"t\\', "x" * 255, "a.b"]
 BAD = {
