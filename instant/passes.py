@@ -10,7 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, InterfaceError, router
 
-from instant import permissions, rows
+from instant import permissions
 from instant.centrifugo.client import Client
 from instant.centrifugo.commands import (
     ACCESS_ENDED,
@@ -23,6 +23,7 @@ from instant.centrifugo.commands import (
 )
 from instant.exceptions import PublishError, UnknownNamespace
 from instant.losses import Loss
+from instant.rights import rows
 
 __all__ = ["Pass"]
 

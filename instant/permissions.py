@@ -30,12 +30,12 @@ from asgiref.sync import sync_to_async
 from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 
-from instant import rows, rules
 from instant.channels.names import check_name, user_channel
 from instant.exceptions import InvalidChannelName
 from instant.models import Channel
 from instant.namespaces import METHODS, Action, Namespace, find_namespace
-from instant.rows import is_known
+from instant.rights import namespace_rules, rows
+from instant.rights.rows import is_known
 
 __all__ = [
     "Action",
@@ -88,7 +88,7 @@ async def amay(user: Any, action: Action, channel: str) -> bool:
     found = find_namespace(channel) if _is_valid(channel) else None
     if found is None or (found[0].rows and await sync_to_async(_has_row)(found[0], channel)):
         return await sync_to_async(may)(user, action, channel)
-    return (await rules.aallowed(found[0], action, user, [found[1]]))[0]
+    return (await namespace_rules.aallowed(found[0], action, user, [found[1]]))[0]
 
 
 def channels_for(user: Any, action: Action = "subscribe") -> QuerySet[Channel]:
@@ -148,9 +148,9 @@ def permitted(users: Sequence[Any], channel: str) -> set[Any]:
     return {
         user.pk
         for user in users
-        if rules.allowed(cls, "subscribe", user, [kwargs], lets=(OperationalError, InterfaceError))[
-            0
-        ]
+        if namespace_rules.allowed(
+            cls, "subscribe", user, [kwargs], lets=(OperationalError, InterfaceError)
+        )[0]
     }
 
 
@@ -163,7 +163,7 @@ def _decide(user: Any, action: Action, channel: str, *, waits: bool) -> bool:
     found = find_namespace(channel)
     if found is None or _has_row(found[0], channel):
         return _row_allows(user, action, channel)
-    return rules.allowed(found[0], action, user, [found[1]], waits=waits)[0]
+    return namespace_rules.allowed(found[0], action, user, [found[1]], waits=waits)[0]
 
 
 def _check_action(action: str) -> None:
@@ -215,7 +215,7 @@ def _declared(user: Any, names: Sequence[str]) -> Mapping[str, Grant]:
         if cls.rows:  # a name that has a row is the row's, also where that refuses
             for taken in Channel.objects.filter(name__in=channels).values_list("name", flat=True):
                 channels.pop(taken, None)
-        answers = rules.allowed(cls, "subscribe", user, list(channels.values()))
+        answers = namespace_rules.allowed(cls, "subscribe", user, list(channels.values()))
         mine = [name for name, answer in zip(channels, answers, strict=True) if answer]
         granted |= _namespace_grants(cls, user, {name: channels[name] for name in mine})
     return granted
@@ -233,7 +233,7 @@ def _namespace_grants(
         answers = (
             [True] * len(channels)  # whoever may subscribe, which was asked
             if who == "subscribers"
-            else rules.allowed(cls, action, user, list(channels.values()))
+            else namespace_rules.allowed(cls, action, user, list(channels.values()))
         )
         for name, answer in zip(channels, answers, strict=True):
             if answer:
@@ -244,7 +244,7 @@ def _namespace_grants(
             "namespace",
             tuple(more[name]),
             by_token=cls.authorize != "proxy",
-            info=rules.info(cls, user, kwargs),
+            info=namespace_rules.info(cls, user, kwargs),
             sees_joins=cls.join_leave and cls.decides("presence") and "presence" in more[name],
         )
         for name, kwargs in channels.items()

@@ -26,7 +26,7 @@ from instant.backends.locmem import LocmemBackend
 from instant.publishing.after_commit import hand_over
 from instant.publishing.commit_queue import Waiting
 from instant.publishing.publication import Envelope, Publication
-from instant.rules import AsyncRuleError
+from instant.rights.namespace_rules import AsyncRuleError
 
 __all__ = [
     "CapturedPublications",

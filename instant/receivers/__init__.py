@@ -17,10 +17,11 @@ from django.contrib.auth.signals import user_logged_out
 from django.core.signals import request_finished, request_started
 from django.db.models import signals
 
-from instant import rows, tokens, worker
+from instant import worker
 from instant.models import Channel
 from instant.receivers import channels, groups, saves, users
 from instant.receivers.senders import senders
+from instant.rights import rows, tokens
 
 __all__ = ["connect"]
 

@@ -13,7 +13,7 @@ from instant.losses import Loss
 from instant.models import Channel
 from instant.receivers.concerned import MANY, loss_of
 from instant.receivers.saves import remember, stored
-from instant.rows import after_losing, lost_flags
+from instant.rights.rows import after_losing, lost_flags
 
 __all__ = ["finished", "logs_out", "user_changes", "user_goes"]
 

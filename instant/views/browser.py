@@ -9,9 +9,10 @@ from django.http import HttpRequest
 from django.middleware.csrf import get_token as get_csrf_token
 from django.views.decorators.debug import sensitive_variables
 
-from instant import conf, permissions, tokens, worker
+from instant import conf, permissions, worker
 from instant.addresses import request_address
 from instant.html import websocket_url
+from instant.rights import tokens
 from instant.throttles import attempt
 from instant.views.endpoint import BadRequest, Body, Forbidden, endpoint
 

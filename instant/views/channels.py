@@ -12,12 +12,13 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
 
-from instant import conf, permissions, rules
+from instant import conf, permissions
 from instant.backends import get_backend
 from instant.centrifugo import reading
 from instant.centrifugo.client import Client
 from instant.exceptions import PublishError, PublishTimeout, ServerUnreachable
 from instant.namespaces import Action, Namespace, find_namespace
+from instant.rights import namespace_rules
 from instant.views.endpoint import BadRequest, Body, Forbidden, Unavailable, endpoint
 
 __all__ = ["history", "presence", "snapshot"]
@@ -68,13 +69,13 @@ def snapshot(request: HttpRequest, body: Body) -> dict[str, Any]:
         raise Forbidden(_REFUSED)
     cls, kwargs = found
     # A row may have taken the name; it says nothing of what the namespace's method tells.
-    if cls.rows and not rules.allowed(cls, "subscribe", request.user, [kwargs])[0]:
+    if cls.rows and not namespace_rules.allowed(cls, "subscribe", request.user, [kwargs])[0]:
         raise Forbidden(_REFUSED)
     position: dict[str, Any] = {"offset": 0, "epoch": ""}
     if cls.delivery.size:
         with _server() as (client, timeout):
             position = reading.position(client, channel, timeout)
-    data = rules.snapshot(cls, request.user, kwargs)
+    data = namespace_rules.snapshot(cls, request.user, kwargs)
     # NaN is not JSON: JsonResponse would send it, and the page's script fail.
     json.dumps(data, cls=DjangoJSONEncoder, allow_nan=False)
     return {"data": data, **position}

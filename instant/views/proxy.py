@@ -25,7 +25,7 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 
-from instant import conf, permissions, rules, tokens
+from instant import conf, permissions
 from instant.centrifugo.proxy import (
     ENDED,
     HEADER,
@@ -37,6 +37,7 @@ from instant.centrifugo.proxy import (
     read_question,
 )
 from instant.namespaces import Namespace, find_namespace
+from instant.rights import namespace_rules, tokens
 
 __all__ = ["publish", "sub_refresh", "subscribe"]
 
@@ -74,7 +75,7 @@ def subscribe(question: Question, user: Any) -> _Answer:
     cls, kwargs = _proxied(question, user)
     return granted(
         expire_at=tokens.lives_until(),
-        info=rules.info(cls, user, kwargs),
+        info=namespace_rules.info(cls, user, kwargs),
         # As permissions.grants() decides it for a token.
         pushes_joins=cls.join_leave
         and cls.decides("presence")
@@ -86,7 +87,7 @@ def subscribe(question: Question, user: Any) -> _Answer:
 def sub_refresh(question: Question, user: Any) -> _Answer:
     """Answer whether the user may stay subscribed, and until when."""
     cls, kwargs = _proxied(question, user)
-    return granted(expire_at=tokens.lives_until(), info=rules.info(cls, user, kwargs))
+    return granted(expire_at=tokens.lives_until(), info=namespace_rules.info(cls, user, kwargs))
 
 
 @_endpoint(_DENIED)

@@ -15,7 +15,7 @@ from django.db import transaction
 
 from instant import Namespace, namespaces
 from instant.models import Channel
-from instant.tokens import Signer
+from instant.rights.tokens import Signer
 from tests.benchmarks.timing import pin, verdict
 from tests.live.servers import BINARY, LiveServer, use
 from tests.live.subscriber import Subscriber

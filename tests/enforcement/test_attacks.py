@@ -12,7 +12,7 @@ from django.db.models import signals
 from django.test import Client
 from django.utils import timezone
 
-from instant import Namespace, dependencies, enforcement, publish, revocations, rows, worker
+from instant import Namespace, dependencies, enforcement, publish, revocations, worker
 from instant.backends import get_backend, replaced
 from instant.centrifugo.commands import Disconnect, Presence, Unsubscribe
 from instant.centrifugo.endpoints import keeps_timeout
@@ -25,7 +25,8 @@ from instant.exceptions import (
 from instant.losses import Loss
 from instant.models import Channel, Revocation
 from instant.receivers import groups as group_receivers
-from instant.tokens import Signer, begin, end
+from instant.rights import rows
+from instant.rights.tokens import Signer, begin, end
 
 
 def declare(**attributes):

@@ -9,7 +9,7 @@ from django.test import Client
 
 from instant import Namespace, dependencies, publish
 from instant.models import Channel, Revocation
-from instant.tokens import Signer
+from instant.rights.tokens import Signer
 from tests.live.servers import KINDS, LiveServer, use
 from tests.live.subscriber import Subscriber
 

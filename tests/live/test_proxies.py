@@ -11,7 +11,7 @@ from django.test import override_settings
 
 from instant import Namespace, conf, namespaces, publish
 from instant.management import syncing
-from instant.tokens import Signer
+from instant.rights.tokens import Signer
 from tests.live.servers import KINDS, LiveServer, free_port, use
 from tests.live.subscriber import Subscriber
 

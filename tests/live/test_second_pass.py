@@ -17,7 +17,7 @@ import pytest
 from django.test import override_settings
 
 from instant import publish
-from instant.tokens import Signer
+from instant.rights.tokens import Signer
 from tests.live.servers import BINARY, KINDS, free_port
 from tests.live.subscriber import Subscriber
 

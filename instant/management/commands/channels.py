@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from instant.management import catalogue
+from instant.rights import explain
 
 
 class Command(BaseCommand):
@@ -28,7 +28,7 @@ class Command(BaseCommand):
             if options["channels"]:
                 raise CommandError("Say for whom: add “--for USER”.")
             lines = [("channels", "who may subscribe", "more rights", "delivery", "declared in")]
-            lines += [astuple(kind) for kind in catalogue.kinds()]
+            lines += [astuple(kind) for kind in explain.kinds()]
             self.table(lines)
             return
         model = get_user_model()
@@ -36,7 +36,7 @@ class Command(BaseCommand):
             user = model.objects.get_by_natural_key(options["user"])
         except model.DoesNotExist as exc:
             raise CommandError(f"There is no user {options['user']!r}.") from exc
-        reasons = catalogue.reasons(user, options["channels"])
+        reasons = explain.reasons(user, options["channels"])
         self.table([("channel", "may", "because of"), *map(astuple, reasons)])
 
     def table(self, lines: Sequence[tuple[str, ...]]) -> None:

@@ -6,8 +6,8 @@ import jwt
 import pytest
 from django.test import override_settings
 
-from instant import tokens
 from instant.exceptions import InstantConfigError
+from instant.rights import tokens
 
 KEY = "test-hmac-key-0123456789-0123456789-0123456789"
 

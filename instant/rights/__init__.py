@@ -1,0 +1,1 @@
+"""What rows and namespaces grant, and the tokens that say so."""
