@@ -20,7 +20,8 @@ class InstantConfig(AppConfig):
 
         # An import error inside one is the app's, and shows.
         autodiscover_modules("realtime")
-        from instant import dependencies, receivers  # noqa: PLC0415  they need the models
+        from instant.revoking import receivers  # noqa: PLC0415  they need the models
+        from instant.revoking.receivers import depends_on  # noqa: PLC0415  they need the models
 
         receivers.connect()
-        dependencies.connect()
+        depends_on.connect()

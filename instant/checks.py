@@ -26,13 +26,14 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 
-from instant import authentication, conf, dependencies, proxies
+from instant import authentication, conf, proxies
 from instant.backends import get_backend
 from instant.centrifugo.channels import without_presence
 from instant.centrifugo.config import read_config
 from instant.exceptions import InstantConfigError
 from instant.management.syncing import compare
 from instant.namespaces import registered
+from instant.revoking.receivers import depends_on
 
 __all__ = ["check_settings", "check_throttle"]
 
@@ -146,7 +147,7 @@ def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
 def _namespaces() -> Iterator[CheckMessage]:
     by_name: dict[str, list[str]] = {}
     for cls in registered():
-        for problem in (*cls.problems(), *dependencies.problems(cls)):
+        for problem in (*cls.problems(), *depends_on.problems(cls)):
             yield Error(problem, obj=cls, id="instant.E003")
         name = getattr(cls, "name", None)
         if isinstance(name, str):

@@ -16,14 +16,15 @@ from collections.abc import Sequence
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.transaction import TransactionManagementError
 
-from instant import conf, revocations
+from instant import conf
 from instant.backends import get_backend
 from instant.channels.names import check_name
 from instant.exceptions import InstantConfigError, PublishError
-from instant.losses import Loss
 from instant.namespaces import row_namespaces
-from instant.passes import Pass
 from instant.publishing.commit_queue import wait_for_commit
+from instant.revoking import ledger
+from instant.revoking.affected import Loss
+from instant.revoking.check import Pass
 from instant.signals import enforcement_failed
 
 __all__ = ["enforce", "first_pass", "is_on", "lose", "recheck", "report", "schedule"]
@@ -56,10 +57,10 @@ def recheck(channel: str, *, using: str = DEFAULT_DB_ALIAS) -> None:
 def lose(loss: Loss, *, using: str = DEFAULT_DB_ALIAS) -> None:
     """Remember in the transaction what may be lost, and enforce it after the commit."""
     if loss and is_on():
-        schedule(revocations.remember(loss), using)
+        schedule(ledger.remember(loss), using)
 
 
-def schedule(revocation: revocations.Revocation, using: str) -> None:
+def schedule(revocation: ledger.Revocation, using: str) -> None:
     """Enforce after the commit, together with all else that the transaction takes away."""
     try:
         # Before publications: who has lost the channel must not get what is published with it.
@@ -69,7 +70,7 @@ def schedule(revocation: revocations.Revocation, using: str) -> None:
         logger.debug("Without autocommit there is no first pass.")
 
 
-def first_pass(remembered: Sequence[revocations.Revocation]) -> None:
+def first_pass(remembered: Sequence[ledger.Revocation]) -> None:
     """
     Enforce what a committed transaction has taken away; never raises an Exception.
 
@@ -77,7 +78,7 @@ def first_pass(remembered: Sequence[revocations.Revocation]) -> None:
     makes.
     """
     try:
-        revocations.settle(remembered, enforce([Loss.from_json(r.loss) for r in remembered]))
+        ledger.settle(remembered, enforce([Loss.from_json(r.loss) for r in remembered]))
     except Exception:  # the change is committed, and the row is there
         logger.exception("Rights that ended are not enforced yet, it is tried again.")
 

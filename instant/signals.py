@@ -17,6 +17,6 @@ enforcement_failed = Signal()
 """
 Sent when rights that ended could not be enforced on open connections; it is tried again.
 
-``sender`` is instant.losses.Loss; arguments are ``loss`` (whom and what it concerns) and
+``sender`` is instant.revoking.affected.Loss; arguments are ``loss`` (whom and what it concerns) and
 ``error``. Django logs what a receiver raises.
 """

@@ -9,9 +9,10 @@ from django.http import HttpRequest
 from django.middleware.csrf import get_token as get_csrf_token
 from django.views.decorators.debug import sensitive_variables
 
-from instant import conf, permissions, worker
+from instant import conf, permissions
 from instant.addresses import request_address
 from instant.html import websocket_url
+from instant.revoking import thread
 from instant.rights import tokens
 from instant.throttles import attempt
 from instant.views.endpoint import BadRequest, Body, Forbidden, endpoint
@@ -129,7 +130,7 @@ def _channels(
         granted, following = permissions.grants_after(request.user, after, MAX_CHANNELS)
     else:
         granted, following = permissions.grants(request.user, names), None
-    worker.wake()  # a token that goes out now may have to be followed up
+    thread.wake()  # a token that goes out now may have to be followed up
     return {
         "channels": [_channel(signer, grant) for grant in granted],
         "next": following,

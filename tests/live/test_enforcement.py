@@ -7,8 +7,9 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.test import Client
 
-from instant import Namespace, dependencies, publish
+from instant import Namespace, publish
 from instant.models import Channel, Revocation
+from instant.revoking.receivers import depends_on
 from instant.rights.tokens import Signer
 from tests.live.servers import KINDS, LiveServer, use
 from tests.live.subscriber import Subscriber
@@ -407,7 +408,7 @@ def test_a_model_on_which_a_rule_depends(live, page, make_user):
             ],
         },
     )
-    dependencies.connect()
+    depends_on.connect()
     ann = make_user("ann")
     order, other = Group.objects.create(name="ann"), Group.objects.create(name="ann2")
     hers = page(ann, f"doc:{order.pk}")

@@ -8,7 +8,8 @@ from django.test import Client
 from guardian.models import GroupObjectPermission, UserObjectPermission
 from guardian.shortcuts import assign_perm, get_objects_for_user, remove_perm
 
-from instant import Namespace, dependencies, permissions
+from instant import Namespace, permissions
+from instant.revoking.receivers import depends_on
 from tests.live.servers import KINDS, LiveServer, use
 from tests.live.subscriber import Subscriber
 
@@ -41,7 +42,7 @@ def team(registry):
         def can_subscribe(self, user, pk):
             return user.has_perm(PERM, Group.objects.get(pk=pk))
 
-    dependencies.connect()
+    depends_on.connect()
     return Team
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from instant import revocations
 from instant.models import Revocation
-from instant.worker import Worker
+from instant.revoking import ledger
+from instant.revoking.thread import Worker
 
 
 class Command(BaseCommand):
@@ -31,7 +31,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         if not options["watch"]:
             tried = 0
-            while count := revocations.run_due():
+            while count := ledger.run_due():
                 tried += count
             waiting = Revocation.objects.count()
             self.stdout.write(f"{tried} tried; {waiting} waiting: not due yet, or tried again.")

@@ -14,7 +14,7 @@ from instant import enforcement
 from instant.centrifugo import process
 from instant.exceptions import InstantConfigError
 from instant.management.server import SERVERS, plan
-from instant.worker import Worker
+from instant.revoking.thread import Worker
 
 
 class Command(BaseCommand):

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
 
-from instant import enforcement, revocations
-from instant.losses import Loss
+from instant import enforcement
+from instant.revoking import ledger
+from instant.revoking.affected import Loss
 
 __all__ = ["remember", "saved", "stored"]
 
@@ -25,7 +26,7 @@ def stored(instance: Any, using: str) -> Any:
 def remember(instance: Any, loss: Loss) -> None:
     """Write the row before the change: outside a transaction there is no other way to be sure."""
     if loss:
-        instance.__dict__.setdefault(_FOUND, []).append(revocations.remember(loss))
+        instance.__dict__.setdefault(_FOUND, []).append(ledger.remember(loss))
 
 
 def saved(instance: Any, using: str | None = None, **_kwargs: Any) -> None:

@@ -12,7 +12,7 @@ from django.db.models import signals
 from django.test import Client
 from django.utils import timezone
 
-from instant import Namespace, dependencies, enforcement, publish, revocations, worker
+from instant import Namespace, enforcement, publish
 from instant.backends import get_backend, replaced
 from instant.centrifugo.commands import Disconnect, Presence, Unsubscribe
 from instant.centrifugo.endpoints import keeps_timeout
@@ -22,9 +22,11 @@ from instant.exceptions import (
     ServerRefused,
     ServerUnreachable,
 )
-from instant.losses import Loss
 from instant.models import Channel, Revocation
-from instant.receivers import groups as group_receivers
+from instant.revoking import ledger, thread
+from instant.revoking.affected import Loss
+from instant.revoking.receivers import depends_on
+from instant.revoking.receivers import groups as group_receivers
 from instant.rights import rows
 from instant.rights.tokens import Signer, begin, end
 
@@ -37,8 +39,8 @@ def declare(**attributes):
 
 
 def test_the_thread_stays_as_long_as_a_row_does(client, ann, monkeypatch):
-    one = worker.Worker()
-    monkeypatch.setattr(worker.connections, "close_all", lambda: None)
+    one = thread.Worker()
+    monkeypatch.setattr(thread.connections, "close_all", lambda: None)
     assert not one.look()
     ann.groups.clear()
     assert one.look()
@@ -52,7 +54,7 @@ def test_a_look_makes_all_that_is_due(client, db, make_user):
         Revocation(loss={"reconnects": [f"u{n}"]}, created_at=now, due_at=now, is_last=True)
         for n in range(1201)
     )
-    assert not worker.Worker().look()
+    assert not thread.Worker().look()
     assert len(client.changes) == 1201
     assert len(client.batches) == 3
 
@@ -60,7 +62,7 @@ def test_a_look_makes_all_that_is_due(client, db, make_user):
 def test_taking_a_right_away_wakes_the_thread_in_time(client, ann, monkeypatch, settings):
     settings.INSTANT = {**settings.INSTANT, "ENFORCE_IN_BACKGROUND": True}
     woken = []
-    monkeypatch.setattr(worker._worker, "wake", woken.append)
+    monkeypatch.setattr(thread._worker, "wake", woken.append)
     ann.groups.clear()  # no hook runs: the test's transaction never commits
     assert woken
 
@@ -68,9 +70,9 @@ def test_taking_a_right_away_wakes_the_thread_in_time(client, ann, monkeypatch, 
 def test_the_first_request_of_a_process_looks(client, monkeypatch, settings):
     settings.INSTANT = {**settings.INSTANT, "ENFORCE_IN_BACKGROUND": True}
     woken = []
-    monkeypatch.setattr(worker._worker, "wake", woken.append)
+    monkeypatch.setattr(thread._worker, "wake", woken.append)
     monkeypatch.setattr(request_started, "receivers", [])
-    request_started.connect(worker.look_once, dispatch_uid="instant.worker")
+    request_started.connect(thread.look_once, dispatch_uid="instant.worker")
     request_started.send(sender=None, environ={})
     request_started.send(sender=None, environ={})
     assert len(woken) == 1
@@ -80,9 +82,9 @@ def test_a_first_look_that_fails_breaks_nobodys_request(monkeypatch, caplog):
     def broken():
         raise RuntimeError("boom")
 
-    monkeypatch.setattr(worker, "wake", broken)
+    monkeypatch.setattr(thread, "wake", broken)
     monkeypatch.setattr(request_started, "receivers", [])
-    worker.look_once()
+    thread.look_once()
     assert "boom" in caplog.text
 
 
@@ -110,7 +112,7 @@ def test_nobody_can_recheck_what_is_no_channel(client, db, name):
 
 def test_a_row_that_was_worked_off_before_the_commit_comes_back(client, db, make_user):
     """As where the change is on another database, in a transaction that takes its time."""
-    revocation = revocations.remember(Loss(reconnects={"7"}))
+    revocation = ledger.remember(Loss(reconnects={"7"}))
     Revocation.objects.all().delete()
     enforcement.first_pass([revocation])
     assert Revocation.objects.get().is_last
@@ -142,7 +144,7 @@ def test_a_request_that_dawdles_gets_no_fresh_token(make_user, settings, monkeyp
 
 def test_depends_on_looks_at_what_was_stored(client, db, committed):
     declare(depends_on={"auth.Group": lambda group: {"slug": group.name}})
-    dependencies.connect()
+    depends_on.connect()
     group = Group.objects.create(name="old")
     group.name = "new"
     with committed():
@@ -159,7 +161,7 @@ def test_depends_on_is_written_before_anybody_can_raise(client):
 
     signals.post_save.connect(broken, sender=Group)
     declare(depends_on={"auth.Group": lambda group: {"slug": group.name}})
-    dependencies.connect()
+    depends_on.connect()
     group.name = "new"
     with pytest.raises(RuntimeError):
         group.save()
@@ -191,7 +193,7 @@ def test_a_rule_that_can_not_ask_throws_nobody_out(client, committed, ann):
     assert client.changes == []
     assert Revocation.objects.get().attempts == 1
     doc.can_subscribe = lambda self, user, slug: 1 / 0
-    revocations.run_due(Revocation.objects.get().due_at)
+    ledger.run_due(Revocation.objects.get().due_at)
     assert client.changes == [Unsubscribe(str(ann.pk), "doc:a")]
 
 
@@ -249,7 +251,7 @@ def test_logging_out_works_where_nothing_can_be_written(client, make_user, monke
     def broken(*args):
         raise DatabaseError("full")
 
-    monkeypatch.setattr(revocations, where, broken)
+    monkeypatch.setattr(ledger, where, broken)
     browser = Client()
     browser.force_login(make_user())
     headers = {"Sec-Fetch-Site": "same-origin"}
@@ -270,7 +272,7 @@ def test_deactivated_and_demoted_and_active_again(client, committed, make_user, 
     sam.is_active = True
     sam.save()
     client.batches.clear()
-    revocations.run_due(Revocation.objects.get().due_at)
+    ledger.run_due(Revocation.objects.get().due_at)
     assert client.changes == [Unsubscribe(str(sam.pk), "$staff")]
 
 
@@ -302,7 +304,7 @@ def test_without_autocommit_a_save_works_and_the_row_is_there(client, make_user)
         connection.set_autocommit(True)
     row = Revocation.objects.get()
     assert not row.is_last
-    revocations.run_due(row.due_at)
+    ledger.run_due(row.due_at)
     assert client.changes == [Disconnect(str(user.pk), 3503, "access ended")]
 
 

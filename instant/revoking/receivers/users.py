@@ -8,18 +8,19 @@ from typing import Any
 
 from django.db import DatabaseError, close_old_connections
 
-from instant import enforcement, revocations
-from instant.losses import Loss
+from instant import enforcement
 from instant.models import Channel
-from instant.receivers.concerned import MANY, loss_of
-from instant.receivers.saves import remember, stored
+from instant.revoking import ledger
+from instant.revoking.affected import Loss
+from instant.revoking.receivers.concerned import MANY, loss_of
+from instant.revoking.receivers.saves import remember, stored
 from instant.rights.rows import after_losing, lost_flags
 
 __all__ = ["finished", "logs_out", "user_changes", "user_goes"]
 
 logger = logging.getLogger("instant.enforcement")
 
-_left: ContextVar[tuple[revocations.Revocation, ...]] = ContextVar("instant_left", default=())
+_left: ContextVar[tuple[ledger.Revocation, ...]] = ContextVar("instant_left", default=())
 
 
 def user_changes(instance: Any, raw: bool, using: str, update_fields: Any, **_kwargs: Any) -> None:
@@ -60,7 +61,7 @@ def logs_out(user: Any, **_kwargs: Any) -> None:
     if user is None or not enforcement.is_on():
         return
     try:
-        revocation = revocations.remember(Loss(reconnects={str(user.pk)}))
+        revocation = ledger.remember(Loss(reconnects={str(user.pk)}))
     except DatabaseError:  # to stay logged in for it would be worse
         logger.exception("The other connections of a user who logs out are not asked again.")
         return

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from instant import enforcement
-from instant.losses import Loss
 from instant.models import Channel
-from instant.receivers.groups import REMOVALS
-from instant.receivers.saves import remember, stored
+from instant.revoking.affected import Loss
+from instant.revoking.receivers.groups import REMOVALS
+from instant.revoking.receivers.saves import remember, stored
 
 __all__ = ["channel_changes", "channel_goes", "channel_groups_change", "channel_members_change"]
 

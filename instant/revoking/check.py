@@ -22,7 +22,7 @@ from instant.centrifugo.commands import (
     Unsubscribe,
 )
 from instant.exceptions import PublishError, UnknownNamespace
-from instant.losses import Loss
+from instant.revoking.affected import Loss
 from instant.rights import rows
 
 __all__ = ["Pass"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from instant.losses import Loss
 from instant.models import Channel
 from instant.namespaces import registered
+from instant.revoking.affected import Loss
 
 __all__ = ["MANY", "asked_again", "channel_names", "has_rules", "loss_of"]
 

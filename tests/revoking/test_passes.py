@@ -16,14 +16,15 @@ from django.db import OperationalError, connection, transaction
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
-from instant import Namespace, enforcement, revocations, worker
+from instant import Namespace, enforcement
 from instant.backends import replaced
 from instant.backends.locmem import LocmemBackend
 from instant.centrifugo.commands import Disconnect, Presence, Unsubscribe
 from instant.exceptions import ServerRefused, ServerUnreachable, UnknownNamespace
-from instant.losses import Loss
 from instant.models import Channel, Revocation
-from instant.receivers.senders import senders
+from instant.revoking import ledger, thread
+from instant.revoking.affected import Loss
+from instant.revoking.receivers.senders import senders
 from instant.signals import enforcement_failed
 
 
@@ -101,7 +102,7 @@ def test_a_save_that_fails_leaves_a_row_that_harms_nobody(client, committed, ann
         ann.save()
     [row] = Revocation.objects.all()
     monkeypatch.undo()
-    assert revocations.run_due(row.due_at) == 1
+    assert ledger.run_due(row.due_at) == 1
     assert client.changes == []  # the database says that ann is active
 
 
@@ -126,11 +127,11 @@ def test_the_second_pass_comes_when_no_token_is_valid_and_is_the_last(client, co
     assert timedelta(seconds=34) < left <= timedelta(seconds=35)
     assert row.is_last
     first = list(client.batches)
-    assert revocations.run_due(row.due_at - timedelta(seconds=1)) == 0
-    assert revocations.run_due(row.due_at) == 1
+    assert ledger.run_due(row.due_at - timedelta(seconds=1)) == 0
+    assert ledger.run_due(row.due_at) == 1
     assert client.batches == first * 2
     assert Revocation.objects.count() == 0
-    assert revocations.run_due(row.due_at) == 0
+    assert ledger.run_due(row.due_at) == 0
 
 
 def test_a_right_that_was_given_back_is_left_alone(client, committed, ann):
@@ -138,7 +139,7 @@ def test_a_right_that_was_given_back_is_left_alone(client, committed, ann):
         ann.groups.clear()
     ann.groups.add(Group.objects.get(name="red"))
     client.batches.clear()
-    revocations.run_due(Revocation.objects.get().due_at)
+    ledger.run_due(Revocation.objects.get().due_at)
     assert client.changes == [Unsubscribe(str(ann.pk), "$blue")]
 
 
@@ -147,7 +148,7 @@ def test_a_pass_that_never_came_is_made_soon_and_then_the_second(client, ann):
     ann.groups.clear()  # the test's transaction never commits
     [row] = Revocation.objects.all()
     assert row.due_at - row.created_at == timedelta(seconds=2)
-    assert revocations.run_due(row.due_at) == 1
+    assert ledger.run_due(row.due_at) == 1
     assert len(client.changes) == 3
     row.refresh_from_db()
     assert row.is_last
@@ -175,10 +176,10 @@ def test_a_failure_is_logged_signalled_and_tried_again(client, committed, ann, c
     for _ in range(9):
         row = Revocation.objects.get()
         pauses.append(round((row.due_at - timezone.now()).total_seconds()))
-        revocations.run_due(row.due_at)
+        ledger.run_due(row.due_at)
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     client.error = None
-    revocations.run_due(Revocation.objects.get().due_at)
+    ledger.run_due(Revocation.objects.get().due_at)
     assert client.changes == [Unsubscribe(str(ann.pk), "$blue")]
     assert Revocation.objects.get().is_last
 
@@ -188,7 +189,7 @@ def test_it_is_given_up_when_all_has_expired_by_itself(client, committed, ann, c
     with committed():
         ann.groups.clear()
     Revocation.objects.update(created_at=timezone.now() - timedelta(hours=2))
-    revocations.run_due(timezone.now() + timedelta(minutes=2))
+    ledger.run_due(timezone.now() + timedelta(minutes=2))
     assert Revocation.objects.count() == 0
     assert "Given up" in caplog.text
 
@@ -221,17 +222,17 @@ def test_two_processes_do_not_make_the_same_pass(client, make_user):
     def run():
         try:
             barrier.wait()
-            made.append(revocations.run_due(due))
+            made.append(ledger.run_due(due))
         except OperationalError:
             made.append(0)  # SQLite in memory refuses with “locked”; the next look makes it
         finally:
             connection.close()
 
     threads = [threading.Thread(target=run) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
     assert sum(made) <= 1
     assert len(client.changes) <= 1
 
@@ -304,23 +305,23 @@ def test_a_loss_survives_as_json():
 @pytest.fixture
 def passes(monkeypatch):
     made = threading.Semaphore(0)
-    monkeypatch.setattr(worker, "_EVERY", 0.001)
-    monkeypatch.setattr(worker.revocations, "run_due", made.release)
-    monkeypatch.setattr(worker.connections, "close_all", lambda: None)
+    monkeypatch.setattr(thread, "_EVERY", 0.001)
+    monkeypatch.setattr(thread.ledger, "run_due", made.release)
+    monkeypatch.setattr(thread.connections, "close_all", lambda: None)
     return made
 
 
 def test_the_thread_looks_until_it_is_not_needed(passes):
-    thread = worker.Worker()
-    thread.wake(0)
+    worker = thread.Worker()
+    worker.wake(0)
     assert passes.acquire(timeout=5)
-    thread.stop()
-    thread.wake(1000)
+    worker.stop()
+    worker.wake(1000)
     for _ in range(5):
         assert passes.acquire(timeout=5)
-    thread.wake(1000)
+    worker.wake(1000)
     assert sum(t.name == "instant-second-pass" for t in threading.enumerate()) == 1
-    thread.stop()
+    worker.stop()
     assert not any(t.name == "instant-second-pass" for t in threading.enumerate())
 
 
@@ -329,12 +330,12 @@ def test_a_database_that_is_away_is_told_once_and_asked_again(passes, monkeypatc
         passes.release()
         raise RuntimeError("away")
 
-    monkeypatch.setattr(worker.revocations, "run_due", fail)
-    thread = worker.Worker()
-    thread.wake(1000)
+    monkeypatch.setattr(thread.ledger, "run_due", fail)
+    worker = thread.Worker()
+    worker.wake(1000)
     for _ in range(5):
         assert passes.acquire(timeout=5)
-    thread.stop()
+    worker.stop()
     assert [record.getMessage() for record in caplog.records] == [
         "The second pass can't be made: away"
     ]
@@ -343,12 +344,12 @@ def test_a_database_that_is_away_is_told_once_and_asked_again(passes, monkeypatc
 @pytest.mark.parametrize("on", [True, False])
 def test_handing_out_tokens_wakes_it(client, monkeypatch, settings, on, make_user):
     woken = []
-    monkeypatch.setattr(worker._worker, "wake", woken.append)
+    monkeypatch.setattr(thread._worker, "wake", woken.append)
     settings.INSTANT = {**settings.INSTANT, "ENFORCE_IN_BACKGROUND": on}
-    worker.wake()
+    thread.wake()
     assert woken == ([45] if on else [])
     with replaced(LocmemBackend()):
-        worker.wake()
+        thread.wake()
     assert len(woken) == on
 
 
@@ -426,7 +427,7 @@ def test_where_the_server_asks_the_second_pass_comes_sooner(client, db, committe
     row = Revocation.objects.get()
     assert row.is_last
     assert row.due_at <= timezone.now() + timedelta(seconds=4)
-    revocations.run_due(row.due_at)
+    ledger.run_due(row.due_at)
     with committed():
         enforcement.lose(Loss(channels={"asked:1", signed.channel(pk=1)}))
     assert Revocation.objects.get().due_at > timezone.now() + timedelta(seconds=34)

@@ -18,8 +18,9 @@ from typing import Any
 from django.core.signals import request_started
 from django.db import connections
 
-from instant import conf, enforcement, revocations
+from instant import conf, enforcement
 from instant.exceptions import InstantConfigError
+from instant.revoking import ledger
 
 __all__ = ["Worker", "look_once", "wake"]
 
@@ -28,7 +29,7 @@ logger = logging.getLogger("instant.enforcement")
 _EVERY = 1.0
 """Seconds between two looks."""
 
-_MARGIN = 3 * revocations.MARGIN.total_seconds()
+_MARGIN = 3 * ledger.MARGIN.total_seconds()
 
 
 class Worker:
@@ -72,9 +73,9 @@ class Worker:
     def look(self) -> bool:
         """Make what is due; return whether anything waits, or nobody knows."""
         try:
-            while revocations.run_due() and not self._stopped.is_set():
+            while ledger.run_due() and not self._stopped.is_set():
                 continue
-            waits = revocations.any_left()
+            waits = ledger.any_left()
         except Exception as exc:  # noqa: BLE001  a database that is away comes back
             connections.close_all()  # a broken connection would stay broken
             if not self._complained:

@@ -10,10 +10,10 @@ from django.apps import apps
 from django.db.models import signals
 
 from instant import enforcement
-from instant.losses import Loss
 from instant.namespaces import Namespace, registered
-from instant.receivers.saves import remember, saved, stored
-from instant.receivers.senders import senders
+from instant.revoking.affected import Loss
+from instant.revoking.receivers.saves import remember, saved, stored
+from instant.revoking.receivers.senders import senders
 
 __all__ = ["connect", "problems"]
 

@@ -9,9 +9,9 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 
 from instant import enforcement
-from instant.losses import Loss
-from instant.receivers.concerned import channel_names, has_rules, loss_of
-from instant.receivers.saves import remember, stored
+from instant.revoking.affected import Loss
+from instant.revoking.receivers.concerned import channel_names, has_rules, loss_of
+from instant.revoking.receivers.saves import remember, stored
 from instant.rights import rows
 
 __all__ = [

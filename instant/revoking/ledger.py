@@ -22,9 +22,9 @@ from instant import conf
 from instant.centrifugo import endpoints
 from instant.centrifugo.config import read_config
 from instant.exceptions import InstantConfigError
-from instant.losses import Loss
 from instant.models import Revocation
 from instant.namespaces import registered
+from instant.revoking.affected import Loss
 
 __all__ = ["MARGIN", "Revocation", "any_left", "remember", "run_due", "settle"]
 
@@ -52,13 +52,13 @@ _AT_ONCE = 500
 
 def remember(loss: Loss) -> Revocation:
     """Write down what has to be enforced, in the transaction that is open."""
-    from instant import worker  # noqa: PLC0415  which makes our passes
+    from instant.revoking import thread  # noqa: PLC0415  which makes our passes
 
     now = timezone.now()
     revocation = Revocation.objects.using(_database()).create(
         loss=loss.as_json(), created_at=now, due_at=now + _GRACE
     )
-    worker.wake()
+    thread.wake()
     return revocation
 
 

@@ -17,10 +17,10 @@ from django.contrib.auth.signals import user_logged_out
 from django.core.signals import request_finished, request_started
 from django.db.models import signals
 
-from instant import worker
 from instant.models import Channel
-from instant.receivers import channels, groups, saves, users
-from instant.receivers.senders import senders
+from instant.revoking import thread
+from instant.revoking.receivers import channels, groups, saves, users
+from instant.revoking.receivers.senders import senders
 from instant.rights import rows, tokens
 
 __all__ = ["connect"]
@@ -52,7 +52,7 @@ def connect() -> None:
         _listen(signals.m2m_changed, through, groups.user_permissions_change)
     user_logged_out.connect(users.logs_out, dispatch_uid="instant.logged_out")
     request_finished.connect(users.finished, dispatch_uid="instant.request_finished")
-    request_started.connect(worker.look_once, dispatch_uid="instant.worker")
+    request_started.connect(thread.look_once, dispatch_uid="instant.worker")
     request_started.connect(tokens.begin, dispatch_uid="instant.tokens")
     request_finished.connect(tokens.end, dispatch_uid="instant.tokens")
 

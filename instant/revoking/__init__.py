@@ -1,0 +1,1 @@
+"""Rights that end: enforced on the connections that are open."""
