@@ -26,7 +26,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 
-from instant import authentication, conf, proxies
+from instant import conf, proxies
 from instant.backends import get_backend
 from instant.centrifugo.channels import without_presence
 from instant.centrifugo.config import read_config
@@ -34,6 +34,7 @@ from instant.exceptions import InstantConfigError
 from instant.management.syncing import compare
 from instant.namespaces import registered
 from instant.revoking.receivers import depends_on
+from instant.views import credentials
 
 __all__ = ["check_settings", "check_throttle"]
 
@@ -109,7 +110,7 @@ def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
     except InstantConfigError as exc:
         yield Error(str(exc), id="instant.E002")
     try:
-        authentication.authenticators(current.authentication)
+        credentials.authenticators(current.authentication)
     except InstantConfigError as exc:
         yield Error(str(exc), id="instant.E001")
     try:

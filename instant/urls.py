@@ -2,19 +2,19 @@
 
 from django.urls import URLPattern, path
 
-from instant.views import browser, channels, proxy
+from instant.views import centrifugo_proxy, channel_data, identity
 
 app_name = "instant"
 
 urlpatterns: list[URLPattern] = [
-    path("login/", browser.login, name="login"),
-    path("get_token/", browser.get_token, name="get_token"),
-    path("subscribe/", browser.subscribe, name="subscribe"),
-    path("logout/", browser.logout, name="logout"),
-    path("presence/", channels.presence, name="presence"),
-    path("history/", channels.history, name="history"),
-    path("snapshot/", channels.snapshot, name="snapshot"),
-    path("proxy/subscribe/", proxy.subscribe, name="proxy_subscribe"),
-    path("proxy/publish/", proxy.publish, name="proxy_publish"),
-    path("proxy/sub_refresh/", proxy.sub_refresh, name="proxy_sub_refresh"),
+    path("login/", identity.login, name="login"),
+    path("get_token/", identity.get_token, name="get_token"),
+    path("subscribe/", identity.subscribe, name="subscribe"),
+    path("logout/", identity.logout, name="logout"),
+    path("presence/", channel_data.presence, name="presence"),
+    path("history/", channel_data.history, name="history"),
+    path("snapshot/", channel_data.snapshot, name="snapshot"),
+    path("proxy/subscribe/", centrifugo_proxy.subscribe, name="proxy_subscribe"),
+    path("proxy/publish/", centrifugo_proxy.publish, name="proxy_publish"),
+    path("proxy/sub_refresh/", centrifugo_proxy.sub_refresh, name="proxy_sub_refresh"),
 ]

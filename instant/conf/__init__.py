@@ -23,12 +23,12 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.text import slugify
 
-from instant.addresses import Proxies, parse_proxies
 from instant.centrifugo.config import DEFAULT_PORT
 from instant.centrifugo.values import ENVIRONMENT, ServerValues, read_values
 from instant.conf.keys import DEFAULTS, TYPES, parse_secrets
 from instant.exceptions import InstantConfigError
-from instant.throttles import Limits, parse_limits
+from instant.views.client_address import Proxies, parse_proxies
+from instant.views.login_throttle import Limits, parse_limits
 
 __all__ = ["DEFAULTS", "ENVIRONMENT", "Conf", "current", "differences", "site_name"]
 

@@ -32,8 +32,9 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import is_same_domain
 from django.views.decorators.csrf import csrf_exempt
 
-from instant import authentication, conf
-from instant.throttles import TooManyFailures
+from instant import conf
+from instant.views import credentials
+from instant.views.login_throttle import TooManyFailures
 
 __all__ = ["BadRequest", "Body", "Forbidden", "Unavailable", "endpoint"]
 
@@ -117,7 +118,7 @@ def _answer(
         return JsonResponse(view(request, _body(request)))
     except _Answered as exc:
         return _error(exc.status, str(exc))
-    except authentication.WrongCredentials as exc:
+    except credentials.WrongCredentials as exc:
         response = _error(401, str(exc))
         response["WWW-Authenticate"] = exc.challenge
         return response
@@ -150,12 +151,12 @@ def _has_own_credentials(request: HttpRequest) -> bool:
         return False
     if request.method == "POST":
         _read(request)
-    user = authentication.authenticate(request, paths)
+    user = credentials.authenticate(request, paths)
     if user is not None:
         request.user = user
     elif "user" not in request.__dict__:  # a site without sessions
         request.user = AnonymousUser()
-    explicit = user is not None and not authentication.is_ambient(request)
+    explicit = user is not None and not credentials.is_ambient(request)
     # Whoever needs no CSRF token gets none: it would begin a session, where sessions keep it.
     request.needs_csrf_token = not explicit  # type: ignore[attr-defined]
     return explicit

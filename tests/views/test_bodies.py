@@ -9,7 +9,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, UnreadablePostError
 from django.test import override_settings
 
-from instant.views import browser
+from instant.views import identity
 
 pytestmark = pytest.mark.django_db
 LIMIT = 64 * 1024
@@ -61,7 +61,7 @@ def over_wsgi(body, length, kind=b"application/json"):
 def answer(request):
     request.user = AnonymousUser()
     request.session = {}
-    return browser.subscribe(request).status_code
+    return identity.subscribe(request).status_code
 
 
 def padded(size):

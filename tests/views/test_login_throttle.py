@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client, override_settings
 
-from tests.test_throttles import BACKENDS
+from tests.views.test_login_throttle_counts import BACKENDS
 
 SITE = {"Sec-Fetch-Site": "same-origin"}
 
@@ -174,12 +174,12 @@ def test_malformed_and_refused_requests_do_not_count(guess, make_user, post):
     assert guess(password="pw") == 200
 
 
-@override_settings(AUTHENTICATION_BACKENDS=["tests.views.test_browser.Raises"])
+@override_settings(AUTHENTICATION_BACKENDS=["tests.views.test_identity.Raises"])
 def test_a_backend_with_a_bug_is_no_failed_login(guess):
     assert {guess() for _ in range(15)} == {500}
 
 
-@override_settings(CACHES={"default": {"BACKEND": "tests.test_throttles.Broken"}})
+@override_settings(CACHES={"default": {"BACKEND": "tests.views.test_login_throttle_counts.Broken"}})
 def test_without_the_cache_logins_go_on(guess, make_user, caplog):
     make_user("ann")
     assert {guess() for _ in range(15)} == {403}
@@ -208,5 +208,5 @@ def test_failures_survive_atomic_requests(guess, make_user, settings):
 
 
 def test_get_token_asks_no_cache(web):
-    with override_settings(CACHES={"default": {"BACKEND": "tests.test_throttles.Broken"}}):
+    with override_settings(CACHES={"default": {"BACKEND": "tests.views.test_login_throttle_counts.Broken"}}):
         assert web.get("/instant/get_token/").status_code == 200

@@ -11,8 +11,8 @@ from django.test import Client, override_settings
 from rest_framework.authtoken.models import Token
 from rest_framework_simplejwt.tokens import AccessToken
 
-from instant import authentication
 from instant.exceptions import InstantConfigError
+from instant.views import credentials
 from tests.views import authenticators
 
 HERE = "tests.views.authenticators"
@@ -292,13 +292,13 @@ def test_no_cookie_is_set(native, post, make_user, in_session):
 def test_an_inactive_user_is_anonymous_for_the_rest_of_the_site_too(rf, make_user):
     user = make_user("ann", is_active=False)
     request = rf.get("/", headers={"Authorization": "Bearer ann"})
-    found = authentication.authenticate(request, [f"{HERE}.bearer"])
+    found = credentials.authenticate(request, [f"{HERE}.bearer"])
     assert found.is_anonymous
     user.is_active = True
     user.save()
-    assert authentication.authenticate(request, [f"{HERE}.bearer"]) == user
-    assert authentication.authenticate(rf.get("/"), [f"{HERE}.bearer"]) is None
-    assert authentication.authenticate(request, []) is None
+    assert credentials.authenticate(request, [f"{HERE}.bearer"]) == user
+    assert credentials.authenticate(rf.get("/"), [f"{HERE}.bearer"]) is None
+    assert credentials.authenticate(request, []) is None
 
 
 def test_a_site_without_sessions(native, post, make_user):
@@ -331,7 +331,7 @@ def test_what_is_broken_lets_nobody_in(native, post, make_user, path):
 )
 def test_what_is_no_authenticator(path, said):
     with pytest.raises(InstantConfigError, match=said) as info:
-        authentication.authenticators([path])
+        credentials.authenticators([path])
     assert path in str(info.value)
 
 
@@ -347,8 +347,8 @@ def test_drf_is_imported_only_where_it_is_named():
         "settings.configure(INSTALLED_APPS=['django.contrib.auth',"
         "'django.contrib.contenttypes', 'instant'], BASE_DIR='/nonexistent');"
         "django.setup();"
-        "import instant.views.browser, instant.checks;"
-        "from instant.authentication import authenticate;"
+        "import instant.views.identity, instant.checks;"
+        "from instant.views.credentials import authenticate;"
         "from django.http import HttpRequest;"
         "authenticate(HttpRequest(), ['tests.views.authenticators.bearer']);"
         "sys.exit(any(name.startswith('rest_framework') for name in sys.modules))"

@@ -35,8 +35,8 @@ from django.conf import settings
 from django.core.cache import BaseCache, caches
 from django.utils.crypto import salted_hmac
 
-from instant.addresses import Address
 from instant.conf.throttle import Rate, parse_rate
+from instant.views.client_address import Address
 
 __all__ = ["DEFAULT_LIMITS", "Attempt", "Limits", "TooManyFailures", "attempt", "parse_limits"]
 

@@ -9,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.signals import got_request_exception
 from django.test import Client, override_settings
 
-from instant.views import browser
+from instant.views import identity
 from tests.tracebacks import shown_locals
 
 KEY = "test-hmac-key-0123456789-0123456789-0123456789"
@@ -177,7 +177,7 @@ class AsksForTheRequest:
         return get_user_model().objects.get(pk=pk)
 
 
-@override_settings(AUTHENTICATION_BACKENDS=["tests.views.test_browser.AsksForTheRequest"])
+@override_settings(AUTHENTICATION_BACKENDS=["tests.views.test_identity.AsksForTheRequest"])
 def test_peer_24_the_request_goes_to_authenticate(web, make_user):
     make_user("ann")
     assert post(web, "login", {"username": "x", "password": "y"}).status_code == 200
@@ -296,7 +296,7 @@ def test_a_body_without_length_is_measured_too(rf):
     request = rf.post("/", b"{}", content_type=JSON, headers={"Sec-Fetch-Site": "same-origin"})
     request.META["CONTENT_LENGTH"] = ""
     request._body = b'{"a":"' + b"x" * 70_000 + b'"}'  # as a chunked one arrives under ASGI
-    assert browser.subscribe(request).status_code == 400
+    assert identity.subscribe(request).status_code == 400
 
 
 @override_settings(
@@ -456,11 +456,11 @@ class Raises:
         raise LookupError
 
 
-@override_settings(AUTHENTICATION_BACKENDS=["tests.views.test_browser.Raises"])
+@override_settings(AUTHENTICATION_BACKENDS=["tests.views.test_identity.Raises"])
 def test_a_password_is_in_no_report(rf, reports):
     body = json.dumps({"username": "a", "password": "hunter2"})
     request = rf.post("/", body, content_type=JSON, headers={"Sec-Fetch-Site": "same-origin"})
-    assert browser.login(request).status_code == 500
+    assert identity.login(request).status_code == 500
     assert "username" in reports[0]
     assert "hunter2" not in reports[0]
 

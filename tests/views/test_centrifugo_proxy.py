@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from instant import Namespace
 from instant.centrifugo.proxy import HEADER
-from instant.views import proxy
+from instant.views import centrifugo_proxy
 from tests.tracebacks import shown_locals
 
 SECRET = "proxy-secret-0123456789"
@@ -209,7 +209,7 @@ def test_keys_of_another_type(declare):
     )
 
     with (
-        patch("instant.views.proxy.get_user_model", lambda: person),
+        patch("instant.views.centrifugo_proxy.get_user_model", lambda: person),
         patch("instant.permissions._own_channel", lambda user: None),
     ):
         assert "result" in ask("subscribe", str(key))
@@ -350,7 +350,7 @@ def test_an_info_that_is_not_json_refuses(declare, make_user, caplog, info):
 def test_whatever_fails_refuses(declare, make_user, kind, name, caplog):
     declare(can_subscribe=owner, client_publish="ask", can_publish=owner)
     user = make_user("ann")
-    with patch(f"instant.views.proxy.{name}", side_effect=RuntimeError("boom")):
+    with patch(f"instant.views.centrifugo_proxy.{name}", side_effect=RuntimeError("boom")):
         assert ask(kind, user, data={}) == REFUSED[kind]
     assert "boom" in caplog.text
     assert SECRET not in caplog.text
@@ -447,9 +447,9 @@ def test_where_no_secret_is_known_nobody_has_it(declare, tmp_path, text):
 
 def test_it_is_not_in_what_a_traceback_shows(rf):
     request = rf.post("/instant/proxy/subscribe/", headers={HEADER: SECRET})
-    with patch("instant.views.proxy.constant_time_compare", side_effect=RuntimeError):
+    with patch("instant.views.centrifugo_proxy.constant_time_compare", side_effect=RuntimeError):
         try:
-            proxy._knows_secret(request)
+            centrifugo_proxy._knows_secret(request)
         except RuntimeError:
             shown = shown_locals(request)
     assert "secret" in shown

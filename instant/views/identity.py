@@ -10,12 +10,12 @@ from django.middleware.csrf import get_token as get_csrf_token
 from django.views.decorators.debug import sensitive_variables
 
 from instant import conf, permissions
-from instant.addresses import request_address
 from instant.html import websocket_url
 from instant.revoking import thread
 from instant.rights import tokens
-from instant.throttles import attempt
+from instant.views.client_address import request_address
 from instant.views.endpoint import BadRequest, Body, Forbidden, endpoint
+from instant.views.login_throttle import attempt
 
 __all__ = ["get_token", "login", "logout", "subscribe"]
 

@@ -13,9 +13,9 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
 
-from instant import throttles
-from instant.addresses import Address
-from instant.throttles import TooManyFailures, parse_limits
+from instant.views import login_throttle
+from instant.views.client_address import Address
+from instant.views.login_throttle import TooManyFailures, parse_limits
 from tests.live.servers import free_port
 
 HERE, THERE = Address("203.0.113.1", shared=False), Address("203.0.113.2", shared=False)
@@ -125,12 +125,12 @@ def memory():
 
 
 def fail(address, name, limits=None):
-    with throttles.attempt(limits or parse_limits({}), address, name):
+    with login_throttle.attempt(limits or parse_limits({}), address, name):
         pass
 
 
 def succeed(address, name, limits=None):
-    with throttles.attempt(limits or parse_limits({}), address, name) as tried:
+    with login_throttle.attempt(limits or parse_limits({}), address, name) as tried:
         tried.succeeded()
 
 
@@ -228,7 +228,7 @@ def test_a_botnet_does_not_lock_out_a_user_at_a_known_address(memory, clock):
 
 
 def test_an_administrator_is_told_once_of_a_proxy_without_a_name(memory, caplog):
-    throttles._tell_of_proxy.cache_clear()
+    login_throttle._tell_of_proxy.cache_clear()
     fail(HERE, "ann")
     fail(HERE, "ann", parse_limits({"ADDRESS": None}))
     fail(SHARED, "ann", parse_limits({"ADDRESS": None}))
@@ -297,7 +297,7 @@ def test_attempts_of_the_same_moment_find_no_more_slots(kind):
     def guess():
         begun.wait(10)
         try:
-            with throttles.attempt(limits, HERE, "ann"):
+            with login_throttle.attempt(limits, HERE, "ann"):
                 allowed.append(1)
                 ended.wait(10)
         except TooManyFailures:
@@ -320,7 +320,7 @@ def test_attempts_of_the_same_moment_find_no_more_slots(kind):
 
 def test_an_exception_is_no_attempt(memory):
     for _ in range(50):
-        with pytest.raises(LookupError), throttles.attempt(parse_limits({}), HERE, "ann"):
+        with pytest.raises(LookupError), login_throttle.attempt(parse_limits({}), HERE, "ann"):
             raise LookupError
     assert failures(HERE, "ann")[0] == 10
 
@@ -348,7 +348,7 @@ def test_each_limit_can_be_left_out(memory, key):
 
 def test_no_throttle_asks_no_cache(memory):
     for _ in range(500):
-        with throttles.attempt(None, HERE, "ann"):
+        with login_throttle.attempt(None, HERE, "ann"):
             pass
     succeed(HERE, "ann", None)
     assert [k for k in memory._cache if "known" not in k] == []
@@ -397,7 +397,7 @@ class Forgetful(Broken):
 
 @pytest.mark.parametrize("kind", ["Broken", "Forgetful"])
 def test_a_broken_cache_is_logged_and_lets_logins_go_on(kind, caplog):
-    with override_settings(CACHES={"default": {"BACKEND": f"tests.test_throttles.{kind}"}}):
+    with override_settings(CACHES={"default": {"BACKEND": f"tests.views.test_login_throttle_counts.{kind}"}}):
         for _ in range(50):
             fail(HERE, "ann")
             succeed(HERE, "ann")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from instant.addresses import Address, parse_proxies, request_address
+from instant.views.client_address import Address, parse_proxies, request_address
 
 OURS = ["10.0.0.0/8", "192.0.2.1", "2001:db8:1::/48"]
 
