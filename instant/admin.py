@@ -16,7 +16,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from instant import conf, proxies
+from instant import conf
 from instant.exceptions import (
     BatchError,
     InstantConfigError,
@@ -27,6 +27,7 @@ from instant.models import Channel
 from instant.producers import publish
 from instant.publishing.batch import batch
 from instant.publishing.publication import Publication
+from instant.server import proxy_urls
 
 __all__ = ["ChannelAdmin", "ChannelForm"]
 
@@ -74,7 +75,7 @@ class ChannelForm(_ChannelModelForm):
 def _is_asked() -> bool:
     """Tell whether the server's config has, or gets, an address at which it asks Django."""
     try:
-        return proxies.endpoints(conf.current()) is not None
+        return proxy_urls.endpoints(conf.current()) is not None
     except InstantConfigError:
         return False
 

@@ -26,14 +26,15 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 
-from instant import conf, proxies
+from instant import conf
 from instant.backends import get_backend
 from instant.centrifugo.channels import without_presence
 from instant.centrifugo.config import read_config
 from instant.exceptions import InstantConfigError
-from instant.management.syncing import compare
 from instant.namespaces import registered
 from instant.revoking.receivers import depends_on
+from instant.server import proxy_urls
+from instant.server.sync import compare
 from instant.views import credentials
 
 __all__ = ["check_settings", "check_throttle"]
@@ -164,11 +165,11 @@ def _namespaces() -> Iterator[CheckMessage]:
 
 def _proxies(current: conf.Conf) -> Iterator[CheckMessage]:
     try:
-        asked_at = proxies.endpoints(current)
+        asked_at = proxy_urls.endpoints(current)
     except InstantConfigError as exc:
         yield Error(str(exc), id="instant.E004")
         return
-    for problem, remedy in proxies.obstacles(asked_at) if asked_at else ():
+    for problem, remedy in proxy_urls.obstacles(asked_at) if asked_at else ():
         yield Warning(problem, hint=remedy, id="instant.W007")
 
 

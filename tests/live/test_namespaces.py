@@ -11,7 +11,7 @@ from django.test import Client
 from instant import Namespace, conf, namespaces, publish
 from instant.deliveries import AtMostOnce, Latest, Recoverable
 from instant.exceptions import UnknownNamespace
-from instant.management import syncing
+from instant.server.sync import compare, write
 from tests.live.servers import KINDS, LiveServer, use
 from tests.live.subscriber import Subscriber
 
@@ -67,9 +67,9 @@ def live(request, tmp_path):
 
 
 def reload(live):
-    sync = syncing.compare(conf.current())
+    sync = compare(conf.current())
     assert not sync.needs_restart
-    syncing.write(sync)
+    write(sync)
     live.process.send_signal(signal.SIGHUP)
 
 

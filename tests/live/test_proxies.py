@@ -10,8 +10,8 @@ from django.db import transaction
 from django.test import override_settings
 
 from instant import Namespace, conf, namespaces, publish
-from instant.management import syncing
 from instant.rights.tokens import Signer
+from instant.server.sync import compare, write
 from tests.live.servers import KINDS, LiveServer, free_port, use
 from tests.live.subscriber import Subscriber
 
@@ -79,7 +79,7 @@ def start(tmp_path, declared, live_server):
         )
         settings.enable()
         running.append((server, settings))
-        syncing.write(syncing.compare(conf.current()))
+        write(compare(conf.current()))
         server.start()
         return server
 
@@ -239,10 +239,10 @@ def test_one_more_namespace_needs_a_reload_only(start, declared, connect, make_u
     page = connect(live, make_user())
     assert page.subscribe("more:1")["error"]["code"] == 102
     declared._declare("more", authorize="proxy", can_subscribe=lambda cls, user, pk: pk == 1)
-    sync = syncing.compare(conf.current())
+    sync = compare(conf.current())
     assert sync.changed
     assert not sync.needs_restart
-    syncing.write(sync)
+    write(sync)
     live.process.send_signal(signal.SIGHUP)
     while (reply := page.subscribe("more:1")).get("error", {}).get("code") == 102:
         pass

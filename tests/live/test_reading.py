@@ -8,8 +8,8 @@ from django.test import Client
 
 from instant import Namespace, conf, publish
 from instant.deliveries import AtMostOnce, Recoverable
-from instant.management import syncing
 from instant.rights.tokens import Signer
+from instant.server import sync
 from tests.live.servers import KINDS, LiveServer, use
 from tests.live.subscriber import Subscriber
 
@@ -39,7 +39,7 @@ def declared(registry):
 def live(request, tmp_path, declared):
     server = LiveServer(request.param, tmp_path)
     with use(server, ALLOWED_ORIGINS=["http://testserver"]):
-        syncing.write(syncing.compare(conf.current()))
+        sync.write(sync.compare(conf.current()))
         server.start()
         yield server
     server.kill()

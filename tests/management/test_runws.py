@@ -14,7 +14,7 @@ from requests.adapters import HTTPAdapter
 
 from instant import conf
 from instant.exceptions import InstantConfigError
-from instant.management.server import plan
+from instant.server.launch import plan
 from tests.management.fake_release import script
 
 pytestmark = pytest.mark.slow  # starts processes

@@ -16,7 +16,7 @@ from django.test import override_settings
 from instant import Namespace, conf
 from instant.centrifugo import process
 from instant.deliveries import Latest, Recoverable
-from instant.management import syncing
+from instant.server.sync import compare
 
 pytestmark = pytest.mark.usefixtures("registry")
 
@@ -96,7 +96,7 @@ def test_a_faulty_declaration_is_left_out(folder):
 
 
 def test_runws_and_installws_bring_it_in_line_too(folder):
-    from instant.management.server import plan
+    from instant.server.launch import plan
 
     declare()
     assert plan(conf.current(), server="embedded").wrote_config
@@ -199,7 +199,7 @@ def test_the_folder_is_where_the_names_are_kept(folder):
     declare()
     call_command("syncws")
     assert json.loads((folder / "compiled.json").read_text()) == {"namespaces": ["order"]}
-    assert syncing.compare(conf.current()).changed is False
+    assert compare(conf.current()).changed is False
 
 
 def test_w008_presence_is_off(folder):

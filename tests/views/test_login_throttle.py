@@ -208,5 +208,7 @@ def test_failures_survive_atomic_requests(guess, make_user, settings):
 
 
 def test_get_token_asks_no_cache(web):
-    with override_settings(CACHES={"default": {"BACKEND": "tests.views.test_login_throttle_counts.Broken"}}):
+    with override_settings(
+        CACHES={"default": {"BACKEND": "tests.views.test_login_throttle_counts.Broken"}}
+    ):
         assert web.get("/instant/get_token/").status_code == 200

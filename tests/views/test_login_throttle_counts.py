@@ -397,7 +397,9 @@ class Forgetful(Broken):
 
 @pytest.mark.parametrize("kind", ["Broken", "Forgetful"])
 def test_a_broken_cache_is_logged_and_lets_logins_go_on(kind, caplog):
-    with override_settings(CACHES={"default": {"BACKEND": f"tests.views.test_login_throttle_counts.{kind}"}}):
+    with override_settings(
+        CACHES={"default": {"BACKEND": f"tests.views.test_login_throttle_counts.{kind}"}}
+    ):
         for _ in range(50):
             fail(HERE, "ann")
             succeed(HERE, "ann")

@@ -11,7 +11,7 @@ from instant import conf as instant_conf
 from instant.centrifugo import installer, release
 from instant.exceptions import InstantConfigError
 from instant.management.progress import DownloadProgress
-from instant.management.server import WrittenConfig, complete_config
+from instant.server.launch import WrittenConfig, complete_config
 
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 

@@ -13,8 +13,8 @@ from instant import conf as instant_conf
 from instant import enforcement
 from instant.centrifugo import process
 from instant.exceptions import InstantConfigError
-from instant.management.server import SERVERS, plan
 from instant.revoking.thread import Worker
+from instant.server.launch import SERVERS, plan
 
 
 class Command(BaseCommand):

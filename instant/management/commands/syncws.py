@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from instant import conf as instant_conf
 from instant.centrifugo import process
 from instant.exceptions import InstantConfigError
-from instant.management import syncing
+from instant.server.sync import Sync, compare, write
 
 
 class Command(BaseCommand):
@@ -33,11 +33,11 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
-            sync = syncing.compare(instant_conf.current())
+            sync = compare(instant_conf.current())
             if options["check"]:
                 self.check_only(sync)
                 return
-            changed = syncing.write(sync)
+            changed = write(sync)
         except InstantConfigError as exc:
             raise CommandError(str(exc)) from exc
         if not changed:
@@ -51,14 +51,14 @@ class Command(BaseCommand):
             how = "restart it" if sync.needs_restart else "syncws --reload, or restart it"
             self.stdout.write(f"For a server that is running: {how}.")
 
-    def check_only(self, sync: syncing.Sync) -> None:
+    def check_only(self, sync: Sync) -> None:
         if sync.changed:
             self.stdout.write(sync.diff)
             self.stderr.write(self.style.ERROR("Not in line. “manage.py syncws” writes it."))
             sys.exit(1)
         self.stdout.write(f"Up to date: {sync.path}")
 
-    def reload(self, sync: syncing.Sync) -> None:
+    def reload(self, sync: Sync) -> None:
         if sync.needs_restart:
             raise CommandError(
                 "Restart the server: what changed (origins, ports, proxies, the API's key) is read "

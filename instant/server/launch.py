@@ -13,7 +13,7 @@ from instant.centrifugo import config as server_config
 from instant.centrifugo import process
 from instant.conf import Conf
 from instant.exceptions import InstantConfigError
-from instant.management import syncing
+from instant.server.sync import api_port, compare, write
 
 __all__ = ["SERVERS", "Plan", "WrittenConfig", "complete_config", "plan"]
 
@@ -55,10 +55,10 @@ def complete_config(conf: Conf) -> WrittenConfig:
 
     Raises InstantConfigError.
     """
-    sync = syncing.compare(conf)
+    sync = compare(conf)
     return WrittenConfig(
         new=sync.existing is None,
-        changed=syncing.write(sync),
+        changed=write(sync),
         from_old_version=sync.existing is not None and server_config.is_flat(sync.existing),
         origins=tuple(sync.wanted["client"]["allowed_origins"]),
         overridden=tuple(name for name in instant_conf.differences() if name.endswith("_KEY")),
@@ -153,7 +153,7 @@ def _override(
     if address is None and not by_itself.names_host:
         address = server_config.DEFAULT_ADDRESS
     if port is None:
-        wanted = syncing.api_port(conf, by_itself)
+        wanted = api_port(conf, by_itself)
         if wanted is None and not by_itself.names_port:
             wanted = server_config.DEFAULT_PORT
         port = wanted if wanted != by_itself.port else None
@@ -169,7 +169,7 @@ def _warnings(
             'No browser may connect: set INSTANT["ALLOWED_ORIGINS"] (or ALLOWED_HOSTS) and run '
             "this again."
         )
-    expected = syncing.api_port(conf, by_itself)
+    expected = api_port(conf, by_itself)
     if expected is not None and expected != at.port:
         found.append(
             f"Django publishes to {conf.api_url}, this server listens on port {at.port}: set "

@@ -8,9 +8,10 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 from django.urls import path
 
-from instant import Namespace, conf, proxies
+from instant import Namespace, conf
 from instant.centrifugo.proxy import HEADER
 from instant.exceptions import InstantConfigError
+from instant.server import proxy_urls
 
 pytestmark = pytest.mark.usefixtures("registry")
 
@@ -211,7 +212,7 @@ def test_e004_without_instants_urls(folder):
         override_settings(ROOT_URLCONF=(path("a", Namespace),)),
         pytest.raises(InstantConfigError, match=r"Add to urls\.py"),
     ):
-        proxies.endpoints(conf.current())
+        proxy_urls.endpoints(conf.current())
 
 
 def test_a_faulty_declaration_asks_nothing(folder):

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from instant import proxies
 from instant.centrifugo import config as server_config
 from instant.centrifugo import process
 from instant.centrifugo.channels import compile_namespaces
 from instant.centrifugo.diff import needs_restart, readable
 from instant.centrifugo.endpoints import compile_proxies
 from instant.conf import Conf
-from instant.declared import declared
+from instant.server import proxy_urls
+from instant.server.declared import declared
 
 __all__ = ["Sync", "api_port", "compare", "write"]
 
@@ -58,7 +58,7 @@ def compare(conf: Conf) -> Sync:
         audience=conf.audience,
         port=api_port(conf, at) or server_config.DEFAULT_PORT,
     )
-    asked_at = proxies.endpoints(conf)
+    asked_at = proxy_urls.endpoints(conf)
     namespaces = declared(rows_ask=asked_at is not None)
     compiled = compile_namespaces(completed, namespaces, _before(conf.dir))
     return Sync(

@@ -1,0 +1,1 @@
+"""Which message server runs, and how its config is kept in line."""
