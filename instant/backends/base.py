@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from instant.publishing.publication import Envelope
 
 if TYPE_CHECKING:
-    from instant.centrifugo.client import Client
+    from instant.centrifugo.api.client import Client
 
 __all__ = ["BaseBackend"]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from instant import conf
 from instant.backends.base import BaseBackend
-from instant.centrifugo.client import Client
+from instant.centrifugo.api.client import Client
 from instant.publishing.publication import Envelope
 
 __all__ = ["CentrifugoBackend"]

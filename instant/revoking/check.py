@@ -11,8 +11,8 @@ from django.core.exceptions import ValidationError
 from django.db import DatabaseError, InterfaceError, router
 
 from instant import permissions
-from instant.centrifugo.client import Client
-from instant.centrifugo.commands import (
+from instant.centrifugo.api.client import Client
+from instant.centrifugo.api.commands import (
     ACCESS_ENDED,
     ASK_AGAIN,
     Channels,

@@ -14,8 +14,8 @@ from django.http import HttpRequest, HttpResponse
 
 from instant import conf, permissions
 from instant.backends import get_backend
-from instant.centrifugo import reading
-from instant.centrifugo.client import Client
+from instant.centrifugo.api import reading
+from instant.centrifugo.api.client import Client
 from instant.exceptions import PublishError, PublishTimeout, ServerUnreachable
 from instant.namespaces import Action, Namespace, find_namespace
 from instant.rights import namespace_rules

@@ -4,7 +4,7 @@ import pytest
 
 from instant.backends import replaced
 from instant.backends.locmem import LocmemBackend
-from instant.centrifugo.commands import Channels, Disconnect, Presence, Unsubscribe
+from instant.centrifugo.api.commands import Channels, Disconnect, Presence, Unsubscribe
 
 
 class FakeClient:

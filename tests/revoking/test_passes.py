@@ -19,7 +19,7 @@ from django.utils import timezone
 from instant import Namespace, enforcement
 from instant.backends import replaced
 from instant.backends.locmem import LocmemBackend
-from instant.centrifugo.commands import Disconnect, Presence, Unsubscribe
+from instant.centrifugo.api.commands import Disconnect, Presence, Unsubscribe
 from instant.exceptions import ServerRefused, ServerUnreachable, UnknownNamespace
 from instant.models import Channel, Revocation
 from instant.revoking import ledger, thread

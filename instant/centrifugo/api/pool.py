@@ -11,8 +11,8 @@ import time
 import weakref
 from collections.abc import Mapping
 
-from instant.centrifugo import http1
-from instant.centrifugo.http1 import NotConnected, NothingRead, Target
+from instant.centrifugo.api import http1
+from instant.centrifugo.api.http1 import NotConnected, NothingRead, Target
 
 __all__ = ["Transport", "is_quiet"]
 

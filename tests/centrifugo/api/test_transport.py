@@ -14,8 +14,8 @@ import pytest
 import trustme
 from asgiref.sync import async_to_sync
 
-from instant.centrifugo.aio import AsyncTransport
-from instant.centrifugo.transport import Transport
+from instant.centrifugo.api.async_pool import AsyncTransport
+from instant.centrifugo.api.pool import Transport
 from instant.exceptions import InvalidReply, PublishError, PublishTimeout, ServerUnreachable
 from tests.servers import RawServer, answering
 from tests.tracebacks import shown_locals
@@ -536,7 +536,7 @@ def test_a_closed_pool_takes_nothing_back():
 def test_nothing_is_left_open_at_the_end_of_the_program():
     with RawServer(answering) as server:
         code = (
-            "from instant.centrifugo.transport import Transport\n"
+            "from instant.centrifugo.api.pool import Transport\n"
             f"t = Transport({server.url!r}, headers={{}})\n"
             "print(t.post('/', b'', 5))"
         )

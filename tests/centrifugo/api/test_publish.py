@@ -5,7 +5,7 @@ import json
 import pytest
 from cent import BatchRequest, BroadcastRequest, PublishRequest
 
-from instant.centrifugo import wire
+from instant.centrifugo.api import publish
 from instant.exceptions import (
     BatchError,
     InvalidAPIKey,
@@ -33,14 +33,14 @@ def states(*envelopes):
 
 @pytest.mark.parametrize("channel", ["public", "$users", "user:1", 'a"b', "a\\b", "{x}"])
 def test_publish_body_is_that_of_cent(channel):
-    [(method, body, _)] = wire.requests_for([envelope(channel)])
+    [(method, body, _)] = publish.requests_for([envelope(channel)])
     theirs = PublishRequest(channel=channel, data={"x": 1}, idempotency_key="key")
     assert method == theirs.api_method
     assert json.loads(body) == theirs.api_payload
 
 
 def test_broadcast_body_is_that_of_cent():
-    [(method, body, _)] = wire.requests_for([envelope("a", "$b")])
+    [(method, body, _)] = publish.requests_for([envelope("a", "$b")])
     theirs = BroadcastRequest(channels=["a", "$b"], data={"x": 1}, idempotency_key="key")
     assert method == theirs.api_method
     assert json.loads(body) == theirs.api_payload
@@ -48,12 +48,12 @@ def test_broadcast_body_is_that_of_cent():
 
 @pytest.mark.parametrize("names", [('a"b', "c"), ("a\\", "c"), ('","', "c")])
 def test_broadcast_quotes_names(names):
-    [(_, body, _)] = wire.requests_for([envelope(*names)])
+    [(_, body, _)] = publish.requests_for([envelope(*names)])
     assert json.loads(body)["channels"] == list(names)
 
 
 def test_batch_body_is_that_of_cent():
-    [(method, body, _)] = wire.requests_for([envelope("a"), envelope("b", "c", key="other")])
+    [(method, body, _)] = publish.requests_for([envelope("a"), envelope("b", "c", key="other")])
     theirs = BatchRequest(
         requests=[
             PublishRequest(channel="a", data={"x": 1}, idempotency_key="key"),
@@ -66,13 +66,13 @@ def test_batch_body_is_that_of_cent():
 
 
 def test_idempotency_key_is_quoted():
-    [(_, body, _)] = wire.requests_for([envelope("a", key='"},"x":{"')])
+    [(_, body, _)] = publish.requests_for([envelope("a", key='"},"x":{"')])
     assert json.loads(body)["idempotency_key"] == '"},"x":{"'
 
 
 def test_a_large_batch_is_split_in_order():
     envelopes = [envelope(f"c{n}", body=b'"%b"' % (b"x" * 1000)) for n in range(1500)]
-    requests = list(wire.requests_for(envelopes))
+    requests = list(publish.requests_for(envelopes))
     assert len(requests) > 2
     names = []
     for method, body, part in requests:
@@ -86,20 +86,20 @@ def test_a_large_batch_is_split_in_order():
 
 def test_published():
     one = envelope("a")
-    wire.settle("publish", [one], 200, b'{"result":{"offset":7,"epoch":"x"}}')
+    publish.settle("publish", [one], 200, b'{"result":{"offset":7,"epoch":"x"}}')
     assert (one.publications[0].state, one.publications[0].offset) == ("sent", 7)
     assert one.publications[0].epoch == "x"
 
 
 def test_published_without_history():
     one = envelope("a")
-    wire.settle("publish", [one], 200, b'{"result":{}}')
+    publish.settle("publish", [one], 200, b'{"result":{}}')
     assert (one.publications[0].state, one.publications[0].offset) == ("sent", None)
 
 
 def test_unknown_namespace_names_the_remedy():
     with pytest.raises(UnknownNamespace, match="'nope'.*channel.namespaces") as info:
-        wire.settle(
+        publish.settle(
             "publish",
             [envelope("nope:1")],
             200,
@@ -110,7 +110,7 @@ def test_unknown_namespace_names_the_remedy():
 
 def test_other_error_codes():
     with pytest.raises(ServerRefused, match="error 100, internal server error.*log") as info:
-        wire.settle(
+        publish.settle(
             "publish",
             [envelope("a")],
             200,
@@ -126,7 +126,7 @@ def test_a_broadcast_that_reached_all(looked_at):
     if looked_at:
         assert states(one) == ["deferred", "deferred"]
     answer = b'{"result":{"responses":[{"result":{"offset":3,"epoch":"x"}},{"result":{}}]}}'
-    wire.settle("broadcast", [one], 200, answer)
+    publish.settle("broadcast", [one], 200, answer)
     assert states(one) == ["sent", "sent"]
     assert [(p.offset, p.epoch) for p in one.publications] == [(3, "x"), (None, None)]
     assert one.publications[1].channel == "b"
@@ -145,20 +145,20 @@ def test_a_broadcast_that_reached_all(looked_at):
 )
 def test_a_broadcast_that_answers_for_others(answer):
     with pytest.raises(InvalidReply):
-        wire.settle("broadcast", [envelope("a", "b")], 200, answer)
+        publish.settle("broadcast", [envelope("a", "b")], 200, answer)
 
 
 def test_an_epoch_that_looks_like_an_error():
     one = envelope("a", "b")
     answer = b'{"result":{"responses":[{"result":{"epoch":"error"}},{"result":{}}]}}'
-    wire.settle("broadcast", [one], 200, answer)
+    publish.settle("broadcast", [one], 200, answer)
     assert one.publications[0].epoch == "error"
 
 
 def test_refused_items_of_a_broadcast():
     one = envelope("a", "nope:1", "c")
     with pytest.raises(BatchError) as info:
-        wire.settle(
+        publish.settle(
             "broadcast",
             [one],
             200,
@@ -173,7 +173,7 @@ def test_refused_items_of_a_broadcast():
 def test_refused_items_of_a_batch():
     first, second, third = envelope("a"), envelope("nope:1"), envelope("b", "nope:2")
     with pytest.raises(BatchError) as info:
-        wire.settle(
+        publish.settle(
             "batch",
             [first, second, third],
             200,
@@ -187,13 +187,13 @@ def test_refused_items_of_a_batch():
 
 def test_wrong_key():
     with pytest.raises(InvalidAPIKey, match="runws.*CENTRIFUGO_API_KEY") as info:
-        wire.settle("publish", [envelope("a")], 401, b"")
+        publish.settle("publish", [envelope("a")], 401, b"")
     assert (info.value.channel, info.value.code) == ("a", 401)
 
 
 def test_too_large_for_a_proxy():
     with pytest.raises(PayloadTooLarge, match="client_max_body_size"):
-        wire.settle("publish", [envelope("a")], 413, b"<html>")
+        publish.settle("publish", [envelope("a")], 413, b"<html>")
 
 
 @pytest.mark.parametrize(
@@ -214,18 +214,20 @@ def test_too_large_for_a_proxy():
 def test_an_answer_that_is_not_centrifugos(status, body):
     one = envelope("a")
     with pytest.raises(InvalidReply, match="CENTRIFUGO_PORT"):
-        wire.settle("publish", [one], status, body)
+        publish.settle("publish", [one], status, body)
     assert states(one) != ["sent"]
 
 
 def test_a_batch_that_answers_too_few_items():
     with pytest.raises(InvalidReply):
-        wire.settle("batch", [envelope("a"), envelope("b")], 200, b'{"replies":[{"publish":{}}]}')
+        publish.settle(
+            "batch", [envelope("a"), envelope("b")], 200, b'{"replies":[{"publish":{}}]}'
+        )
 
 
 def test_publishing_goes_on_after_refused_items_and_stops_after_a_failed_exchange():
     envelopes = [envelope(f"c{n}", body=b'"%b"' % (b"x" * 400_000)) for n in range(3)]
-    flow = wire.publishing(envelopes, 5)
+    flow = publish.publishing(envelopes, 5)
     next(flow)
     refusal = b'{"replies":[{"error":{"code":107,"message":"bad request"}}]}'
     _, body, _ = flow.send((200, refusal))
@@ -238,7 +240,7 @@ def test_publishing_goes_on_after_refused_items_and_stops_after_a_failed_exchang
 
 def test_publishing_raises_the_refused_items_at_the_end():
     envelopes = [envelope(f"c{n}", body=b'"%b"' % (b"x" * 400_000)) for n in range(2)]
-    flow = wire.publishing(envelopes, 5)
+    flow = publish.publishing(envelopes, 5)
     next(flow)
     flow.send((200, b'{"replies":[{"error":{"code":107,"message":"bad request"}}]}'))
     with pytest.raises(BatchError, match="1 of 2"):
@@ -247,7 +249,7 @@ def test_publishing_raises_the_refused_items_at_the_end():
 
 def test_publishing_has_one_deadline():
     envelopes = [envelope(f"c{n}", body=b'"%b"' % (b"x" * 400_000)) for n in range(2)]
-    flow = wire.publishing(envelopes, 5)
+    flow = publish.publishing(envelopes, 5)
     first = next(flow)[2]
     second = flow.send((200, b'{"replies":[{"publish":{}}]}'))[2]
     assert 5 >= first > second

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from instant.centrifugo import wire
-from instant.centrifugo.commands import Command, batches, replies
-from instant.centrifugo.transport import Transport
+from instant.centrifugo.api import publish
+from instant.centrifugo.api.commands import Command, batches, replies
+from instant.centrifugo.api.pool import Transport
 from instant.exceptions import InvalidReply, PublishError
 from instant.publishing.publication import Envelope
 
 if TYPE_CHECKING:
     from cent import CentRequest, CentResult
 
-    from instant.centrifugo.aio import AsyncTransport
+    from instant.centrifugo.api.async_pool import AsyncTransport
 
 __all__ = ["Client"]
 
@@ -44,7 +44,7 @@ class Client:
 
         Fills in state, offset and epoch of the publications; raises a PublishError.
         """
-        flow = wire.publishing(envelopes, timeout)
+        flow = publish.publishing(envelopes, timeout)
         request = next(flow)
         try:
             while True:
@@ -60,7 +60,7 @@ class Client:
     async def apublish(self, envelopes: Sequence[Envelope], timeout: float) -> None:  # noqa: ASYNC109
         """See publish()."""
         transport = self._aio()
-        flow = wire.publishing(envelopes, timeout)
+        flow = publish.publishing(envelopes, timeout)
         request = next(flow)
         try:
             while True:
@@ -106,7 +106,7 @@ class Client:
 
     def _aio(self) -> AsyncTransport:
         if self._async_transport is None:
-            from instant.centrifugo.aio import AsyncTransport  # noqa: PLC0415  asyncio costs 0.05 s
+            from instant.centrifugo.api.async_pool import AsyncTransport  # noqa: PLC0415  asyncio costs 0.05 s
 
             self._async_transport = AsyncTransport(self._url, headers=self._headers)
         return self._async_transport
@@ -121,13 +121,13 @@ def _result(request: CentRequest[_Result], status: int, body: bytes) -> _Result:
     from cent import CentApiResponseError, CentDecodeError  # noqa: PLC0415  0.28 s
 
     if status != HTTPStatus.OK:
-        raise wire.status_error(status, None)
+        raise publish.status_error(status, None)
     try:
         response = request.parse_response(body.decode())
     except CentApiResponseError as exc:
-        raise wire.refused(None, {"code": exc.code, "message": exc.message}) from exc
+        raise publish.refused(None, {"code": exc.code, "message": exc.message}) from exc
     except (CentDecodeError, UnicodeDecodeError) as exc:
-        raise InvalidReply(wire.NOT_CENTRIFUGO, code=status) from exc
+        raise InvalidReply(publish.NOT_CENTRIFUGO, code=status) from exc
     if response.result is None:  # for cent an answer without a result or an error is one
-        raise InvalidReply(wire.NOT_CENTRIFUGO, code=status)
+        raise InvalidReply(publish.NOT_CENTRIFUGO, code=status)
     return cast("_Result", response.result)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from instant.centrifugo.client import Client
+from instant.centrifugo.api.client import Client
 from instant.exceptions import ServerRefused
 
 __all__ = ["PositionGone", "history", "position", "presence"]

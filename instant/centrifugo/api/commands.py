@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from instant.centrifugo import wire
+from instant.centrifugo.api import publish
 from instant.exceptions import InvalidReply, PublishError
 
 __all__ = [
@@ -122,19 +122,19 @@ def replies(commands: Sequence[Command], status: int, body: bytes) -> list[Any]:
     Raises a PublishError where the batch as a whole failed.
     """
     if status != _OK:
-        raise wire.status_error(status, None)
+        raise publish.status_error(status, None)
     try:
         reply = json.loads(body)
         if "error" in reply:
-            raise wire.refused(None, reply["error"])
+            raise publish.refused(None, reply["error"])
         return [
             _reply(command, item) for command, item in zip(commands, reply["replies"], strict=True)
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
-        raise InvalidReply(wire.NOT_CENTRIFUGO, code=status) from exc
+        raise InvalidReply(publish.NOT_CENTRIFUGO, code=status) from exc
 
 
 def _reply(command: Command, item: Mapping[str, Any]) -> Any | PublishError:
     if "error" in item:
-        return wire.refused(getattr(command, "channel", None), item["error"])
+        return publish.refused(getattr(command, "channel", None), item["error"])
     return command.result(item[command.method])

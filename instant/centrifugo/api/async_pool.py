@@ -7,9 +7,9 @@ import http.client
 from collections.abc import AsyncGenerator, Mapping
 from typing import cast
 
-from instant.centrifugo import http1
-from instant.centrifugo.http1 import NotConnected, NothingRead, Target
-from instant.centrifugo.transport import is_quiet
+from instant.centrifugo.api import http1
+from instant.centrifugo.api.http1 import NotConnected, NothingRead, Target
+from instant.centrifugo.api.pool import is_quiet
 
 __all__ = ["AsyncTransport"]
 

@@ -1,0 +1,1 @@
+"""Centrifugo's HTTP API: bodies, answers and connections."""
