@@ -28,8 +28,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 
 from instant import conf
 from instant.backends import get_backend
-from instant.centrifugo.channels import without_presence
-from instant.centrifugo.config import read_config
+from instant.centrifugo.config.file import read_config
+from instant.centrifugo.config.namespaces import without_presence
 from instant.exceptions import InstantConfigError
 from instant.namespaces import registered
 from instant.revoking.receivers import depends_on

@@ -27,7 +27,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from instant.centrifugo import release
-from instant.centrifugo.config import prepare_folder
+from instant.centrifugo.config.file import prepare_folder
 from instant.centrifugo.release import InstallError, Platform
 
 __all__ = ["MARKER", "InstallError", "Installed", "Progress", "install", "installed"]

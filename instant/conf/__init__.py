@@ -23,8 +23,8 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.text import slugify
 
-from instant.centrifugo.config import DEFAULT_PORT
-from instant.centrifugo.values import ENVIRONMENT, ServerValues, read_values
+from instant.centrifugo.config.file import DEFAULT_PORT
+from instant.centrifugo.config.values import ENVIRONMENT, ServerValues, read_values
 from instant.conf.keys import DEFAULTS, TYPES, parse_secrets
 from instant.exceptions import InstantConfigError
 from instant.views.client_address import Proxies, parse_proxies

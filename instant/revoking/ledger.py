@@ -19,8 +19,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from instant import conf
-from instant.centrifugo import endpoints
-from instant.centrifugo.config import read_config
+from instant.centrifugo.config import proxies
+from instant.centrifugo.config.file import read_config
 from instant.exceptions import InstantConfigError
 from instant.models import Revocation
 from instant.namespaces import registered
@@ -36,7 +36,7 @@ MARGIN = timedelta(seconds=5)
 _GRACE = timedelta(seconds=2)
 """A first pass that has not come by then never will: its process died."""
 
-_ON_ITS_WAY = timedelta(seconds=endpoints.TIMEOUT + 1)
+_ON_ITS_WAY = timedelta(seconds=proxies.TIMEOUT + 1)
 """
 Until then the server has taken every yes that Django gave before the commit.
 
@@ -161,7 +161,7 @@ def _is_asked(revocation: Revocation) -> bool:
     if not by_presence_only or not {name.partition(":")[0] for name in loss.channels} <= asked:
         return False
     try:
-        return endpoints.keeps_timeout(read_config(conf.current().config_file) or {})
+        return proxies.keeps_timeout(read_config(conf.current().config_file) or {})
     except InstantConfigError:
         return False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from instant.centrifugo.channels import Declared
+from instant.centrifugo.config.namespaces import Declared
 from instant.namespaces import Namespace, registered
 
 __all__ = ["declared"]

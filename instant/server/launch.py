@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from instant import conf as instant_conf
-from instant.centrifugo import config as server_config
 from instant.centrifugo import process
+from instant.centrifugo.config import file as server_config
 from instant.conf import Conf
 from instant.exceptions import InstantConfigError
 from instant.server.sync import api_port, compare, write

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from instant.centrifugo import config as server_config
 from instant.centrifugo import process
-from instant.centrifugo.channels import compile_namespaces
-from instant.centrifugo.diff import needs_restart, readable
-from instant.centrifugo.endpoints import compile_proxies
+from instant.centrifugo.config import file as server_config
+from instant.centrifugo.config.diff import needs_restart, readable
+from instant.centrifugo.config.namespaces import compile_namespaces
+from instant.centrifugo.config.proxies import compile_proxies
 from instant.conf import Conf
 from instant.server import proxy_urls
 from instant.server.declared import declared

@@ -15,7 +15,7 @@ from django.utils import timezone
 from instant import Namespace, enforcement, publish
 from instant.backends import get_backend, replaced
 from instant.centrifugo.api.commands import Disconnect, Presence, Unsubscribe
-from instant.centrifugo.endpoints import keeps_timeout
+from instant.centrifugo.config.proxies import keeps_timeout
 from instant.exceptions import (
     InvalidChannelName,
     PublishTimeout,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from instant.centrifugo.endpoints import SECRET_VARIABLE, secrets_in
+from instant.centrifugo.config.proxies import SECRET_VARIABLE, secrets_in
 
 __all__ = ["ENVIRONMENT", "ServerValues", "read_values", "values_of"]
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from instant.centrifugo.config import new_secret
+from instant.centrifugo.config.file import new_secret
 from instant.centrifugo.proxy import HEADER, KINDS, Kind
 from instant.exceptions import InstantConfigError
 

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from instant.centrifugo import config, release
+from instant.centrifugo import release
+from instant.centrifugo.config import file
 from instant.exceptions import InstantConfigError
 
-SAMPLE = Path(__file__).resolve().parents[2] / "centrifugo" / "config.sample.json"
+SAMPLE = Path(__file__).resolve().parents[3] / "centrifugo" / "config.sample.json"
 OPTIONS = {"presence": True, "history_size": 100, "history_ttl": "300s", "force_recovery": True}
 
 
 def compiled(existing=None, **kwargs):
-    return config.compile_config(
+    return file.compile_config(
         existing, **{"allowed_origins": ["https://example.com"], "audience": "shop", **kwargs}
     )
 
@@ -167,9 +168,9 @@ def test_peer_10_flat_file_of_the_old_package_is_carried_over():
         "port": 8427,
         "allowed_origins": ["http://localhost:8000"],
     }
-    assert config.is_flat(old)
+    assert file.is_flat(old)
     made = compiled(old)
-    assert not config.is_flat(made)
+    assert not file.is_flat(made)
     assert made["client"]["token"]["hmac_secret_key"] == "h"
     assert made["http_api"]["key"] == "a"
     assert made["client"]["allowed_origins"] == ["http://localhost:8000", "https://example.com"]
@@ -190,14 +191,14 @@ def test_peer_10_flat_file_with_keys_of_no_known_place_is_refused_by_name():
 def test_write_is_private_atomic_and_says_whether_it_changed(tmp_path):
     path = tmp_path / "server" / "config.json"
     data = compiled()
-    assert config.write_config(path, data) is True
-    assert config.read_config(path) == data
+    assert file.write_config(path, data) is True
+    assert file.read_config(path) == data
     assert mode(path) == 0o600
     assert (path.parent / ".gitignore").read_text() == "*\n"
     before = path.stat().st_ino
-    assert config.write_config(path, data) is False
+    assert file.write_config(path, data) is False
     assert path.stat().st_ino == before
-    assert config.write_config(path, {**data, "log": {}}) is True
+    assert file.write_config(path, {**data, "log": {}}) is True
     assert sorted(p.name for p in path.parent.iterdir()) == [".gitignore", "config.json"]
 
 
@@ -212,7 +213,7 @@ def test_write_is_private_from_the_first_byte_whatever_the_umask(tmp_path, monke
     monkeypatch.setattr(Path, "replace", spy)
     old = os.umask(0)
     try:
-        config.write_config(tmp_path / "config.json", compiled())
+        file.write_config(tmp_path / "config.json", compiled())
     finally:
         os.umask(old)
     ((folder, permissions, size),) = seen
@@ -225,7 +226,7 @@ def test_write_closes_a_file_that_others_could_read(tmp_path):
     data = compiled()
     path.write_text(json.dumps(data))
     path.chmod(0o644)
-    assert config.write_config(path, data) is False
+    assert file.write_config(path, data) is False
     assert mode(path) == 0o600
 
 
@@ -234,52 +235,52 @@ def test_write_keeps_a_symlink_and_a_gitignore(tmp_path):
     (tmp_path / "real" / ".gitignore").write_text("mine\n")
     link = tmp_path / "config.json"
     link.symlink_to(tmp_path / "real" / "config.json")
-    config.write_config(link, compiled())
+    file.write_config(link, compiled())
     assert link.is_symlink()
-    assert config.read_config(link)
+    assert file.read_config(link)
     assert (tmp_path / "real" / ".gitignore").read_text() == "mine\n"
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "config.json"
-    config.write_config(path, {"old": True})
+    file.write_config(path, {"old": True})
 
     def full(_fd):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InstantConfigError, match="No space left"):
-        config.write_config(path, compiled())
-    assert config.read_config(path) == {"old": True}
+        file.write_config(path, compiled())
+    assert file.read_config(path) == {"old": True}
     assert sorted(p.name for p in tmp_path.iterdir()) == [".gitignore", "config.json"]
 
 
 def test_write_where_no_folder_can_be_names_the_setting(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InstantConfigError, match=r'INSTANT\["DIR"\]'):
-        config.write_config(tmp_path / "file" / "config.json", {})
+        file.write_config(tmp_path / "file" / "config.json", {})
 
 
 def test_read(tmp_path):
     path = tmp_path / "config.json"
-    assert config.read_config(path) is None
+    assert file.read_config(path) is None
     path.write_text('{"http_api": {"key": "secret-a"')
     with pytest.raises(InstantConfigError, match="is not JSON") as caught:
-        config.read_config(path)
+        file.read_config(path)
     assert "secret-a" not in str(caught.value)
     path.write_text("[]")
     with pytest.raises(InstantConfigError, match="JSON object"):
-        config.read_config(path)
+        file.read_config(path)
     path.unlink()
     path.mkdir()
     with pytest.raises(InstantConfigError, match="can't be read"):
-        config.read_config(path)
+        file.read_config(path)
 
 
 def test_sample_is_what_the_code_makes_with_fake_secrets():
     sample = json.loads(SAMPLE.read_text())
     fakes = iter(["FAKE-not-a-secret-signs-tokens", "FAKE-not-a-secret-opens-the-http-api"])
-    assert sample == config.compile_config(
+    assert sample == file.compile_config(
         None,
         allowed_origins=["https://example.com"],
         audience="my-site",
@@ -299,14 +300,14 @@ def test_sample_is_what_the_code_makes_with_fake_secrets():
 )
 def test_real_server_finds_the_config_strict_clean(tmp_path, existing):
     path = tmp_path / "config.json"
-    config.write_config(path, compiled(existing))
+    file.write_config(path, compiled(existing))
     done = strict(path)
     assert done.returncode == 0, done.stderr
 
 
 def test_real_server_strict_check_fails_on_an_unknown_key(tmp_path):
     path = tmp_path / "config.json"
-    config.write_config(path, {**compiled(), "log_level": "info"})
+    file.write_config(path, {**compiled(), "log_level": "info"})
     assert strict(path).returncode == 1
 
 
@@ -328,7 +329,7 @@ def test_real_server_strict_check_fails_on_an_unknown_key(tmp_path):
 )
 def test_real_server_knows_the_keys_that_the_readme_names(tmp_path, snippet):
     path = tmp_path / "config.json"
-    config.write_config(path, compiled(snippet))
+    file.write_config(path, compiled(snippet))
     done = strict(path)
     assert done.returncode == 0, done.stderr
 

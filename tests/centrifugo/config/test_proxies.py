@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from instant.centrifugo.config import compile_config
-from instant.centrifugo.endpoints import compile_proxies, secrets_in
+from instant.centrifugo.config.file import compile_config
+from instant.centrifugo.config.proxies import compile_proxies, secrets_in
 from instant.centrifugo.proxy import HEADER, KINDS
 from instant.exceptions import InstantConfigError
 from tests.live.servers import BINARY

@@ -5,12 +5,12 @@ import subprocess
 
 import pytest
 
-from instant.centrifugo.channels import Declared, compile_namespaces
-from instant.centrifugo.config import compile_config
-from instant.centrifugo.diff import needs_restart, readable
-from instant.centrifugo.endpoints import compile_proxies
+from instant.centrifugo.config.diff import needs_restart, readable
+from instant.centrifugo.config.file import compile_config
+from instant.centrifugo.config.namespaces import Declared, compile_namespaces
+from instant.centrifugo.config.proxies import compile_proxies
 from instant.exceptions import InstantConfigError
-from tests.centrifugo.test_endpoints import ENDPOINTS
+from tests.centrifugo.config.test_proxies import ENDPOINTS
 from tests.live.servers import BINARY
 
 

@@ -1,0 +1,1 @@
+"""config.json: what must be in it, and what Django reads from it."""
