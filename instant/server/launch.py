@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from instant import conf as instant_conf
-from instant.centrifugo import process
+from instant.centrifugo.binary import process
 from instant.centrifugo.config import file as server_config
 from instant.conf import Conf
 from instant.exceptions import InstantConfigError

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from instant.centrifugo import process
+from instant.centrifugo.binary import process
 from instant.centrifugo.config import file as server_config
 from instant.centrifugo.config.diff import needs_restart, readable
 from instant.centrifugo.config.namespaces import compile_namespaces

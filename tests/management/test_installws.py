@@ -8,7 +8,7 @@ import threading
 import pytest
 from django.core.management import CommandError, call_command
 
-from instant.centrifugo import release
+from instant.centrifugo.binary import release
 from instant.management.progress import DownloadProgress
 from tests.management.fake_release import BINARY, CHECKSUMS, LINUX, VERSION, good_tar, sha256
 

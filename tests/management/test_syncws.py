@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from instant import Namespace, conf
-from instant.centrifugo import process
+from instant.centrifugo.binary import process
 from instant.deliveries import Latest, Recoverable
 from instant.server.sync import compare
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from instant import conf as instant_conf
-from instant.centrifugo import installer, release
+from instant.centrifugo.binary import installer, release
 from instant.exceptions import InstantConfigError
 from instant.management.progress import DownloadProgress
 from instant.server.launch import WrittenConfig, complete_config

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from instant import conf as instant_conf
 from instant import enforcement
-from instant.centrifugo import process
+from instant.centrifugo.binary import process
 from instant.exceptions import InstantConfigError
 from instant.revoking.thread import Worker
 from instant.server.launch import SERVERS, plan

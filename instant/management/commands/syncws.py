@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from instant import conf as instant_conf
-from instant.centrifugo import process
+from instant.centrifugo.binary import process
 from instant.exceptions import InstantConfigError
 from instant.server.sync import Sync, compare, write
 

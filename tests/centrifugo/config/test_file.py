@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from instant.centrifugo import release
+from instant.centrifugo.binary import release
 from instant.centrifugo.config import file
 from instant.exceptions import InstantConfigError
 

@@ -26,9 +26,9 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from instant.centrifugo import release
+from instant.centrifugo.binary import release
+from instant.centrifugo.binary.release import InstallError, Platform
 from instant.centrifugo.config.file import prepare_folder
-from instant.centrifugo.release import InstallError, Platform
 
 __all__ = ["MARKER", "InstallError", "Installed", "Progress", "install", "installed"]
 

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from instant.centrifugo import process
-from instant.centrifugo.process import Address
+from instant.centrifugo.binary import process
+from instant.centrifugo.binary.process import Address
 from instant.exceptions import InstantConfigError
 from tests.management.fake_release import script
 
@@ -233,7 +233,7 @@ def test_peer_22_ctrl_c_in_a_terminal_reaches_the_child_once(tmp_path):
     )
     parent = (
         "import fcntl, os, subprocess, sys, termios\n"
-        "from instant.centrifugo.process import run\n"
+        "from instant.centrifugo.binary.process import run\n"
         "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
         "real = subprocess.Popen.send_signal\n"
         "def send(self, number):\n"

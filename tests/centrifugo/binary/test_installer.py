@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from instant.centrifugo import installer, release
-from instant.centrifugo.installer import InstallError, install
-from instant.centrifugo.release import Platform, UnsupportedPlatform, current_platform
+from instant.centrifugo.binary import installer, release
+from instant.centrifugo.binary.installer import InstallError, install
+from instant.centrifugo.binary.release import Platform, UnsupportedPlatform, current_platform
 from tests.management.fake_release import (
     BINARY,
     CHECKSUMS,

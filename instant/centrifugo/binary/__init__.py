@@ -1,0 +1,1 @@
+"""Centrifugo's binary: found, installed and run."""
