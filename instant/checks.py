@@ -124,7 +124,7 @@ def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
             hint="Make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'",
             id="instant.W001",
         )
-    for name in conf.differences():
+    for name in conf.differences(current):
         yield Warning(
             f"{name} differs from {current.config_file}.",
             hint="“manage.py runws” starts the server with Django's value; a server that is "

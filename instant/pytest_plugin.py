@@ -34,17 +34,16 @@ def _instant_locmem() -> Iterator[None]:
         return
     from django.test import override_settings  # noqa: PLC0415
 
-    from instant import conf  # noqa: PLC0415
     from instant.conf import keys  # noqa: PLC0415
 
     given: dict[str, Any] = getattr(settings, "INSTANT", None) or {}
-    default = conf.DEFAULT_BACKEND
-    conf.DEFAULT_BACKEND = _LOCMEM
+    default = keys.DEFAULTS["BACKEND"]
+    keys.DEFAULTS["BACKEND"] = _LOCMEM
     # Where a test names another backend after all: a thread would meet the test's database.
     keys.DEFAULTS["ENFORCE_IN_BACKGROUND"] = False
     with override_settings(INSTANT={**given, "BACKEND": _LOCMEM}):
         yield
-    conf.DEFAULT_BACKEND = default
+    keys.DEFAULTS["BACKEND"] = default
     keys.DEFAULTS["ENFORCE_IN_BACKGROUND"] = True
 
 

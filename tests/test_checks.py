@@ -103,7 +103,7 @@ def test_w006_a_cache_that_loses_the_count(cache, instant, warned):
 
 
 @pytest.mark.parametrize(
-    "path", ["nowhere.find", "tests.missing", "instant.conf.Conf", "instant.conf.DEFAULT_BACKEND"]
+    "path", ["nowhere.find", "tests.missing", "instant.conf.Conf", "instant.conf.ENVIRONMENT"]
 )
 def test_e001_an_authenticator_that_is_none(path):
     with override_settings(INSTANT={"DIR": "/nonexistent", "AUTHENTICATION": [path]}):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 __all__ = ["DEFAULTS", "TYPES", "parse_secrets"]
 
 DEFAULTS: dict[str, Any] = {
-    "BACKEND": None,
+    "BACKEND": "instant.backends.centrifugo.CentrifugoBackend",
     "DIR": None,
     "PUBLIC_URL": None,
     "PROXY_URL": None,

@@ -61,7 +61,7 @@ def complete_config(conf: Conf) -> WrittenConfig:
         changed=write(sync),
         from_old_version=sync.existing is not None and server_config.is_flat(sync.existing),
         origins=tuple(sync.wanted["client"]["allowed_origins"]),
-        overridden=tuple(name for name in instant_conf.differences() if name.endswith("_KEY")),
+        overridden=tuple(name for name in instant_conf.differences(conf) if name.endswith("_KEY")),
     )
 
 

@@ -25,30 +25,21 @@ import logging
 import math
 import time
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache as once
 from typing import Any
 
-from django.conf import settings
 from django.core.cache import BaseCache, caches
 from django.utils.crypto import salted_hmac
 
-from instant.conf.throttle import Rate, parse_rate
+from instant.conf.throttle import Limits, Rate
 from instant.views.client_address import Address
 
-__all__ = ["DEFAULT_LIMITS", "Attempt", "Limits", "TooManyFailures", "attempt", "parse_limits"]
+__all__ = ["Attempt", "TooManyFailures", "attempt"]
 
 logger = logging.getLogger("instant.throttles")
-
-DEFAULT_LIMITS: Mapping[str, Any] = {
-    "PAIR": "10/5m",
-    "ADDRESS": "30/5m",
-    "NAME": "100/5m",
-    "CACHE": "default",
-}
-"""What holds where ``INSTANT["THROTTLE"]`` says nothing else."""
 
 _KNOWN_SECONDS = 14 * 86_400
 """How long an address stays known after a login; Django's sessions last as long."""
@@ -59,53 +50,12 @@ _MAX_NAME = 1000
 _ROUNDS = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """``INSTANT["THROTTLE"]``, read; a limit that is None does not hold."""
-
-    pair: Rate | None
-    address: Rate | None
-    name: Rate | None
-    cache: str
-    """Alias in ``CACHES``."""
-
-
 class TooManyFailures(Exception):
     """The limit is reached; ``retry_after`` is in how many seconds an attempt is free."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"Too many failed logins. Try again in {retry_after} seconds.")
         self.retry_after = retry_after
-
-
-def parse_limits(given: object) -> Limits | None:
-    """
-    Read ``INSTANT["THROTTLE"]``: a dict of what differs from the default, or None for none.
-
-    Raises ValueError, which names what can't be read.
-    """
-    if given is None or given is False:
-        return None
-    if not isinstance(given, Mapping):
-        raise ValueError(  # noqa: TRY004  it is a setting's value that is wrong
-            f"must be a dict, or None for no limits, not {given!r}"
-        )
-    unknown = sorted(set(given) - set(DEFAULT_LIMITS), key=str)
-    if unknown:
-        known = ", ".join(sorted(DEFAULT_LIMITS))
-        raise ValueError(f"has the unknown key {unknown[0]!r}. Known are: {known}")
-    values = {**DEFAULT_LIMITS, **given}
-    rates: dict[str, Rate | None] = {}
-    for key in ("PAIR", "ADDRESS", "NAME"):
-        try:
-            rates[key] = None if values[key] is None else parse_rate(values[key])
-        except ValueError as exc:
-            raise ValueError(f"is wrong: {key!r} {exc}") from None
-    if values["CACHE"] not in list(settings.CACHES):
-        raise ValueError(f"is wrong: 'CACHE' must be a name in CACHES, not {values['CACHE']!r}")
-    return Limits(
-        pair=rates["PAIR"], address=rates["ADDRESS"], name=rates["NAME"], cache=values["CACHE"]
-    )
 
 
 @contextmanager

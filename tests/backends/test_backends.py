@@ -141,9 +141,9 @@ def test_the_default():
     assert issubclass(CentrifugoBackend, BaseBackend)
     from instant import conf
 
-    before, conf.DEFAULT_BACKEND = conf.DEFAULT_BACKEND, PATHS["centrifugo"]
+    before, conf.DEFAULTS["BACKEND"] = conf.DEFAULTS["BACKEND"], PATHS["centrifugo"]
     try:
         with override_settings(INSTANT={"DIR": "/x"}):
             assert isinstance(backends.get_backend(), CentrifugoBackend)
     finally:
-        conf.DEFAULT_BACKEND = before
+        conf.DEFAULTS["BACKEND"] = before

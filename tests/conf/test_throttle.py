@@ -2,7 +2,7 @@
 
 import pytest
 
-from instant.conf.throttle import Rate, parse_rate
+from instant.conf.throttle import Rate, parse_limits, parse_rate
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,29 @@ def test_rates(text, rate):
 def test_what_is_no_rate(text):
     with pytest.raises(ValueError, match="must be like “10/5m”"):
         parse_rate(text)
+
+
+@pytest.mark.parametrize("given", [None, False])
+def test_switched_off(given):
+    assert parse_limits(given) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (True, "must be a dict"),
+        ("10/5m", "must be a dict"),
+        ([], "must be a dict"),
+        (0, "must be a dict"),
+        ({"USER": "10/5m"}, "unknown key 'USER'. Known are: ADDRESS, CACHE, NAME, PAIR"),
+        ({"PAIR": 10}, "'PAIR' must be like “10/5m”"),
+        ({"NAME": "many"}, "'NAME' must be like “10/5m”"),
+        ({"ADDRESS": False}, "'ADDRESS' must be like “10/5m”"),
+        ({"CACHE": "nowhere"}, "'CACHE' must be a name in CACHES"),
+        ({"CACHE": None}, "'CACHE' must be a name in CACHES"),
+    ],
+)
+def test_what_is_refused(given, said):
+    with pytest.raises(ValueError) as info:
+        parse_limits(given)
+    assert said in str(info.value)

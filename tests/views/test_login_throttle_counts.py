@@ -13,9 +13,10 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
 
+from instant.conf.throttle import parse_limits
 from instant.views import login_throttle
 from instant.views.client_address import Address
-from instant.views.login_throttle import TooManyFailures, parse_limits
+from instant.views.login_throttle import TooManyFailures
 from tests.live.servers import free_port
 
 HERE, THERE = Address("203.0.113.1", shared=False), Address("203.0.113.2", shared=False)
@@ -419,29 +420,3 @@ def test_a_refusal_is_logged_with_the_address_and_without_the_name(memory, caplo
     failures(HERE, "ann")
     assert "A login from 203.0.113.1 is refused" in caplog.text
     assert "ann" not in caplog.text
-
-
-@pytest.mark.parametrize("given", [None, False])
-def test_switched_off(given):
-    assert parse_limits(given) is None
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        (True, "must be a dict"),
-        ("10/5m", "must be a dict"),
-        ([], "must be a dict"),
-        (0, "must be a dict"),
-        ({"USER": "10/5m"}, "unknown key 'USER'. Known are: ADDRESS, CACHE, NAME, PAIR"),
-        ({"PAIR": 10}, "'PAIR' must be like “10/5m”"),
-        ({"NAME": "many"}, "'NAME' must be like “10/5m”"),
-        ({"ADDRESS": False}, "'ADDRESS' must be like “10/5m”"),
-        ({"CACHE": "nowhere"}, "'CACHE' must be a name in CACHES"),
-        ({"CACHE": None}, "'CACHE' must be a name in CACHES"),
-    ],
-)
-def test_what_is_refused(given, said):
-    with pytest.raises(ValueError) as info:
-        parse_limits(given)
-    assert said in str(info.value)

@@ -326,7 +326,7 @@ def test_what_is_broken_lets_nobody_in(native, post, make_user, path):
         (f"{HERE}.later", "no “async def”"),
         (f"{HERE}.HERE", "can't be imported"),
         ("instant.conf.Conf", "must be a function"),
-        ("instant.conf.DEFAULT_BACKEND", "must be a function"),
+        ("instant.conf.ENVIRONMENT", "must be a function"),
     ],
 )
 def test_what_is_no_authenticator(path, said):

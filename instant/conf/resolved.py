@@ -1,0 +1,102 @@
+"""All settings of Instant, resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from instant.centrifugo.config.values import ENVIRONMENT
+from instant.conf.throttle import Limits
+from instant.conf.trusted_proxies import Proxies
+from instant.exceptions import InstantConfigError
+
+__all__ = ["Conf"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conf:
+    """All settings of Instant, resolved. Secrets are never part of its repr."""
+
+    backend: str
+    """Dotted path of the class that publications are handed to."""
+    public_url: str | Sequence[str] | None
+    """WebSocket address for browsers, or several; None: ``instant.html`` asks the request."""
+    public_port: int
+    """The port that browsers connect to where ``public_url`` is None."""
+    proxy_url: str | None
+    """Where the server finds Django; None: it can't ask."""
+    proxy_url_given: bool
+    """Whether a setting says so; under DEBUG one is assumed."""
+    proxy_secrets: tuple[str, ...] = field(repr=False)
+    """Any of these shows that it is the server that asks."""
+    proxy_secret_text: str | None = field(repr=False)
+    """What the server's config has to show, where Django's settings or environment say it."""
+    allowed_origins: tuple[str, ...]
+    """Origins (globs) whose pages may connect."""
+    anonymous: bool
+    login: bool
+    token_use: int
+    """Seconds in which a token may be used."""
+    token_life: int
+    """Seconds that a connection or subscription lives which a token opened."""
+    timeout: float
+    """Seconds for one exchange with the server's API, all told."""
+    throttle: Limits | None
+    """How often logins may fail; None: as often as they like."""
+    trusted_proxies: Proxies | None
+    authentication: tuple[str, ...]
+    """Dotted paths of what is asked for a user before the session."""
+    enforces_in_background: bool
+    """Whether a thread of each process that hands out tokens makes second passes."""
+    audience: str
+    """``aud`` of every token, so that two projects on one server don't share user 1."""
+    api_url: str
+    """The server's HTTP API without ``/api``, for example ``http://localhost:8427``."""
+    _api_key: str | None = field(repr=False)
+    _hmac_key: str | None = field(repr=False)
+    _dir: Path | None
+    _file_error: str | None
+
+    @property
+    def dir(self) -> Path:
+        """The server's folder (binary, config.json); raises where no setting tells it."""
+        if self._dir is None:
+            # The working directory would give each process another folder, and other keys.
+            raise InstantConfigError(
+                "Instant keeps the server in BASE_DIR/centrifugo, and there is no BASE_DIR in "
+                'the settings. Set it, or INSTANT = {"DIR": "/path/to/centrifugo"}.'
+            )
+        return self._dir
+
+    @property
+    def config_file(self) -> Path:
+        """The server's config, which also holds the secrets."""
+        return self.dir / "config.json"
+
+    @property
+    def api_key(self) -> str:
+        """The key of the HTTP API; raises InstantConfigError where none is known."""
+        return self._secret(self._api_key, "CENTRIFUGO_API_KEY", "api_key")
+
+    @property
+    def hmac_key(self) -> str:
+        """The key that signs tokens; raises InstantConfigError where none is known."""
+        return self._secret(self._hmac_key, "CENTRIFUGO_HMAC_KEY", "hmac_key")
+
+    def _secret(self, value: str | None, setting: str, name: str) -> str:
+        if value:
+            return value
+        if self._dir is None:
+            return str(self.dir)  # raises, and says what is missing
+        if self._file_error is not None:
+            raise InstantConfigError(
+                f"{setting} is not set, and {self._file_error} "
+                f"Set {setting} or the environment variable {ENVIRONMENT[name]}, "
+                f"or make the file readable for that user."
+            )
+        raise InstantConfigError(
+            f"{setting} is not set and {self.config_file} does not hold it. "
+            f"Run “manage.py installws” (or “manage.py runws”), which writes that file, "
+            f"or set {setting} or the environment variable {ENVIRONMENT[name]}."
+        )
