@@ -21,7 +21,7 @@ from instant.backends import get_backend
 from instant.channels.names import check_name
 from instant.exceptions import InstantConfigError, PublishError
 from instant.namespaces import row_namespaces
-from instant.publishing.commit_queue import wait_for_commit
+from instant.publishing.commit_hook import wait_for_commit
 from instant.revoking import ledger
 from instant.revoking.affected import Loss
 from instant.revoking.check import Pass
@@ -64,7 +64,7 @@ def schedule(revocation: ledger.Revocation, using: str) -> None:
     """Enforce after the commit, together with all else that the transaction takes away."""
     try:
         # Before publications: who has lost the channel must not get what is published with it.
-        wait_for_commit(connections[using], [revocation], first_pass, comes_first=True)
+        wait_for_commit(connections[using], [revocation], first_pass, first=True)
     except TransactionManagementError:
         # Without autocommit nobody tells of a commit: whoever makes second passes comes soon.
         logger.debug("Without autocommit there is no first pass.")

@@ -24,7 +24,7 @@ from instant import conf, permissions
 from instant.backends import BaseBackend, replaced
 from instant.backends.locmem import LocmemBackend
 from instant.publishing.after_commit import hand_over
-from instant.publishing.commit_queue import Waiting
+from instant.publishing.commit_hook import CommitHook
 from instant.publishing.publication import Envelope, Publication
 from instant.rights.namespace_rules import AsyncRuleError
 
@@ -154,12 +154,12 @@ class CapturedPublications(Sequence[Publication]):
         return f"<{type(self).__name__}: {self.publications!r}>"
 
 
-def _deferred() -> Iterator[Waiting]:
+def _deferred() -> Iterator[CommitHook]:
     """Yield what waits for the commits of this thread's connections, in order."""
     for connection in connections.all(initialized_only=True):
         for entry in connection.run_on_commit:  # savepoints, hook, robust
             hook = entry[1]
-            if isinstance(hook, Waiting) and hook.take is hand_over and not hook.done:
+            if isinstance(hook, CommitHook) and hook.deliver is hand_over and not hook.done:
                 yield hook
 
 

@@ -94,7 +94,9 @@ def test_settings_are_listed():
     listed = set(re.findall(r"^\| `([A-Z_]+)`", table, re.MULTILINE))
     assert listed >= set(conf.DEFAULTS)
     for name in re.findall(r"`(CENTRIFUGO_[A-Z_]+)`", table):
-        assert name in Path(conf.__file__).with_name("resolve.py").read_text() + str(conf.ENVIRONMENT)
+        assert name in Path(conf.__file__).with_name("resolve.py").read_text() + str(
+            conf.ENVIRONMENT
+        )
 
 
 def test_checks_and_errors_are_listed():

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from instant.backends import get_backend
+from instant.publishing.delivery import deliver_quietly
 from instant.publishing.publication import Envelope
 
 __all__ = ["batch", "current_batch"]
@@ -94,11 +95,12 @@ class batch:  # noqa: N801  used as a verb, like contextlib's context managers
 
     def _give_up(self) -> None:
         """Send what was committed, which raises nothing, and mark the rest as failed."""
-        from instant.publishing.after_commit import hand_over  # noqa: PLC0415  which puts into batches
-
         for envelope, committed in self._envelopes:
             if not committed:
                 envelope.give_up()
         due = [envelope for envelope, committed in self._envelopes if committed]
-        if due:
-            hand_over(due)
+        outer = current_batch()
+        if due and outer is not None:
+            outer.add(due, committed=True)
+        elif due:
+            deliver_quietly(due)

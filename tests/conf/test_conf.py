@@ -282,7 +282,10 @@ def test_differences_between_django_and_the_file(folder, monkeypatch):
     assert conf.differences(conf.current()) == []
     monkeypatch.setenv("CENTRIFUGO_HTTP_API_KEY", "env-key")
     with override_settings(CENTRIFUGO_HMAC_KEY="other", CENTRIFUGO_PORT=9001):
-        assert conf.differences(conf.current()) == ["CENTRIFUGO_HTTP_API_KEY", "CENTRIFUGO_HMAC_KEY"]
+        assert conf.differences(conf.current()) == [
+            "CENTRIFUGO_HTTP_API_KEY",
+            "CENTRIFUGO_HMAC_KEY",
+        ]
     monkeypatch.delenv("CENTRIFUGO_HTTP_API_KEY")
     conf._forget()
     with override_settings(CENTRIFUGO_PORT=443):

@@ -414,7 +414,7 @@ def test_a_hook_that_raises_in_spite_of_all_breaks_no_commit(
     monkeypatch.setattr(enforcement, "first_pass", broken)
     with committed():
         ann.groups.clear()
-    assert "Error calling Waiting in on_commit" in caplog.text
+    assert "Error calling CommitHook in on_commit" in caplog.text
 
 
 def test_where_the_server_asks_the_second_pass_comes_sooner(client, db, committed):

@@ -11,18 +11,18 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["Waiting", "wait_for_commit"]
+__all__ = ["CommitHook", "wait_for_commit"]
 
 _numbers = itertools.count(1)
 """One row of numbers for all hooks, so that they can be compared."""
 
 _COUNTS_REFERENCES = sys.implementation.name == "cpython"
 
-Take = Callable[[list[Any]], None]
+Deliver = Callable[[list[Any]], None]
 """Takes all that waited, in order; must not raise an Exception."""
 
 
-class Waiting:
+class CommitHook:
     """
     Items of one call, held by Django's list of on-commit hooks and by nothing else.
 
@@ -34,15 +34,15 @@ class Waiting:
 
     __slots__ = ("__weakref__", "_queue", "done", "items")
 
-    def __init__(self, queue: _Queue, items: Sequence[Any]) -> None:
+    def __init__(self, queue: _Hooks, items: Sequence[Any]) -> None:
         self._queue = queue
         self.items = items
         self.done = False
 
     @property
-    def take(self) -> Take:
+    def deliver(self) -> Deliver:
         """What is to be done with the items."""
-        return self._queue.take
+        return self._queue.deliver
 
     def __getattr__(self, name: str) -> str:
         if name == "__qualname__":  # Django names a robust hook by it in the log when it raises
@@ -55,34 +55,34 @@ class Waiting:
             number = self._queue.number_of(self)
             for queue in self._queue.others_first():
                 if items := queue.items_from(number):
-                    queue.take(items)
-            self.take(self._queue.items_from(number))
+                    queue.deliver(items)
+            self.deliver(self._queue.items_from(number))
 
 
-class _Queue:
+class _Hooks:
     """The hooks of one connection and purpose that have not run, in the order of the calls."""
 
-    __slots__ = ("__weakref__", "_siblings", "_waiting", "comes_first", "take")
+    __slots__ = ("__weakref__", "_siblings", "_waiting", "deliver", "first")
 
-    def __init__(self, take: Take, siblings: dict[Take, _Queue], *, comes_first: bool) -> None:
-        self.take = take
-        self.comes_first = comes_first
+    def __init__(self, deliver: Deliver, siblings: dict[Deliver, _Hooks], *, first: bool) -> None:
+        self.deliver = deliver
+        self.first = first
         self._siblings = siblings
-        self._waiting: dict[weakref.ref[Waiting], int] = {}
+        self._waiting: dict[weakref.ref[CommitHook], int] = {}
 
-    def add(self, items: Sequence[Any]) -> Waiting:
-        waiting = Waiting(self, items)
+    def add(self, items: Sequence[Any]) -> CommitHook:
+        waiting = CommitHook(self, items)
         self._waiting[weakref.ref(waiting, self._forget)] = next(_numbers)
         return waiting
 
-    def number_of(self, waiting: Waiting) -> int:
+    def number_of(self, waiting: CommitHook) -> int:
         return self._waiting.get(weakref.ref(waiting), 0)
 
-    def others_first(self) -> list[_Queue]:
+    def others_first(self) -> list[_Hooks]:
         """Return the queues of the connection whose items go before these."""
-        if self.comes_first:
+        if self.first:
             return []
-        return [queue for queue in self._siblings.values() if queue.comes_first]
+        return [queue for queue in self._siblings.values() if queue.first]
 
     def items_from(self, number: int) -> list[Any]:
         """
@@ -101,11 +101,11 @@ class _Queue:
                 taken.extend(waiting.items)
         return taken
 
-    def _forget(self, reference: weakref.ref[Waiting]) -> None:
+    def _forget(self, reference: weakref.ref[CommitHook]) -> None:
         self._waiting.pop(reference, None)
 
 
-_queues: weakref.WeakKeyDictionary[BaseDatabaseWrapper, dict[Take, _Queue]] = (
+_queues: weakref.WeakKeyDictionary[BaseDatabaseWrapper, dict[Deliver, _Hooks]] = (
     weakref.WeakKeyDictionary()
 )
 
@@ -113,17 +113,17 @@ _queues: weakref.WeakKeyDictionary[BaseDatabaseWrapper, dict[Take, _Queue]] = (
 def wait_for_commit(
     connection: BaseDatabaseWrapper,
     items: Sequence[Any],
-    take: Take,
+    deliver: Deliver,
     *,
-    comes_first: bool = False,
+    first: bool = False,
 ) -> None:
     """
     Let items wait for the commit of the connection's outermost transaction.
 
-    What ``comes_first`` is taken before all else that waits for the same commit.
+    What ``first`` is taken before all else that waits for the same commit.
     """
     queues = _queues.setdefault(connection, {})
-    queue = queues.get(take)
+    queue = queues.get(deliver)
     if queue is None:
-        queue = queues[take] = _Queue(take, queues, comes_first=comes_first)
+        queue = queues[deliver] = _Hooks(deliver, queues, first=first)
     connection.on_commit(queue.add(items), robust=True)
