@@ -9,6 +9,7 @@ import pickle
 import threading
 import time
 import uuid
+from contextlib import suppress
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -28,7 +29,7 @@ from instant.exceptions import (
     PublishTimeout,
     ServerUnreachable,
 )
-from instant.publishing import origin_tab
+from instant.publishing import commit_hook, origin_tab
 from instant.signals import publication_failed
 from tests.servers import RawServer, answering, echoing
 
@@ -408,6 +409,30 @@ class TestTransactions:
             if place == "last":
                 kept.append(lost())
         assert recorder.calls == [["a", "b"]]
+
+    def test_whoever_holds_a_hook_brings_back_nothing(self, recorder):
+        """Our own capture_publications() holds some, as a debugger or a toolbar may."""
+        with transaction.atomic():
+            publish("before", "x")
+            with suppress(LookupError), transaction.atomic():
+                publish("rolled-back", "x")
+                held = [entry[1] for entry in transaction.get_connection().run_on_commit]
+                raise LookupError
+            publish("after", "x")
+        assert recorder.calls == [["before", "after"]]
+        assert len(held) == 2
+
+    def test_where_djangos_list_cannot_be_read_each_leaves_for_itself(self, recorder, monkeypatch):
+        monkeypatch.setattr(commit_hook, "_RUNS_HOOKS", None)
+        with transaction.atomic():
+            publish("a", "x")
+            with suppress(LookupError), transaction.atomic():
+                publish("rolled-back", "x")
+                held = [entry[1] for entry in transaction.get_connection().run_on_commit]
+                raise LookupError
+            publish("b", "x")
+        assert recorder.calls == [["a"], ["b"]]
+        assert len(held) == 2
 
     def test_two_transactions_leave_apart(self, recorder):
         for name in "ab":

@@ -1,48 +1,49 @@
-"""What waits for the commit of a transaction, to be taken care of together."""
+"""What waits for the commit of a transaction, to be delivered together."""
 
 from __future__ import annotations
 
-import gc
-import itertools
 import sys
-import weakref
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 __all__ = ["CommitHook", "wait_for_commit"]
 
-_numbers = itertools.count(1)
-"""One row of numbers for all hooks, so that they can be compared."""
-
-_COUNTS_REFERENCES = sys.implementation.name == "cpython"
-
 Deliver = Callable[[list[Any]], None]
-"""Takes all that waited, in order; must not raise an Exception."""
+"""Takes the items of one or more hooks, in order; must not raise an Exception."""
+
+_RUNS_HOOKS = BaseDatabaseWrapper.run_and_clear_commit_hooks.__code__
 
 
 class CommitHook:
     """
-    Items of one call, held by Django's list of on-commit hooks and by nothing else.
+    The items of one call, as a hook of ``transaction.on_commit()``.
 
-    Django runs the hooks of a committed transaction one by one, in order, and drops those of
-    a rolled back savepoint; it tells nobody which are left. All have to leave together. A
-    dropped hook is gone, because nothing else refers to it: so when the first one runs, it
-    takes along all that are alive behind it.
+    Django runs the hooks of a committed transaction one by one, from a list that it keeps to
+    itself and in which nothing stands that was rolled back. The first of our hooks to run reads
+    that list and delivers for all of ours in it, so that they leave together. Where it can't be
+    read (a Django that keeps it elsewhere) each delivers for itself: one by one, and still never
+    what was rolled back.
     """
 
-    __slots__ = ("__weakref__", "_queue", "done", "items")
+    __slots__ = ("_connection", "deliver", "done", "first", "items")
 
-    def __init__(self, queue: _Hooks, items: Sequence[Any]) -> None:
-        self._queue = queue
+    def __init__(
+        self,
+        connection: BaseDatabaseWrapper,
+        items: Sequence[Any],
+        deliver: Deliver,
+        *,
+        first: bool,
+    ) -> None:
+        self._connection = connection
         self.items = items
+        self.deliver = deliver
+        self.first = first
         self.done = False
-
-    @property
-    def deliver(self) -> Deliver:
-        """What is to be done with the items."""
-        return self._queue.deliver
 
     def __getattr__(self, name: str) -> str:
         if name == "__qualname__":  # Django names a robust hook by it in the log when it raises
@@ -51,63 +52,24 @@ class CommitHook:
 
     def __call__(self) -> None:
         """Run as on-commit hook."""
-        if not self.done:
-            number = self._queue.number_of(self)
-            for queue in self._queue.others_first():
-                if items := queue.items_from(number):
-                    queue.deliver(items)
-            self.deliver(self._queue.items_from(number))
+        if self.done:
+            return
+        hooks = [self, *self._behind()]
+        for hook in hooks:
+            hook.done = True
+        hooks.sort(key=lambda hook: not hook.first)
+        for deliver, group in groupby(hooks, attrgetter("deliver")):
+            deliver([item for hook in group for item in hook.items])
 
-
-class _Hooks:
-    """The hooks of one connection and purpose that have not run, in the order of the calls."""
-
-    __slots__ = ("__weakref__", "_siblings", "_waiting", "deliver", "first")
-
-    def __init__(self, deliver: Deliver, siblings: dict[Deliver, _Hooks], *, first: bool) -> None:
-        self.deliver = deliver
-        self.first = first
-        self._siblings = siblings
-        self._waiting: dict[weakref.ref[CommitHook], int] = {}
-
-    def add(self, items: Sequence[Any]) -> CommitHook:
-        waiting = CommitHook(self, items)
-        self._waiting[weakref.ref(waiting, self._forget)] = next(_numbers)
-        return waiting
-
-    def number_of(self, waiting: CommitHook) -> int:
-        return self._waiting.get(weakref.ref(waiting), 0)
-
-    def others_first(self) -> list[_Hooks]:
-        """Return the queues of the connection whose items go before these."""
-        if self.first:
-            return []
-        return [queue for queue in self._siblings.values() if queue.first]
-
-    def items_from(self, number: int) -> list[Any]:
-        """
-        Return the items of a hook that runs and of all alive behind it.
-
-        One that is left before it stems from a TestCase, whose own transaction never commits.
-        """
-        if not _COUNTS_REFERENCES:
-            gc.collect()  # elsewhere a dropped hook dies late, and must not be taken
-        taken: list[Any] = []
-        for reference, other in list(self._waiting.items()):
-            waiting = reference()
-            if waiting is not None and other >= number:
-                del self._waiting[reference]
-                waiting.done = True
-                taken.extend(waiting.items)
-        return taken
-
-    def _forget(self, reference: weakref.ref[CommitHook]) -> None:
-        self._waiting.pop(reference, None)
-
-
-_queues: weakref.WeakKeyDictionary[BaseDatabaseWrapper, dict[Deliver, _Hooks]] = (
-    weakref.WeakKeyDictionary()
-)
+    def _behind(self) -> list[CommitHook]:
+        """Return our hooks that this commit runs after this one."""
+        frame = sys._getframe(2)  # noqa: SLF001  who runs the hooks
+        if frame.f_code is _RUNS_HOOKS:
+            listed = [entry[1] for entry in frame.f_locals.get("current_run_on_commit", ())]
+        else:  # a test's captureOnCommitCallbacks(), which takes none out of the list
+            listed = [entry[1] for entry in self._connection.run_on_commit]
+            listed = listed[listed.index(self) + 1 :] if self in listed else []
+        return [hook for hook in listed if isinstance(hook, CommitHook) and not hook.done]
 
 
 def wait_for_commit(
@@ -120,10 +82,6 @@ def wait_for_commit(
     """
     Let items wait for the commit of the connection's outermost transaction.
 
-    What ``first`` is taken before all else that waits for the same commit.
+    What is to go ``first`` is delivered before all else that waits for the same commit.
     """
-    queues = _queues.setdefault(connection, {})
-    queue = queues.get(deliver)
-    if queue is None:
-        queue = queues[deliver] = _Hooks(deliver, queues, first=first)
-    connection.on_commit(queue.add(items), robust=True)
+    connection.on_commit(CommitHook(connection, items, deliver, first=first), robust=True)
