@@ -35,7 +35,7 @@ from instant.exceptions import InvalidChannelName
 from instant.models import Channel
 from instant.namespaces import METHODS, Action, Namespace, find_namespace
 from instant.rights import namespace_rules, rows
-from instant.rights.rows import is_known
+from instant.rights.accounts import is_known
 
 __all__ = [
     "Action",

@@ -15,8 +15,9 @@ PublishError). Django logs what a receiver raises.
 
 enforcement_failed = Signal()
 """
-Sent when rights that ended could not be enforced on open connections; it is tried again.
+Sent when rights that ended could not be enforced on open connections; it will be tried again.
 
-``sender`` is instant.revoking.affected.Loss; arguments are ``loss`` (whom and what it concerns) and
-``error``. Django logs what a receiver raises.
+Arguments: ``loss`` (whom and what it concerns: sets ``channels``, ``reconnects`` and
+``disconnects``, dicts ``subscriptions`` and ``permissions``) and ``error``. ``sender`` is the
+class of ``loss``. Django logs what a receiver raises.
 """

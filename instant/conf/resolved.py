@@ -48,7 +48,7 @@ class Conf:
     authentication: tuple[str, ...]
     """Dotted paths of what is asked for a user before the session."""
     enforces_in_background: bool
-    """Whether a thread of each process that hands out tokens makes second passes."""
+    """Whether a thread of each process that hands out tokens makes follow-up checks."""
     audience: str
     """``aud`` of every token, so that two projects on one server don't share user 1."""
     api_url: str

@@ -6,11 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Loss"]
+from instant.models import Channel
+from instant.namespaces import registered
+
+__all__ = ["MANY", "Affected", "affected_by", "channel_names", "has_rules"]
+
+MANY = 100
+"""More explicit channels than these are not listed: the user's connections ask again for all."""
 
 
 @dataclass(slots=True)
-class Loss:
+class Affected:
     """
     What a change may have taken away. Users are given as their tokens name them (``sub``).
 
@@ -30,9 +36,9 @@ class Loss:
     """Primary key of a Permission → users who may have it no more."""
 
     def __bool__(self) -> bool:
-        return self != Loss()
+        return self != Affected()
 
-    def add(self, other: Loss) -> None:
+    def add(self, other: Affected) -> None:
         """Take in another one."""
         self.channels |= other.channels
         self.reconnects |= other.reconnects
@@ -54,7 +60,7 @@ class Loss:
         return {key: value for key, value in found.items() if value}
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Loss:
+    def from_json(cls, stored: Mapping[str, Any]) -> Affected:
         """Read what as_json() returned."""
         subscriptions = stored.get("subscriptions", {}).items()
         permissions = stored.get("permissions", {}).items()
@@ -67,9 +73,41 @@ class Loss:
         )
 
     @classmethod
-    def of_all(cls, losses: Iterable[Loss]) -> Loss:
+    def of_all(cls, several: Iterable[Affected]) -> Affected:
         """Return them in one."""
         found = cls()
-        for loss in losses:
-            found.add(loss)
+        for one in several:
+            found.add(one)
         return found
+
+
+def has_rules() -> bool:
+    """Tell whether code decides somewhere: then nobody knows which channels a user may lose."""
+    return any(cls.authorize != "open" and cls.decides("subscribe") for cls in registered())
+
+
+def asked_again(users: Iterable[Any]) -> set[str]:
+    """Return the users, by primary key, as those to ask again; none where no code decides."""
+    return {str(pk) for pk in users} if has_rules() else set()
+
+
+def channel_names(groups: Iterable[Any]) -> set[str]:
+    """Return the channels that groups, by primary key, may subscribe to."""
+    rows = Channel.objects.filter(
+        pk__in=Channel.groups.through.objects.filter(group_id__in=list(groups)).values("channel_id")
+    )
+    found = rows.filter(level=Channel.Level.GROUPS, is_active=True).order_by()
+    return set(found.values_list("name", flat=True))
+
+
+def affected_by(users: Iterable[Any], names: set[str]) -> Affected:
+    """Return what users may lose: named one by one if there is one, else found by presence."""
+    subs = {str(pk) for pk in users}
+    found = Affected(reconnects=asked_again(subs))
+    if len(subs) > 1:
+        found.channels |= names
+    elif len(names) > MANY:
+        found.reconnects |= subs
+    elif names:
+        found.subscriptions = dict.fromkeys(subs, names)
+    return found

@@ -1,4 +1,4 @@
-"""One pass: who has lost what, asked of the rule and of the server, and the commands for it."""
+"""One check: who has lost what, asked of the rule and of the server, and the commands for it."""
 
 from __future__ import annotations
 
@@ -22,41 +22,41 @@ from instant.centrifugo.api.commands import (
     Unsubscribe,
 )
 from instant.exceptions import PublishError, UnknownNamespace
-from instant.revoking.affected import Loss
-from instant.rights import rows
+from instant.revoking.affected import Affected
+from instant.rights import accounts
 
-__all__ = ["Pass"]
+__all__ = ["Check"]
 
 _FEW = 20
 """For so many users each is asked for all channels in question; for more, each channel for all."""
 
 _Numbers = set[int]
-"""Which of the losses something is about."""
+"""Which of the changes something is about."""
 
 
-class Pass:
+class Check:
     """
-    Enforces losses together, and keeps apart which of them failed.
+    Enforce several changes together, and keep apart which of them failed.
 
     What one of them needs and the server or the database does not tell holds up no other.
     """
 
-    def __init__(self, losses: Sequence[Loss], client: Client, timeout: float) -> None:
-        self._losses = losses
+    def __init__(self, affected: Sequence[Affected], client: Client, timeout: float) -> None:
+        self._affected = affected
         self._client, self._timeout = client, timeout
-        self.errors: list[Exception | None] = [None] * len(losses)
-        """For each loss why it is not enforced; None where it is."""
+        self.errors: list[Exception | None] = [None] * len(affected)
+        """For each change why it is not enforced; None where it is."""
         self._away: PublishError | None = None
         self._users: dict[str, Any] = {}
         self._lost: dict[tuple[str, str], _Numbers] = {}
 
     def run(self) -> None:
         """
-        Ask, and let go: first who is named, then who is found by presence.
+        Ask, and unsubscribe: first who is named, then who is found by presence.
 
         So that no channel whose presence is not told, or takes too long, holds up the rest.
         """
-        named = self._collect(lambda loss: loss.subscriptions)
+        named = self._collect(lambda affected: affected.subscriptions)
         self._users = _users({*named, *self._collect(_people)})
         self._lose_by_name()
         self._send(self._commands())
@@ -73,11 +73,11 @@ class Pass:
             if isinstance(result, PublishError) and not isinstance(result, UnknownNamespace):
                 self._failed(numbers[command], result)
 
-    def _collect(self, part: Callable[[Loss], Iterable[str]]) -> dict[str, _Numbers]:
-        """Return what the losses name, and which of them do."""
+    def _collect(self, part: Callable[[Affected], Iterable[str]]) -> dict[str, _Numbers]:
+        """Return what the changes name, and which of them do."""
         found: dict[str, _Numbers] = {}
-        for number, loss in enumerate(self._losses):
-            for name in part(loss):
+        for number, affected in enumerate(self._affected):
+            for name in part(affected):
                 found.setdefault(name, set()).add(number)
         return found
 
@@ -104,7 +104,7 @@ class Pass:
 
     def _subscribers(self) -> dict[str, set[str]]:
         """Return who is in which channel now."""
-        channels = self._collect(lambda loss: loss.channels)
+        channels = self._collect(lambda affected: affected.channels)
         patterns = [Channels(name) for name in sorted(channels) if name.endswith("*")]
         for pattern, found in zip(patterns, self._run(patterns, channels), strict=True):
             numbers = channels.pop(pattern.pattern)
@@ -131,8 +131,8 @@ class Pass:
 
     def _lose_by_name(self) -> None:
         asked: dict[tuple[str, str], _Numbers] = {}
-        for number, loss in enumerate(self._losses):
-            for sub, names in loss.subscriptions.items():
+        for number, affected in enumerate(self._affected):
+            for sub, names in affected.subscriptions.items():
                 for name in names:
                     asked.setdefault((sub, name), set()).add(number)
         by_user: dict[str, set[str]] = {}
@@ -174,15 +174,15 @@ class Pass:
         return {sub for sub, user in known.items() if user.pk in keys}
 
     def _commands(self) -> dict[Command, _Numbers]:
-        """Return what has to be done, in order, and for which losses."""
+        """Return what has to be done, in order, and for which changes."""
         gone = {
             sub: numbers
-            for sub, numbers in self._collect(lambda loss: loss.disconnects).items()
+            for sub, numbers in self._collect(lambda affected: affected.disconnects).items()
             if sub and (sub not in self._users or not _is_active(self._users[sub]))
         }
-        again = self._collect(lambda loss: loss.reconnects)
-        for number, loss in enumerate(self._losses):
-            for permission, subs in loss.permissions.items():
+        again = self._collect(lambda affected: affected.reconnects)
+        for number, affected in enumerate(self._affected):
+            for permission, subs in affected.permissions.items():
                 for sub in self._without(permission, subs, number):
                     again.setdefault(sub, set()).add(number)
         found: dict[Command, _Numbers] = {
@@ -203,15 +203,15 @@ class Pass:
         """Return who of them has the permission by nothing else."""
         known = {sub: self._users[sub].pk for sub in subs if sub in self._users}
         try:
-            kept = rows.holders(permission, known.values())
+            kept = accounts.holders(permission, known.values())
         except (DatabaseError, InterfaceError) as exc:
             self._failed({number}, exc)
             return set()
         return {sub for sub in subs if known.get(sub) not in kept}
 
 
-def _people(loss: Loss) -> Iterable[str]:
-    return loss.disconnects.union(*loss.permissions.values())
+def _people(affected: Affected) -> Iterable[str]:
+    return affected.disconnects.union(*affected.permissions.values())
 
 
 def _is_active(user: Any) -> bool:

@@ -1,10 +1,10 @@
 """
-The second pass: rights that ended are enforced again when no old token is valid any more.
+The rows of ``Revocation``: what has been taken away and is not finished.
 
-Each change leaves a row of ``Revocation`` in its own transaction. The first pass, right after
-the commit, confirms it; the second one deletes it. Any process may make the second pass, since
-the one that made the change may be gone: rows are claimed by moving their due time, so that
-two processes don't do the same, and one that dies in the middle only delays it.
+Each change leaves a row in its own transaction. The immediate check, right after the commit,
+confirms it; the follow-up check deletes it. Any process may make the follow-up check, since the
+one that made the change may be gone: rows are claimed by moving their due time, so that two
+processes don't do the same, and one that dies in the middle only delays it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from instant.centrifugo.config.file import read_config
 from instant.exceptions import InstantConfigError
 from instant.models import Revocation
 from instant.namespaces import registered
-from instant.revoking.affected import Loss
+from instant.revoking.affected import Affected
 
-__all__ = ["MARGIN", "Revocation", "any_left", "remember", "run_due", "settle"]
+__all__ = ["MARGIN", "any_left", "claim", "confirm", "forget", "postpone", "write"]
 
 logger = logging.getLogger("instant.enforcement")
 
@@ -34,7 +34,7 @@ MARGIN = timedelta(seconds=5)
 """Added to the life of tokens, for clocks that differ."""
 
 _GRACE = timedelta(seconds=2)
-"""A first pass that has not come by then never will: its process died."""
+"""An immediate check that has not come by then never will: its process died."""
 
 _ON_ITS_WAY = timedelta(seconds=proxies.TIMEOUT + 1)
 """
@@ -44,37 +44,18 @@ One that is on its way is not in presence yet. Where a user is named the server 
 """
 
 _LEASE = timedelta(seconds=30)
-"""For how long one that claimed a row may work on it."""
+"""For how long a process that claimed a row may work on it."""
 
 _LONGEST_PAUSE = 60
 _AT_ONCE = 500
 
 
-def remember(loss: Loss) -> Revocation:
-    """Write down what has to be enforced, in the transaction that is open."""
-    from instant.revoking import thread  # noqa: PLC0415  which makes our passes
-
+def write(affected: Affected) -> Revocation:
+    """Write a row, in the transaction that is open."""
     now = timezone.now()
-    revocation = Revocation.objects.using(_database()).create(
-        loss=loss.as_json(), created_at=now, due_at=now + _GRACE
+    return Revocation.objects.using(_database()).create(
+        loss=affected.as_json(), created_at=now, due_at=now + _GRACE
     )
-    thread.wake()
-    return revocation
-
-
-def run_due(now: datetime | None = None) -> int:
-    """
-    Make passes that are due, up to 500 of them; return how many.
-
-    A failure is logged and signalled, and tried again later, until everything that old tokens
-    can have opened has expired by itself.
-    """
-    from instant import enforcement  # noqa: PLC0415  which remembers by us
-
-    claimed = _claim(now or timezone.now())
-    if claimed:
-        settle(claimed, enforcement.enforce([Loss.from_json(r.loss) for r in claimed]))
-    return len(claimed)
 
 
 def any_left() -> bool:
@@ -82,26 +63,8 @@ def any_left() -> bool:
     return Revocation.objects.using(_database()).exists()
 
 
-def settle(revocations: Sequence[Revocation], errors: Sequence[Exception | None]) -> None:
-    """
-    Note what a pass has done: a first one is confirmed, a last one forgotten.
-
-    What failed, by its error, is reported and tried again.
-    """
-    from instant import enforcement  # noqa: PLC0415  which remembers by us
-
-    done = [r for r, error in zip(revocations, errors, strict=True) if error is None]
-    _confirm([revocation for revocation in done if not revocation.is_last])
-    _rows([revocation for revocation in done if revocation.is_last]).delete()
-    failed = [r for r, error in zip(revocations, errors, strict=True) if error is not None]
-    if failed:
-        _postpone([revocation for revocation in failed if not _given_up(revocation)])
-        loss = Loss.of_all(Loss.from_json(revocation.loss) for revocation in failed)
-        enforcement.report(loss, next(error for error in errors if error is not None))
-
-
-def _confirm(revocations: Sequence[Revocation]) -> None:
-    """Let the second pass be due when no old token is valid: counted from now, after the commit."""
+def confirm(revocations: Sequence[Revocation]) -> None:
+    """Let the follow-up check be due when no old token is valid: counted from now, the commit."""
     now = timezone.now()
     asked = [revocation for revocation in revocations if _is_asked(revocation)]
     others = [revocation for revocation in revocations if revocation not in asked]
@@ -121,44 +84,49 @@ def _confirm(revocations: Sequence[Revocation]) -> None:
         )
 
 
-def _postpone(revocations: Sequence[Revocation]) -> None:
-    """Let the next attempt be due soon, and less and less often."""
+def forget(revocations: Sequence[Revocation]) -> None:
+    """Delete what is finished."""
+    _rows(revocations).delete()
+
+
+def postpone(revocations: Sequence[Revocation]) -> None:
+    """Let the next attempt be due soon, and less and less often; give up what has expired."""
     for revocation in revocations:
+        if _has_expired(revocation):
+            logger.error("Given up, since all that could be open has expired: %s", revocation)
+            forget([revocation])
+            continue
         attempts = revocation.attempts + 1
         pause = timedelta(seconds=min(2 ** (attempts - 1), _LONGEST_PAUSE))
         _rows([revocation]).update(due_at=timezone.now() + pause, attempts=attempts)
 
 
-def _claim(now: datetime) -> list[Revocation]:
+def claim(now: datetime) -> list[Revocation]:
     """Return rows that are due and that nobody else works on."""
     rows = Revocation.objects.using(_database())
     due = rows.filter(due_at__lte=now).order_by("due_at").values_list("pk", flat=True)
     keys = list(due[:_AT_ONCE])
     if not keys:
         return []
-    claim = uuid.uuid4().hex
+    claimed = uuid.uuid4().hex
     # Who comes second finds the due time moved, on every database.
-    rows.filter(pk__in=keys, due_at__lte=now).update(due_at=now + _LEASE, claim=claim)
-    return list(rows.filter(claim=claim).order_by("pk"))
+    rows.filter(pk__in=keys, due_at__lte=now).update(due_at=now + _LEASE, claim=claimed)
+    return list(rows.filter(claim=claimed).order_by("pk"))
 
 
-def _given_up(revocation: Revocation) -> bool:
-    """Delete a row whose time is over; tell whether it was."""
+def _has_expired(revocation: Revocation) -> bool:
+    """Tell whether all that old tokens can have opened has expired by itself."""
     settings = conf.current()
     life = timedelta(seconds=settings.token_use + 1.1 * settings.token_life)
-    if timezone.now() < revocation.created_at + life + MARGIN:
-        return False
-    logger.error("Given up, since all that could be open has expired: %s", revocation)
-    _rows([revocation]).delete()
-    return True
+    return timezone.now() >= revocation.created_at + life + MARGIN
 
 
 def _is_asked(revocation: Revocation) -> bool:
     """Tell whether the server asks Django for all that was lost, so that no token is about."""
-    loss = Loss.from_json(revocation.loss)
-    by_presence_only = loss == Loss(channels=loss.channels)
+    affected = Affected.from_json(revocation.loss)
+    by_presence_only = affected == Affected(channels=affected.channels)
     asked = {cls.name for cls in registered() if cls.authorize == "proxy"}
-    if not by_presence_only or not {name.partition(":")[0] for name in loss.channels} <= asked:
+    if not by_presence_only or not {n.partition(":")[0] for n in affected.channels} <= asked:
         return False
     try:
         return proxies.keeps_timeout(read_config(conf.current().config_file) or {})

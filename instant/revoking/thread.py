@@ -1,11 +1,4 @@
-"""
-A thread that makes second passes, in any process that may be the only one left.
-
-Only a token that was handed out in the last ``TOKEN_USE`` seconds can be used against a right
-that ended. So a process looks for due passes from the moment it hands out a token, takes a
-right away or answers its first request, until no token of its own can be valid and no pass
-waits anywhere; ``runws`` looks as long as the server runs. Looking is one query a second.
-"""
+"""A thread that calls a function every second, for as long as it is needed."""
 
 from __future__ import annotations
 
@@ -13,29 +6,28 @@ import logging
 import os
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
 
-from django.core.signals import request_started
 from django.db import connections
 
-from instant import conf, enforcement
-from instant.exceptions import InstantConfigError
-from instant.revoking import ledger
-
-__all__ = ["Worker", "look_once", "wake"]
+__all__ = ["Worker"]
 
 logger = logging.getLogger("instant.enforcement")
 
 _EVERY = 1.0
 """Seconds between two looks."""
 
-_MARGIN = 3 * ledger.MARGIN.total_seconds()
-
 
 class Worker:
-    """One thread, started when it is needed and gone when it isn't."""
+    """
+    One thread, started when it is needed and gone when it isn't.
 
-    def __init__(self) -> None:
+    ``look()`` does what is due and returns whether anything is left. Looking is one query a
+    second.
+    """
+
+    def __init__(self, look: Callable[[], bool]) -> None:
+        self._look = look
         self._begin()
         self._until = 0.0
 
@@ -55,65 +47,41 @@ class Worker:
             if self._thread is not None and self._thread.is_alive():
                 return
             self._stopped.clear()
-            thread = threading.Thread(target=self._run, name="instant-second-pass", daemon=True)
+            thread = threading.Thread(target=self._run, name="instant-follow-up", daemon=True)
             try:
                 thread.start()
             except RuntimeError as exc:  # at the interpreter's end, or without threads
-                logger.debug("No thread for second passes: %s", exc)
+                logger.debug("No thread for follow-up checks: %s", exc)
             else:
                 self._thread = thread
 
     def stop(self) -> None:
-        """Stop looking and wait for a pass that is under way."""
+        """Stop looking and wait for a look that is under way."""
         self._stopped.set()
         thread = self._thread
         if thread is not None and self._pid == os.getpid():
             thread.join()
 
     def look(self) -> bool:
-        """Make what is due; return whether anything waits, or nobody knows."""
+        """Look once; return whether anything is left, or nobody knows."""
         try:
-            while ledger.run_due() and not self._stopped.is_set():
-                continue
-            waits = ledger.any_left()
+            left = self._look()
         except Exception as exc:  # noqa: BLE001  a database that is away comes back
             connections.close_all()  # a broken connection would stay broken
             if not self._complained:
-                logger.error("The second pass can't be made: %s", exc)  # noqa: TRY400
+                logger.error("Follow-up checks can't be made: %s", exc)  # noqa: TRY400
             self._complained = True
             return True
         self._complained = False
-        return waits
+        return left
 
     def _run(self) -> None:
         while not self._stopped.wait(_EVERY):
             try:
-                waits = self.look()
+                left = self.look()
             finally:
                 connections.close_all()  # this thread's own; nobody else closes them
             with self._lock:
-                if time.monotonic() >= self._until and not waits:
+                if time.monotonic() >= self._until and not left:
                     self._thread = None
                     return
-
-
-_worker = Worker()
-
-
-def wake() -> None:
-    """Look until no token of now can be used; nothing where the settings or the backend say so."""
-    try:
-        settings = conf.current()
-        if settings.enforces_in_background and enforcement.is_on():
-            _worker.wake(settings.token_use + _MARGIN)
-    except InstantConfigError:
-        return
-
-
-def look_once(**_kwargs: Any) -> None:
-    """Look, on the first request: another process may have gone with a pass to make."""
-    request_started.disconnect(dispatch_uid="instant.worker")
-    try:
-        wake()
-    except Exception:
-        logger.exception("The first look for second passes failed.")  # nobody's page does for it

@@ -5,27 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group, Permission
 from django.db.models import Q, QuerySet
 
 from instant.channels.names import check_row_name
 from instant.exceptions import InvalidChannelName
 from instant.models import Channel
 from instant.namespaces import Action, row_namespaces
+from instant.rights.accounts import is_known, levels, memberships, staff_levels
 
 __all__ = [
     "Row",
     "after",
-    "after_losing",
     "allowing",
-    "holders",
-    "is_known",
-    "lost_flags",
     "may_be",
-    "memberships",
     "named",
-    "permissions",
     "permitted",
     "rights",
 ]
@@ -44,11 +37,6 @@ class Row(NamedTuple):
 _COLUMNS = ("pk", "name", "level", "publish_level", "presence_level")
 
 
-def is_known(user: Any) -> bool:
-    """Tell whether it is somebody: logged in, and not deactivated since."""
-    return user is not None and user.is_authenticated and user.is_active
-
-
 def may_be(name: str) -> bool:
     """Tell whether a row may have the name: ``user:7`` in one must not open user 7's channel."""
     try:
@@ -65,14 +53,14 @@ def allowing(user: Any, action: Action) -> QuerySet[Channel]:
         rule = subscribe
     elif action == "publish":
         rule = Q(publish_level=Channel.PublishLevel.SUBSCRIBERS) & subscribe
-        rule |= Q(publish_level__in=_staff_levels(user))
+        rule |= Q(publish_level__in=staff_levels(user))
         if is_known(user):
             listed = Q(publish_level=Channel.PublishLevel.LISTED)
             for found in _by_lists(user, groups="publish_groups", users="publishers"):
                 rule |= listed & Q(pk__in=found)
     elif action == "presence":
         rule = Q(presence_level=Channel.PresenceLevel.SUBSCRIBERS) & subscribe
-        rule |= Q(presence_level__in=_staff_levels(user))
+        rule |= Q(presence_level__in=staff_levels(user))
     else:
         known = "subscribe, publish, presence, history"
         raise ValueError(f"{action!r} is not an action; known are {known}.")
@@ -96,7 +84,7 @@ def after(user: Any, name: str, limit: int) -> Iterator[Row]:
     rows = Channel.objects.filter(is_active=True).order_by()
     if name:
         rows = rows.filter(name__gt=name)
-    parts = [rows.filter(level=level) for level in _levels(user)]
+    parts = [rows.filter(level=level) for level in levels(user)]
     if is_known(user):
         grouped = rows.filter(level=Channel.Level.GROUPS)
         lists = _by_lists(user, groups="groups", users="members")
@@ -113,7 +101,7 @@ def rights(user: Any, rows: Iterable[Row]) -> Mapping[str, tuple[Action, ...]]:
     Asks the database only where one of the rows has a list of who may publish.
     """
     rows = list(rows)
-    subscribers = {*_staff_levels(user), "subscribers"}
+    subscribers = {*staff_levels(user), "subscribers"}
     listed = _listed(user, [row.pk for row in rows if row.publish_level == "listed"])
     found: dict[str, tuple[Action, ...]] = {}
     for row in rows:
@@ -134,7 +122,7 @@ def permitted(users: Sequence[Any], name: str) -> set[Any]:
     if row is None or row.name != name:
         return set()
     if row.level != Channel.Level.GROUPS:
-        return {user.pk for user in users if row.level in _levels(user)}
+        return {user.pk for user in users if row.level in levels(user)}
     keys = [user.pk for user in users if is_known(user)]
     members = Channel.members.through.objects.filter(channel=row)
     column = Channel.members.field.m2m_reverse_field_name()  # named after the user model
@@ -150,29 +138,13 @@ def permitted(users: Sequence[Any], name: str) -> set[Any]:
 
 
 def _subscribe_rule(user: Any) -> Q:
-    rule = Q(level__in=_levels(user))
+    rule = Q(level__in=levels(user))
     if is_known(user):
         # Subqueries instead of joins: no duplicates, and nothing is read for a user without.
         grouped = Q(level=Channel.Level.GROUPS)
         for found in _by_lists(user, groups="groups", users="members"):
             rule |= grouped & Q(pk__in=found)
     return rule
-
-
-def _levels(user: Any) -> list[str]:
-    """Return the levels of which the user may have every channel."""
-    levels: list[str] = [Channel.Level.PUBLIC]
-    if is_known(user):
-        levels.append(Channel.Level.USERS)
-    return [*levels, *_staff_levels(user)]
-
-
-def _staff_levels(user: Any) -> list[str]:
-    if not is_known(user):
-        return []
-    if getattr(user, "is_superuser", False):
-        return [Channel.Level.STAFF, Channel.Level.SUPERUSER]
-    return [Channel.Level.STAFF] if getattr(user, "is_staff", False) else []
 
 
 def _listed(user: Any, keys: Sequence[Any]) -> set[Any]:
@@ -201,61 +173,3 @@ def _by_lists(user: Any, *, groups: str, users: str) -> list[QuerySet[Any]]:
         through = getattr(Channel, groups).through.objects
         found.append(through.filter(group_id__in=keys).values("channel_id"))
     return found
-
-
-def lost_flags(old: Any, new: Any) -> set[str]:
-    """Return which flags a user has lost; they may be fields or properties."""
-    return {name for name in _FLAGS if _flag(old, name) and not _flag(new, name)}
-
-
-def after_losing(lost: Collection[str], user: Any) -> set[str]:
-    """Return the levels that a user may lose with flags, as the user is now."""
-    levels: set[str] = set()
-    if "is_superuser" in lost:
-        levels = {Channel.Level.STAFF, Channel.Level.SUPERUSER}
-    elif "is_staff" in lost:
-        levels = {Channel.Level.STAFF}
-    return levels - set(_staff_levels(user))
-
-
-def memberships() -> Any:
-    """Return the user model's many-to-many field to Group; None where it has none."""
-    return _many_to_many("groups", Group)
-
-
-def permissions() -> Any:
-    """Return the user model's many-to-many field to Permission; None where it has none."""
-    return _many_to_many("user_permissions", Permission)
-
-
-def holders(permission: Any, users: Collection[Any] | None = None) -> set[Any]:
-    """
-    Return who holds a permission, themselves or by a group, by primary key.
-
-    Of ``users`` (primary keys) only, where they are given.
-    """
-    held = Q(pk__in=())
-    if permissions() is not None:
-        held |= Q(user_permissions=permission)
-    if memberships() is not None:
-        held |= Q(groups__permissions=permission)
-    found = get_user_model()._base_manager.filter(held)  # noqa: SLF001
-    if users is not None:
-        found = found.filter(pk__in=users)
-    return set(found.values_list("pk", flat=True))
-
-
-_FLAGS = ("is_active", "is_staff", "is_superuser")
-
-
-def _flag(user: Any, name: str) -> bool:
-    value = getattr(user, name, False)
-    # What a form or a script has set may still be text: “0” is stored as False.
-    fields = {field.name: field for field in user._meta.concrete_fields}  # noqa: SLF001
-    return bool(fields[name].to_python(value) if name in fields else value)
-
-
-def _many_to_many(name: str, model: Any) -> Any:
-    fields = {field.name: field for field in get_user_model()._meta.many_to_many}  # noqa: SLF001
-    field = fields.get(name)
-    return field if field is not None and field.related_model is model else None

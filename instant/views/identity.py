@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from instant import conf, permissions
 from instant.html import websocket_url
-from instant.revoking import thread
+from instant.revoking import run
 from instant.rights import tokens
 from instant.views.client_address import request_address
 from instant.views.endpoint import BadRequest, Body, Forbidden, endpoint
@@ -130,7 +130,7 @@ def _channels(
         granted, following = permissions.grants_after(request.user, after, MAX_CHANNELS)
     else:
         granted, following = permissions.grants(request.user, names), None
-    thread.wake()  # a token that goes out now may have to be followed up
+    run.wake()  # a token that goes out now may have to be followed up
     return {
         "channels": [_channel(signer, grant) for grant in granted],
         "next": following,

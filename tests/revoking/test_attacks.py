@@ -23,11 +23,12 @@ from instant.exceptions import (
     ServerUnreachable,
 )
 from instant.models import Channel, Revocation
-from instant.revoking import ledger, thread
-from instant.revoking.affected import Loss
+from instant.revoking import ledger, run, thread
+from instant.revoking.affected import Affected
 from instant.revoking.receivers import depends_on
 from instant.revoking.receivers import groups as group_receivers
-from instant.rights import rows
+from instant.revoking.thread import Worker
+from instant.rights import accounts
 from instant.rights.tokens import Signer, begin, end
 
 
@@ -35,11 +36,11 @@ def declare(**attributes):
     return type("Doc", (Namespace,), {"name": "doc", "pattern": "<slug:slug>", **attributes})
 
 
-# The second pass is made
+# The follow-up check is made
 
 
 def test_the_thread_stays_as_long_as_a_row_does(client, ann, monkeypatch):
-    one = thread.Worker()
+    one = Worker(run.look)
     monkeypatch.setattr(thread.connections, "close_all", lambda: None)
     assert not one.look()
     ann.groups.clear()
@@ -54,7 +55,7 @@ def test_a_look_makes_all_that_is_due(client, db, make_user):
         Revocation(loss={"reconnects": [f"u{n}"]}, created_at=now, due_at=now, is_last=True)
         for n in range(1201)
     )
-    assert not thread.Worker().look()
+    assert not Worker(run.look).look()
     assert len(client.changes) == 1201
     assert len(client.batches) == 3
 
@@ -62,7 +63,7 @@ def test_a_look_makes_all_that_is_due(client, db, make_user):
 def test_taking_a_right_away_wakes_the_thread_in_time(client, ann, monkeypatch, settings):
     settings.INSTANT = {**settings.INSTANT, "ENFORCE_IN_BACKGROUND": True}
     woken = []
-    monkeypatch.setattr(thread._worker, "wake", woken.append)
+    monkeypatch.setattr(run._worker, "wake", woken.append)
     ann.groups.clear()  # no hook runs: the test's transaction never commits
     assert woken
 
@@ -70,9 +71,9 @@ def test_taking_a_right_away_wakes_the_thread_in_time(client, ann, monkeypatch, 
 def test_the_first_request_of_a_process_looks(client, monkeypatch, settings):
     settings.INSTANT = {**settings.INSTANT, "ENFORCE_IN_BACKGROUND": True}
     woken = []
-    monkeypatch.setattr(thread._worker, "wake", woken.append)
+    monkeypatch.setattr(run._worker, "wake", woken.append)
     monkeypatch.setattr(request_started, "receivers", [])
-    request_started.connect(thread.look_once, dispatch_uid="instant.worker")
+    request_started.connect(run.look_once, dispatch_uid="instant.worker")
     request_started.send(sender=None, environ={})
     request_started.send(sender=None, environ={})
     assert len(woken) == 1
@@ -82,9 +83,9 @@ def test_a_first_look_that_fails_breaks_nobodys_request(monkeypatch, caplog):
     def broken():
         raise RuntimeError("boom")
 
-    monkeypatch.setattr(thread, "wake", broken)
+    monkeypatch.setattr(run, "wake", broken)
     monkeypatch.setattr(request_started, "receivers", [])
-    thread.look_once()
+    run.look_once()
     assert "boom" in caplog.text
 
 
@@ -112,9 +113,9 @@ def test_nobody_can_recheck_what_is_no_channel(client, db, name):
 
 def test_a_row_that_was_worked_off_before_the_commit_comes_back(client, db, make_user):
     """As where the change is on another database, in a transaction that takes its time."""
-    revocation = ledger.remember(Loss(reconnects={"7"}))
+    revocation = run.record(Affected(reconnects={"7"}))
     Revocation.objects.all().delete()
-    enforcement.first_pass([revocation])
+    run.immediate_check([revocation])
     assert Revocation.objects.get().is_last
 
 
@@ -193,7 +194,7 @@ def test_a_rule_that_can_not_ask_throws_nobody_out(client, committed, ann):
     assert client.changes == []
     assert Revocation.objects.get().attempts == 1
     doc.can_subscribe = lambda self, user, slug: 1 / 0
-    ledger.run_due(Revocation.objects.get().due_at)
+    run.follow_up(Revocation.objects.get().due_at)
     assert client.changes == [Unsubscribe(str(ann.pk), "doc:a")]
 
 
@@ -208,9 +209,9 @@ def test_flags_may_be_properties():
 
     old, new = Person(), Person()
     new.is_admin = False
-    assert rows.lost_flags(old, new) == {"is_staff"}
+    assert accounts.lost_flags(old, new) == {"is_staff"}
     user = get_user_model()
-    assert rows.lost_flags(user(is_active=True), user(is_active="0")) == {"is_active"}
+    assert accounts.lost_flags(user(is_active=True), user(is_active="0")) == {"is_active"}
 
 
 def test_memberships_of_a_projects_own_model(client, ann, committed):
@@ -230,23 +231,23 @@ def test_a_permission_that_goes_by_both_ways_at_once(client, ann, committed):
     key, sub = str(permission.pk), str(ann.pk)
     ann.user_permissions.add(permission)
     Group.objects.get(name="red").permissions.add(permission)
-    assert enforcement.enforce([Loss(permissions={key: {sub}})]) == [None]
+    assert run.enforce([Affected(permissions={key: {sub}})]) == [None]
     assert client.changes == []
     Group.objects.get(name="red").permissions.clear()
     ann.user_permissions.clear()
-    enforcement.enforce([Loss(permissions={key: {sub}})])
+    run.enforce([Affected(permissions={key: {sub}})])
     assert client.changes == [Disconnect(sub, 4000, "permissions changed")]
 
 
 def test_a_many_to_many_of_the_same_name_to_something_else():
     """A circle “knitting” with the key of a group must not open the group's channels."""
-    assert rows.memberships().related_model is Group
-    assert rows._many_to_many("groups", Channel) is None
-    assert rows._many_to_many("password", Group) is None
+    assert accounts.memberships().related_model is Group
+    assert accounts._many_to_many("groups", Channel) is None
+    assert accounts._many_to_many("password", Group) is None
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("where", ["remember", "settle"])
+@pytest.mark.parametrize("where", ["write", "confirm"])
 def test_logging_out_works_where_nothing_can_be_written(client, make_user, monkeypatch, where):
     def broken(*args):
         raise DatabaseError("full")
@@ -272,7 +273,7 @@ def test_deactivated_and_demoted_and_active_again(client, committed, make_user, 
     sam.is_active = True
     sam.save()
     client.batches.clear()
-    ledger.run_due(Revocation.objects.get().due_at)
+    run.follow_up(Revocation.objects.get().due_at)
     assert client.changes == [Unsubscribe(str(sam.pk), "$staff")]
 
 
@@ -304,7 +305,7 @@ def test_without_autocommit_a_save_works_and_the_row_is_there(client, make_user)
         connection.set_autocommit(True)
     row = Revocation.objects.get()
     assert not row.is_last
-    ledger.run_due(row.due_at)
+    run.follow_up(row.due_at)
     assert client.changes == [Disconnect(str(user.pk), 3503, "access ended")]
 
 
@@ -320,9 +321,9 @@ def test_many_users_of_few_channels_are_few_queries(
 ):
     make_channel("$red", "groups", groups=["red"])
     subs = {str(make_user(f"u{n}").pk) for n in range(50)}
-    loss = Loss(subscriptions={sub: {"$red"} for sub in subs})
+    loss = Affected(subscriptions={sub: {"$red"} for sub in subs})
     with django_assert_max_num_queries(5):
-        enforcement.enforce([loss])
+        run.enforce([loss])
     assert {command.user for command in client.changes} == subs
 
 
@@ -330,33 +331,33 @@ def test_a_backend_without_a_server_needs_no_client():
     from instant.backends.locmem import LocmemBackend
 
     with replaced(LocmemBackend()):
-        assert enforcement.enforce([Loss(reconnects={"7"})]) == [None]
+        assert run.enforce([Affected(reconnects={"7"})]) == [None]
 
 
 def test_a_silent_server_costs_one_timeout(client, ann, monkeypatch):
     asked = []
 
-    def run(commands, timeout):
+    def answer(commands, timeout):
         asked.append(commands)
         raise ServerUnreachable("away")
 
-    monkeypatch.setattr(client, "run", run)
-    loss = Loss(channels={"$red", "doc:*"}, reconnects={str(ann.pk)})
-    other = Loss(disconnects={"99"})
-    errors = enforcement.enforce([loss, other])
+    monkeypatch.setattr(client, "run", answer)
+    loss = Affected(channels={"$red", "doc:*"}, reconnects={str(ann.pk)})
+    other = Affected(disconnects={"99"})
+    errors = run.enforce([loss, other])
     assert len(asked) == 1
     assert [str(error) for error in errors] == ["away", "away"]
 
 
 def test_a_presence_that_takes_too_long_holds_up_nothing_else(client, ann, monkeypatch):
-    answer = client.run
+    before = client.run
 
-    def run(commands, timeout):
+    def answer(commands, timeout):
         if any(isinstance(command, Presence) for command in commands):
             raise PublishTimeout("slow")
-        return answer(commands, timeout)
+        return before(commands, timeout)
 
-    monkeypatch.setattr(client, "run", run)
-    errors = enforcement.enforce([Loss(channels={"$red"}), Loss(disconnects={"99"})])
+    monkeypatch.setattr(client, "run", answer)
+    errors = run.enforce([Affected(channels={"$red"}), Affected(disconnects={"99"})])
     assert [error and str(error) for error in errors] == ["slow", None]
     assert client.changes == [Disconnect("99", 3503, "access ended")]

@@ -1,4 +1,4 @@
-"""Make the second passes that are due: rights that ended, enforced once more."""
+"""Make the follow-up checks that are due: rights that ended, enforced once more."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from instant.models import Revocation
-from instant.revoking import ledger
+from instant.revoking import run
 from instant.revoking.thread import Worker
 
 
@@ -31,12 +31,12 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         if not options["watch"]:
             tried = 0
-            while count := ledger.run_due():
+            while count := run.follow_up():
                 tried += count
             waiting = Revocation.objects.count()
             self.stdout.write(f"{tried} tried; {waiting} waiting: not due yet, or tried again.")
             return
-        worker = Worker()
+        worker = Worker(run.look)
         while True:
             worker.look()  # logs what fails: a database that is away comes back
             time.sleep(options["watch"])

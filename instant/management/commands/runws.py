@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from instant import conf as instant_conf
-from instant import enforcement
 from instant.centrifugo.binary import process
 from instant.exceptions import InstantConfigError
-from instant.revoking.thread import Worker
+from instant.revoking import run as revoking
 from instant.server.launch import SERVERS, plan
 
 
@@ -59,9 +57,7 @@ class Command(BaseCommand):
         # The server writes to the same place from now on, past Python's buffers.
         self.stdout.flush()
         self.stderr.flush()
-        worker = Worker()
-        if enforcement.is_on():
-            worker.wake(math.inf)
+        worker = revoking.watch()
         try:
             code = process.run(server.command, server.env, folder=conf.dir)
         except OSError as exc:

@@ -18,10 +18,10 @@ from django.core.signals import request_finished, request_started
 from django.db.models import signals
 
 from instant.models import Channel
-from instant.revoking import thread
-from instant.revoking.receivers import channels, groups, saves, users
-from instant.revoking.receivers.senders import senders
-from instant.rights import rows, tokens
+from instant.revoking import run
+from instant.revoking.receivers import channels, groups, stored, users
+from instant.revoking.receivers.stored import senders
+from instant.rights import accounts, tokens
 
 __all__ = ["connect"]
 
@@ -30,29 +30,29 @@ def connect() -> None:
     """Listen; called when the apps are ready, any number of times."""
     user = get_user_model()
     _listen(signals.pre_save, user, users.user_changes)
-    _listen(signals.post_save, user, saves.saved)
+    _listen(signals.post_save, user, stored.saved)
     _listen(signals.pre_delete, user, users.user_goes)
     _listen(signals.pre_delete, Group, groups.group_goes)
     _listen(signals.pre_delete, Permission, groups.permission_goes)
     _listen(signals.pre_save, Channel, channels.channel_changes)
-    _listen(signals.post_save, Channel, saves.saved)
+    _listen(signals.post_save, Channel, stored.saved)
     _listen(signals.pre_delete, Channel, channels.channel_goes)
     _listen(signals.m2m_changed, Channel.groups.through, channels.channel_groups_change)
     _listen(signals.m2m_changed, Channel.members.through, channels.channel_members_change)
     _listen(signals.m2m_changed, Group.permissions.through, groups.group_permissions_change)
-    if (memberships := rows.memberships()) is not None:
+    if (memberships := accounts.memberships()) is not None:
         through = memberships.remote_field.through
         _listen(signals.m2m_changed, through, groups.membership_changes)
         if not through._meta.auto_created:  # noqa: SLF001  a model of the project's own
             _listen(signals.pre_save, through, groups.membership_row_changes)
-            _listen(signals.post_save, through, saves.saved)
+            _listen(signals.post_save, through, stored.saved)
             _listen(signals.pre_delete, through, groups.membership_row_goes)
-    if (permissions := rows.permissions()) is not None:
+    if (permissions := accounts.permissions()) is not None:
         through = permissions.remote_field.through
         _listen(signals.m2m_changed, through, groups.user_permissions_change)
     user_logged_out.connect(users.logs_out, dispatch_uid="instant.logged_out")
     request_finished.connect(users.finished, dispatch_uid="instant.request_finished")
-    request_started.connect(thread.look_once, dispatch_uid="instant.worker")
+    request_started.connect(run.look_once, dispatch_uid="instant.worker")
     request_started.connect(tokens.begin, dispatch_uid="instant.tokens")
     request_finished.connect(tokens.end, dispatch_uid="instant.tokens")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from instant import enforcement
 from instant.models import Channel
-from instant.revoking.affected import Loss
+from instant.revoking import run
+from instant.revoking.affected import Affected
 from instant.revoking.receivers.groups import REMOVALS
-from instant.revoking.receivers.saves import remember, stored
+from instant.revoking.receivers.stored import note, stored
 
 __all__ = ["channel_changes", "channel_goes", "channel_groups_change", "channel_members_change"]
 
@@ -19,7 +19,7 @@ def channel_changes(
 ) -> None:
     """Another level or name, or a deactivation: everybody who is in it is asked for."""
     relevant = {"name", "level", "is_active"}
-    if raw or not enforcement.is_on():
+    if raw or not run.is_on():
         return
     if update_fields is not None and not relevant & set(update_fields):
         return
@@ -27,29 +27,29 @@ def channel_changes(
     if old is None or not old.is_active:
         return
     if any(getattr(old, name) != getattr(instance, name) for name in relevant):
-        remember(instance, Loss(channels={old.name}))
+        note(instance, Affected(channels={old.name}))
 
 
 def channel_goes(instance: Channel, using: str, **_kwargs: Any) -> None:
     """Everybody who is in it has to go."""
     if instance.is_active:
-        enforcement.lose(Loss(channels={instance.name}), using=using)
+        run.revoke(Affected(channels={instance.name}), using=using)
 
 
 def channel_groups_change(
     instance: Any, action: str, reverse: bool, pk_set: set[Any] | None, using: str, **_kwargs: Any
 ) -> None:
     """Everybody who is in a channel that groups are taken from is asked for."""
-    if action in REMOVALS and enforcement.is_on():
+    if action in REMOVALS and run.is_on():
         names = _channel_names(instance, reverse=reverse, pk_set=pk_set, field="groups")
-        enforcement.lose(Loss(channels=names), using=using)
+        run.revoke(Affected(channels=names), using=using)
 
 
 def channel_members_change(
     instance: Any, action: str, reverse: bool, pk_set: set[Any] | None, using: str, **_kwargs: Any
 ) -> None:
     """Those who are taken from the members may lose the channel."""
-    if action not in REMOVALS or not enforcement.is_on():
+    if action not in REMOVALS or not run.is_on():
         return
     names = _channel_names(instance, reverse=reverse, pk_set=pk_set, field="members")
     if reverse:
@@ -57,8 +57,8 @@ def channel_members_change(
     else:
         users = instance.members.values_list("pk", flat=True) if pk_set is None else pk_set
     if names:
-        loss = Loss(subscriptions={str(pk): names for pk in users})
-        enforcement.lose(loss, using=using)
+        affected = Affected(subscriptions={str(pk): names for pk in users})
+        run.revoke(affected, using=using)
 
 
 def _channel_names(

@@ -9,11 +9,10 @@ from typing import Any
 from django.apps import apps
 from django.db.models import signals
 
-from instant import enforcement
 from instant.namespaces import Namespace, registered
-from instant.revoking.affected import Loss
-from instant.revoking.receivers.saves import remember, saved, stored
-from instant.revoking.receivers.senders import senders
+from instant.revoking import run
+from instant.revoking.affected import Affected
+from instant.revoking.receivers.stored import note, saved, senders, stored
 
 __all__ = ["connect", "problems"]
 
@@ -75,8 +74,8 @@ class _Dependency:
 
     def _changes(self, instance: Any, using: str, raw: bool, **_kwargs: Any) -> None:
         """Look at what is stored too: the channel that is lost is that of the old values."""
-        if not raw and enforcement.is_on() and (old := stored(instance, using)) is not None:
-            remember(instance, self._loss([old, instance]))
+        if not raw and run.is_on() and (old := stored(instance, using)) is not None:
+            note(instance, self._loss([old, instance]))
 
     def _changed(self, instance: Any, using: str, raw: bool, created: bool, **_: Any) -> None:
         if created and not raw:  # a new one may take rights away too: a ban
@@ -109,20 +108,20 @@ class _Dependency:
             self._lose(rows.filter(**{field.name: instance.pk}), using)
 
     def _lose(self, instances: Iterable[Any], using: str) -> None:
-        if enforcement.is_on():
-            enforcement.lose(self._loss(instances), using=using)
+        if run.is_on():
+            run.revoke(self._loss(instances), using=using)
 
-    def _loss(self, instances: Iterable[Any]) -> Loss:
-        loss = Loss()
+    def _loss(self, instances: Iterable[Any]) -> Affected:
+        affected = Affected()
         for instance in instances:
             try:
                 found = self._arguments(instance)
                 many = [found] if isinstance(found, Mapping) else list(found or ())
-                loss.channels |= {self._cls.channel(**kwargs) for kwargs in many}
+                affected.channels |= {self._cls.channel(**kwargs) for kwargs in many}
             except Exception:
                 # Not to know which channel it was must not open any: all of them are looked at.
                 logger.exception(
                     "%s.depends_on raised: all its channels are asked.", self._cls.__qualname__
                 )
-                loss.channels.add(f"{self._cls.name}:*")
-        return loss
+                affected.channels.add(f"{self._cls.name}:*")
+        return affected

@@ -8,11 +8,10 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 
-from instant import enforcement
-from instant.revoking.affected import Loss
-from instant.revoking.receivers.concerned import channel_names, has_rules, loss_of
-from instant.revoking.receivers.saves import remember, stored
-from instant.rights import rows
+from instant.revoking import run
+from instant.revoking.affected import Affected, affected_by, channel_names, has_rules
+from instant.revoking.receivers.stored import note, stored
+from instant.rights import accounts
 
 __all__ = [
     "REMOVALS",
@@ -33,7 +32,7 @@ def membership_changes(
     instance: Any, action: str, reverse: bool, pk_set: set[Any] | None, using: str, **_kwargs: Any
 ) -> None:
     """Ask for users who leave groups, seen from either side."""
-    if action not in REMOVALS or not enforcement.is_on():
+    if action not in REMOVALS or not run.is_on():
         return
     if reverse:
         users = _members([instance.pk]) if pk_set is None else pk_set
@@ -43,13 +42,13 @@ def membership_changes(
         groups = instance.groups.values_list("pk", flat=True) if pk_set is None else pk_set
     groups = list(groups)
     if users and groups:
-        enforcement.lose(loss_of(users, channel_names(groups)), using=using)
+        run.revoke(affected_by(users, channel_names(groups)), using=using)
 
 
 def _members(groups: Iterable[Any]) -> list[Any]:
     """Return the primary keys of the users in groups."""
     model = get_user_model()
-    if rows.memberships() is None:
+    if accounts.memberships() is None:
         return []
     found = model._base_manager.filter(groups__in=list(groups))  # noqa: SLF001  deactivated too
     return list(found.values_list("pk", flat=True).distinct())
@@ -57,15 +56,15 @@ def _members(groups: Iterable[Any]) -> list[Any]:
 
 def group_goes(instance: Group, using: str, **_kwargs: Any) -> None:
     """Ask for its members, who may lose its channels and permissions."""
-    if enforcement.is_on() and (users := _members([instance.pk])):
-        enforcement.lose(loss_of(users, channel_names([instance.pk])), using=using)
+    if run.is_on() and (users := _members([instance.pk])):
+        run.revoke(affected_by(users, channel_names([instance.pk])), using=using)
 
 
 def user_permissions_change(
     instance: Any, action: str, reverse: bool, pk_set: set[Any] | None, using: str, **_kwargs: Any
 ) -> None:
     """Ask for users who lose permissions of their own, seen from either side."""
-    if action not in REMOVALS or not enforcement.is_on():
+    if action not in REMOVALS or not run.is_on():
         return
     if reverse:
         model = get_user_model()
@@ -83,7 +82,7 @@ def group_permissions_change(
     instance: Any, action: str, reverse: bool, pk_set: set[Any] | None, using: str, **_kwargs: Any
 ) -> None:
     """Ask for the members of groups that lose permissions, seen from either side."""
-    if action not in REMOVALS or not enforcement.is_on():
+    if action not in REMOVALS or not run.is_on():
         return
     if reverse:
         given = Group.objects.filter(permissions=instance.pk)
@@ -98,33 +97,33 @@ def group_permissions_change(
 
 def permission_goes(instance: Permission, using: str, **_kwargs: Any) -> None:
     """Ask for whoever holds the permission."""
-    if enforcement.is_on() and has_rules():
-        held = rows.holders(instance.pk)
-        enforcement.lose(Loss(reconnects={str(pk) for pk in held}), using=using)
+    if run.is_on() and has_rules():
+        held = accounts.holders(instance.pk)
+        run.revoke(Affected(reconnects={str(pk) for pk in held}), using=using)
 
 
 def membership_row_goes(instance: Any, using: str, **_kwargs: Any) -> None:
     """Ask for the user of a membership that is a model of the project's own."""
-    if enforcement.is_on():
-        enforcement.lose(_of_membership(instance), using=using)
+    if run.is_on():
+        run.revoke(_of_membership(instance), using=using)
 
 
 def membership_row_changes(instance: Any, raw: bool, using: str, **_kwargs: Any) -> None:
     """Ask for the user whom the membership was about, as the database has it."""
-    if not raw and enforcement.is_on() and (old := stored(instance, using)) is not None:
-        remember(instance, _of_membership(old))
+    if not raw and run.is_on() and (old := stored(instance, using)) is not None:
+        note(instance, _of_membership(old))
 
 
-def _of_membership(membership: Any) -> Loss:
-    field = rows.memberships()
+def _of_membership(membership: Any) -> Affected:
+    field = accounts.memberships()
     user = getattr(membership, f"{field.m2m_field_name()}_id")
     group = getattr(membership, f"{field.m2m_reverse_field_name()}_id")
-    return loss_of([user], channel_names([group]))
+    return affected_by([user], channel_names([group]))
 
 
 def _lose_permissions(users: list[Any], permissions: list[Any], using: str) -> None:
     """Ask for those who have a permission by nothing else, once the change is committed."""
     if users and permissions and has_rules():
         subs = {str(pk) for pk in users}
-        loss = Loss(permissions={str(permission): subs for permission in permissions})
-        enforcement.lose(loss, using=using)
+        affected = Affected(permissions={str(permission): subs for permission in permissions})
+        run.revoke(affected, using=using)

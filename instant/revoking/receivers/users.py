@@ -8,47 +8,45 @@ from typing import Any
 
 from django.db import DatabaseError, close_old_connections
 
-from instant import enforcement
-from instant.models import Channel
-from instant.revoking import ledger
-from instant.revoking.affected import Loss
-from instant.revoking.receivers.concerned import MANY, loss_of
-from instant.revoking.receivers.saves import remember, stored
-from instant.rights.rows import after_losing, lost_flags
+from instant.models import Channel, Revocation
+from instant.revoking import run
+from instant.revoking.affected import MANY, Affected, affected_by
+from instant.revoking.receivers.stored import note, stored
+from instant.rights.accounts import after_losing, lost_flags
 
 __all__ = ["finished", "logs_out", "user_changes", "user_goes"]
 
 logger = logging.getLogger("instant.enforcement")
 
-_left: ContextVar[tuple[ledger.Revocation, ...]] = ContextVar("instant_left", default=())
+_left: ContextVar[tuple[Revocation, ...]] = ContextVar("instant_left", default=())
 
 
 def user_changes(instance: Any, raw: bool, using: str, update_fields: Any, **_kwargs: Any) -> None:
     """Compare with what the database has, while it still has it."""
-    if raw or set(update_fields or ()) == {"last_login"} or not enforcement.is_on():
+    if raw or set(update_fields or ()) == {"last_login"} or not run.is_on():
         return
     old = stored(instance, using)
     if old is None:
         return
     sub = str(instance.pk)
     lost = lost_flags(old, instance)
-    loss = Loss()
+    affected = Affected()
     if lost:
         levels = after_losing(lost, instance)
         rows = Channel.objects.filter(level__in=levels, is_active=True).order_by()
-        loss = loss_of([sub], set(rows.values_list("name", flat=True)[: MANY + 1]))
+        affected = affected_by([sub], set(rows.values_list("name", flat=True)[: MANY + 1]))
     if "is_active" in lost:
-        loss.disconnects.add(sub)
+        affected.disconnects.add(sub)
     # Sessions end with a password; who never had one is just being made.
     password = getattr(old, "password", "")
     if password and password != getattr(instance, "password", ""):
-        loss.reconnects.add(sub)
-    remember(instance, loss)
+        affected.reconnects.add(sub)
+    note(instance, affected)
 
 
 def user_goes(instance: Any, using: str, **_kwargs: Any) -> None:
     """End the connections of a user who is deleted."""
-    enforcement.lose(Loss(disconnects={str(instance.pk)}), using=using)
+    run.revoke(Affected(disconnects={str(instance.pk)}), using=using)
 
 
 def logs_out(user: Any, **_kwargs: Any) -> None:
@@ -58,10 +56,10 @@ def logs_out(user: Any, **_kwargs: Any) -> None:
     Django sends this before it ends the session, so a page that came back at once would find
     itself logged in: it is enforced when the request is over.
     """
-    if user is None or not enforcement.is_on():
+    if user is None or not run.is_on():
         return
     try:
-        revocation = ledger.remember(Loss(reconnects={str(user.pk)}))
+        revocation = run.record(Affected(reconnects={str(user.pk)}))
     except DatabaseError:  # to stay logged in for it would be worse
         logger.exception("The other connections of a user who logs out are not asked again.")
         return
@@ -73,5 +71,5 @@ def finished(**_kwargs: Any) -> None:
     left = _left.get()
     if left:
         _left.set(())
-        enforcement.first_pass(left)
+        run.immediate_check(left)
         close_old_connections()  # Django has done so before us

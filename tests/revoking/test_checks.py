@@ -16,15 +16,16 @@ from django.db import OperationalError, connection, transaction
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
-from instant import Namespace, enforcement
+from instant import Namespace
 from instant.backends import replaced
 from instant.backends.locmem import LocmemBackend
 from instant.centrifugo.api.commands import Disconnect, Presence, Unsubscribe
 from instant.exceptions import ServerRefused, ServerUnreachable, UnknownNamespace
 from instant.models import Channel, Revocation
-from instant.revoking import ledger, thread
-from instant.revoking.affected import Loss
-from instant.revoking.receivers.senders import senders
+from instant.revoking import run, thread
+from instant.revoking.affected import Affected
+from instant.revoking.receivers.stored import senders
+from instant.revoking.thread import Worker
 from instant.signals import enforcement_failed
 
 
@@ -102,7 +103,7 @@ def test_a_save_that_fails_leaves_a_row_that_harms_nobody(client, committed, ann
         ann.save()
     [row] = Revocation.objects.all()
     monkeypatch.undo()
-    assert ledger.run_due(row.due_at) == 1
+    assert run.follow_up(row.due_at) == 1
     assert client.changes == []  # the database says that ann is active
 
 
@@ -116,10 +117,10 @@ def failing_after_pre_save(model):
     return save_base
 
 
-# The second pass
+# The follow-up check
 
 
-def test_the_second_pass_comes_when_no_token_is_valid_and_is_the_last(client, committed, ann):
+def test_the_follow_up_comes_when_no_token_is_valid_and_is_the_last(client, committed, ann):
     with committed():
         ann.groups.clear()
     [row] = Revocation.objects.all()
@@ -127,11 +128,11 @@ def test_the_second_pass_comes_when_no_token_is_valid_and_is_the_last(client, co
     assert timedelta(seconds=34) < left <= timedelta(seconds=35)
     assert row.is_last
     first = list(client.batches)
-    assert ledger.run_due(row.due_at - timedelta(seconds=1)) == 0
-    assert ledger.run_due(row.due_at) == 1
+    assert run.follow_up(row.due_at - timedelta(seconds=1)) == 0
+    assert run.follow_up(row.due_at) == 1
     assert client.batches == first * 2
     assert Revocation.objects.count() == 0
-    assert ledger.run_due(row.due_at) == 0
+    assert run.follow_up(row.due_at) == 0
 
 
 def test_a_right_that_was_given_back_is_left_alone(client, committed, ann):
@@ -139,7 +140,7 @@ def test_a_right_that_was_given_back_is_left_alone(client, committed, ann):
         ann.groups.clear()
     ann.groups.add(Group.objects.get(name="red"))
     client.batches.clear()
-    ledger.run_due(Revocation.objects.get().due_at)
+    run.follow_up(Revocation.objects.get().due_at)
     assert client.changes == [Unsubscribe(str(ann.pk), "$blue")]
 
 
@@ -148,7 +149,7 @@ def test_a_pass_that_never_came_is_made_soon_and_then_the_second(client, ann):
     ann.groups.clear()  # the test's transaction never commits
     [row] = Revocation.objects.all()
     assert row.due_at - row.created_at == timedelta(seconds=2)
-    assert ledger.run_due(row.due_at) == 1
+    assert run.follow_up(row.due_at) == 1
     assert len(client.changes) == 3
     row.refresh_from_db()
     assert row.is_last
@@ -170,16 +171,16 @@ def test_a_failure_is_logged_signalled_and_tried_again(client, committed, ann, c
             ann.groups.remove(Group.objects.get(name="blue"))
     finally:
         enforcement_failed.disconnect(receiver)
-    assert told == [(Loss(subscriptions={str(ann.pk): {"$blue"}}), error)]
+    assert told == [(Affected(subscriptions={str(ann.pk): {"$blue"}}), error)]
     assert [r.levelno for r in caplog.records] == [logging.ERROR] * 2
     pauses = []
     for _ in range(9):
         row = Revocation.objects.get()
         pauses.append(round((row.due_at - timezone.now()).total_seconds()))
-        ledger.run_due(row.due_at)
+        run.follow_up(row.due_at)
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     client.error = None
-    ledger.run_due(Revocation.objects.get().due_at)
+    run.follow_up(Revocation.objects.get().due_at)
     assert client.changes == [Unsubscribe(str(ann.pk), "$blue")]
     assert Revocation.objects.get().is_last
 
@@ -189,7 +190,7 @@ def test_it_is_given_up_when_all_has_expired_by_itself(client, committed, ann, c
     with committed():
         ann.groups.clear()
     Revocation.objects.update(created_at=timezone.now() - timedelta(hours=2))
-    ledger.run_due(timezone.now() + timedelta(minutes=2))
+    run.follow_up(timezone.now() + timedelta(minutes=2))
     assert Revocation.objects.count() == 0
     assert "Given up" in caplog.text
 
@@ -219,16 +220,16 @@ def test_two_processes_do_not_make_the_same_pass(client, make_user):
     made = []
     barrier = threading.Barrier(2)
 
-    def run():
+    def check():
         try:
             barrier.wait()
-            made.append(ledger.run_due(due))
+            made.append(run.follow_up(due))
         except OperationalError:
             made.append(0)  # SQLite in memory refuses with “locked”; the next look makes it
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=run) for _ in range(2)]
+    threads = [threading.Thread(target=check) for _ in range(2)]
     for one in threads:
         one.start()
     for one in threads:
@@ -266,7 +267,7 @@ def test_watch_goes_on(client, ann, monkeypatch):
 
 
 def test_without_a_server_nothing_is_asked_or_written(committed, ann, django_assert_num_queries):
-    assert not enforcement.is_on()
+    assert not run.is_on()
     with committed():
         ann.is_active = False
         ann.save()
@@ -292,10 +293,12 @@ def test_what_would_hit_everybody_or_nobody_is_refused(make):
 
 
 def test_a_loss_survives_as_json():
-    loss = Loss({"a", "b:*"}, {"7": {"x"}}, {"8"}, {"9"})
-    assert Loss.from_json(loss.as_json()) == loss
-    assert Loss().as_json() == {}
-    assert Loss.of_all([loss, Loss(subscriptions={"7": {"y"}})]).subscriptions == {"7": {"x", "y"}}
+    loss = Affected({"a", "b:*"}, {"7": {"x"}}, {"8"}, {"9"})
+    assert Affected.from_json(loss.as_json()) == loss
+    assert Affected().as_json() == {}
+    assert Affected.of_all([loss, Affected(subscriptions={"7": {"y"}})]).subscriptions == {
+        "7": {"x", "y"}
+    }
     assert loss.subscriptions == {"7": {"x"}}
 
 
@@ -306,13 +309,13 @@ def test_a_loss_survives_as_json():
 def passes(monkeypatch):
     made = threading.Semaphore(0)
     monkeypatch.setattr(thread, "_EVERY", 0.001)
-    monkeypatch.setattr(thread.ledger, "run_due", made.release)
+    monkeypatch.setattr(run, "follow_up", made.release)
     monkeypatch.setattr(thread.connections, "close_all", lambda: None)
     return made
 
 
 def test_the_thread_looks_until_it_is_not_needed(passes):
-    worker = thread.Worker()
+    worker = Worker(run.look)
     worker.wake(0)
     assert passes.acquire(timeout=5)
     worker.stop()
@@ -320,9 +323,9 @@ def test_the_thread_looks_until_it_is_not_needed(passes):
     for _ in range(5):
         assert passes.acquire(timeout=5)
     worker.wake(1000)
-    assert sum(t.name == "instant-second-pass" for t in threading.enumerate()) == 1
+    assert sum(t.name == "instant-follow-up" for t in threading.enumerate()) == 1
     worker.stop()
-    assert not any(t.name == "instant-second-pass" for t in threading.enumerate())
+    assert not any(t.name == "instant-follow-up" for t in threading.enumerate())
 
 
 def test_a_database_that_is_away_is_told_once_and_asked_again(passes, monkeypatch, caplog):
@@ -330,26 +333,26 @@ def test_a_database_that_is_away_is_told_once_and_asked_again(passes, monkeypatc
         passes.release()
         raise RuntimeError("away")
 
-    monkeypatch.setattr(thread.ledger, "run_due", fail)
-    worker = thread.Worker()
+    monkeypatch.setattr(run, "follow_up", fail)
+    worker = Worker(run.look)
     worker.wake(1000)
     for _ in range(5):
         assert passes.acquire(timeout=5)
     worker.stop()
     assert [record.getMessage() for record in caplog.records] == [
-        "The second pass can't be made: away"
+        "Follow-up checks can't be made: away"
     ]
 
 
 @pytest.mark.parametrize("on", [True, False])
 def test_handing_out_tokens_wakes_it(client, monkeypatch, settings, on, make_user):
     woken = []
-    monkeypatch.setattr(thread._worker, "wake", woken.append)
+    monkeypatch.setattr(run._worker, "wake", woken.append)
     settings.INSTANT = {**settings.INSTANT, "ENFORCE_IN_BACKGROUND": on}
-    thread.wake()
+    run.wake()
     assert woken == ([45] if on else [])
     with replaced(LocmemBackend()):
-        thread.wake()
+        run.wake()
     assert len(woken) == on
 
 
@@ -411,13 +414,13 @@ def test_a_hook_that_raises_in_spite_of_all_breaks_no_commit(
     def broken(remembered):
         raise RuntimeError("odd")
 
-    monkeypatch.setattr(enforcement, "first_pass", broken)
+    monkeypatch.setattr(run, "immediate_check", broken)
     with committed():
         ann.groups.clear()
     assert "Error calling CommitHook in on_commit" in caplog.text
 
 
-def test_where_the_server_asks_the_second_pass_comes_sooner(client, db, committed):
+def test_where_the_server_asks_the_follow_up_comes_sooner(client, db, committed):
     """No token is about; only a yes that was on its way when presence was looked at."""
     rules = {"pattern": "<int:pk>", "can_subscribe": lambda self, user, pk: False}
     asked = type("Asked", (Namespace,), {"name": "asked", "authorize": "proxy", **rules})
@@ -427,9 +430,9 @@ def test_where_the_server_asks_the_second_pass_comes_sooner(client, db, committe
     row = Revocation.objects.get()
     assert row.is_last
     assert row.due_at <= timezone.now() + timedelta(seconds=4)
-    ledger.run_due(row.due_at)
+    run.follow_up(row.due_at)
     with committed():
-        enforcement.lose(Loss(channels={"asked:1", signed.channel(pk=1)}))
+        run.revoke(Affected(channels={"asked:1", signed.channel(pk=1)}))
     assert Revocation.objects.get().due_at > timezone.now() + timedelta(seconds=34)
 
 

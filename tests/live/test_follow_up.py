@@ -54,8 +54,8 @@ ann.groups.clear()
 
 DIES_BETWEEN = """
 import os, signal
-from instant import enforcement
-enforcement.enforce = lambda loss: os.kill(os.getpid(), signal.SIGKILL)
+from instant.revoking import run
+run.enforce = lambda loss: os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
