@@ -234,7 +234,7 @@ def instant_server(
     and of any page on this machine. In a TestCase publications wait for a commit that never
     comes: use TransactionTestCase, or ``on_commit=False``.
     """
-    from instant.centrifugo.config.file import compile_config  # noqa: PLC0415  aiohttp takes 0.2 s
+    from instant.centrifugo.config.defaults import compile_config  # noqa: PLC0415  aiohttp takes 0.2 s
     from instant.centrifugo.config.values import values_of  # noqa: PLC0415
     from instant.embedded.threaded import ThreadedServer  # noqa: PLC0415
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.utils.text import slugify
 
-from instant.centrifugo.config.file import DEFAULT_PORT
+from instant.centrifugo.config.defaults import DEFAULT_PORT
 from instant.centrifugo.config.values import ENVIRONMENT, ServerValues, read_values
 from instant.conf.keys import DEFAULTS, TYPES, parse_secrets
 from instant.conf.resolved import Conf

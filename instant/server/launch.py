@@ -10,7 +10,9 @@ from typing import Any
 
 from instant import conf as instant_conf
 from instant.centrifugo.binary import process
-from instant.centrifugo.config import file as server_config
+from instant.centrifugo.config import v3
+from instant.centrifugo.config.defaults import DEFAULT_ADDRESS, DEFAULT_PORT
+from instant.centrifugo.config.file import read_config
 from instant.conf import Conf
 from instant.exceptions import InstantConfigError
 from instant.server.sync import api_port, compare, write
@@ -59,7 +61,7 @@ def complete_config(conf: Conf) -> WrittenConfig:
     return WrittenConfig(
         new=sync.existing is None,
         changed=write(sync),
-        from_old_version=sync.existing is not None and server_config.is_flat(sync.existing),
+        from_old_version=sync.existing is not None and v3.is_flat(sync.existing),
         origins=tuple(sync.wanted["client"]["allowed_origins"]),
         overridden=tuple(name for name in instant_conf.differences(conf) if name.endswith("_KEY")),
     )
@@ -95,15 +97,15 @@ def plan(
             "--data is the embedded server's: add “--server embedded”. Centrifugo keeps histories "
             "over a restart with Redis or PostgreSQL."
         )
-    config = server_config.read_config(conf.config_file)
-    if config is not None and server_config.is_flat(config):
+    config = read_config(conf.config_file)
+    if config is not None and v3.is_flat(config):
         raise InstantConfigError(
             f"{conf.config_file} is one of Centrifugo 3 or 4. “manage.py installws” carries its "
             f"keys over to version 6."
         )
     written = complete_config(conf)
     conf = instant_conf.current()
-    config = server_config.read_config(conf.config_file) or {}
+    config = read_config(conf.config_file) or {}
     env = process.environment(hmac_key=conf.hmac_key, api_key=conf.api_key, environ=environ)
     by_itself = process.listens_at(config, environ)
     host, number = _override(conf, by_itself, address=address, port=port)
@@ -151,11 +153,11 @@ def _override(
 ) -> tuple[str | None, int | None]:
     """Return the address and the port to give on the command line, None: the server's own."""
     if address is None and not by_itself.names_host:
-        address = server_config.DEFAULT_ADDRESS
+        address = DEFAULT_ADDRESS
     if port is None:
         wanted = api_port(conf, by_itself)
         if wanted is None and not by_itself.names_port:
-            wanted = server_config.DEFAULT_PORT
+            wanted = DEFAULT_PORT
         port = wanted if wanted != by_itself.port else None
     return address, port
 

@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from instant.centrifugo.binary import process
-from instant.centrifugo.config import file as server_config
+from instant.centrifugo.config.defaults import DEFAULT_PORT, compile_config
 from instant.centrifugo.config.diff import needs_restart, readable
+from instant.centrifugo.config.file import read_config, write_config
 from instant.centrifugo.config.namespaces import compile_namespaces
 from instant.centrifugo.config.proxies import compile_proxies
 from instant.conf import Conf
@@ -50,13 +51,13 @@ class Sync:
 
 def compare(conf: Conf) -> Sync:
     """Return the config file beside what it should be; raises InstantConfigError."""
-    existing = server_config.read_config(conf.config_file)
+    existing = read_config(conf.config_file)
     at = process.listens_at(existing or {}, {})
-    completed = server_config.compile_config(
+    completed = compile_config(
         existing,
         allowed_origins=conf.allowed_origins,
         audience=conf.audience,
-        port=api_port(conf, at) or server_config.DEFAULT_PORT,
+        port=api_port(conf, at) or DEFAULT_PORT,
     )
     asked_at = proxy_urls.endpoints(conf)
     namespaces = declared(rows_ask=asked_at is not None)
@@ -71,10 +72,10 @@ def compare(conf: Conf) -> Sync:
 
 def write(sync: Sync) -> bool:
     """Write what should be; return whether it was another. Raises InstantConfigError."""
-    changed = server_config.write_config(sync.path, sync.wanted)
+    changed = write_config(sync.path, sync.wanted)
     names = _names_file(sync.path.parent)
     if list(sync.namespaces) != _before(sync.path.parent):
-        server_config.write_config(names, {"namespaces": list(sync.namespaces)})
+        write_config(names, {"namespaces": list(sync.namespaces)})
     return changed
 
 
@@ -93,5 +94,5 @@ def _names_file(folder: Path) -> Path:
 
 def _before(folder: Path) -> list[str]:
     """Return the namespaces that were compiled into the file last time."""
-    listed = (server_config.read_config(_names_file(folder)) or {}).get("namespaces")
+    listed = (read_config(_names_file(folder)) or {}).get("namespaces")
     return [str(name) for name in listed] if isinstance(listed, list) else []

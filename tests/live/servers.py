@@ -12,7 +12,7 @@ import time
 import pytest
 from django.test import override_settings
 
-from instant.centrifugo.config.file import compile_config
+from instant.centrifugo.config.defaults import compile_config
 
 BINARY = os.environ.get("CENTRIFUGO_BIN") or shutil.which("centrifugo")
 

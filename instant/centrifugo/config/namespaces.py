@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from instant.centrifugo.config.sections import find_namespace, namespace_list
 from instant.channels.names import USER_NAMESPACE
-from instant.exceptions import InstantConfigError
 
 __all__ = ["Declared", "compile_namespaces", "without_presence"]
 
@@ -88,17 +88,12 @@ def compile_namespaces(
     ``channel.namespaces`` isn't a list of objects.
     """
     result = copy.deepcopy(dict(config))
-    channel = result.setdefault("channel", {})
-    listed = channel.setdefault("namespaces", [])
-    if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
-        raise InstantConfigError(
-            "channel.namespaces in the server's config must be a list of objects."
-        )
+    listed = namespace_list(result)
     names = {namespace.name for namespace in declared}
     gone = set(before) - names
     kept = [entry for entry in listed if entry.get("name") not in gone]
     for namespace in declared:
-        place = next((i for i, e in enumerate(kept) if e.get("name") == namespace.name), None)
+        place = find_namespace(kept, namespace.name)
         given = {} if place is None else kept[place]
         theirs = {key: value for key, value in given.items() if key not in {*_OURS, "name"}}
         entry = {**namespace.options(), **theirs}
@@ -106,7 +101,7 @@ def compile_namespaces(
             kept.append(entry)
         else:
             kept[place] = entry
-    channel["namespaces"] = kept
+    result["channel"]["namespaces"] = kept
     return result
 
 

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from instant.centrifugo.config.file import new_secret
+from instant.centrifugo.config.defaults import new_secret
+from instant.centrifugo.config.sections import section, wrong_shape
 from instant.centrifugo.proxy import HEADER, KINDS, Kind
 from instant.exceptions import InstantConfigError
 
@@ -40,15 +41,15 @@ def compile_proxies(
     Raises InstantConfigError where somebody else's proxy is in the place.
     """
     result = copy.deepcopy(dict(config))
-    channel = _section(result, "channel", "channel")
-    proxies = _section(channel, "proxy", "channel.proxy")
+    channel = section(result, "channel")
+    proxies = section(result, "channel", "proxy")
     if endpoints is None:
         _take_away(channel, proxies)
         return result
     text = secret or next(iter(_headers(result)), None) or make_secret()
     for kind in KINDS:
         proxies[kind] = _proxy(proxies, kind, endpoints[kind], text)
-    rows = _section(channel, "without_namespace", "channel.without_namespace")
+    rows = section(result, "channel", "without_namespace")
     if "publish_proxy_name" not in rows:
         rows["publish_proxy_enabled"] = True
     return result
@@ -85,15 +86,15 @@ def _proxy(proxies: Mapping[str, Any], kind: Kind, endpoint: str, secret: str) -
     given = proxies.get(kind) or {}
     path = f"channel.proxy.{kind}"
     if not isinstance(given, dict):
-        raise _shape(path)
+        raise wrong_shape(path, "an object")
     if given.get("endpoint") not in {None, "", endpoint} and _header(given) is None:
         raise InstantConfigError(
             f"{path} in the server's config asks another application than Django. Instant needs "
             f"the place: give that one a name in “proxies”, and namespaces its name as "
             f"“{kind}_proxy_name”."
         )
-    http = dict(_section(dict(given), "http", f"{path}.http"))
-    headers = dict(_section(http, "static_headers", f"{path}.http.static_headers"))
+    http = dict(section(dict(given), "http", under=path))
+    headers = dict(section(http, "static_headers", under=f"{path}.http"))
     for name in [name for name in headers if name.lower() == HEADER.lower()]:
         del headers[name]
     http["static_headers"] = {**headers, HEADER: secret}
@@ -118,17 +119,6 @@ def _header(proxy: Any) -> str | None:
         return None
     found = [text for name, text in headers.items() if name.lower() == HEADER.lower()]
     return found[0] if found and isinstance(found[0], str) else None
-
-
-def _section(parent: dict[str, Any], key: str, path: str) -> dict[str, Any]:
-    found = parent.setdefault(key, {})
-    if not isinstance(found, dict):
-        raise _shape(path)
-    return found
-
-
-def _shape(path: str) -> InstantConfigError:
-    return InstantConfigError(f"{path} in the config file must be an object. Correct it there.")
 
 
 def keeps_timeout(config: Mapping[str, Any]) -> bool:
