@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from instant.centrifugo.config.namespaces import Declared
+from instant.centrifugo.config.namespaces import NamespaceOptions
 from instant.namespaces import Namespace, registered
 
 __all__ = ["declared"]
 
 
-def declared(*, rows_ask: bool = False) -> list[Declared]:
+def declared(*, rows_ask: bool = False) -> list[NamespaceOptions]:
     """
     Return all namespaces without a fault in their declaration; instant.E003 names the rest.
 
@@ -17,8 +17,8 @@ def declared(*, rows_ask: bool = False) -> list[Declared]:
     return [_plain(cls, rows_ask=rows_ask) for cls in registered() if not list(cls.problems())]
 
 
-def _plain(cls: type[Namespace], *, rows_ask: bool) -> Declared:
-    return Declared(
+def _plain(cls: type[Namespace], *, rows_ask: bool) -> NamespaceOptions:
+    return NamespaceOptions(
         name=cls.name,
         size=cls.delivery.size,
         seconds=int(cls.delivery.ttl.total_seconds()),

@@ -10,7 +10,7 @@ from typing import Any
 from instant.centrifugo.config.sections import find_namespace, namespace_list
 from instant.channels.names import USER_NAMESPACE
 
-__all__ = ["Declared", "compile_namespaces", "without_presence"]
+__all__ = ["NamespaceOptions", "compile_namespaces", "without_presence"]
 
 _SWITCHES: Mapping[str, Sequence[str]] = {
     "join_leave": ("join_leave",),
@@ -38,8 +38,8 @@ _OURS = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
-    """One namespace, as plain values."""
+class NamespaceOptions:
+    """What is declared of one namespace, as plain values."""
 
     name: str
     size: int
@@ -60,7 +60,7 @@ class Declared:
     """Whether the server asks Django who may subscribe, and who may stay so."""
     asks_to_publish: bool = False
 
-    def options(self) -> dict[str, Any]:
+    def compiled(self) -> dict[str, Any]:
         """Return its entry in ``channel.namespaces``."""
         found: dict[str, Any] = {"name": self.name, "presence": self.presence}
         if self.size:
@@ -77,7 +77,7 @@ class Declared:
 
 
 def compile_namespaces(
-    config: Mapping[str, Any], declared: Sequence[Declared], before: Collection[str]
+    config: Mapping[str, Any], declared: Sequence[NamespaceOptions], before: Collection[str]
 ) -> dict[str, Any]:
     """
     Return the config with the declared namespaces in it.
@@ -96,7 +96,7 @@ def compile_namespaces(
         place = find_namespace(kept, namespace.name)
         given = {} if place is None else kept[place]
         theirs = {key: value for key, value in given.items() if key not in {*_OURS, "name"}}
-        entry = {**namespace.options(), **theirs}
+        entry = {**namespace.compiled(), **theirs}
         if place is None:
             kept.append(entry)
         else:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from instant.centrifugo.config.defaults import compile_config
-from instant.centrifugo.config.namespaces import Declared, compile_namespaces
+from instant.centrifugo.config.namespaces import NamespaceOptions, compile_namespaces
 from instant.centrifugo.config.proxies import compile_proxies
 from instant.exceptions import InstantConfigError
 from tests.centrifugo.config.checkconfig import complaints, needs_binary
@@ -18,7 +18,7 @@ def declared(name="order", **changes):
         "open": False, "subscribers_publish": False, "presence_for_subscribers": False,
         "history_for_subscribers": False,
     }  # fmt: skip
-    return Declared(name=name, **{**values, **changes})
+    return NamespaceOptions(name=name, **{**values, **changes})
 
 
 def entry(config, name="order"):
