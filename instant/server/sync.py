@@ -12,11 +12,11 @@ from instant.centrifugo.binary import process
 from instant.centrifugo.config.defaults import DEFAULT_PORT, compile_config
 from instant.centrifugo.config.diff import needs_restart, readable
 from instant.centrifugo.config.file import read_config, write_config
-from instant.centrifugo.config.namespaces import compile_namespaces
+from instant.centrifugo.config.namespaces import NamespaceOptions, compile_namespaces
 from instant.centrifugo.config.proxies import compile_proxies
 from instant.conf import Conf
+from instant.namespaces import Namespace, registered
 from instant.server import proxy_urls
-from instant.server.declared import declared
 
 __all__ = ["Sync", "api_port", "compare", "write"]
 
@@ -60,7 +60,7 @@ def compare(conf: Conf) -> Sync:
         port=api_port(conf, at) or DEFAULT_PORT,
     )
     asked_at = proxy_urls.endpoints(conf)
-    namespaces = declared(rows_ask=asked_at is not None)
+    namespaces = _declared(rows_ask=asked_at is not None)
     compiled = compile_namespaces(completed, namespaces, _before(conf.dir))
     return Sync(
         path=conf.config_file,
@@ -96,3 +96,30 @@ def _before(folder: Path) -> list[str]:
     """Return the namespaces that were compiled into the file last time."""
     listed = (read_config(_names_file(folder)) or {}).get("namespaces")
     return [str(name) for name in listed] if isinstance(listed, list) else []
+
+
+def _declared(*, rows_ask: bool = False) -> list[NamespaceOptions]:
+    """
+    Return all namespaces without a fault in their declaration; instant.E003 names the rest.
+
+    ``rows_ask``: whether the server can ask who may publish to rows in them.
+    """
+    return [_options(cls, rows_ask=rows_ask) for cls in registered() if not list(cls.problems())]
+
+
+def _options(cls: type[Namespace], *, rows_ask: bool) -> NamespaceOptions:
+    return NamespaceOptions(
+        name=cls.name,
+        size=cls.delivery.size,
+        seconds=int(cls.delivery.ttl.total_seconds()),
+        latest=cls.delivery.latest,
+        # Whether clients may see it or not: live enforcement finds there who has to go.
+        presence=cls.authorize != "open" or cls.presence,
+        presence_for_subscribers=cls.allows("presence") == "subscribers",
+        join_leave=cls.join_leave,
+        history_for_subscribers=cls.allows("history") == "subscribers",
+        open=cls.authorize == "open",
+        subscribers_publish=cls.client_publish == "subscribers",
+        asks_to_subscribe=cls.authorize == "proxy",
+        asks_to_publish=cls.client_publish == "ask" or (cls.rows and rows_ask),
+    )
