@@ -11,6 +11,7 @@ from typing import Any
 from instant import conf as instant_conf
 from instant.centrifugo.binary import process
 from instant.centrifugo.config import v3
+from instant.centrifugo.config.address import Address, listens_at
 from instant.centrifugo.config.defaults import DEFAULT_ADDRESS, DEFAULT_PORT
 from instant.centrifugo.config.file import read_config
 from instant.conf import Conf
@@ -107,9 +108,9 @@ def plan(
     conf = instant_conf.current()
     config = read_config(conf.config_file) or {}
     env = process.environment(hmac_key=conf.hmac_key, api_key=conf.api_key, environ=environ)
-    by_itself = process.listens_at(config, environ)
+    by_itself = listens_at(config, environ)
     host, number = _override(conf, by_itself, address=address, port=port)
-    at = process.Address(
+    at = Address(
         by_itself.host if host is None else host,
         by_itself.port if number is None else number,
         by_itself.tls,
@@ -149,7 +150,7 @@ def _centrifugo(binary: Any) -> str:
 
 
 def _override(
-    conf: Conf, by_itself: process.Address, *, address: str | None, port: int | None
+    conf: Conf, by_itself: Address, *, address: str | None, port: int | None
 ) -> tuple[str | None, int | None]:
     """Return the address and the port to give on the command line, None: the server's own."""
     if address is None and not by_itself.names_host:
@@ -162,9 +163,7 @@ def _override(
     return address, port
 
 
-def _warnings(
-    conf: Conf, written: WrittenConfig, by_itself: process.Address, at: process.Address
-) -> list[str]:
+def _warnings(conf: Conf, written: WrittenConfig, by_itself: Address, at: Address) -> list[str]:
     found = []
     if not written.origins:
         found.append(

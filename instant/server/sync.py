@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from instant.centrifugo.binary import process
+from instant.centrifugo.config.address import Address, listens_at
 from instant.centrifugo.config.defaults import DEFAULT_PORT, compile_config
 from instant.centrifugo.config.diff import needs_restart, readable
 from instant.centrifugo.config.file import read_config, write_config
@@ -52,7 +52,7 @@ class Sync:
 def compare(conf: Conf) -> Sync:
     """Return the config file beside what it should be; raises InstantConfigError."""
     existing = read_config(conf.config_file)
-    at = process.listens_at(existing or {}, {})
+    at = listens_at(existing or {}, {})
     completed = compile_config(
         existing,
         allowed_origins=conf.allowed_origins,
@@ -79,7 +79,7 @@ def write(sync: Sync) -> bool:
     return changed
 
 
-def api_port(conf: Conf, by_itself: process.Address) -> int | None:
+def api_port(conf: Conf, by_itself: Address) -> int | None:
     """Return the port where Django expects this machine's server; None: it is elsewhere."""
     url = urlsplit(conf.api_url)
     # A path means a proxy before the server, an internal port a second one for the API.

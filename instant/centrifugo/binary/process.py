@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,13 +20,11 @@ from instant.exceptions import InstantConfigError
 
 __all__ = [
     "BINARY_VARIABLE",
-    "Address",
     "binary_version",
     "centrifugo_command",
     "embedded_command",
     "environment",
     "find_binary",
-    "listens_at",
     "read_pid",
     "run",
 ]
@@ -37,28 +34,6 @@ BINARY_VARIABLE = "CENTRIFUGO_BIN"
 
 _PID_FILE = "server.pid"
 _PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP")
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a server listens. Host ``""``: on all addresses of the machine."""
-
-    host: str
-    port: int
-    tls: bool = False
-    names_host: bool = field(default=False, compare=False)
-    """Whether file or environment name the host; without, it is the server's own default."""
-    names_port: bool = field(default=False, compare=False)
-    """Whether file or environment name the port."""
-    internal_port: bool = field(default=False, compare=False)
-    """Whether the API listens at another port."""
-
-    @property
-    def websocket(self) -> str:
-        """The address of the WebSocket endpoint, as seen from this machine."""
-        host = "localhost" if self.host in {"", "0.0.0.0", "::"} else self.host  # noqa: S104
-        host = f"[{host}]" if ":" in host else host
-        return f"{'wss' if self.tls else 'ws'}://{host}:{self.port}/connection/websocket"
 
 
 def find_binary(directory: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -104,35 +79,6 @@ def binary_version(binary: Path) -> str:
         return ""
     match = re.search(r"Centrifugo v?(\d+\.\d+\.\d+\S*)", said)
     return match[1] if match else ""
-
-
-def listens_at(config: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Address:
-    """
-    Return where Centrifugo would listen with this config and environment, by its own defaults.
-
-    These are port 8000 on all addresses.
-    """
-    server = config.get("http_server") or {}
-    given_host = environ.get("CENTRIFUGO_HTTP_SERVER_ADDRESS")
-    host = given_host or server.get("address") or ""
-    given_port = environ.get("CENTRIFUGO_HTTP_SERVER_PORT") or server.get("port")
-    port = given_port or 8000
-    tls = (server.get("tls") or {}).get("enabled") or (server.get("tls_autocert") or {}).get(
-        "enabled"
-    )
-    try:
-        return Address(
-            str(host),
-            int(port),
-            tls is True,
-            names_host=bool(given_host) or "address" in server,
-            names_port=bool(given_port),
-            internal_port=bool(server.get("internal_port")),
-        )
-    except (TypeError, ValueError):
-        raise InstantConfigError(
-            f"http_server.port in the config file must be a port number, not {port!r}."
-        ) from None
 
 
 def centrifugo_command(

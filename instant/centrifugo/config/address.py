@@ -1,0 +1,63 @@
+"""Where a server listens, by its config and environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from instant.exceptions import InstantConfigError
+
+__all__ = ["Address", "listens_at"]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens. Host ``""``: on all addresses of the machine."""
+
+    host: str
+    port: int
+    tls: bool = False
+    names_host: bool = field(default=False, compare=False)
+    """Whether file or environment name the host; without, it is the server's own default."""
+    names_port: bool = field(default=False, compare=False)
+    """Whether file or environment name the port."""
+    internal_port: bool = field(default=False, compare=False)
+    """Whether the API listens at another port."""
+
+    @property
+    def websocket(self) -> str:
+        """The address of the WebSocket endpoint, as seen from this machine."""
+        host = "localhost" if self.host in {"", "0.0.0.0", "::"} else self.host  # noqa: S104
+        host = f"[{host}]" if ":" in host else host
+        return f"{'wss' if self.tls else 'ws'}://{host}:{self.port}/connection/websocket"
+
+
+def listens_at(config: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Address:
+    """
+    Return where Centrifugo would listen with this config and environment, by its own defaults.
+
+    These are port 8000 on all addresses.
+    """
+    server = config.get("http_server") or {}
+    given_host = environ.get("CENTRIFUGO_HTTP_SERVER_ADDRESS")
+    host = given_host or server.get("address") or ""
+    given_port = environ.get("CENTRIFUGO_HTTP_SERVER_PORT") or server.get("port")
+    port = given_port or 8000
+    tls = (server.get("tls") or {}).get("enabled") or (server.get("tls_autocert") or {}).get(
+        "enabled"
+    )
+    try:
+        return Address(
+            str(host),
+            int(port),
+            tls is True,
+            names_host=bool(given_host) or "address" in server,
+            names_port=bool(given_port),
+            internal_port=bool(server.get("internal_port")),
+        )
+    except (TypeError, ValueError):
+        raise InstantConfigError(
+            f"http_server.port in the config file must be a port number, not {port!r}."
+        ) from None
