@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.management.fake_release import script, serve
+from tests.centrifugo.binary.fake_release import script, serve
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch):
-    """A proxy of this machine must not stand before 127.0.0.1."""
+def _no_http_proxy(monkeypatch):
+    """An HTTP proxy in the environment must not be asked for 127.0.0.1."""
     monkeypatch.setenv("NO_PROXY", "*")
 
 

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 
 from instant.centrifugo.binary import release
 from instant.management.progress import DownloadProgress
-from tests.management.fake_release import BINARY, CHECKSUMS, LINUX, VERSION, good_tar, sha256
+from tests.centrifugo.binary.fake_release import BINARY, CHECKSUMS, LINUX, VERSION, good_tar, sha256
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from instant import conf
 from instant.exceptions import InstantConfigError
 from instant.server.launch import plan
-from tests.management.fake_release import script
+from tests.centrifugo.binary.fake_release import script
 
 pytestmark = pytest.mark.slow  # starts processes
 

@@ -16,34 +16,20 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-
-import requests
-import urllib3
-from requests.adapters import HTTPAdapter
 
 from instant.centrifugo.binary import release
+from instant.centrifugo.binary.download import Progress, download
 from instant.centrifugo.binary.release import InstallError, Platform
 from instant.centrifugo.config.file import prepare_folder
 
-__all__ = ["MARKER", "InstallError", "Installed", "Progress", "install", "installed"]
+__all__ = ["MARKER", "InstallError", "Installed", "install", "installed"]
 
 MARKER = "installed.json"
 """The file beside the binary that says which release it is."""
-
-CONNECT_TIMEOUT = 5.0
-READ_TIMEOUT = 30.0
-"""Seconds without a single byte."""
-
-MAX_ARCHIVE = 300_000_000
-"""Bytes. What is larger is not Centrifugo."""
-
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes there are, and how many there will be (None: not known)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +75,12 @@ def install(
         version = _named_version(archive, version, target)
     with _folder_errors(directory):
         there = None if force else installed(directory, target)
-        if (
-            archive is None
-            and there is not None
-            and there.version == version
-            and wanted in {None, there.archive_sha256}
-        ):
+        if archive is None and there is not None and _is_wanted(there, version, wanted):
             return there
         with _workshop(directory) as temporary:
             if archive is None:
                 source = temporary / "archive"
-                digest, verified_by = _fetch(
+                digest, verified_by = download(
                     source,
                     base_url=base_url,
                     version=version,
@@ -121,9 +102,12 @@ def install(
                 binary_sha256=release.unpack(source, unpacked),
                 verified_by=verified_by,
             )
-            prepare_folder(directory)
             _place(found, unpacked, temporary / MARKER)
             return found
+
+
+def _is_wanted(there: Installed, version: str, sha256: str | None) -> bool:
+    return there.version == version and sha256 in {None, there.archive_sha256}
 
 
 def installed(directory: Path, platform: Platform | None = None) -> Installed | None:
@@ -140,116 +124,6 @@ def installed(directory: Path, platform: Platform | None = None) -> Installed | 
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
     return found if intact else None
-
-
-def _fetch(
-    target: Path,
-    *,
-    base_url: str,
-    version: str,
-    platform: Platform,
-    wanted: str | None,
-    progress: Progress | None,
-) -> tuple[str, str]:
-    folder = release.folder_url(base_url, version)
-    name = platform.archive(version)
-    verified_by = "the given sha256"
-    retry = urllib3.Retry(
-        total=3,
-        connect=0,
-        read=False,
-        backoff_factor=0.5,
-        status_forcelist=(429, 502, 503, 504),
-        raise_on_status=False,
-    )
-    with requests.Session() as session:
-        session.mount("http://", HTTPAdapter(max_retries=retry))
-        session.mount("https://", HTTPAdapter(max_retries=retry))
-        if wanted is None:
-            # First, so that a release that can't be verified costs no download.
-            verified_by = release.checksums_name(version)
-            listing = target.with_name("checksums")
-            _download(session, f"{folder}/{verified_by}", listing, 1_000_000, None)
-            wanted = release.checksum_of(listing.read_text(errors="replace"), name)
-            if wanted is None:
-                raise InstallError(
-                    f"{verified_by} at {_shown(base_url)} does not list {name}, so that nothing "
-                    f"can verify it. Check --release, or give the archive's --sha256."
-                )
-        digest = _download(session, f"{folder}/{name}", target, MAX_ARCHIVE, progress)
-    if digest != wanted:
-        raise InstallError(
-            f"{name} has the sha256 {digest}, but {verified_by} says {wanted}. Nothing was "
-            f"installed. Try again; if it stays so, don't trust {_shown(base_url)}."
-        )
-    return digest, verified_by
-
-
-def _download(
-    session: requests.Session, url: str, target: Path, limit: int, progress: Progress | None
-) -> str:
-    """Stream ``url`` into ``target`` and return the sha256 of what came."""
-    digest, done = hashlib.sha256(), 0
-    with (
-        _network_errors(url),
-        session.get(url, stream=True, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT)) as response,
-        target.open("wb") as file,
-    ):
-        if url.startswith("https:") and not response.url.startswith("https:"):
-            raise InstallError(f"{_shown(url)} leads to an address without TLS. {_CLOSED}")
-        if response.status_code != requests.codes.ok:
-            raise InstallError(
-                f"{_shown(url)} answers {response.status_code} {response.reason}. Check "
-                f"--release and --base-url. {_CLOSED}"
-            )
-        length = response.headers.get("Content-Length", "")
-        total = int(length) if length.isdecimal() else None
-        # Not decoded: some mirrors call a .tar.gz "Content-Encoding: gzip".
-        for chunk in response.raw.stream(release.CHUNK, decode_content=False):
-            done += len(chunk)
-            if done > limit:
-                raise InstallError(f"{_shown(url)} is larger than {limit} bytes: not Centrifugo.")
-            digest.update(chunk)
-            file.write(chunk)
-            if progress is not None:
-                progress(done, total)
-    return digest.hexdigest()
-
-
-_CLOSED = (
-    "Without a way there, download the archive elsewhere and use --archive FILE, or name a "
-    "mirror with --base-url; “runws --server embedded” needs no download."
-)
-
-
-@contextlib.contextmanager
-def _network_errors(url: str) -> Iterator[None]:
-    host = urlsplit(url).hostname or _shown(url)
-    try:
-        yield
-    except requests.exceptions.SSLError as exc:
-        raise InstallError(f"The certificate of {host} is not valid here. {_CLOSED}") from exc
-    except (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError) as exc:
-        raise InstallError(
-            f"No connection to {host} within {CONNECT_TIMEOUT:g} s. {_CLOSED}"
-        ) from exc
-    except (requests.exceptions.ReadTimeout, urllib3.exceptions.TimeoutError) as exc:
-        raise InstallError(
-            f"{host} sent nothing for {READ_TIMEOUT:g} s. Try again. {_CLOSED}"
-        ) from exc
-    except (urllib3.exceptions.HTTPError, requests.exceptions.ChunkedEncodingError) as exc:
-        raise InstallError(
-            f"The download from {host} broke off before its end. Try again. {_CLOSED}"
-        ) from exc
-    except requests.exceptions.ConnectionError as exc:
-        raise InstallError(f"No connection to {host}. {_CLOSED}") from exc
-    except requests.exceptions.RequestException as exc:
-        raise InstallError(f"{_shown(url)} can't be downloaded. Check --base-url.") from exc
-
-
-def _shown(url: str) -> str:
-    """Return ``url`` without the name and password that a mirror's address may hold."""
-    return re.sub(r"//[^/@]*@", "//", url)
 
 
 def _check(archive: Path, version: str, wanted: str | None) -> tuple[str, str]:
@@ -288,6 +162,7 @@ def _named_version(archive: Path, version: str, platform: Platform) -> str:
 
 
 def _place(found: Installed, unpacked: Path, marker: Path) -> None:
+    prepare_folder(found.binary.parent)
     record: dict[str, Any] = asdict(found)
     del record["binary"], record["kept"]
     marker.write_text(json.dumps(record, indent=2) + "\n")

@@ -9,7 +9,7 @@ import pytest
 
 from instant.centrifugo.binary import process
 from instant.exceptions import InstantConfigError
-from tests.management.fake_release import script
+from tests.centrifugo.binary.fake_release import script
 
 
 def program(path, body="", *, executable=True):
