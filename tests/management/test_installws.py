@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from instant.centrifugo.binary import release
-from instant.management.progress import DownloadProgress
+from instant.management.commands.installws import DownloadProgress
 from tests.centrifugo.binary.fake_release import BINARY, CHECKSUMS, LINUX, VERSION, good_tar, sha256
 
 
