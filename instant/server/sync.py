@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from instant.centrifugo.binary import process
 from instant.centrifugo.config.address import Address, listens_at
 from instant.centrifugo.config.defaults import DEFAULT_PORT, compile_config
 from instant.centrifugo.config.diff import needs_restart, readable
@@ -18,9 +19,13 @@ from instant.conf import Conf
 from instant.namespaces import Namespace, registered
 from instant.server import proxy_urls
 
-__all__ = ["Sync", "api_port", "compare", "write"]
+__all__ = ["CannotReload", "Sync", "api_port", "compare", "reload", "write"]
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class CannotReload(Exception):
+    """No running server can be told to read its config again; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,24 @@ def write(sync: Sync) -> bool:
     if list(sync.namespaces) != _before(sync.path.parent):
         write_config(names, {"namespaces": list(sync.namespaces)})
     return changed
+
+
+def reload(sync: Sync) -> None:
+    """Let the server that runws started read its config again; raises CannotReload."""
+    if sync.needs_restart:
+        raise CannotReload(
+            "Restart the server: what changed (origins, ports, proxies, the API's key) is read "
+            "at its start only."
+        )
+    try:
+        found = process.reload(sync.path.parent)
+    except NotImplementedError:
+        raise CannotReload("Restart the server: Windows has no signal for this.") from None
+    if not found:
+        raise CannotReload(
+            "No server that “manage.py runws” started is running here. Restart it where it "
+            "runs, in its container or by its service manager."
+        )
 
 
 def api_port(conf: Conf, by_itself: Address) -> int | None:

@@ -26,6 +26,7 @@ __all__ = [
     "environment",
     "find_binary",
     "read_pid",
+    "reload",
     "run",
 ]
 
@@ -150,6 +151,21 @@ def read_pid(folder: Path) -> int | None:
     except (ImportError, OSError, ValueError):
         return None
     return None  # nobody holds it: the number in it may be another process by now
+
+
+def reload(folder: Path) -> bool:
+    """
+    Let the server that run() holds in the folder read its config again; False where none does.
+
+    Raises NotImplementedError on Windows, which has no signal for this.
+    """
+    if not hasattr(signal, "SIGHUP"):
+        raise NotImplementedError
+    pid = read_pid(folder)
+    if pid is None:
+        return False
+    os.kill(pid, signal.SIGHUP)
+    return True
 
 
 @contextmanager

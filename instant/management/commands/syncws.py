@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from instant import conf as instant_conf
-from instant.centrifugo.binary import process
 from instant.exceptions import InstantConfigError
-from instant.server.sync import Sync, compare, write
+from instant.server.sync import CannotReload, Sync, compare, reload, write
 
 
 class Command(BaseCommand):
@@ -46,7 +43,11 @@ class Command(BaseCommand):
             self.stdout.write(sync.diff)
             self.stdout.write(self.style.SUCCESS(f"Written: {sync.path}"))
         if options["reload"]:
-            self.reload(sync)
+            try:
+                reload(sync)
+            except CannotReload as exc:
+                raise CommandError(str(exc)) from exc
+            self.stdout.write("The running server reads its config again.")
         elif changed:
             how = "restart it" if sync.needs_restart else "syncws --reload, or restart it"
             self.stdout.write(f"For a server that is running: {how}.")
@@ -57,20 +58,3 @@ class Command(BaseCommand):
             self.stderr.write(self.style.ERROR("Not in line. “manage.py syncws” writes it."))
             sys.exit(1)
         self.stdout.write(f"Up to date: {sync.path}")
-
-    def reload(self, sync: Sync) -> None:
-        if sync.needs_restart:
-            raise CommandError(
-                "Restart the server: what changed (origins, ports, proxies, the API's key) is read "
-                "at its start only."
-            )
-        if not hasattr(signal, "SIGHUP"):
-            raise CommandError("Restart the server: Windows has no signal for this.")
-        pid = process.read_pid(sync.path.parent)
-        if pid is None:
-            raise CommandError(
-                "No server that “manage.py runws” started is running here. Restart it where it "
-                "runs, in its container or by its service manager."
-            )
-        os.kill(pid, signal.SIGHUP)
-        self.stdout.write("The running server reads its config again.")
