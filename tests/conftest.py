@@ -6,6 +6,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser, Group
 from django.db import connections
 from django.db.models import signals
+from django.test import override_settings
 
 from instant import namespaces
 from instant.models import Channel
@@ -64,3 +65,14 @@ async def in_threads():
     """Close the connections of the thread where an async test has its sync code run."""
     yield
     await sync_to_async(connections.close_all)()
+
+
+@pytest.fixture
+def server_folder(tmp_path):
+    """INSTANT["DIR"], still empty; no other key than those that will be written there."""
+    with override_settings(
+        INSTANT={"DIR": tmp_path, "ALLOWED_ORIGINS": ["https://site.example"]},
+        CENTRIFUGO_API_KEY=None,
+        CENTRIFUGO_HMAC_KEY=None,
+    ):
+        yield tmp_path

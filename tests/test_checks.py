@@ -4,7 +4,10 @@ import json
 
 import pytest
 from django.core.checks import run_checks
+from django.core.management import call_command
 from django.test import override_settings
+
+from instant import Namespace
 
 
 def ids():
@@ -108,3 +111,43 @@ def test_w006_a_cache_that_loses_the_count(cache, instant, warned):
 def test_e001_an_authenticator_that_is_none(path):
     with override_settings(INSTANT={"DIR": "/nonexistent", "AUTHENTICATION": [path]}):
         assert ids() == ["instant.E001"]
+
+
+def declare(**attributes):
+    return type("Order", (Namespace,), {"name": "order", "pattern": "<int:pk>", **attributes})
+
+
+def test_e003_and_two_that_claim_one_name(registry, server_folder):
+    declare()
+    assert ids() == []
+    declare()
+    [message] = [m for m in run_checks() if m.id == "instant.E003"]
+    assert "'order'" in message.msg
+    assert " and by " in message.msg
+
+
+def test_e003_faults(registry, server_folder):
+    declare(pattern="<int:pk")
+    assert ids() == ["instant.E003"]
+
+
+def test_w005_drift(registry, server_folder):
+    assert ids() == []  # no file: nothing to be in line
+    call_command("syncws")
+    assert ids() == []
+    declare()
+    assert ids() == ["instant.W005"]
+    call_command("syncws")
+    assert ids() == []
+
+
+def test_w008_presence_is_off(registry, server_folder):
+    call_command("syncws")
+    assert ids() == []
+    path = server_folder / "config.json"
+    config = json.loads(path.read_text())
+    config["channel"]["without_namespace"]["presence"] = False
+    config["channel"]["namespaces"][0]["presence"] = False
+    path.write_text(json.dumps(config))
+    [message] = [m for m in run_checks() if m.id == "instant.W008"]
+    assert "channel.without_namespace and the namespace “user”" in message.msg

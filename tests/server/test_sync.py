@@ -1,0 +1,138 @@
+"""The server's config as Python declares it."""
+
+import json
+
+import pytest
+from django.core.management import call_command
+from django.test import override_settings
+
+from instant import Namespace, conf
+from instant.centrifugo.proxy import HEADER
+from instant.server.sync import compare
+
+pytestmark = pytest.mark.usefixtures("registry")
+
+URL = "http://127.0.0.1:8000"
+
+
+def use(folder, **instant):
+    return override_settings(
+        INSTANT={"DIR": folder, "ALLOWED_ORIGINS": ["https://site.example"], **instant}
+    )
+
+
+def declare(name="order", **attributes):
+    return type(name.title(), (Namespace,), {"name": name, "pattern": "<int:pk>", **attributes})
+
+
+def written(folder):
+    return json.loads((folder / "config.json").read_text())["channel"]
+
+
+def names(server_folder):
+    content = json.loads((server_folder / "config.json").read_text())
+    return {entry["name"]: entry for entry in content["channel"]["namespaces"]}
+
+
+def test_what_is_declared_no_more_is_taken_out(server_folder, registry, capsys):
+    declare()
+    call_command("syncws")
+    registry.clear()
+    call_command("syncws")
+    assert set(names(server_folder)) == {"user"}
+    assert '-        "name": "order"' in capsys.readouterr().out
+
+
+def test_a_faulty_declaration_is_left_out(server_folder):
+    declare(authorize="cookie")
+    call_command("syncws")
+    assert set(names(server_folder)) == {"user"}
+
+
+def test_the_folder_is_where_the_names_are_kept(server_folder):
+    declare()
+    call_command("syncws")
+    assert json.loads((server_folder / "compiled.json").read_text()) == {"namespaces": ["order"]}
+    assert compare(conf.current()).changed is False
+
+
+@pytest.mark.parametrize("options", [{"authorize": "proxy"}, {"client_publish": "ask"}])
+def test_a_namespace_that_asks(server_folder, options, capsys):
+    declare(**options)
+    with use(server_folder, PROXY_URL=URL):
+        call_command("syncws")
+        [secret] = conf.current().proxy_secrets
+        found = written(server_folder)
+        assert found["proxy"]["sub_refresh"] == {
+            "endpoint": f"{URL}/instant/proxy/sub_refresh/",
+            "timeout": "3s",
+            "http": {"static_headers": {HEADER: secret}},
+        }
+        [order] = [ns for ns in found["namespaces"] if ns["name"] == "order"]
+        asks = {key for key in order if key.endswith("_proxy_enabled")}
+        assert asks == (
+            {"subscribe_proxy_enabled", "sub_refresh_proxy_enabled"}
+            if "authorize" in options
+            else {"publish_proxy_enabled"}
+        )
+        assert found["without_namespace"]["publish_proxy_enabled"] is True
+        out = capsys.readouterr().out
+        assert "restart it" in out
+        assert secret not in out
+        call_command("syncws")
+        assert capsys.readouterr().out.startswith("Up to date")
+        with pytest.raises(SystemExit), override_settings(CENTRIFUGO_PROXY_SECRET="new-one"):
+            call_command("syncws", "--check")
+        out = capsys.readouterr().out
+        assert f'+            "{HEADER}": "… (another)"' in out
+        assert secret not in out
+        assert "new-one" not in out
+
+
+def test_it_goes_with_the_last_that_asks(server_folder, registry, capsys):
+    with use(server_folder):
+        call_command("syncws")
+        before = written(server_folder)
+        cls = declare(authorize="proxy")
+        with use(server_folder, PROXY_URL=URL):
+            call_command("syncws")
+        registry.remove(cls)
+        call_command("syncws")
+        assert written(server_folder) == before
+    assert capsys.readouterr().out.count("restart it.") == 3
+
+
+def test_proxies_for_rows_alone(server_folder):
+    """The setting alone is enough: then rows say who may publish."""
+    declare("room", rows=True)
+    with use(server_folder):
+        call_command("syncws")
+        assert "publish_proxy_enabled" not in json.dumps(written(server_folder))
+    with use(server_folder, PROXY_URL=URL):
+        call_command("syncws")
+        found = written(server_folder)
+        assert found["without_namespace"]["publish_proxy_enabled"] is True
+        options = {ns["name"]: ns for ns in found["namespaces"]}
+        assert options["room"]["publish_proxy_enabled"] is True
+        assert "publish_proxy_enabled" not in options["user"]
+
+
+def test_secrets_of_the_settings_and_of_the_environment(server_folder, monkeypatch):
+    declare(authorize="proxy")
+
+    def header():
+        return written(server_folder)["proxy"]["publish"]["http"]["static_headers"][HEADER]
+
+    with use(server_folder, PROXY_URL=URL):
+        with override_settings(CENTRIFUGO_PROXY_SECRET=["new", "old"]):
+            call_command("syncws")
+            assert header() == "new"
+        assert conf.current().proxy_secrets == ("new",)
+        monkeypatch.setenv("CENTRIFUGO_VAR_PROXY_SECRET", "from-outside")
+        with use(server_folder, PROXY_URL=URL):
+            call_command("syncws")
+            assert header() == "${CENTRIFUGO_VAR_PROXY_SECRET}"
+            assert conf.current().proxy_secrets == ("from-outside",)
+        monkeypatch.delenv("CENTRIFUGO_VAR_PROXY_SECRET")
+        with use(server_folder, PROXY_URL=URL):
+            assert conf.current().proxy_secrets == ()
