@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 
 from instant import conf, permissions
 from instant.backends import get_backend
-from instant.centrifugo.api import reading
+from instant.centrifugo.api import channel_state
 from instant.centrifugo.api.client import Client
 from instant.exceptions import PublishError, PublishTimeout, ServerUnreachable
 from instant.namespaces import Action, Namespace, find_namespace
@@ -36,7 +36,7 @@ def presence(request: HttpRequest, body: Body) -> dict[str, Any]:
     """Answer who is subscribed to ``{"channel"}``: ``{"clients": {id: {"user", "info"?}}}``."""
     channel = _channel(request, body, "presence")
     with _server() as (client, timeout):
-        return {"clients": reading.presence(client, channel, timeout)}
+        return {"clients": channel_state.presence(client, channel, timeout)}
 
 
 @endpoint("POST", own_credentials=True)
@@ -51,7 +51,9 @@ def history(request: HttpRequest, body: Body) -> dict[str, Any]:
     limit, since, reverse = _range(body)
     channel = _channel(request, body, "history")
     with _server() as (client, timeout):
-        return reading.history(client, channel, timeout, limit=limit, since=since, reverse=reverse)
+        return channel_state.history(
+            client, channel, timeout, limit=limit, since=since, reverse=reverse
+        )
 
 
 @endpoint("POST", own_credentials=True)
@@ -74,7 +76,7 @@ def snapshot(request: HttpRequest, body: Body) -> dict[str, Any]:
     position: dict[str, Any] = {"offset": 0, "epoch": ""}
     if cls.delivery.size:
         with _server() as (client, timeout):
-            position = reading.position(client, channel, timeout)
+            position = channel_state.position(client, channel, timeout)
     data = namespace_rules.snapshot(cls, request.user, kwargs)
     # NaN is not JSON: JsonResponse would send it, and the page's script fail.
     json.dumps(data, cls=DjangoJSONEncoder, allow_nan=False)
@@ -131,7 +133,7 @@ def _server() -> Iterator[tuple[Client, float]]:
         raise Unavailable("Publications reach no message server here.")
     try:
         yield client, conf.current().timeout
-    except reading.PositionGone:
+    except channel_state.PositionGone:
         raise BadRequest('The message server does not know the epoch of "since".') from None
     except (ServerUnreachable, PublishTimeout) as exc:
         logger.error("The message server does not answer: %s", exc)  # noqa: TRY400  it says all
