@@ -11,14 +11,14 @@ from instant.centrifugo.api import http1
 from instant.centrifugo.api.http1 import NotConnected, NothingRead, Target
 from instant.centrifugo.api.pool import is_quiet
 
-__all__ = ["AsyncTransport"]
+__all__ = ["AsyncConnectionPool"]
 
 _MAX_IDLE = 32
 
 
-class AsyncTransport:
+class AsyncConnectionPool:
     """
-    Sends like ``Transport``, for any number of event loops.
+    Sends like ``ConnectionPool``, for any number of event loops.
 
     Each loop has a pool of its own. The loop closes it when it shuts down its asynchronous
     generators, which asyncio.run() and asgiref's async_to_sync() both do.
@@ -27,10 +27,10 @@ class AsyncTransport:
     def __init__(self, url: str, *, headers: Mapping[str, str]) -> None:
         self._target = Target(url, headers)
         # A connection refers to its loop, so weak keys would keep both: _keep() takes them out.
-        self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
+        self._pools: dict[asyncio.AbstractEventLoop, _LoopPool] = {}
 
     async def post(self, path: str, body: bytes, timeout: float) -> tuple[int, bytes]:  # noqa: ASYNC109
-        """See Transport.post()."""
+        """See ConnectionPool.post()."""
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop) or await self._pool(loop)
         deadline = loop.time() + timeout
@@ -63,15 +63,15 @@ class AsyncTransport:
             raise NotConnected("not in time (INSTANT['TIMEOUT'])") from exc
         return connection
 
-    async def _pool(self, loop: asyncio.AbstractEventLoop) -> _Pool:
+    async def _pool(self, loop: asyncio.AbstractEventLoop) -> _LoopPool:
         for other in [other for other in self._pools if other.is_closed()]:
             self._pools.pop(other, None)  # closed without a shutdown of its generators
-        pool = self._pools[loop] = _Pool(loop)
+        pool = self._pools[loop] = _LoopPool(loop)
         pool.keeper = self._keep(loop, pool)
         await anext(pool.keeper)
         return pool
 
-    async def _keep(self, loop: asyncio.AbstractEventLoop, pool: _Pool) -> AsyncGenerator[None]:
+    async def _keep(self, loop: asyncio.AbstractEventLoop, pool: _LoopPool) -> AsyncGenerator[None]:
         """Close the pool when the event loop shuts down its asynchronous generators."""
         try:
             yield
@@ -81,7 +81,7 @@ class AsyncTransport:
             await asyncio.sleep(0)  # in which the loop closes the sockets
 
 
-class _Pool:
+class _LoopPool:
     """The idle connections of one event loop, last in, first out."""
 
     keeper: AsyncGenerator[None]

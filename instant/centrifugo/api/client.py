@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from instant.centrifugo.api import publish
 from instant.centrifugo.api.commands import Command, batches, replies
-from instant.centrifugo.api.pool import Transport
+from instant.centrifugo.api.pool import ConnectionPool
 from instant.exceptions import InvalidReply, PublishError
 from instant.publishing.publication import Envelope
 
 if TYPE_CHECKING:
     from cent import CentRequest, CentResult
 
-    from instant.centrifugo.api.async_pool import AsyncTransport
+    from instant.centrifugo.api.async_pool import AsyncConnectionPool
 
 __all__ = ["Client"]
 
@@ -35,8 +35,8 @@ class Client:
     def __init__(self, url: str, api_key: str) -> None:
         self._url = url
         self._headers = {"Content-Type": "application/json", "X-API-Key": api_key}
-        self._transport = Transport(url, headers=self._headers)
-        self._async_transport: AsyncTransport | None = None
+        self._pool = ConnectionPool(url, headers=self._headers)
+        self._async_pool: AsyncConnectionPool | None = None
 
     def publish(self, envelopes: Sequence[Envelope], timeout: float) -> None:
         """
@@ -49,7 +49,7 @@ class Client:
         try:
             while True:
                 try:
-                    answer = self._transport.post(*request)
+                    answer = self._pool.post(*request)
                 except PublishError as exc:
                     request = flow.throw(exc)
                 else:
@@ -59,13 +59,13 @@ class Client:
 
     async def apublish(self, envelopes: Sequence[Envelope], timeout: float) -> None:  # noqa: ASYNC109
         """See publish()."""
-        transport = self._aio()
+        pool = self._get_async_pool()
         flow = publish.publishing(envelopes, timeout)
         request = next(flow)
         try:
             while True:
                 try:
-                    answer = await transport.post(*request)
+                    answer = await pool.post(*request)
                 except PublishError as exc:
                     request = flow.throw(exc)
                 else:
@@ -79,12 +79,12 @@ class Client:
 
         Raises a PublishError for a failed exchange and ServerRefused for an error code.
         """
-        status, body = self._transport.post(*_call(request), timeout)
+        status, body = self._pool.post(*_call(request), timeout)
         return _result(request, status, body)
 
     async def acall(self, request: CentRequest[_Result], timeout: float) -> _Result:  # noqa: ASYNC109
         """See call()."""
-        status, body = await self._aio().post(*_call(request), timeout)
+        status, body = await self._get_async_pool().post(*_call(request), timeout)
         return _result(request, status, body)
 
     def run(self, commands: Sequence[Command], timeout: float) -> list[Any]:
@@ -96,20 +96,20 @@ class Client:
         """
         found: list[Any] = []
         for body, part in batches(commands):
-            status, reply = self._transport.post("/api/batch", body, timeout)
+            status, reply = self._pool.post("/api/batch", body, timeout)
             found += replies(part, status, reply)
         return found
 
     def close(self) -> None:
         """Close the idle connections of synchronous calls; loops close their own."""
-        self._transport.close()
+        self._pool.close()
 
-    def _aio(self) -> AsyncTransport:
-        if self._async_transport is None:
-            from instant.centrifugo.api.async_pool import AsyncTransport  # noqa: PLC0415  asyncio costs 0.05 s
+    def _get_async_pool(self) -> AsyncConnectionPool:
+        if self._async_pool is None:
+            from instant.centrifugo.api.async_pool import AsyncConnectionPool  # noqa: PLC0415  asyncio costs 0.05 s
 
-            self._async_transport = AsyncTransport(self._url, headers=self._headers)
-        return self._async_transport
+            self._async_pool = AsyncConnectionPool(self._url, headers=self._headers)
+        return self._async_pool
 
 
 def _call(request: CentRequest[Any]) -> tuple[str, bytes]:

@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from instant.centrifugo.api import http1
 from instant.centrifugo.api.http1 import NotConnected, NothingRead, Target
 
-__all__ = ["Transport", "is_quiet"]
+__all__ = ["ConnectionPool", "is_quiet"]
 
 _MAX_IDLE = 32
 _CHUNK = 64 * 1024
 
 
-class Transport:
+class ConnectionPool:
     """
     A pool of connections to one address, for any number of threads and for forks.
 

@@ -1,87 +1,27 @@
 """The pool of kept-alive connections, against servers that misbehave."""
 
-import asyncio
 import os
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
-import trustme
-from asgiref.sync import async_to_sync
 
-from instant.centrifugo.api.async_pool import AsyncTransport
-from instant.centrifugo.api.pool import Transport
+from instant.centrifugo.api.pool import ConnectionPool
 from instant.exceptions import InvalidReply, PublishError, PublishTimeout, ServerUnreachable
+from tests.centrifugo.api.pools import BODY, OK, Synchronous, post
 from tests.servers import RawServer, answering
 from tests.tracebacks import shown_locals
 
-BODY = b'{"channel":"c","data":{},"idempotency_key":"k"}'
-OK = b'{"result":{}}'
 
-
-class Synchronous:
-    """The transport as publish() uses it."""
-
-    def __init__(self, url):
-        self.transport = Transport(url, headers={"X-API-Key": "key"})
-
-    def post(self, body=BODY, timeout=2.0):
-        return self.transport.post("/api/publish", body, timeout)
-
-    @property
-    def idle(self):
-        return len(self.transport._idle)
-
-    def close(self):
-        self.transport.close()
-
-
-class Asynchronous:
-    """Its twin, in one event loop that runs during the calls."""
-
-    def __init__(self, url):
-        self.transport = AsyncTransport(url, headers={"X-API-Key": "key"})
-        self.runner = asyncio.Runner()
-
-    def post(self, body=BODY, timeout=2.0):
-        return self.runner.run(self.transport.post("/api/publish", body, timeout))
-
-    @property
-    def idle(self):
-        return sum(len(pool._idle) for pool in self.transport._pools.values())
-
-    def close(self):
-        self.runner.close()
-        assert self.transport._pools == {}
-
-
-@pytest.fixture(params=[Synchronous, Asynchronous])
-def transport_to(request):
-    made = []
-
-    def make(server):
-        made.append(request.param(server.url))
-        return made[-1]
-
-    yield make
-    for transport in made:
-        transport.close()
-
-
-def post(transport, timeout=2.0):
-    return transport.post(BODY, timeout)
-
-
-def test_peer_15_one_connection_serves_many_requests(transport_to):
+def test_one_connection_serves_many_requests(pool_to):
     with RawServer(answering) as server:
-        transport = transport_to(server)
+        pool = pool_to(server)
         for _ in range(5):
-            assert post(transport) == (200, OK)
+            assert post(pool) == (200, OK)
         assert server.connections == 1
         head, body = server.requests[0]
         assert body == BODY
@@ -91,9 +31,9 @@ def test_peer_15_one_connection_serves_many_requests(transport_to):
 
 def test_path_of_the_address_is_kept():
     with RawServer(answering) as server:
-        transport = Transport(f"{server.url}/push/", headers={})
-        assert transport.post("/api/publish", BODY, 2) == (200, OK)
-        transport.close()
+        pool = ConnectionPool(f"{server.url}/push/", headers={})
+        assert pool.post("/api/publish", BODY, 2) == (200, OK)
+        pool.close()
         assert server.requests[0][0].startswith(b"POST /push/api/publish ")
 
 
@@ -105,12 +45,12 @@ def test_threads_share_the_pool_without_mixing_answers():
 
     wrong = []
     with RawServer(numbered) as server:
-        transport = Transport(server.url, headers={})
+        pool = ConnectionPool(server.url, headers={})
 
         def work(number):
             for round_ in range(50):
                 body = f"{number}-{round_}".encode() * 50
-                if transport.post("/", body, 5.0) != (200, body):
+                if pool.post("/", body, 5.0) != (200, body):
                     wrong.append(number)
 
         threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
@@ -120,55 +60,55 @@ def test_threads_share_the_pool_without_mixing_answers():
             thread.join()
         assert wrong == []
         assert server.connections <= 8
-        transport.close()
+        pool.close()
 
 
 def test_a_fork_does_not_talk_over_its_parents_connection():
     with RawServer(answering) as server:
-        transport = Synchronous(server.url)
-        post(transport)
+        pool = Synchronous(server.url)
+        post(pool)
         assert server.connections == 1
         child = os.fork()
         if child == 0:
             status = 1
             try:
-                if post(transport) == (200, OK):
+                if post(pool) == (200, OK):
                     status = 0
             finally:
                 os._exit(status)
         assert os.waitpid(child, 0)[1] == 0
         assert server.connections == 2
-        assert post(transport) == (200, OK)  # the parent's connection still works
+        assert post(pool) == (200, OK)  # the parent's connection still works
         assert server.connections == 2
-        transport.close()
+        pool.close()
 
 
-def test_a_server_restarted_between_two_publishes(transport_to):
+def test_a_server_restarted_between_two_publishes(pool_to):
     server = RawServer(answering)
-    transport = transport_to(server)
-    post(transport)
+    pool = pool_to(server)
+    post(pool)
     server.close()
     with RawServer(answering, port=server.port) as again:
-        assert post(transport) == (200, OK)
+        assert post(pool) == (200, OK)
         assert len(again.requests) == 1
 
 
 def test_a_restart_ends_all_idle_connections():
     server = RawServer(answering)
-    transport = Synchronous(server.url)
-    threads = [threading.Thread(target=post, args=(transport,)) for _ in range(4)]
+    pool = Synchronous(server.url)
+    threads = [threading.Thread(target=post, args=(pool,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     server.close()
     with RawServer(answering, port=server.port) as again:
-        assert post(transport) == (200, OK)
+        assert post(pool) == (200, OK)
         assert len(again.requests) == 1
-        transport.close()
+        pool.close()
 
 
-def test_a_connection_that_breaks_as_the_request_leaves_is_tried_once_more(transport_to):
+def test_a_connection_that_breaks_as_the_request_leaves_is_tried_once_more(pool_to):
     """The race that no look at the idle socket can see: closed while the request travels."""
 
     def one_answer_each(connection):
@@ -178,26 +118,26 @@ def test_a_connection_that_breaks_as_the_request_leaves_is_tried_once_more(trans
         connection.reset()
 
     with RawServer(one_answer_each) as server:
-        transport = transport_to(server)
-        assert post(transport) == (200, OK)
-        assert post(transport) == (200, OK)
+        pool = pool_to(server)
+        assert post(pool) == (200, OK)
+        assert post(pool) == (200, OK)
         assert server.connections == 2
         assert len(server.requests) == 3
 
 
-def test_a_new_connection_that_breaks_is_not_tried_again(transport_to):
+def test_a_new_connection_that_breaks_is_not_tried_again(pool_to):
     def never(connection):
         connection.read_request()
         connection.reset()
 
     with RawServer(never) as server:
         with pytest.raises(ServerUnreachable, match="without an answer"):
-            post(transport_to(server))
+            post(pool_to(server))
         assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("keep", [10, 40, 60])
-def test_a_reply_cut_in_the_middle_is_not_read_by_the_next_publish(transport_to, keep):
+def test_a_reply_cut_in_the_middle_is_not_read_by_the_next_publish(pool_to, keep):
     whole = b'HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n{"result":{"offset":7777777}}  '
     cut = threading.Event()
 
@@ -211,15 +151,15 @@ def test_a_reply_cut_in_the_middle_is_not_read_by_the_next_publish(transport_to,
         connection.read_request()
 
     with RawServer(cut_first) as server:
-        transport = transport_to(server)
+        pool = pool_to(server)
         with pytest.raises(PublishError) as info:
-            post(transport)
+            post(pool)
         assert not isinstance(info.value, PublishTimeout)
-        assert post(transport) == (200, OK)
+        assert post(pool) == (200, OK)
         assert len(server.requests) == 2  # part of an answer was read: no second try
 
 
-def test_bytes_after_the_answer_are_nobodys(transport_to):
+def test_bytes_after_the_answer_are_nobodys(pool_to):
     def stray(connection):
         connection.read_request()
         body = b'{"result":{}}'
@@ -227,13 +167,13 @@ def test_bytes_after_the_answer_are_nobodys(transport_to):
         connection.read_request()
 
     with RawServer(stray) as server:
-        transport = transport_to(server)
-        assert post(transport) == (200, OK)
-        assert post(transport) == (200, OK)
+        pool = pool_to(server)
+        assert post(pool) == (200, OK)
+        assert post(pool) == (200, OK)
         assert server.connections == 2
 
 
-def test_late_bytes_on_an_idle_connection_are_nobodys(transport_to):
+def test_late_bytes_on_an_idle_connection_are_nobodys(pool_to):
     go, sent = threading.Event(), threading.Event()
 
     def late(connection):
@@ -246,15 +186,15 @@ def test_late_bytes_on_an_idle_connection_are_nobodys(transport_to):
         connection.answer()
 
     with RawServer(late) as server:
-        transport = transport_to(server)
-        assert post(transport) == (200, OK)
-        assert transport.idle == 1
+        pool = pool_to(server)
+        assert post(pool) == (200, OK)
+        assert pool.idle == 1
         go.set()
         assert sent.wait(5)
-        assert post(transport) == (200, OK)
+        assert post(pool) == (200, OK)
 
 
-def test_chunked_reply(transport_to):
+def test_chunked_reply(pool_to):
     def chunked(connection):
         while True:
             connection.read_request()
@@ -262,45 +202,45 @@ def test_chunked_reply(transport_to):
             connection.send(b'8\r\nult":{}}\r\n0\r\n\r\n')
 
     with RawServer(chunked) as server:
-        transport = transport_to(server)
+        pool = pool_to(server)
         for _ in range(3):
-            assert post(transport) == (200, OK)
+            assert post(pool) == (200, OK)
         assert server.connections == 1
 
 
 @pytest.mark.parametrize("length", [b"", b"Content-Length: 13\r\n"])
-def test_closing_reply(transport_to, length):
+def test_closing_reply(pool_to, length):
     def closing(connection):
         connection.read_request()
         connection.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + length + b"\r\n" + OK)
 
     with RawServer(closing) as server:
-        transport = transport_to(server)
+        pool = pool_to(server)
         for _ in range(2):
-            assert post(transport) == (200, OK)
+            assert post(pool) == (200, OK)
         assert server.connections == 2
 
 
-def test_http_1_0_reply_is_read_to_its_end(transport_to):
+def test_http_1_0_reply_is_read_to_its_end(pool_to):
     def old(connection):
         connection.read_request()
         connection.send(b"HTTP/1.0 200 OK\r\n\r\n" + OK)
 
     with RawServer(old) as server:
-        assert post(transport_to(server)) == (200, OK)
+        assert post(pool_to(server)) == (200, OK)
 
 
-def test_reply_in_single_bytes(transport_to):
+def test_reply_in_single_bytes(pool_to):
     def slow(connection):
         connection.read_request()
         for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n" + OK:
             connection.send(bytes([byte]))
 
     with RawServer(slow) as server:
-        assert post(transport_to(server)) == (200, OK)
+        assert post(pool_to(server)) == (200, OK)
 
 
-def test_large_reply(transport_to):
+def test_large_reply(pool_to):
     large = b"x" * 3_000_000
 
     def behave(connection):
@@ -309,25 +249,25 @@ def test_large_reply(transport_to):
         connection.read_request()
 
     with RawServer(behave) as server:
-        transport = transport_to(server)
-        assert post(transport) == (200, large)
-        assert transport.idle == 1
+        pool = pool_to(server)
+        assert post(pool) == (200, large)
+        assert pool.idle == 1
 
 
-def test_other_statuses_are_returned(transport_to):
+def test_other_statuses_are_returned(pool_to):
     def refuse(connection):
         while True:
             connection.read_request()
             connection.answer(b"", status="401 Unauthorized")
 
     with RawServer(refuse) as server:
-        transport = transport_to(server)
-        assert post(transport) == (401, b"")
-        assert post(transport) == (401, b"")
+        pool = pool_to(server)
+        assert post(pool) == (401, b"")
+        assert post(pool) == (401, b"")
         assert server.connections == 1
 
 
-def test_no_answer_in_time(transport_to):
+def test_no_answer_in_time(pool_to):
     done = threading.Event()
 
     def silent(connection):
@@ -335,16 +275,16 @@ def test_no_answer_in_time(transport_to):
         done.wait(10)
 
     with RawServer(silent) as server:
-        transport = transport_to(server)
+        pool = pool_to(server)
         started = time.monotonic()
         with pytest.raises(PublishTimeout, match="in time"):
-            post(transport, 0.1)
+            post(pool, 0.1)
         assert time.monotonic() - started < 1
-        assert transport.idle == 0
+        assert pool.idle == 0
         done.set()
 
 
-def test_a_trickle_of_bytes_does_not_extend_the_deadline(transport_to):
+def test_a_trickle_of_bytes_does_not_extend_the_deadline(pool_to):
     stop = threading.Event()
 
     def trickle(connection):
@@ -356,25 +296,25 @@ def test_a_trickle_of_bytes_does_not_extend_the_deadline(transport_to):
     with RawServer(trickle) as server:
         started = time.monotonic()
         with pytest.raises(PublishTimeout):
-            post(transport_to(server), 0.2)
+            post(pool_to(server), 0.2)
         assert time.monotonic() - started < 1
         stop.set()
 
 
-def test_nobody_listens(transport_to):
+def test_nobody_listens(pool_to):
     server = RawServer(answering)
     server.close()
     with pytest.raises(ServerUnreachable, match="runws"):
-        post(transport_to(server))
+        post(pool_to(server))
 
 
-def test_something_else_listens(transport_to):
+def test_something_else_listens(pool_to):
     def ssh(connection):
         connection.send(b"SSH-2.0-OpenSSH_9.2\r\n")
         connection.read_request()
 
     with RawServer(ssh) as server, pytest.raises(InvalidReply, match="Is it Centrifugo"):
-        post(transport_to(server))
+        post(pool_to(server))
 
 
 def test_an_exception_inside_the_exchange_throws_the_socket_away():
@@ -402,7 +342,7 @@ def test_an_exception_inside_the_exchange_throws_the_socket_away():
     before = signal.signal(signal.SIGUSR1, raise_it)
     try:
         with RawServer(late) as server:
-            transport = Synchronous(server.url)
+            pool = Synchronous(server.url)
             main = threading.main_thread().ident
 
             def interrupt():
@@ -412,12 +352,12 @@ def test_an_exception_inside_the_exchange_throws_the_socket_away():
             thread = threading.Thread(target=interrupt)
             thread.start()
             with pytest.raises(WorkerTimeout):
-                post(transport, 5)
+                post(pool, 5)
             thread.join()
             answer.set()
-            assert transport.idle == 0
-            assert post(transport) == (200, OK)
-            transport.close()
+            assert pool.idle == 0
+            assert post(pool) == (200, OK)
+            pool.close()
     finally:
         signal.signal(signal.SIGUSR1, before)
 
@@ -429,20 +369,20 @@ def test_an_exception_inside_the_exchange_throws_the_socket_away():
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n",
     ],
 )
-def test_answers_that_make_no_sense(transport_to, answer):
+def test_answers_that_make_no_sense(pool_to, answer):
     def odd(connection):
         connection.read_request()
         connection.send(answer + b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n" + OK)
 
     with RawServer(odd) as server:
-        transport = transport_to(server)
+        pool = pool_to(server)
         with pytest.raises(PublishError) as info:
-            post(transport)
+            post(pool)
         assert not isinstance(info.value, PublishTimeout)
-        assert transport.idle == 0
+        assert pool.idle == 0
 
 
-def test_length_and_chunked_together_is_chunked(transport_to):
+def test_length_and_chunked_together_is_chunked(pool_to):
     def both(connection):
         connection.read_request()
         connection.send(
@@ -451,7 +391,7 @@ def test_length_and_chunked_together_is_chunked(transport_to):
         )
 
     with RawServer(both) as server:
-        assert post(transport_to(server)) == (200, OK)
+        assert post(pool_to(server)) == (200, OK)
 
 
 def addresses(monkeypatch, *found):
@@ -480,9 +420,9 @@ def test_a_dead_address_leaves_time_for_the_next(monkeypatch):
     with RawServer(answering) as server:
         addresses(monkeypatch, "127.0.0.9", "127.0.0.9", "127.0.0.1")
         monkeypatch.setattr(socket, "socket", Dead)
-        transport = Synchronous(server.url)
-        assert post(transport, 0.6) == (200, OK)
-        transport.close()
+        pool = Synchronous(server.url)
+        assert post(pool, 0.6) == (200, OK)
+        pool.close()
     assert tried[0] <= 0.2
     assert len(tried) == 3
 
@@ -501,12 +441,12 @@ def test_only_dead_addresses_cost_one_timeout(monkeypatch):
     assert time.monotonic() - started < 0.6
 
 
-def test_the_key_is_in_no_traceback(transport_to):
+def test_the_key_is_in_no_traceback(pool_to):
     server = RawServer(answering)
     server.close()
-    transport = transport_to(server)
+    pool = pool_to(server)
     try:
-        post(transport)
+        post(pool)
     except ServerUnreachable:
         shown = shown_locals()
     assert "Request of" in shown
@@ -523,21 +463,21 @@ def test_a_closed_pool_takes_nothing_back():
         connection.answer()
 
     with RawServer(late) as server:
-        transport = Synchronous(server.url)
-        thread = threading.Thread(target=post, args=(transport,))
+        pool = Synchronous(server.url)
+        thread = threading.Thread(target=post, args=(pool,))
         thread.start()
         waiting.wait(5)
-        transport.close()
+        pool.close()
         answer.set()
         thread.join()
-        assert transport.idle == 0
+        assert pool.idle == 0
 
 
 def test_nothing_is_left_open_at_the_end_of_the_program():
     with RawServer(answering) as server:
         code = (
-            "from instant.centrifugo.api.pool import Transport\n"
-            f"t = Transport({server.url!r}, headers={{}})\n"
+            "from instant.centrifugo.api.pool import ConnectionPool\n"
+            f"t = ConnectionPool({server.url!r}, headers={{}})\n"
             "print(t.post('/', b'', 5))"
         )
         done = subprocess.run(
@@ -546,153 +486,3 @@ def test_nothing_is_left_open_at_the_end_of_the_program():
         )  # fmt: skip
     assert done.stdout.startswith("(200,")
     assert done.stderr == ""
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return trustme.CA()
-
-
-@pytest.fixture
-def server_context(authority):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    return context
-
-
-@pytest.fixture
-def trusted(authority, monkeypatch, tmp_path):
-    bundle = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(bundle)
-    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
-
-
-def test_https(trusted, server_context, transport_to):
-    with RawServer(answering, context=server_context) as server:
-        transport = transport_to(server)
-        for _ in range(3):
-            assert post(transport) == (200, OK)
-        assert server.connections == 1
-
-
-def test_https_with_an_unknown_certificate_is_refused(server_context, transport_to):
-    with RawServer(answering, context=server_context) as server:
-        with pytest.raises(ServerUnreachable, match="(?i)certificate"):
-            post(transport_to(server))
-        assert server.requests == []
-
-
-def test_https_server_restarted(trusted, server_context, transport_to):
-    server = RawServer(answering, context=server_context)
-    transport = transport_to(server)
-    post(transport)
-    server.close()
-    with RawServer(answering, context=server_context, port=server.port):
-        assert post(transport) == (200, OK)
-
-
-def test_https_late_bytes_on_an_idle_connection_are_nobodys(trusted, server_context, transport_to):
-    """A load balancer's 408 to an idle connection must not answer the next request."""
-    served = threading.Event()
-    go = threading.Event()
-
-    def late(connection):
-        connection.read_request()
-        connection.answer()
-        go.wait(5)
-        connection.send(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
-        served.set()
-        connection.read_request()
-        connection.answer()
-
-    with RawServer(late, context=server_context) as server:
-        transport = transport_to(server)
-        assert post(transport) == (200, OK)
-        go.set()
-        assert served.wait(5)
-        assert post(transport) == (200, OK)
-
-
-def test_https_reset_on_an_idle_connection(trusted, server_context, transport_to):
-    def one_answer_each(connection):
-        connection.read_request()
-        connection.answer()
-        connection.read_request()
-        connection.reset()
-
-    with RawServer(one_answer_each, context=server_context) as server:
-        transport = transport_to(server)
-        assert post(transport) == (200, OK)
-        assert post(transport) == (200, OK)
-
-
-# What only the asynchronous twin has
-
-
-async def apost(transport, timeout=2.0):
-    return await transport.post("/api/publish", BODY, timeout)
-
-
-def test_async_to_sync_leaves_nothing_open():
-    """Under WSGI each call has an event loop of its own; warnings are errors here."""
-    with RawServer(answering) as server:
-        transport = AsyncTransport(server.url, headers={})
-        for _ in range(3):
-            assert async_to_sync(apost)(transport) == (200, OK)
-        assert server.connections == 3
-        assert transport._pools == {}
-
-
-def test_a_loop_that_ends_without_manners_is_forgotten():
-    with RawServer(answering) as server:
-        transport = AsyncTransport(server.url, headers={})
-        loop = asyncio.new_event_loop()
-        assert loop.run_until_complete(apost(transport)) == (200, OK)
-        [pool] = transport._pools.values()
-        pool.close()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()
-        assert asyncio.run(apost(transport)) == (200, OK)
-        assert transport._pools == {}
-
-
-async def test_tasks_share_the_pool_without_mixing_answers():
-    def numbered(connection):
-        while True:
-            _, body = connection.read_request()
-            connection.answer(body)
-
-    with RawServer(numbered) as server:
-        transport = AsyncTransport(server.url, headers={})
-
-        async def work(number):
-            for round_ in range(20):
-                body = f"{number}-{round_}".encode() * 50
-                assert await transport.post("/", body, 5) == (200, body)
-
-        await asyncio.gather(*(work(number) for number in range(8)))
-        assert server.connections <= 8
-
-
-async def test_a_cancelled_publish_leaves_its_answer_to_nobody():
-    waiting, answer = threading.Event(), threading.Event()
-
-    def late(connection):
-        connection.read_request()
-        if server.connections == 1:
-            waiting.set()
-            answer.wait(5)
-            connection.answer(b'{"result":{"offset":666}}')
-        else:
-            connection.answer()
-        connection.read_request()
-
-    with RawServer(late) as server:
-        transport = AsyncTransport(server.url, headers={})
-        task = asyncio.create_task(apost(transport, 5))
-        await asyncio.to_thread(waiting.wait, 5)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        answer.set()
-        assert await apost(transport) == (200, OK)
