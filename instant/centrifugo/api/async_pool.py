@@ -46,7 +46,7 @@ class AsyncConnectionPool:
             connection = await self._connect(loop, deadline)
             return await pool.exchange(connection, request, deadline)
         except (OSError, NothingRead, http.client.HTTPException) as exc:
-            raise http1.explain(exc, self._target.url) from exc
+            raise http1.publish_error(exc, self._target.url) from exc
 
     async def _connect(self, loop: asyncio.AbstractEventLoop, deadline: float) -> _Connection:
         target = self._target
@@ -128,13 +128,13 @@ class _Connection(asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(self) -> None:
-        self._waiter: asyncio.Future[http1.Answer] | None = None
+        self._waiter: asyncio.Future[http1.Reply] | None = None
         self._data = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # as TCP's is
 
-    def ask(self, request: bytes, loop: asyncio.AbstractEventLoop) -> asyncio.Future[http1.Answer]:
+    def ask(self, request: bytes, loop: asyncio.AbstractEventLoop) -> asyncio.Future[http1.Reply]:
         """Send a request; the future is done with its answer."""
         waiter = self._waiter = loop.create_future()
         if self.transport.is_closing():
@@ -154,7 +154,7 @@ class _Connection(asyncio.Protocol):
             self.transport.abort()  # nobody asked: what came must not answer the next request
             return
         self._data += data
-        span = http1.plain(self._data)
+        span = http1.body_span(self._data)
         if span is None:
             self._read_any(ended=False)
         elif len(self._data) >= span[1]:
@@ -166,7 +166,7 @@ class _Connection(asyncio.Protocol):
             return
         if not self._data:
             self.fail(NothingRead() if exc is None or isinstance(exc, ConnectionError) else exc)
-        elif http1.plain(self._data) is not None:
+        elif http1.body_span(self._data) is not None:
             self.fail(http.client.IncompleteRead(b""))
         else:
             self._read_any(ended=True)
@@ -189,7 +189,7 @@ class _Connection(asyncio.Protocol):
         except (http.client.HTTPException, OSError) as exc:
             self.fail(exc)
 
-    def _answer(self, answer: http1.Answer) -> None:
+    def _answer(self, answer: http1.Reply) -> None:
         waiter, self._waiter = self._waiter, None
         self._data.clear()
         if waiter is not None and not waiter.done():

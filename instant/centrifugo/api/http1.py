@@ -18,17 +18,17 @@ from urllib.parse import urlsplit
 from instant.exceptions import InvalidReply, PublishError, PublishTimeout, ServerUnreachable
 
 __all__ = [
-    "Answer",
     "NotConnected",
     "NothingRead",
+    "Reply",
     "Request",
     "Target",
-    "explain",
-    "plain",
+    "body_span",
+    "publish_error",
     "read_any",
 ]
 
-Answer = tuple[int, bytes, bool]
+Reply = tuple[int, bytes, bool]
 """Status, body, and whether the connection may be used again."""
 
 
@@ -76,7 +76,7 @@ class Target:
         return Request(b"%b%d\r\n\r\n%b" % (head, len(body), body))
 
 
-def plain(data: bytes | bytearray) -> tuple[int, int] | None:
+def body_span(data: bytes | bytearray) -> tuple[int, int] | None:
     """
     Return where body and answer end, for a ``200`` with Content-Length whose head is here.
 
@@ -97,7 +97,7 @@ def plain(data: bytes | bytearray) -> tuple[int, int] | None:
     return start, start + int(digits)
 
 
-def read_any(read: Callable[[], bytes]) -> Answer:
+def read_any(read: Callable[[], bytes]) -> Reply:
     """
     Read any answer: other statuses, chunked, closing, in pieces.
 
@@ -140,7 +140,7 @@ class _Source(io.RawIOBase):
         return size
 
 
-def explain(exc: Exception, url: str) -> PublishError:
+def publish_error(exc: Exception, url: str) -> PublishError:
     """Return our error for what went wrong in an exchange, with the remedy."""
     if isinstance(exc, TimeoutError):
         return PublishTimeout(

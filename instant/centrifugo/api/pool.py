@@ -57,7 +57,7 @@ class ConnectionPool:
                     self._drop_idle()
             return self._exchange(self._connect(deadline), request, deadline)
         except (OSError, NothingRead, http.client.HTTPException) as exc:
-            raise http1.explain(exc, self._target.url) from exc
+            raise http1.publish_error(exc, self._target.url) from exc
 
     def close(self) -> None:
         """Close the idle connections; those in use are closed when their exchange ends."""
@@ -171,14 +171,14 @@ def _has_more(sock: socket.socket) -> bool:
     return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
 
 
-def _read(sock: socket.socket, data: bytes, deadline: float) -> http1.Answer:
+def _read(sock: socket.socket, data: bytes, deadline: float) -> http1.Reply:
     """Read the rest of an answer of which ``data`` came."""
 
     def receive() -> bytes:
         sock.settimeout(_remaining(deadline))
         return sock.recv(_CHUNK)
 
-    span = http1.plain(data)
+    span = http1.body_span(data)
     if span is None:
         first = [data]
         return http1.read_any(lambda: first.pop() if first else receive())

@@ -26,11 +26,10 @@ from instant.publishing.publication import Envelope, Position, Publication, Publ
 
 __all__ = [
     "NOT_CENTRIFUGO",
-    "call",
     "publishing",
+    "read_reply",
     "refused",
     "requests_for",
-    "settle",
     "status_error",
 ]
 
@@ -57,7 +56,7 @@ def publishing(
     for method, body, part in requests_for(envelopes):
         try:
             status, reply = yield f"/api/{method}", body, deadline - time.monotonic()
-            settle(method, part, status, reply)
+            read_reply(method, part, status, reply)
         except BatchError as exc:
             refused_items += exc.errors
         except PublishError as exc:
@@ -75,7 +74,7 @@ def publishing(
         )
 
 
-def call(envelope: Envelope) -> tuple[str, bytes]:
+def _command(envelope: Envelope) -> tuple[str, bytes]:
     """Return the API method for an envelope, and the JSON of its parameters."""
     names = envelope.channels
     key = _quote(envelope.idempotency_key)
@@ -113,12 +112,12 @@ def requests_for(
     large one is split.
     """
     if len(envelopes) == 1:
-        yield *call(envelopes[0]), envelopes
+        yield *_command(envelopes[0]), envelopes
         return
     start, size = 0, 0
     commands: list[bytes] = []
     for index, envelope in enumerate(envelopes):
-        method, parameters = call(envelope)
+        method, parameters = _command(envelope)
         full = size + len(parameters) > _MAX_BATCH_BYTES or len(commands) == _MAX_BATCH_COMMANDS
         if commands and full:
             yield "batch", _batch(commands), envelopes[start:index]
@@ -133,7 +132,7 @@ def _batch(commands: Sequence[bytes]) -> bytes:
     return b'{"commands":[%b]}' % b",".join(commands)
 
 
-def settle(method: str, envelopes: Sequence[Envelope], status: int, body: bytes) -> None:
+def read_reply(method: str, envelopes: Sequence[Envelope], status: int, body: bytes) -> None:
     """
     Read an answer: fill in state, offset and epoch of the publications, or raise.
 
@@ -150,7 +149,7 @@ def settle(method: str, envelopes: Sequence[Envelope], status: int, body: bytes)
     except ValueError as exc:
         raise InvalidReply(NOT_CENTRIFUGO, channel=channel, code=status) from exc
     try:
-        errors = list(_ITEMS[method](envelopes, reply))
+        errors = list(_READERS[method](envelopes, reply))
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise InvalidReply(NOT_CENTRIFUGO, channel=channel, code=status) from exc
     if not errors:
@@ -186,12 +185,12 @@ def status_error(status: int, channel: str | None) -> PublishError:
     return InvalidReply(f"HTTP status {status}. {NOT_CENTRIFUGO}", channel=channel, code=status)
 
 
-def _settle_publish(envelopes: Sequence[Envelope], reply: Any) -> Iterator[PublishError]:
-    yield from _settle_item(envelopes[0].publications[0], reply)
+def _read_publish(envelopes: Sequence[Envelope], reply: Any) -> Iterator[PublishError]:
+    yield from _read_item(envelopes[0].publications[0], reply)
 
 
-def _settle_broadcast(envelopes: Sequence[Envelope], reply: Any) -> Iterator[PublishError]:
-    yield from _settle_each(envelopes[0], reply)
+def _read_broadcast(envelopes: Sequence[Envelope], reply: Any) -> Iterator[PublishError]:
+    yield from _read_responses(envelopes[0], reply)
 
 
 def _all_sent(envelope: Envelope, body: bytes) -> bool:
@@ -219,7 +218,7 @@ def _positions(body: bytes) -> list[Position]:
     return [(item["result"].get("offset"), item["result"].get("epoch")) for item in items]
 
 
-def _settle_batch(envelopes: Sequence[Envelope], reply: Any) -> Iterator[PublishError]:
+def _read_batch(envelopes: Sequence[Envelope], reply: Any) -> Iterator[PublishError]:
     if "error" in reply:
         yield refused(None, reply["error"])
         return
@@ -230,23 +229,23 @@ def _settle_batch(envelopes: Sequence[Envelope], reply: Any) -> Iterator[Publish
         elif len(envelope.channels) == 1:
             _sent(envelope.publications[0], item["publish"])
         else:
-            yield from _settle_each(envelope, {"result": item["broadcast"]})
+            yield from _read_responses(envelope, {"result": item["broadcast"]})
 
 
-_ITEMS = {"publish": _settle_publish, "broadcast": _settle_broadcast, "batch": _settle_batch}
+_READERS = {"publish": _read_publish, "broadcast": _read_broadcast, "batch": _read_batch}
 
 
-def _settle_each(envelope: Envelope, reply: Any) -> Iterator[PublishError]:
+def _read_responses(envelope: Envelope, reply: Any) -> Iterator[PublishError]:
     """Read the answer to a broadcast: one item a channel, in order."""
     if "error" in reply:
         envelope.mark("failed")
         yield refused(None, reply["error"])
         return
     for publication, item in zip(envelope.publications, reply["result"]["responses"], strict=True):
-        yield from _settle_item(publication, item)
+        yield from _read_item(publication, item)
 
 
-def _settle_item(publication: Publication, item: Any) -> Iterator[PublishError]:
+def _read_item(publication: Publication, item: Any) -> Iterator[PublishError]:
     if "error" in item:
         publication.state = "failed"
         yield refused(publication.channel, item["error"])

@@ -86,20 +86,20 @@ def test_a_large_batch_is_split_in_order():
 
 def test_published():
     one = envelope("a")
-    publish.settle("publish", [one], 200, b'{"result":{"offset":7,"epoch":"x"}}')
+    publish.read_reply("publish", [one], 200, b'{"result":{"offset":7,"epoch":"x"}}')
     assert (one.publications[0].state, one.publications[0].offset) == ("sent", 7)
     assert one.publications[0].epoch == "x"
 
 
 def test_published_without_history():
     one = envelope("a")
-    publish.settle("publish", [one], 200, b'{"result":{}}')
+    publish.read_reply("publish", [one], 200, b'{"result":{}}')
     assert (one.publications[0].state, one.publications[0].offset) == ("sent", None)
 
 
 def test_unknown_namespace_names_the_remedy():
     with pytest.raises(UnknownNamespace, match="'nope'.*channel.namespaces") as info:
-        publish.settle(
+        publish.read_reply(
             "publish",
             [envelope("nope:1")],
             200,
@@ -110,7 +110,7 @@ def test_unknown_namespace_names_the_remedy():
 
 def test_other_error_codes():
     with pytest.raises(ServerRefused, match="error 100, internal server error.*log") as info:
-        publish.settle(
+        publish.read_reply(
             "publish",
             [envelope("a")],
             200,
@@ -126,7 +126,7 @@ def test_a_broadcast_that_reached_all(looked_at):
     if looked_at:
         assert states(one) == ["deferred", "deferred"]
     answer = b'{"result":{"responses":[{"result":{"offset":3,"epoch":"x"}},{"result":{}}]}}'
-    publish.settle("broadcast", [one], 200, answer)
+    publish.read_reply("broadcast", [one], 200, answer)
     assert states(one) == ["sent", "sent"]
     assert [(p.offset, p.epoch) for p in one.publications] == [(3, "x"), (None, None)]
     assert one.publications[1].channel == "b"
@@ -145,20 +145,20 @@ def test_a_broadcast_that_reached_all(looked_at):
 )
 def test_a_broadcast_that_answers_for_others(answer):
     with pytest.raises(InvalidReply):
-        publish.settle("broadcast", [envelope("a", "b")], 200, answer)
+        publish.read_reply("broadcast", [envelope("a", "b")], 200, answer)
 
 
 def test_an_epoch_that_looks_like_an_error():
     one = envelope("a", "b")
     answer = b'{"result":{"responses":[{"result":{"epoch":"error"}},{"result":{}}]}}'
-    publish.settle("broadcast", [one], 200, answer)
+    publish.read_reply("broadcast", [one], 200, answer)
     assert one.publications[0].epoch == "error"
 
 
 def test_refused_items_of_a_broadcast():
     one = envelope("a", "nope:1", "c")
     with pytest.raises(BatchError) as info:
-        publish.settle(
+        publish.read_reply(
             "broadcast",
             [one],
             200,
@@ -173,7 +173,7 @@ def test_refused_items_of_a_broadcast():
 def test_refused_items_of_a_batch():
     first, second, third = envelope("a"), envelope("nope:1"), envelope("b", "nope:2")
     with pytest.raises(BatchError) as info:
-        publish.settle(
+        publish.read_reply(
             "batch",
             [first, second, third],
             200,
@@ -187,13 +187,13 @@ def test_refused_items_of_a_batch():
 
 def test_wrong_key():
     with pytest.raises(InvalidAPIKey, match="runws.*CENTRIFUGO_API_KEY") as info:
-        publish.settle("publish", [envelope("a")], 401, b"")
+        publish.read_reply("publish", [envelope("a")], 401, b"")
     assert (info.value.channel, info.value.code) == ("a", 401)
 
 
 def test_too_large_for_a_proxy():
     with pytest.raises(PayloadTooLarge, match="client_max_body_size"):
-        publish.settle("publish", [envelope("a")], 413, b"<html>")
+        publish.read_reply("publish", [envelope("a")], 413, b"<html>")
 
 
 @pytest.mark.parametrize(
@@ -214,13 +214,13 @@ def test_too_large_for_a_proxy():
 def test_an_answer_that_is_not_centrifugos(status, body):
     one = envelope("a")
     with pytest.raises(InvalidReply, match="CENTRIFUGO_PORT"):
-        publish.settle("publish", [one], status, body)
+        publish.read_reply("publish", [one], status, body)
     assert states(one) != ["sent"]
 
 
 def test_a_batch_that_answers_too_few_items():
     with pytest.raises(InvalidReply):
-        publish.settle(
+        publish.read_reply(
             "batch", [envelope("a"), envelope("b")], 200, b'{"replies":[{"publish":{}}]}'
         )
 
