@@ -41,7 +41,7 @@ def secrets(folder):
     return [config["client"]["token"]["hmac_secret_key"], config["http_api"]["key"]]
 
 
-def test_peer_09_installs_binary_and_config_into_the_folder_of_the_settings(
+def test_installs_binary_and_config_into_the_folder_of_the_settings(
     fake, folder, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -60,7 +60,7 @@ def test_peer_09_installs_binary_and_config_into_the_folder_of_the_settings(
     assert config["http_server"] == {"address": "127.0.0.1", "port": 8427}
 
 
-def test_peer_08_no_secret_is_printed_or_logged(fake, folder, settings, caplog):
+def test_no_secret_is_printed_or_logged(fake, folder, settings, caplog):
     caplog.set_level(0)
     fake.publish(LINUX, good_tar())
     said = installws("--base-url", fake.url, "--verbosity", "3")
@@ -142,7 +142,7 @@ def test_the_port_of_the_settings_is_written(fake, folder, settings):
     assert read(folder)["http_server"]["port"] == 9000
 
 
-def test_the_port_of_a_proxy_or_another_machine_is_not_ours(fake, folder, settings):
+def test_the_port_of_a_reverse_proxy_or_another_machine_is_not_ours(fake, folder, settings):
     settings.CENTRIFUGO_HOST = "https://push.example.com"
     settings.CENTRIFUGO_PORT = 443
     fake.publish(LINUX, good_tar())
@@ -150,7 +150,7 @@ def test_the_port_of_a_proxy_or_another_machine_is_not_ours(fake, folder, settin
     assert read(folder)["http_server"]["port"] == 8427
 
 
-def test_peer_10_old_file_is_carried_over_with_its_keys(fake, folder, settings):
+def test_old_file_is_carried_over_with_its_keys(fake, folder, settings):
     del settings.CENTRIFUGO_HMAC_KEY
     del settings.CENTRIFUGO_API_KEY
     folder.mkdir()

@@ -25,7 +25,7 @@ def run(tmp_path, body, **kwargs):
 # Which binary
 
 
-def test_peer_09_the_folder_wins_over_variable_and_path(tmp_path, monkeypatch):
+def test_the_folder_wins_over_variable_and_path(tmp_path, monkeypatch):
     for name in ("own", "named", "path"):
         (tmp_path / name).mkdir()
         program(tmp_path / name / "centrifugo")
@@ -113,22 +113,22 @@ def test_environment_carries_the_keys_and_not_our_own_variable():
 
 
 @pytest.mark.parametrize("code", [0, 3, 255])
-def test_peer_22_exit_code(tmp_path, code):
+def test_exit_code(tmp_path, code):
     assert run(tmp_path, f"raise SystemExit({code})") == code
 
 
-def test_peer_22_death_by_signal_is_128_and_the_signal(tmp_path):
+def test_death_by_signal_is_128_and_the_signal(tmp_path):
     assert run(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)") == 128 + 9
 
 
-def test_peer_22_output_is_not_touched(tmp_path, capfdbinary):
+def test_output_is_not_touched(tmp_path, capfdbinary):
     said = b"plain\nb'quoted'\r\n\xff\xfe\x00 not text\n\x1b[31mcolour\x1b[0m\nno end"
     assert run(tmp_path, f"os.write(1, {said!r}); os.write(2, {said!r})") == 0
     assert capfdbinary.readouterr() == (said, said)
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
-def test_peer_22_signals_are_passed_on(tmp_path, name, monkeypatch):
+def test_signals_are_passed_on(tmp_path, name, monkeypatch):
     monkeypatch.setattr(process, "_from_our_terminal", lambda number: False)
     before = signal.getsignal(signal.Signals[name])
     # The child signals its parent and ends when the signal comes back. sigwait, because pause()
@@ -143,7 +143,7 @@ def test_peer_22_signals_are_passed_on(tmp_path, name, monkeypatch):
     assert signal.getsignal(signal.Signals[name]) is before
 
 
-def test_peer_22_a_signal_before_the_child_runs_reaches_it(tmp_path, monkeypatch):
+def test_a_signal_before_the_child_runs_reaches_it(tmp_path, monkeypatch):
     real = subprocess.Popen
 
     def late(*args, **kwargs):
@@ -163,7 +163,7 @@ def test_what_nohup_ignores_stays_ignored(tmp_path):
         signal.signal(signal.SIGHUP, before)
 
 
-def test_peer_22_no_zombie_is_left(tmp_path):
+def test_no_zombie_is_left(tmp_path):
     pid = tmp_path / "pid"
     run(tmp_path, f"open({str(pid)!r}, 'w').write(str(os.getpid()))")
     with pytest.raises(ProcessLookupError):
@@ -185,7 +185,7 @@ def test_command_that_cannot_be_started(tmp_path):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_peer_22_ctrl_c_in_a_terminal_reaches_the_child_once(tmp_path):
+def test_ctrl_c_in_a_terminal_reaches_the_child_once(tmp_path):
     child = program(
         tmp_path / "child",
         "numbers = {signal.SIGINT, signal.SIGTERM}\n"
