@@ -75,7 +75,7 @@ class ChannelForm(_ChannelModelForm):
 def _is_asked() -> bool:
     """Tell whether the server's config has, or gets, an address at which it asks Django."""
     try:
-        return proxy_urls.endpoints(conf.current()) is not None
+        return proxy_urls.urls(conf.current()) is not None
     except InstantConfigError:
         return False
 

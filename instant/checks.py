@@ -165,11 +165,11 @@ def _namespaces() -> Iterator[CheckMessage]:
 
 def _proxies(current: conf.Conf) -> Iterator[CheckMessage]:
     try:
-        asked_at = proxy_urls.endpoints(current)
+        urls = proxy_urls.urls(current)
     except InstantConfigError as exc:
         yield Error(str(exc), id="instant.E004")
         return
-    for problem, remedy in proxy_urls.obstacles(asked_at) if asked_at else ():
+    for problem, remedy in proxy_urls.obstacles(urls) if urls else ():
         yield Warning(problem, hint=remedy, id="instant.W007")
 
 

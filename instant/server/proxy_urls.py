@@ -15,13 +15,13 @@ from instant.conf import Conf
 from instant.exceptions import InstantConfigError
 from instant.namespaces import registered
 
-__all__ = ["endpoints", "obstacles"]
+__all__ = ["obstacles", "urls"]
 
 _LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
 """What Django allows under DEBUG where ALLOWED_HOSTS is empty (its ``get_host()``)."""
 
 
-def endpoints(conf: Conf) -> Mapping[Kind, str] | None:
+def urls(conf: Conf) -> Mapping[Kind, str] | None:
     """
     Return the address of each question; None where no namespace has one and nobody gave PROXY_URL.
 
@@ -49,9 +49,9 @@ def endpoints(conf: Conf) -> Mapping[Kind, str] | None:
         ) from exc
 
 
-def obstacles(asked_at: Mapping[Kind, str]) -> Iterator[tuple[str, str]]:
+def obstacles(found: Mapping[Kind, str]) -> Iterator[tuple[str, str]]:
     """Yield what would keep Django from answering at the addresses, each with its remedy."""
-    url = urlsplit(next(iter(asked_at.values())))
+    url = urlsplit(next(iter(found.values())))
     where = f"The server asks Django at {url.scheme}://{url.netloc}, and"
     host, _port = split_domain_port(url.netloc.lower())
     allowed = settings.ALLOWED_HOSTS or (_LOCAL_HOSTS if settings.DEBUG else [])

@@ -64,13 +64,13 @@ def compare(conf: Conf) -> Sync:
         audience=conf.audience,
         port=api_port(conf, at) or DEFAULT_PORT,
     )
-    asked_at = proxy_urls.endpoints(conf)
-    namespaces = _declared(rows_ask=asked_at is not None)
+    urls = proxy_urls.urls(conf)
+    namespaces = _declared(rows_ask=urls is not None)
     compiled = compile_namespaces(completed, namespaces, _before(conf.dir))
     return Sync(
         path=conf.config_file,
         existing=existing,
-        wanted=compile_proxies(compiled, asked_at, secret=conf.proxy_secret_text),
+        wanted=compile_proxies(compiled, urls, secret=conf.proxy_secret_text),
         namespaces=tuple(namespace.name for namespace in namespaces),
     )
 
@@ -105,7 +105,7 @@ def reload(sync: Sync) -> None:
 def api_port(conf: Conf, by_itself: Address) -> int | None:
     """Return the port where Django expects this machine's server; None: it is elsewhere."""
     url = urlsplit(conf.api_url)
-    # A path means a proxy before the server, an internal port a second one for the API.
+    # A path means a reverse proxy before the server, an internal port a second one for the API.
     if by_itself.internal_port or url.path:
         return None
     return url.port if url.hostname in {*_LOOPBACK, by_itself.host} else None

@@ -129,7 +129,7 @@ def test_the_port_of_the_settings_wins_over_the_file(binary, plans, folder, sett
     assert made.warnings == ()
 
 
-def test_the_port_of_a_proxy_is_not_the_servers(binary, plans, folder, settings):
+def test_the_port_of_a_reverse_proxy_is_not_the_servers(binary, plans, folder, settings):
     binary("")
     config(folder)
     settings.CENTRIFUGO_HOST = "https://push.example.com"

@@ -65,7 +65,7 @@ def test_e004_without_instants_urls(folder):
         override_settings(ROOT_URLCONF=(path("a", Namespace),)),
         pytest.raises(InstantConfigError, match=r"Add to urls\.py"),
     ):
-        proxy_urls.endpoints(conf.current())
+        proxy_urls.urls(conf.current())
 
 
 def test_a_faulty_declaration_asks_nothing(folder):

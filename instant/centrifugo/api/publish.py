@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _MAX_BATCH_BYTES = 512 * 1024
-"""A proxy in front of the server refuses over 1 MiB by default (nginx)."""
+"""Bytes. A reverse proxy in front of the server refuses over 1 MiB by default (nginx)."""
 _MAX_BATCH_COMMANDS = 1000
 
 _UNAUTHORIZED = 401
@@ -177,7 +177,7 @@ def status_error(status: int, channel: str | None) -> PublishError:
         )
     if status == _TOO_LARGE:
         return PayloadTooLarge(
-            "A proxy in front of the server refused the request as too large (HTTP 413). "
+            "A reverse proxy in front of the server refused the request as too large (HTTP 413). "
             "Publish less at once, or raise its limit (nginx: client_max_body_size).",
             channel=channel,
             code=status,

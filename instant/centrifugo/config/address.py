@@ -28,7 +28,7 @@ class Address:
 
     @property
     def websocket(self) -> str:
-        """The address of the WebSocket endpoint, as seen from this machine."""
+        """Where clients connect, as seen from this machine: ws:// or wss://."""
         host = "localhost" if self.host in {"", "0.0.0.0", "::"} else self.host  # noqa: S104
         host = f"[{host}]" if ":" in host else host
         return f"{'wss' if self.tls else 'ws'}://{host}:{self.port}/connection/websocket"

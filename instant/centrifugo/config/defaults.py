@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 DEFAULT_ADDRESS = "127.0.0.1"
-"""Only this machine: the API and the sockets share a port, a proxy stands before both."""
+"""Only this machine: API and clients share a port, with a reverse proxy in front of both."""
 
 DEFAULT_PORT = 8427
 """Centrifugo's own default is 8000, which is where ``runserver`` listens."""
@@ -87,7 +87,7 @@ def compile_config(
         raise wrong_shape("client.allowed_origins", "a list of origins")
     client["allowed_origins"] = list(dict.fromkeys([*origins, *allowed_origins]))
     _fill(section(config, "http_api"), "key", secret)
-    # What the client falls back to where a proxy lets no WebSocket through.
+    # What the client falls back to where something on the way blocks WebSockets.
     for transport in ("http_stream", "sse"):
         section(config, transport).setdefault("enabled", True)
     section(config, "usage_stats").setdefault("disabled", True)

@@ -27,13 +27,13 @@ _VARIABLE = re.compile(r"\$\{(CENTRIFUGO_VAR_[A-Za-z0-9_]+)\}")
 
 def compile_proxies(
     config: Mapping[str, Any],
-    endpoints: Mapping[Kind, str] | None,
+    urls: Mapping[Kind, str] | None,
     *,
     secret: str | None = None,
     make_secret: Callable[[], str] = new_secret,
 ) -> dict[str, Any]:
     """
-    Return the config with the proxies that ask Django at ``endpoints``, None: without them.
+    Return the config with the proxies that ask Django at ``urls``, None: without them.
 
     ``secret`` is what the server shows, as the file spells it; None leaves what is there, or
     makes one. With proxies, publishing to channels outside of namespaces is asked, for rows.
@@ -43,12 +43,12 @@ def compile_proxies(
     result = copy.deepcopy(dict(config))
     channel = section(result, "channel")
     proxies = section(result, "channel", "proxy")
-    if endpoints is None:
+    if urls is None:
         _take_away(channel, proxies)
         return result
     text = secret or next(iter(_headers(result)), None) or make_secret()
     for kind in KINDS:
-        proxies[kind] = _proxy(proxies, kind, endpoints[kind], text)
+        proxies[kind] = _proxy(proxies, kind, urls[kind], text)
     rows = section(result, "channel", "without_namespace")
     if "publish_proxy_name" not in rows:
         rows["publish_proxy_enabled"] = True
@@ -82,12 +82,12 @@ def _take_away(channel: dict[str, Any], proxies: dict[str, Any]) -> None:
         del channel["proxy"]
 
 
-def _proxy(proxies: Mapping[str, Any], kind: Kind, endpoint: str, secret: str) -> dict[str, Any]:
+def _proxy(proxies: Mapping[str, Any], kind: Kind, url: str, secret: str) -> dict[str, Any]:
     given = proxies.get(kind) or {}
     path = f"channel.proxy.{kind}"
     if not isinstance(given, dict):
         raise wrong_shape(path, "an object")
-    if given.get("endpoint") not in {None, "", endpoint} and _header(given) is None:
+    if given.get("endpoint") not in {None, "", url} and _header(given) is None:
         raise InstantConfigError(
             f"{path} in the server's config asks another application than Django. Instant needs "
             f"the place: give that one a name in “proxies”, and namespaces its name as "
@@ -98,7 +98,7 @@ def _proxy(proxies: Mapping[str, Any], kind: Kind, endpoint: str, secret: str) -
     for name in [name for name in headers if name.lower() == HEADER.lower()]:
         del headers[name]
     http["static_headers"] = {**headers, HEADER: secret}
-    return {"timeout": f"{TIMEOUT}s", **given, "endpoint": endpoint, "http": http}
+    return {"timeout": f"{TIMEOUT}s", **given, "endpoint": url, "http": http}
 
 
 def _headers(config: Mapping[str, Any]) -> Iterator[str]:

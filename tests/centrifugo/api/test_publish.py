@@ -191,7 +191,7 @@ def test_wrong_key():
     assert (info.value.channel, info.value.code) == ("a", 401)
 
 
-def test_too_large_for_a_proxy():
+def test_too_large_for_a_reverse_proxy():
     with pytest.raises(PayloadTooLarge, match="client_max_body_size"):
         publish.read_reply("publish", [envelope("a")], 413, b"<html>")
 

@@ -7,7 +7,7 @@ from instant.centrifugo.config.diff import needs_restart, readable
 from instant.centrifugo.config.namespaces import compile_namespaces
 from instant.centrifugo.config.proxies import compile_proxies
 from tests.centrifugo.config.test_namespaces import declared
-from tests.centrifugo.config.test_proxies import ENDPOINTS
+from tests.centrifugo.config.test_proxies import URLS
 
 
 def test_the_diff_shows_no_secret():
@@ -15,7 +15,7 @@ def test_the_diff_shows_no_secret():
     after = compile_namespaces(before, [declared()], ())
     after["http_api"]["key"] = "another-secret"
     after["admin"] = {"password": "hunter2"}
-    after = compile_proxies(after, ENDPOINTS, secret="shared-secret")
+    after = compile_proxies(after, URLS, secret="shared-secret")
     headers = after["channel"]["proxy"]["publish"]["http"]["static_headers"]
     headers["Authorization"] = "Basic hunter3"
     text = readable(before, after, "config.json")

@@ -9,7 +9,7 @@ from instant.centrifugo.config.namespaces import NamespaceOptions, compile_names
 from instant.centrifugo.config.proxies import compile_proxies
 from instant.exceptions import InstantConfigError
 from tests.centrifugo.config.checkconfig import complaints, needs_binary
-from tests.centrifugo.config.test_proxies import ENDPOINTS
+from tests.centrifugo.config.test_proxies import URLS
 
 
 def declared(name="order", **changes):
@@ -131,6 +131,6 @@ def test_the_server_takes_it_strictly(case, tmp_path):
     path = tmp_path / "config.json"
     config = compile_namespaces(base, [declared(**ALL[case][0])], ())
     if case.startswith("asks"):
-        config = compile_proxies(config, ENDPOINTS)
+        config = compile_proxies(config, URLS)
     path.write_text(json.dumps(config))
     assert complaints(path) == ""

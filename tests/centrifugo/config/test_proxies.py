@@ -10,7 +10,7 @@ from instant.centrifugo.proxy import HEADER, KINDS
 from instant.exceptions import InstantConfigError
 from tests.centrifugo.config.checkconfig import complaints, needs_binary
 
-ENDPOINTS = {kind: f"http://127.0.0.1:8000/instant/proxy/{kind}/" for kind in KINDS}
+URLS = {kind: f"http://127.0.0.1:8000/instant/proxy/{kind}/" for kind in KINDS}
 
 
 def base(**channel):
@@ -24,13 +24,13 @@ def proxies(config):
 
 
 def test_what_is_written():
-    found = compile_proxies({}, ENDPOINTS, secret="s")
+    found = compile_proxies({}, URLS, secret="s")
     assert found == {
         "channel": {
             "proxy": {
                 kind: {
                     "timeout": "3s",
-                    "endpoint": ENDPOINTS[kind],
+                    "endpoint": URLS[kind],
                     "http": {"static_headers": {HEADER: "s"}},
                 }
                 for kind in ("subscribe", "publish", "sub_refresh")
@@ -41,48 +41,48 @@ def test_what_is_written():
 
 
 def test_a_secret_is_made_once():
-    first = compile_proxies(base(), ENDPOINTS)
+    first = compile_proxies(base(), URLS)
     [secret] = secrets_in(first, {})
     assert len(secret) == 64
     assert secret not in {first["http_api"]["key"], first["client"]["token"]["hmac_secret_key"]}
-    assert compile_proxies(first, ENDPOINTS) == first
-    changed = compile_proxies(first, ENDPOINTS, secret="another")
+    assert compile_proxies(first, URLS) == first
+    changed = compile_proxies(first, URLS, secret="another")
     assert secrets_in(changed, {}) == ("another",)
-    assert compile_proxies(changed, ENDPOINTS) == changed
+    assert compile_proxies(changed, URLS) == changed
 
 
 def test_it_is_taken_away_again_and_the_rest_stays():
     before = base(max_length=99)
     copy = json.loads(json.dumps(before))
-    assert compile_proxies(compile_proxies(before, ENDPOINTS), None) == before == copy
+    assert compile_proxies(compile_proxies(before, URLS), None) == before == copy
     assert compile_proxies(before, None) == before
 
 
 def test_what_a_person_added_stays():
-    config = compile_proxies(base(), ENDPOINTS)
+    config = compile_proxies(base(), URLS)
     subscribe = proxies(config)["subscribe"]
     subscribe["timeout"] = "10s"
     subscribe["http_headers"] = ["X-Request-Id"]
     subscribe["http"]["tls"] = {"enabled": True}
     subscribe["http"]["static_headers"]["X-Other"] = "1"
-    moved = {kind: url.replace("8000", "9000") for kind, url in ENDPOINTS.items()}
+    moved = {kind: url.replace("8000", "9000") for kind, url in URLS.items()}
     after = proxies(compile_proxies(config, moved))["subscribe"]
     assert after == {**subscribe, "endpoint": moved["subscribe"]}
 
 
 def test_a_header_in_other_letters_is_the_same():
-    config = compile_proxies(base(), ENDPOINTS)
+    config = compile_proxies(base(), URLS)
     headers = proxies(config)["publish"]["http"]["static_headers"]
     headers[HEADER.lower()] = headers.pop(HEADER)
     [secret] = secrets_in(config, {})
-    after = compile_proxies(config, ENDPOINTS)
+    after = compile_proxies(config, URLS)
     assert proxies(after)["publish"]["http"]["static_headers"] == {HEADER: secret}
 
 
 def test_somebody_elses_proxies():
     theirs = {"publish": {"endpoint": "http://other.example/"}}
     with pytest.raises(InstantConfigError, match=r"channel\.proxy\.publish .*publish_proxy_name"):
-        compile_proxies(base(proxy=theirs), ENDPOINTS)
+        compile_proxies(base(proxy=theirs), URLS)
     config = base(proxy=theirs, without_namespace={"publish_proxy_enabled": True})
     assert compile_proxies(config, None) == config
 
@@ -90,7 +90,7 @@ def test_somebody_elses_proxies():
 def test_somebody_elses_proxy_for_what_has_no_namespace():
     """The server then asks there, as its config says; and it isn't taken away."""
     theirs = {"publish_proxy_name": "theirs", "publish_proxy_enabled": False}
-    config = compile_proxies(base(without_namespace=theirs), ENDPOINTS)
+    config = compile_proxies(base(without_namespace=theirs), URLS)
     assert config["channel"]["without_namespace"].items() >= theirs.items()
     config["channel"]["without_namespace"]["publish_proxy_enabled"] = True
     after = compile_proxies(config, None)
@@ -106,7 +106,7 @@ def test_somebody_elses_proxy_for_what_has_no_namespace():
 )  # fmt: skip
 def test_wrong_shapes_are_told(channel):
     with pytest.raises(InstantConfigError, match=r"channel\.proxy.* must be an object"):
-        compile_proxies({"channel": channel}, ENDPOINTS)
+        compile_proxies({"channel": channel}, URLS)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_wrong_shapes_show_no_secret(channel):
 
 
 def test_variables_are_put_in():
-    config = compile_proxies({}, ENDPOINTS, secret="${CENTRIFUGO_VAR_A}-x")
+    config = compile_proxies({}, URLS, secret="${CENTRIFUGO_VAR_A}-x")
     assert secrets_in(config, {"CENTRIFUGO_VAR_A": "y"}) == ("y-x",)
     assert secrets_in(config, {"CENTRIFUGO_VAR_A": ""}) == ()
     assert secrets_in(config, {}) == ()
@@ -128,6 +128,6 @@ def test_variables_are_put_in():
 @pytest.mark.parametrize("secret", [None, "${CENTRIFUGO_VAR_PROXY_SECRET}"])
 def test_the_server_takes_it_strictly(tmp_path, secret):
     path = tmp_path / "config.json"
-    path.write_text(json.dumps(compile_proxies(base(), ENDPOINTS, secret=secret)))
+    path.write_text(json.dumps(compile_proxies(base(), URLS, secret=secret)))
     env = {"CENTRIFUGO_VAR_PROXY_SECRET": "without it the server does not start"}
     assert complaints(path, env) == ""
