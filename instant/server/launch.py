@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from instant import conf as instant_conf
 from instant.centrifugo.binary import process
@@ -18,9 +17,13 @@ from instant.conf import Conf
 from instant.exceptions import InstantConfigError
 from instant.server.sync import api_port, compare, write
 
-__all__ = ["SERVERS", "Plan", "WrittenConfig", "complete_config", "plan"]
+__all__ = ["NO_ORIGIN", "SERVERS", "Plan", "WrittenConfig", "complete_config", "plan"]
 
 SERVERS = ("auto", "centrifugo", "embedded")
+
+NO_ORIGIN = (
+    'No browser may connect: set INSTANT["ALLOWED_ORIGINS"] (or ALLOWED_HOSTS) and run this again.'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +90,7 @@ def plan(
     embedded server's history file; with another server it is refused. Raises
     InstantConfigError.
     """
-    binary = None if server == "embedded" else process.find_binary(conf.dir, environ)
-    if server == "centrifugo" and binary is None:
-        raise InstantConfigError(
-            f"There is no Centrifugo binary in {conf.dir}, in {process.BINARY_VARIABLE} or on "
-            f"PATH. “manage.py installws” installs it; “runws --server embedded” does without."
-        )
-    if data is not None and binary is not None:
-        raise InstantConfigError(
-            "--data is the embedded server's: add “--server embedded”. Centrifugo keeps histories "
-            "over a restart with Redis or PostgreSQL."
-        )
+    binary = _choose_binary(conf.dir, server, data, environ)
     config = read_config(conf.config_file)
     if config is not None and v3.is_flat(config):
         raise InstantConfigError(
@@ -117,7 +110,7 @@ def plan(
     )
     if binary is not None:
         command = process.centrifugo_command(binary, conf.config_file, address=host, port=number)
-        title = _centrifugo(binary)
+        title = _centrifugo_title(binary)
     else:
         command = process.embedded_command(
             conf.config_file, address=at.host, port=at.port, data=data
@@ -138,7 +131,25 @@ def plan(
     )
 
 
-def _centrifugo(binary: Any) -> str:
+def _choose_binary(
+    folder: Path, server: str, data: Path | None, environ: Mapping[str, str]
+) -> Path | None:
+    """Return the binary to run, None: the embedded server."""
+    binary = None if server == "embedded" else process.find_binary(folder, environ)
+    if server == "centrifugo" and binary is None:
+        raise InstantConfigError(
+            f"There is no Centrifugo binary in {folder}, in {process.BINARY_VARIABLE} or on "
+            f"PATH. “manage.py installws” installs it; “runws --server embedded” does without."
+        )
+    if data is not None and binary is not None:
+        raise InstantConfigError(
+            "--data is the embedded server's: add “--server embedded”. Centrifugo keeps histories "
+            "over a restart with Redis or PostgreSQL."
+        )
+    return binary
+
+
+def _centrifugo_title(binary: Path) -> str:
     try:
         version = process.binary_version(binary)
     except OSError as exc:
@@ -166,10 +177,7 @@ def _override(
 def _warnings(conf: Conf, written: WrittenConfig, by_itself: Address, at: Address) -> list[str]:
     found = []
     if not written.origins:
-        found.append(
-            'No browser may connect: set INSTANT["ALLOWED_ORIGINS"] (or ALLOWED_HOSTS) and run '
-            "this again."
-        )
+        found.append(NO_ORIGIN)
     expected = api_port(conf, by_itself)
     if expected is not None and expected != at.port:
         found.append(

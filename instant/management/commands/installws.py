@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from instant import conf as instant_conf
 from instant.centrifugo.binary import installer, release
 from instant.exceptions import InstantConfigError
-from instant.server.launch import WrittenConfig, complete_config
+from instant.server.launch import NO_ORIGIN, WrittenConfig, complete_config
 
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
@@ -109,12 +109,7 @@ class Command(BaseCommand):
                 f"Config {what}: {conf.config_file} (it holds the keys, nothing to copy)"
             )
         if not written.origins:
-            self.stderr.write(
-                self.style.WARNING(
-                    'No browser may connect: set INSTANT["ALLOWED_ORIGINS"] (or ALLOWED_HOSTS) '
-                    "and run this again."
-                )
-            )
+            self.stderr.write(self.style.WARNING(NO_ORIGIN))
         if written.overridden:
             self.stdout.write(
                 f"{' and '.join(written.overridden)} of the settings or the environment differ "
