@@ -15,9 +15,10 @@ from instant.centrifugo.config.defaults import DEFAULT_ADDRESS, DEFAULT_PORT
 from instant.centrifugo.config.file import read_config
 from instant.conf import Conf
 from instant.exceptions import InstantConfigError
+from instant.revoking import run as revoking
 from instant.server.sync import api_port, compare, write
 
-__all__ = ["NO_ORIGIN", "SERVERS", "Plan", "WrittenConfig", "complete_config", "plan"]
+__all__ = ["NO_ORIGIN", "SERVERS", "Plan", "WrittenConfig", "complete_config", "plan", "run"]
 
 SERVERS = ("auto", "centrifugo", "embedded")
 
@@ -47,6 +48,8 @@ class Plan:
 
     command: list[str]
     env: dict[str, str] = field(repr=False)
+    folder: Path
+    """Where its process id is noted while it runs."""
     title: str
     """Which server it is, and why where that isn't plain."""
     websocket: str
@@ -124,11 +127,26 @@ def plan(
     return Plan(
         command=command,
         env=env,
+        folder=conf.dir,
         title=title,
         websocket=at.websocket,
         wrote_config=written.changed,
         warnings=tuple(_warnings(conf, written, by_itself, at)),
     )
+
+
+def run(server: Plan) -> int:
+    """
+    Run the server until it ends and return its exit code; make the checks that fall due meanwhile.
+
+    See ``process.run()`` for the signals that it passes on. Raises OSError where the command
+    can't be started.
+    """
+    worker = revoking.watch()
+    try:
+        return process.run(server.command, server.env, folder=server.folder)
+    finally:
+        worker.stop()
 
 
 def _choose_binary(

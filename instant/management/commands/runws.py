@@ -9,10 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from instant import conf as instant_conf
-from instant.centrifugo.binary import process
 from instant.exceptions import InstantConfigError
-from instant.revoking import run as revoking
-from instant.server.launch import SERVERS, plan
+from instant.server.launch import SERVERS, plan, run
 
 
 class Command(BaseCommand):
@@ -57,12 +55,9 @@ class Command(BaseCommand):
         # The server writes to the same place from now on, past Python's buffers.
         self.stdout.flush()
         self.stderr.flush()
-        worker = revoking.watch()
         try:
-            code = process.run(server.command, server.env, folder=conf.dir)
+            code = run(server)
         except OSError as exc:
             raise CommandError(f"{server.command[0]} can't be started: {exc.strerror}.") from exc
-        finally:
-            worker.stop()
         if code:
             sys.exit(code)
