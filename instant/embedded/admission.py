@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .errors import BAD_REQUEST, EXPIRED, UNRECOVERABLE_POSITION, Failure
 from .filters import check, compiled
 from .hub import Subscription
-from .rawjson import Fields
+from .json_text import Fields
 from .recovery import Recovered, recover
 from .terms import Terms
 

@@ -24,13 +24,13 @@ from .errors import (
     Failure,
     Malformed,
 )
-from .frames import Push, channel_push, error_body
+from .json_text import Fields, elements, load, quote
 from .origins import translate
-from .rawjson import Fields, elements, load, quote
 from .session import Session
 from .streams import Position
 from .terms import Terms, bounded, terms
 from .tokens import decoded64, grant
+from .wire_forms import Push, channel_push, error_body
 
 # Publications between two looks at other clients: one long request doesn't fill every queue.
 BREATH = 32

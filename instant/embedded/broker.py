@@ -15,7 +15,7 @@ from .errors import (
     Failure,
 )
 from .hub import Hub
-from .rawjson import dump
+from .json_text import dump
 from .streams import Position, Publication, Streams
 from .tokens import Verifier
 

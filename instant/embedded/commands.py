@@ -17,8 +17,8 @@ from .errors import (
     Failure,
     Malformed,
 )
+from .json_text import Fields, load, quote
 from .questions import Answer, ask_about, payload
-from .rawjson import Fields, load, quote
 from .streams import Position
 from .tokens import decoded64
 

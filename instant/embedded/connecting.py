@@ -23,11 +23,11 @@ from .errors import (
     Failure,
     Malformed,
 )
-from .frames import Push
+from .json_text import Fields, dump, quote
 from .questions import Answer, ask_about, payload
-from .rawjson import Fields, dump, quote
 from .terms import GRACE, Terms, bounded, terms
 from .tokens import ExpiredToken, InvalidToken, Verifier, decoded64, grants
+from .wire_forms import Push
 
 if TYPE_CHECKING:
     from .config import ProxyOptions

@@ -6,7 +6,7 @@ clients apply it to the bytes of the publication before.
 
 from __future__ import annotations
 
-from .rawjson import quote
+from .json_text import quote
 from .streams import Publication
 
 _DIGITS = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~"

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from .api import Api, error_reply
 from .errors import INTERNAL, ClientError, Failure, Malformed, whereabouts
-from .frames import error_body
-from .rawjson import Fields
+from .json_text import Fields
+from .wire_forms import error_body
 
 if TYPE_CHECKING:
     from .config import Config

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from .errors import BAD_REQUEST, Failure, Malformed
-from .rawjson import Fields, elements
+from .json_text import Fields, elements
 
 Filter = Callable[[Mapping[str, str]], bool]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from .filters import Filter
-from .frames import Form, Push, channel_push
 from .streams import Publication
+from .wire_forms import Form, Push, channel_push
 
 if TYPE_CHECKING:
     from .session import Session

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .config import ProxyOptions
 from .errors import INTERNAL, ClientError, Closing, Disconnect, Failure, Malformed
-from .rawjson import Fields
+from .json_text import Fields
 
 if TYPE_CHECKING:
     from .session import Session

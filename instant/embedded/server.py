@@ -17,7 +17,7 @@ from .endpoints import Endpoints
 from .errors import SHUTDOWN
 from .flusher import Flusher
 from .gate import Gate
-from .proxies import Proxies
+from .proxy_client import Proxies
 from .signatures import load_algorithms
 from .streaming import (
     StreamConnection,

@@ -29,12 +29,12 @@ from .errors import (
     Unsubscribe,
     whereabouts,
 )
-from .frames import Form, Push, disconnect_push, error_reply, reply, unsubscribe_push
 from .hub import Subscription
+from .json_text import Fields, quote
 from .keysets import KeyWish
 from .lifetimes import Lifetime
 from .questions import Answer, Question
-from .rawjson import Fields, quote
+from .wire_forms import Form, Push, disconnect_push, error_reply, reply, unsubscribe_push
 
 if TYPE_CHECKING:
     from .broker import Broker

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from .errors import CONNECTION_CLOSED, SLOW, Disconnect, Malformed
-from .frames import Form
-from .rawjson import Fields
+from .json_text import Fields
 from .session import Session
 from .transports import Connection
+from .wire_forms import Form
 
 if TYPE_CHECKING:
     from .server import EmbeddedServer

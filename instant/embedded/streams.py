@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from .rawjson import load, quote
+from .json_text import load, quote
 
 if TYPE_CHECKING:
     from .journal import Journal

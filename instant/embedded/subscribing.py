@@ -27,8 +27,8 @@ from .errors import (
     Malformed,
 )
 from .hub import Subscription
+from .json_text import Fields, quote
 from .questions import Answer, ask_about, payload
-from .rawjson import Fields, quote
 from .terms import GRACE, Terms, bounded, terms
 from .tokens import ExpiredToken, InvalidToken, SubscribeToken, Verifier, decoded64, grant
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import INTERNAL, Failure, Malformed
+from .json_text import Fields, load
 from .keysets import KeySets, KeyWish
-from .rawjson import Fields, load
 from .signatures import Signatures
 from .token_options import TokenOptions
 

@@ -16,9 +16,9 @@ from .errors import (
     Disconnect,
     Malformed,
 )
-from .frames import Form
-from .rawjson import Fields
+from .json_text import Fields
 from .session import Session, Then
+from .wire_forms import Form
 
 if TYPE_CHECKING:
     from .keysets import KeyWish

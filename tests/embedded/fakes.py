@@ -4,8 +4,8 @@ import json
 
 from instant.embedded.broker import Broker
 from instant.embedded.config import parse
-from instant.embedded.frames import Form
 from instant.embedded.session import Session
+from instant.embedded.wire_forms import Form
 from tests.conformance.player import SECRET, token
 
 HISTORY = {"history_size": 10, "history_ttl": "60s", "force_recovery": True}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from instant.embedded.api import FOREIGN, Api
 from instant.embedded.errors import Failure, Malformed
-from instant.embedded.rawjson import Fields
+from instant.embedded.json_text import Fields
 from tests.embedded.fakes import Client, make_broker
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from instant.embedded.errors import Failure, Malformed
 from instant.embedded.filters import MAX_DEPTH, check, compiled
-from instant.embedded.rawjson import Fields
+from instant.embedded.json_text import Fields
 from tests.embedded.fakes import Client, make_broker
 
 KEYS = st.sampled_from("ab")

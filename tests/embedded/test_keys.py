@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from instant.embedded import EmbeddedServer, keysets
 from instant.embedded.config import ConfigError, parse
-from instant.embedded.frames import Form
+from instant.embedded.json_text import Fields
 from instant.embedded.keysets import KEPT, KeySets, KeyWish, UnusableSet, read_set
 from instant.embedded.questions import Answer
-from instant.embedded.rawjson import Fields
+from instant.embedded.wire_forms import Form
 from tests.conformance.backend import Backend
 from tests.conformance.signing import public, served, signed
 from tests.embedded.conftest import Site

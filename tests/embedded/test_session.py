@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instant.embedded.errors import UNSUBSCRIBED_BY_SERVER, ClientError, Disconnect
-from instant.embedded.frames import Form
 from instant.embedded.questions import Answer, read_answer
+from instant.embedded.wire_forms import Form
 from tests.embedded.fakes import CONFIG, Client, make_broker, signed
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instant.embedded.errors import Malformed
-from instant.embedded.rawjson import Fields, elements, load
+from instant.embedded.json_text import Fields, elements, load
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text(),

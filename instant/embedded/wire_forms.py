@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from .errors import ClientError, Disconnect, Unsubscribe
-from .rawjson import quote
+from .json_text import quote
 
 
 def websocket(text: str) -> bytes:
