@@ -13,7 +13,8 @@ same file.
 
 from __future__ import annotations
 
-from .config import ConfigError
+from instant.embedded.config.load import ConfigError
+
 from .server import EmbeddedServer
 
 __all__ = ["ConfigError", "EmbeddedServer"]

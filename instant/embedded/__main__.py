@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .config import ConfigError, parse, read
+from instant.embedded.config.load import ConfigError, parse, read
+
 from .errors import StoreError
 from .server import EmbeddedServer
 

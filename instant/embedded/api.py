@@ -6,9 +6,11 @@ import asyncio
 import re
 from collections.abc import Callable
 
+from instant.embedded.config.channels import ChannelOptions
+from instant.embedded.config.globs import translate
+
 from .admission import Request, admit, announce
 from .broker import VERSION, Broker, well_formed
-from .channels import ChannelOptions
 from .connecting import extend
 from .errors import (
     API_NOT_FOUND,
@@ -25,7 +27,6 @@ from .errors import (
     Malformed,
 )
 from .json_text import Fields, elements, load, quote
-from .origins import translate
 from .session import Session
 from .streams import Position
 from .terms import Terms, bounded, terms

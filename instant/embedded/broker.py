@@ -6,8 +6,9 @@ import time
 import uuid
 from collections.abc import Callable
 
-from .channels import ChannelOptions
-from .config import Config, TokenOptions
+from instant.embedded.config.channels import ChannelOptions
+from instant.embedded.config.load import Config, TokenOptions
+
 from .errors import (
     BAD_REQUEST,
     UNRECOVERABLE_POSITION,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from instant.embedded.config.channels import ChannelOptions
+
 from .broker import well_formed
-from .channels import ChannelOptions
 from .errors import (
     BAD_REQUEST,
     BAD_REQUEST_CLOSE,

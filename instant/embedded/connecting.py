@@ -30,7 +30,8 @@ from .tokens import ExpiredToken, InvalidToken, Verifier, decoded64, grants
 from .wire_forms import Push
 
 if TYPE_CHECKING:
-    from .config import ProxyOptions
+    from instant.embedded.config.load import ProxyOptions
+
     from .session import Session
 
 log = logging.getLogger("instant.embedded")

@@ -15,7 +15,7 @@ from .json_text import Fields
 from .wire_forms import error_body
 
 if TYPE_CHECKING:
-    from .config import Config
+    from instant.embedded.config.load import Config
 
 log = logging.getLogger("instant.embedded")
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from .schema import ConfigError
+from instant.embedded.config.schema import ConfigError
+
 from .signatures import load_algorithms
 
 # How long a key that is used stays known.

@@ -6,7 +6,8 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .config import ProxyOptions
+from instant.embedded.config.load import ProxyOptions
+
 from .errors import INTERNAL, ClientError, Closing, Disconnect, Failure, Malformed
 from .json_text import Fields
 

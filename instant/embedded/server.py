@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 
+from instant.embedded.config.load import Config, parse
+
 from .api import Api
 from .broker import VERSION, Broker
-from .config import Config, parse
 from .endpoints import Endpoints
 from .errors import SHUTDOWN
 from .flusher import Flusher

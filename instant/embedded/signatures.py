@@ -6,12 +6,12 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .schema import ConfigError
+from instant.embedded.config.schema import ConfigError
 
 if TYPE_CHECKING:
     from jwt.algorithms import Algorithm
 
-    from .token_options import TokenOptions
+    from instant.embedded.config.tokens import TokenOptions
 
 _HMAC = ("HS256", "HS384", "HS512")
 _RSA = ("RS256", "RS384", "RS512")

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from instant.embedded.config.channels import ChannelOptions
+
 from .admission import Request, admit, announce
-from .channels import ChannelOptions
 from .errors import (
     ALREADY_SUBSCRIBED,
     BAD_REQUEST,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .channels import ChannelOptions
+from instant.embedded.config.channels import ChannelOptions
+
 from .tokens import Grant
 
 # The longest life of a connection or subscription that ends at all.

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from instant.embedded.config.tokens import TokenOptions
+
 from .errors import INTERNAL, Failure, Malformed
 from .json_text import Fields, load
 from .keysets import KeySets, KeyWish
 from .signatures import Signatures
-from .token_options import TokenOptions
 
 
 class InvalidToken(Exception):

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from websockets.asyncio.client import connect
 
-from instant.embedded.config import ConfigError, parse
+from instant.embedded.config.load import ConfigError, parse
 from instant.embedded.tokens import InvalidToken, Verifier
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG

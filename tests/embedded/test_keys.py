@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instant.embedded import EmbeddedServer, keysets
-from instant.embedded.config import ConfigError, parse
+from instant.embedded.config.load import ConfigError, parse
 from instant.embedded.json_text import Fields
 from instant.embedded.keysets import KEPT, KeySets, KeyWish, UnusableSet, read_set
 from instant.embedded.questions import Answer

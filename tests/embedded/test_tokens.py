@@ -1,6 +1,6 @@
 import pytest
 
-from instant.embedded.config import parse
+from instant.embedded.config.load import parse
 from instant.embedded.errors import Failure
 from instant.embedded.tokens import ExpiredToken, InvalidToken, Verifier
 from tests.conformance.player import SECRET, token

@@ -1,6 +1,6 @@
 import pytest
 
-from instant.embedded.config import parse
+from instant.embedded.config.load import parse
 from instant.embedded.errors import Failure
 
 NAMES = parse(

@@ -1,6 +1,6 @@
 import pytest
 
-from instant.embedded.origins import Origins
+from instant.embedded.config.globs import Origins
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import BAD_REQUEST, UNKNOWN_CHANNEL, Failure
-from .filled import refuse
+from instant.embedded.errors import BAD_REQUEST, UNKNOWN_CHANNEL, Failure
+
+from .fill import refuse
 from .schema import ConfigError
 
 NAMESPACE_NAME = re.compile(r"[-a-zA-Z0-9_.]{2,}")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instant.embedded.config import ConfigError, parse
+from instant.embedded.config.load import ConfigError, parse
 
 
 def read(**variables):

@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .keysets import check_endpoint
+from instant.embedded.keysets import check_endpoint
+from instant.embedded.signatures import check_public_key
+
 from .schema import ConfigError
-from .signatures import check_public_key
 
 _CLAIM = re.compile(r"[a-zA-Z_]+")
 

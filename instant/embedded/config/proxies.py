@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from instant.embedded.errors import ClientError, Disconnect
+
 from .channels import NAMESPACE_NAME, Names
-from .errors import ClientError, Disconnect
-from .filled import refuse
+from .fill import refuse
 from .schema import ConfigError
 
 _PROXIES = ("subscribe", "publish", "sub_refresh")

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from instant.embedded.config import ConfigError, parse, read
-from instant.embedded.schema import seconds
+from instant.embedded.config.load import ConfigError, parse, read
+from instant.embedded.config.schema import seconds
 from tests.conformance.recordings import config_of, scenarios
 
 

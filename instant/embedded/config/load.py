@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from .channels import NAMESPACE_NAME, Names, options
-from .filled import fill, refuse
-from .origins import Origins
-from .proxy_options import ProxyOptions, named_proxies, proxy_options
+from .fill import fill, refuse
+from .globs import Origins
+from .proxies import ProxyOptions, named_proxies, proxy_options
 from .schema import ConfigError
-from .token_options import TokenOptions, token_options
+from .tokens import TokenOptions, token_options
 
 __all__ = ["Config", "ConfigError", "ProxyOptions", "TokenOptions", "parse", "read"]
 

@@ -1,0 +1,1 @@
+"""The server's config: read, checked, and every default filled in."""
