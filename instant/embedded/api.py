@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from instant.embedded.config.channels import ChannelOptions
 from instant.embedded.config.globs import translate
+from instant.embedded.tokens.verify import decoded64, grant
 
 from .admission import Request, admit, announce
 from .broker import VERSION, Broker, well_formed
@@ -30,7 +31,6 @@ from .json_text import Fields, elements, load, quote
 from .session import Session
 from .streams import Position
 from .terms import Terms, bounded, terms
-from .tokens import decoded64, grant
 from .wire_forms import Push, channel_push, error_body
 
 # Publications between two looks at other clients: one long request doesn't fill every queue.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from instant.embedded.config.channels import ChannelOptions
 from instant.embedded.config.load import Config, TokenOptions
+from instant.embedded.tokens.verify import Verifier
 
 from .errors import (
     BAD_REQUEST,
@@ -18,7 +19,6 @@ from .errors import (
 from .hub import Hub
 from .json_text import dump
 from .streams import Position, Publication, Streams
-from .tokens import Verifier
 
 # The version of Centrifugo whose answers this server's were recorded from.
 VERSION = "6.9.1"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from instant.embedded.tokens.verify import ExpiredToken, InvalidToken, Verifier, decoded64, grants
+
 from .admission import Request, admit, announce
 from .broker import VERSION
 from .errors import (
@@ -26,7 +28,6 @@ from .errors import (
 from .json_text import Fields, dump, quote
 from .questions import Answer, ask_about, payload
 from .terms import GRACE, Terms, bounded, terms
-from .tokens import ExpiredToken, InvalidToken, Verifier, decoded64, grants
 from .wire_forms import Push
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ import logging
 
 import aiohttp
 
+from instant.embedded.tokens.jwks import KeyWish
+from instant.embedded.tokens.jwks_client import KeyFetcher
+
 from .errors import ClientError
-from .keyfetcher import KeyFetcher
-from .keysets import KeyWish
 from .questions import Answer, Question, read_answer
 
 log = logging.getLogger("instant.embedded")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aiohttp import web
 
 from instant.embedded.config.load import Config, parse
+from instant.embedded.tokens.signatures import load_algorithms
 
 from .api import Api
 from .broker import VERSION, Broker
@@ -19,7 +20,6 @@ from .errors import SHUTDOWN
 from .flusher import Flusher
 from .gate import Gate
 from .proxy_client import Proxies
-from .signatures import load_algorithms
 from .streaming import (
     StreamConnection,
     serve_emulation,

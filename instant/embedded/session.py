@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from instant.embedded.tokens.jwks import KeyWish
+
 from . import commands, connecting, subscribing
 from .errors import (
     BAD_REQUEST_CLOSE,
@@ -31,7 +33,6 @@ from .errors import (
 )
 from .hub import Subscription
 from .json_text import Fields, quote
-from .keysets import KeyWish
 from .lifetimes import Lifetime
 from .questions import Answer, Question
 from .wire_forms import Form, Push, disconnect_push, error_reply, reply, unsubscribe_push

@@ -7,6 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from instant.embedded.config.channels import ChannelOptions
+from instant.embedded.tokens.verify import (
+    ExpiredToken,
+    InvalidToken,
+    SubscribeToken,
+    Verifier,
+    decoded64,
+    grant,
+)
 
 from .admission import Request, admit, announce
 from .errors import (
@@ -31,7 +39,6 @@ from .hub import Subscription
 from .json_text import Fields, quote
 from .questions import Answer, ask_about, payload
 from .terms import GRACE, Terms, bounded, terms
-from .tokens import ExpiredToken, InvalidToken, SubscribeToken, Verifier, decoded64, grant
 
 if TYPE_CHECKING:
     from .session import Session

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from instant.embedded.config.channels import ChannelOptions
-
-from .tokens import Grant
+from instant.embedded.tokens.verify import Grant
 
 # The longest life of a connection or subscription that ends at all.
 YEAR = 365 * 24 * 3600

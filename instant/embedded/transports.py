@@ -21,7 +21,8 @@ from .session import Session, Then
 from .wire_forms import Form
 
 if TYPE_CHECKING:
-    from .keysets import KeyWish
+    from instant.embedded.tokens.jwks import KeyWish
+
     from .questions import Question
     from .server import EmbeddedServer
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from websockets.asyncio.client import connect
 
 from instant.embedded.config.load import ConfigError, parse
-from instant.embedded.tokens import InvalidToken, Verifier
+from instant.embedded.tokens.verify import InvalidToken, Verifier
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG
 

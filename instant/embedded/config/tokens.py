@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from instant.embedded.keysets import check_endpoint
-from instant.embedded.signatures import check_public_key
+from instant.embedded.tokens.jwks import check_endpoint
+from instant.embedded.tokens.signatures import check_public_key
 
 from .schema import ConfigError
 

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import aiohttp
 
-from .keysets import KeySets, KeyWish, UnusableSet
+from .jwks import KeySets, KeyWish, UnusableSet
 
 log = logging.getLogger("instant.embedded")
 

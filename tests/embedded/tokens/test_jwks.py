@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instant.embedded import EmbeddedServer, keysets
+from instant.embedded import EmbeddedServer
 from instant.embedded.config.load import ConfigError, parse
 from instant.embedded.json_text import Fields
-from instant.embedded.keysets import KEPT, KeySets, KeyWish, UnusableSet, read_set
 from instant.embedded.questions import Answer
+from instant.embedded.tokens import jwks
+from instant.embedded.tokens.jwks import KEPT, KeySets, KeyWish, UnusableSet, read_set
 from instant.embedded.wire_forms import Form
 from tests.conformance.backend import Backend
 from tests.conformance.signing import public, served, signed
@@ -72,7 +73,7 @@ def test_endpoints_that_are_fine(options):
 
 
 def test_it_takes_cryptography(monkeypatch):
-    monkeypatch.setattr(keysets, "load_algorithms", dict)
+    monkeypatch.setattr(jwks, "load_algorithms", dict)
     with pytest.raises(ConfigError, match="pip install cryptography"):
         parse(config_of(), {})
 
@@ -275,7 +276,7 @@ async def test_a_slow_endpoint_holds_nobody_else_up(keyed):
 
 
 async def test_a_set_without_an_end_is_let_go(keyed, monkeypatch):
-    monkeypatch.setattr("instant.embedded.keyfetcher.SIZE_LIMIT", 100)
+    monkeypatch.setattr("instant.embedded.tokens.jwks_client.SIZE_LIMIT", 100)
     site, backend = await keyed("all")
     assert await site.connect(by()) == 3500
     assert len(backend.asked) == 1

@@ -2,7 +2,7 @@ import pytest
 
 from instant.embedded.config.load import parse
 from instant.embedded.errors import Failure
-from instant.embedded.tokens import ExpiredToken, InvalidToken, Verifier
+from instant.embedded.tokens.verify import ExpiredToken, InvalidToken, Verifier
 from tests.conformance.player import SECRET, token
 
 NOW = 1_000_000_000

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from instant.embedded.config.tokens import TokenOptions
+from instant.embedded.errors import INTERNAL, Failure, Malformed
+from instant.embedded.json_text import Fields, load
 
-from .errors import INTERNAL, Failure, Malformed
-from .json_text import Fields, load
-from .keysets import KeySets, KeyWish
+from .jwks import KeySets, KeyWish
 from .signatures import Signatures
 
 

@@ -1,0 +1,1 @@
+"""Tokens of connections and subscriptions, and the keys that sign them."""
