@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from instant.embedded.state.filters import check, compiled
+from instant.embedded.state.hub import Subscription
+
 from .errors import BAD_REQUEST, EXPIRED, UNRECOVERABLE_POSITION, Failure
-from .filters import check, compiled
-from .hub import Subscription
 from .json_text import Fields
 from .recovery import Recovered, recover
 from .terms import Terms

@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 from instant.embedded.config.channels import ChannelOptions
 from instant.embedded.config.globs import translate
+from instant.embedded.state.broker import VERSION, Broker, well_formed
+from instant.embedded.state.streams import Position
 from instant.embedded.tokens.verify import decoded64, grant
 
 from .admission import Request, admit, announce
-from .broker import VERSION, Broker, well_formed
 from .connecting import extend
 from .errors import (
     API_NOT_FOUND,
@@ -29,7 +30,6 @@ from .errors import (
 )
 from .json_text import Fields, elements, load, quote
 from .session import Session
-from .streams import Position
 from .terms import Terms, bounded, terms
 from .wire_forms import Push, channel_push, error_body
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from instant.embedded.config.channels import ChannelOptions
+from instant.embedded.state.broker import well_formed
+from instant.embedded.state.streams import Position
 from instant.embedded.tokens.verify import decoded64
 
-from .broker import well_formed
 from .errors import (
     BAD_REQUEST,
     BAD_REQUEST_CLOSE,
@@ -21,7 +22,6 @@ from .errors import (
 )
 from .json_text import Fields, load, quote
 from .questions import Answer, ask_about, payload
-from .streams import Position
 
 if TYPE_CHECKING:
     from .session import Session

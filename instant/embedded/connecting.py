@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from instant.embedded.state.broker import VERSION
 from instant.embedded.tokens.verify import ExpiredToken, InvalidToken, Verifier, decoded64, grants
 
 from .admission import Request, admit, announce
-from .broker import VERSION
 from .errors import (
     BAD_REQUEST_CLOSE,
     CHANNEL_LIMIT,

@@ -9,7 +9,7 @@ from operator import methodcaller
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from .journal import Journal
+    from instant.embedded.state.history_writer import Journal
 
 # Connections written to before the event loop looks at anything else: a fan-out to thousands does
 # not keep a publisher waiting for its answer.

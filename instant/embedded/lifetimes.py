@@ -17,7 +17,8 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from .hub import Subscription
+    from instant.embedded.state.hub import Subscription
+
     from .session import Session
 
 Alarm = Callable[[], None]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 from aiohttp import web
 
 from instant.embedded.config.load import Config, parse
+from instant.embedded.state.broker import VERSION, Broker
 from instant.embedded.tokens.signatures import load_algorithms
 
 from .api import Api
-from .broker import VERSION, Broker
 from .endpoints import Endpoints
 from .errors import SHUTDOWN
 from .flusher import Flusher
@@ -31,7 +31,7 @@ from .streaming import (
 from .transports import WebSocketConnection, serve_uni_websocket, serve_websocket
 
 if TYPE_CHECKING:
-    from .journal import Journal
+    from instant.embedded.state.history_writer import Journal
 
 log = logging.getLogger("instant.embedded")
 
@@ -151,8 +151,8 @@ class EmbeddedServer:
 
     def _open_journal(self, path: Path) -> None:
         # SQLite takes a while to import, and most servers have no history file.
-        from .journal import Journal  # noqa: PLC0415
-        from .store import Store  # noqa: PLC0415
+        from instant.embedded.state.history_file import Store  # noqa: PLC0415
+        from instant.embedded.state.history_writer import Journal  # noqa: PLC0415
 
         streams, clock = self.broker.streams, self.broker.clock
         store = Store(path)

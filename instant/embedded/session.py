@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from instant.embedded.state.hub import Subscription
 from instant.embedded.tokens.jwks import KeyWish
 
 from . import commands, connecting, subscribing
@@ -31,14 +32,13 @@ from .errors import (
     Unsubscribe,
     whereabouts,
 )
-from .hub import Subscription
 from .json_text import Fields, quote
 from .lifetimes import Lifetime
 from .questions import Answer, Question
 from .wire_forms import Form, Push, disconnect_push, error_reply, reply, unsubscribe_push
 
 if TYPE_CHECKING:
-    from .broker import Broker
+    from instant.embedded.state.broker import Broker
 
 log = logging.getLogger("instant.embedded")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from instant.embedded.config.channels import ChannelOptions
+from instant.embedded.state.hub import Subscription
 from instant.embedded.tokens.verify import (
     ExpiredToken,
     InvalidToken,
@@ -35,7 +36,6 @@ from .errors import (
     Failure,
     Malformed,
 )
-from .hub import Subscription
 from .json_text import Fields, quote
 from .questions import Answer, ask_about, payload
 from .terms import GRACE, Terms, bounded, terms

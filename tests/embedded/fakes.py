@@ -2,9 +2,9 @@
 
 import json
 
-from instant.embedded.broker import Broker
 from instant.embedded.config.load import parse
 from instant.embedded.session import Session
+from instant.embedded.state.broker import Broker
 from instant.embedded.wire_forms import Form
 from tests.conformance.player import SECRET, token
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instant.embedded.errors import Failure, Malformed
-from instant.embedded.filters import MAX_DEPTH, check, compiled
 from instant.embedded.json_text import Fields
+from instant.embedded.state.filters import MAX_DEPTH, check, compiled
 from tests.embedded.fakes import Client, make_broker
 
 KEYS = st.sampled_from("ab")

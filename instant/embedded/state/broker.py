@@ -8,16 +8,16 @@ from collections.abc import Callable
 
 from instant.embedded.config.channels import ChannelOptions
 from instant.embedded.config.load import Config, TokenOptions
-from instant.embedded.tokens.verify import Verifier
-
-from .errors import (
+from instant.embedded.errors import (
     BAD_REQUEST,
     UNRECOVERABLE_POSITION,
     UNSUBSCRIBED_INSUFFICIENT,
     Failure,
 )
+from instant.embedded.json_text import dump
+from instant.embedded.tokens.verify import Verifier
+
 from .hub import Hub
-from .json_text import dump
 from .streams import Position, Publication, Streams
 
 # The version of Centrifugo whose answers this server's were recorded from.

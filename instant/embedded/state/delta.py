@@ -6,7 +6,8 @@ clients apply it to the bytes of the publication before.
 
 from __future__ import annotations
 
-from .json_text import quote
+from instant.embedded.json_text import quote
+
 from .streams import Publication
 
 _DIGITS = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~"

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instant.embedded.delta import checksum, create
-from instant.embedded.streams import Position, Publication, Stream, Streams
+from instant.embedded.state.delta import checksum, create
+from instant.embedded.state.streams import Position, Publication, Stream, Streams
 
 
 class Time:

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-from .errors import BAD_REQUEST, Failure, Malformed
-from .json_text import Fields, elements
+from instant.embedded.errors import BAD_REQUEST, Failure, Malformed
+from instant.embedded.json_text import Fields, elements
 
 Filter = Callable[[Mapping[str, str]], bool]
 

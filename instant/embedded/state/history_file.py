@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from .errors import StoreError
+from instant.embedded.errors import StoreError
 
 # "Inst", in SQLite's header of every file that is ours.
 APPLICATION_ID = 0x496E7374

@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 
 from instant.embedded import EmbeddedServer
 from instant.embedded.errors import StoreError
-from instant.embedded.store import Store
+from instant.embedded.state.history_file import Store
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG, HISTORY
 

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from .errors import StoreError
-from .store import Batch, PublicationRow, RepeatRow, Store, StreamRow
+from instant.embedded.errors import StoreError
+
+from .history_file import Batch, PublicationRow, RepeatRow, Store, StreamRow
 
 if TYPE_CHECKING:
     from .streams import Position, Publication, Stream

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from instant.embedded.wire_forms import Form, Push, channel_push
+
 from .filters import Filter
 from .streams import Publication
-from .wire_forms import Form, Push, channel_push
 
 if TYPE_CHECKING:
-    from .session import Session
+    from instant.embedded.session import Session
 
 
 class Subscription:

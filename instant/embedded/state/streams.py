@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from .json_text import load, quote
+from instant.embedded.json_text import load, quote
 
 if TYPE_CHECKING:
-    from .journal import Journal
-    from .store import PublicationRow, RepeatRow, StreamRow
+    from .history_file import PublicationRow, RepeatRow, StreamRow
+    from .history_writer import Journal
 
 # How long a publish with an idempotency key is remembered (Centrifugo's brokers: 5 minutes).
 REPEAT_WINDOW = 300.0

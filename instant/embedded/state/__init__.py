@@ -1,0 +1,1 @@
+"""What the server knows: clients, readers, and the publications it keeps."""
