@@ -8,12 +8,14 @@ from collections.abc import Callable
 
 from instant.embedded.config.channels import ChannelOptions
 from instant.embedded.config.globs import translate
+from instant.embedded.session.connect import extend
+from instant.embedded.session.join import Request, admit, announce
+from instant.embedded.session.session import Session
+from instant.embedded.session.subscription_options import Terms, bounded, terms
 from instant.embedded.state.broker import VERSION, Broker, well_formed
 from instant.embedded.state.streams import Position
 from instant.embedded.tokens.verify import decoded64, grant
 
-from .admission import Request, admit, announce
-from .connecting import extend
 from .errors import (
     API_NOT_FOUND,
     BAD_REQUEST,
@@ -29,8 +31,6 @@ from .errors import (
     Malformed,
 )
 from .json_text import Fields, elements, load, quote
-from .session import Session
-from .terms import Terms, bounded, terms
 from .wire_forms import Push, channel_push, error_body
 
 # Publications between two looks at other clients: one long request doesn't fill every queue.

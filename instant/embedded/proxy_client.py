@@ -6,11 +6,11 @@ import logging
 
 import aiohttp
 
+from instant.embedded.session.application import Answer, Question, read_answer
 from instant.embedded.tokens.jwks import KeyWish
 from instant.embedded.tokens.jwks_client import KeyFetcher
 
 from .errors import ClientError
-from .questions import Answer, Question, read_answer
 
 log = logging.getLogger("instant.embedded")
 

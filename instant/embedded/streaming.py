@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from instant.embedded.session.session import Session
+
 from .errors import CONNECTION_CLOSED, SLOW, Disconnect, Malformed
 from .json_text import Fields
-from .session import Session
 from .transports import Connection
 from .wire_forms import Form
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from aiohttp import WSMsgType, web
 
+from instant.embedded.session.session import Session, Then
+
 from .errors import (
     BAD_REQUEST_CLOSE,
     INAPPROPRIATE_PROTOCOL,
@@ -17,13 +19,12 @@ from .errors import (
     Malformed,
 )
 from .json_text import Fields
-from .session import Session, Then
 from .wire_forms import Form
 
 if TYPE_CHECKING:
+    from instant.embedded.session.application import Question
     from instant.embedded.tokens.jwks import KeyWish
 
-    from .questions import Question
     from .server import EmbeddedServer
 
 log = logging.getLogger("instant.embedded")

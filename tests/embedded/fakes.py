@@ -3,7 +3,7 @@
 import json
 
 from instant.embedded.config.load import parse
-from instant.embedded.session import Session
+from instant.embedded.session.session import Session
 from instant.embedded.state.broker import Broker
 from instant.embedded.wire_forms import Form
 from tests.conformance.player import SECRET, token

@@ -11,7 +11,7 @@ from .filters import Filter
 from .streams import Publication
 
 if TYPE_CHECKING:
-    from instant.embedded.session import Session
+    from instant.embedded.session.session import Session
 
 
 class Subscription:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from instant.embedded import EmbeddedServer
 from instant.embedded.config.load import ConfigError, parse
 from instant.embedded.json_text import Fields
-from instant.embedded.questions import Answer
+from instant.embedded.session.application import Answer
 from instant.embedded.tokens import jwks
 from instant.embedded.tokens.jwks import KEPT, KeySets, KeyWish, UnusableSet, read_set
 from instant.embedded.wire_forms import Form

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from instant.embedded.errors import Failure
 from instant.embedded.state.delta import patched
 from instant.embedded.state.hub import Subscription
 from instant.embedded.state.streams import Position, Publication
 
-from .errors import Failure
-from .terms import Terms
+from .subscription_options import Terms
 
 if TYPE_CHECKING:
     from instant.embedded.state.broker import Broker
 
-    from .admission import Request
+    from .join import Request
 
 # A bit of a subscribe request's `flag`: answer 112 rather than subscribe with a gap.
 REJECT_UNRECOVERED = 2

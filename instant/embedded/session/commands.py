@@ -5,11 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from instant.embedded.config.channels import ChannelOptions
-from instant.embedded.state.broker import well_formed
-from instant.embedded.state.streams import Position
-from instant.embedded.tokens.verify import decoded64
-
-from .errors import (
+from instant.embedded.errors import (
     BAD_REQUEST,
     BAD_REQUEST_CLOSE,
     INTERNAL,
@@ -20,8 +16,12 @@ from .errors import (
     Failure,
     Malformed,
 )
-from .json_text import Fields, load, quote
-from .questions import Answer, ask_about, payload
+from instant.embedded.json_text import Fields, load, quote
+from instant.embedded.state.broker import well_formed
+from instant.embedded.state.streams import Position
+from instant.embedded.tokens.verify import decoded64
+
+from .application import Answer, ask_about, payload
 
 if TYPE_CHECKING:
     from .session import Session

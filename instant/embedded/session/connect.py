@@ -5,11 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from instant.embedded.state.broker import VERSION
-from instant.embedded.tokens.verify import ExpiredToken, InvalidToken, Verifier, decoded64, grants
-
-from .admission import Request, admit, announce
-from .errors import (
+from instant.embedded.errors import (
     BAD_REQUEST_CLOSE,
     CHANNEL_LIMIT,
     CONNECTION_EXPIRED,
@@ -25,10 +21,14 @@ from .errors import (
     Failure,
     Malformed,
 )
-from .json_text import Fields, dump, quote
-from .questions import Answer, ask_about, payload
-from .terms import GRACE, Terms, bounded, terms
-from .wire_forms import Push
+from instant.embedded.json_text import Fields, dump, quote
+from instant.embedded.state.broker import VERSION
+from instant.embedded.tokens.verify import ExpiredToken, InvalidToken, Verifier, decoded64, grants
+from instant.embedded.wire_forms import Push
+
+from .application import Answer, ask_about, payload
+from .join import Request, admit, announce
+from .subscription_options import GRACE, Terms, bounded, terms
 
 if TYPE_CHECKING:
     from instant.embedded.config.load import ProxyOptions

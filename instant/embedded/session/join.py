@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from instant.embedded.errors import BAD_REQUEST, EXPIRED, UNRECOVERABLE_POSITION, Failure
+from instant.embedded.json_text import Fields
 from instant.embedded.state.filters import check, compiled
 from instant.embedded.state.hub import Subscription
 
-from .errors import BAD_REQUEST, EXPIRED, UNRECOVERABLE_POSITION, Failure
-from .json_text import Fields
 from .recovery import Recovered, recover
-from .terms import Terms
+from .subscription_options import Terms
 
 if TYPE_CHECKING:
     from .session import Session

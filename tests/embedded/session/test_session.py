@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instant.embedded.errors import UNSUBSCRIBED_BY_SERVER, ClientError, Disconnect
-from instant.embedded.questions import Answer, read_answer
+from instant.embedded.session.application import Answer, read_answer
 from instant.embedded.wire_forms import Form
 from tests.embedded.fakes import CONFIG, Client, make_broker, signed
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from instant.embedded.config.load import ProxyOptions
-
-from .errors import INTERNAL, ClientError, Closing, Disconnect, Failure, Malformed
-from .json_text import Fields
+from instant.embedded.errors import INTERNAL, ClientError, Closing, Disconnect, Failure, Malformed
+from instant.embedded.json_text import Fields
 
 if TYPE_CHECKING:
     from .session import Session

@@ -7,18 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from instant.embedded.config.channels import ChannelOptions
-from instant.embedded.state.hub import Subscription
-from instant.embedded.tokens.verify import (
-    ExpiredToken,
-    InvalidToken,
-    SubscribeToken,
-    Verifier,
-    decoded64,
-    grant,
-)
-
-from .admission import Request, admit, announce
-from .errors import (
+from instant.embedded.errors import (
     ALREADY_SUBSCRIBED,
     BAD_REQUEST,
     BAD_REQUEST_CLOSE,
@@ -36,9 +25,20 @@ from .errors import (
     Failure,
     Malformed,
 )
-from .json_text import Fields, quote
-from .questions import Answer, ask_about, payload
-from .terms import GRACE, Terms, bounded, terms
+from instant.embedded.json_text import Fields, quote
+from instant.embedded.state.hub import Subscription
+from instant.embedded.tokens.verify import (
+    ExpiredToken,
+    InvalidToken,
+    SubscribeToken,
+    Verifier,
+    decoded64,
+    grant,
+)
+
+from .application import Answer, ask_about, payload
+from .join import Request, admit, announce
+from .subscription_options import GRACE, Terms, bounded, terms
 
 if TYPE_CHECKING:
     from .session import Session

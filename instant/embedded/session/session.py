@@ -12,11 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from instant.embedded.state.hub import Subscription
-from instant.embedded.tokens.jwks import KeyWish
-
-from . import commands, connecting, subscribing
-from .errors import (
+from instant.embedded.errors import (
     BAD_REQUEST_CLOSE,
     CONNECTION_CLOSED,
     INSUFFICIENT_STATE,
@@ -32,10 +28,21 @@ from .errors import (
     Unsubscribe,
     whereabouts,
 )
-from .json_text import Fields, quote
-from .lifetimes import Lifetime
-from .questions import Answer, Question
-from .wire_forms import Form, Push, disconnect_push, error_reply, reply, unsubscribe_push
+from instant.embedded.json_text import Fields, quote
+from instant.embedded.state.hub import Subscription
+from instant.embedded.tokens.jwks import KeyWish
+from instant.embedded.wire_forms import (
+    Form,
+    Push,
+    disconnect_push,
+    error_reply,
+    reply,
+    unsubscribe_push,
+)
+
+from . import commands, connect, subscribe
+from .application import Answer, Question
+from .timers import Lifetime
 
 if TYPE_CHECKING:
     from instant.embedded.state.broker import Broker
@@ -47,16 +54,16 @@ Handler = Callable[["Session", int, Fields], None]
 
 # In the order the server looks for them where a command has several.
 HANDLERS: dict[str, Handler] = {
-    "connect": connecting.connect,
-    "subscribe": subscribing.subscribe,
-    "unsubscribe": subscribing.unsubscribe,
+    "connect": connect.connect,
+    "subscribe": subscribe.subscribe,
+    "unsubscribe": subscribe.unsubscribe,
     "publish": commands.publish,
     "presence": commands.presence,
     "presence_stats": commands.presence_stats,
     "history": commands.history,
     "rpc": commands.rpc,
-    "refresh": connecting.refresh,
-    "sub_refresh": subscribing.refresh,
+    "refresh": connect.refresh,
+    "sub_refresh": subscribe.refresh,
 }
 
 
@@ -145,9 +152,9 @@ class Session:
         self._waiting.extend(lines)
         self._work()
 
-    def open_one_way(self, connect: Fields) -> None:
+    def open_one_way(self, fields: Fields) -> None:
         """Connect a client that can't send a command."""
-        self.guard(0, lambda: connecting.connect(self, 0, connect))
+        self.guard(0, lambda: connect.connect(self, 0, fields))
 
     def tick(self) -> None:
         """Do what is due by now."""
@@ -220,7 +227,7 @@ class Session:
         if not self.connected:
             self.unusable = True
         if self.one_way:
-            self.close(connecting.ONE_WAY_DISCONNECTS.get(error.code, SERVER_ERROR))
+            self.close(connect.ONE_WAY_DISCONNECTS.get(error.code, SERVER_ERROR))
         elif not self.closed and number:
             self.send(self.form.frame(error_reply(number, error)))
 

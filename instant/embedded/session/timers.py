@@ -6,8 +6,7 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from . import connecting, subscribing
-from .errors import (
+from instant.embedded.errors import (
     BAD_REQUEST_CLOSE,
     CONNECTION_EXPIRED,
     NO_PONG,
@@ -15,6 +14,8 @@ from .errors import (
     UNSUBSCRIBED_INSUFFICIENT,
     Closing,
 )
+
+from . import connect, subscribe
 
 if TYPE_CHECKING:
     from instant.embedded.state.hub import Subscription
@@ -104,7 +105,7 @@ class Lifetime:
         if not session.expire_at:
             return
         if not session.client_refresh:
-            connecting.refresh_by_server(session)
+            connect.refresh_by_server(session)
         elif session.expire_at <= session.broker.clock.now():
             session.close(CONNECTION_EXPIRED)
 
@@ -115,7 +116,7 @@ class Lifetime:
         for channel, subscription in list(session.subscriptions.items()):
             late = subscription.expire_at + int(config.expired_sub_close_delay)
             if subscription.expire_at and now > late:
-                subscribing.expired(session, channel, subscription)
+                subscribe.expired(session, channel, subscription)
             elif subscription.positioned and config.position_check_delay:
                 self._check_position(channel, subscription, config.position_check_delay)
             if session.closed:
