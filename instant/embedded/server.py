@@ -13,14 +13,8 @@ from aiohttp import web
 from instant.embedded.config.load import Config, parse
 from instant.embedded.state.broker import VERSION, Broker
 from instant.embedded.tokens.signatures import load_algorithms
-
-from .api import Api
-from .endpoints import Endpoints
-from .errors import SHUTDOWN
-from .flusher import Flusher
-from .gate import Gate
-from .proxy_client import Proxies
-from .streaming import (
+from instant.embedded.transports.connection_limit import Gate
+from instant.embedded.transports.http_stream import (
     StreamConnection,
     serve_emulation,
     serve_http_stream,
@@ -28,7 +22,17 @@ from .streaming import (
     serve_uni_http_stream,
     serve_uni_sse,
 )
-from .transports import WebSocketConnection, serve_uni_websocket, serve_websocket
+from instant.embedded.transports.websocket import (
+    WebSocketConnection,
+    serve_uni_websocket,
+    serve_websocket,
+)
+from instant.embedded.transports.write_queue import Flusher
+
+from .api import Api
+from .endpoints import Endpoints
+from .errors import SHUTDOWN
+from .proxy_client import Proxies
 
 if TYPE_CHECKING:
     from instant.embedded.state.history_writer import Journal

@@ -8,7 +8,7 @@ import pytest
 import websockets
 
 from instant.embedded import EmbeddedServer
-from instant.embedded.flusher import FLUSH_BATCH, Flusher
+from instant.embedded.transports.write_queue import FLUSH_BATCH, Flusher
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG
 

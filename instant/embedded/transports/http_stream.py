@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from instant.embedded.errors import CONNECTION_CLOSED, SLOW, Disconnect, Malformed
+from instant.embedded.json_text import Fields
 from instant.embedded.session.session import Session
+from instant.embedded.wire_forms import Form
 
-from .errors import CONNECTION_CLOSED, SLOW, Disconnect, Malformed
-from .json_text import Fields
-from .transports import Connection
-from .wire_forms import Form
+from .websocket import Connection
 
 if TYPE_CHECKING:
-    from .server import EmbeddedServer
+    from instant.embedded.server import EmbeddedServer
 
 _NO_STORE = "private, no-cache, no-store, must-revalidate, max-age=0"
 

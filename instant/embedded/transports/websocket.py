@@ -9,23 +9,21 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from aiohttp import WSMsgType, web
 
-from instant.embedded.session.session import Session, Then
-
-from .errors import (
+from instant.embedded.errors import (
     BAD_REQUEST_CLOSE,
     INAPPROPRIATE_PROTOCOL,
     SLOW,
     Disconnect,
     Malformed,
 )
-from .json_text import Fields
-from .wire_forms import Form
+from instant.embedded.json_text import Fields
+from instant.embedded.session.session import Session, Then
+from instant.embedded.wire_forms import Form
 
 if TYPE_CHECKING:
+    from instant.embedded.server import EmbeddedServer
     from instant.embedded.session.application import Question
     from instant.embedded.tokens.jwks import KeyWish
-
-    from .server import EmbeddedServer
 
 log = logging.getLogger("instant.embedded")
 

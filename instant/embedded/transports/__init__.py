@@ -1,0 +1,1 @@
+"""How clients reach the server: WebSockets and streamed HTTP responses."""
