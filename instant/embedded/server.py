@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 from aiohttp import web
 
 from instant.embedded.config.load import Config, parse
+from instant.embedded.http_api.methods import Api
+from instant.embedded.http_api.routes import Endpoints
 from instant.embedded.state.broker import VERSION, Broker
 from instant.embedded.tokens.signatures import load_algorithms
 from instant.embedded.transports.connection_limit import Gate
@@ -29,8 +31,6 @@ from instant.embedded.transports.websocket import (
 )
 from instant.embedded.transports.write_queue import Flusher
 
-from .api import Api
-from .endpoints import Endpoints
 from .errors import SHUTDOWN
 from .proxy_client import Proxies
 

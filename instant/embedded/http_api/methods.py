@@ -8,15 +8,7 @@ from collections.abc import Callable
 
 from instant.embedded.config.channels import ChannelOptions
 from instant.embedded.config.globs import translate
-from instant.embedded.session.connect import extend
-from instant.embedded.session.join import Request, admit, announce
-from instant.embedded.session.session import Session
-from instant.embedded.session.subscription_options import Terms, bounded, terms
-from instant.embedded.state.broker import VERSION, Broker, well_formed
-from instant.embedded.state.streams import Position
-from instant.embedded.tokens.verify import decoded64, grant
-
-from .errors import (
+from instant.embedded.errors import (
     API_NOT_FOUND,
     BAD_REQUEST,
     CHANNEL_LIMIT,
@@ -30,8 +22,15 @@ from .errors import (
     Failure,
     Malformed,
 )
-from .json_text import Fields, elements, load, quote
-from .wire_forms import Push, channel_push, error_body
+from instant.embedded.json_text import Fields, elements, load, quote
+from instant.embedded.session.connect import extend
+from instant.embedded.session.join import Request, admit, announce
+from instant.embedded.session.session import Session
+from instant.embedded.session.subscription_options import Terms, bounded, terms
+from instant.embedded.state.broker import VERSION, Broker, well_formed
+from instant.embedded.state.streams import Position
+from instant.embedded.tokens.verify import decoded64, grant
+from instant.embedded.wire_forms import Push, channel_push, error_body
 
 # Publications between two looks at other clients: one long request doesn't fill every queue.
 BREATH = 32

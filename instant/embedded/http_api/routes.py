@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from .api import Api, error_reply
-from .errors import INTERNAL, ClientError, Failure, Malformed, whereabouts
-from .json_text import Fields
-from .wire_forms import error_body
+from instant.embedded.errors import INTERNAL, ClientError, Failure, Malformed, whereabouts
+from instant.embedded.json_text import Fields
+from instant.embedded.wire_forms import error_body
+
+from .methods import Api, error_reply
 
 if TYPE_CHECKING:
     from instant.embedded.config.load import Config

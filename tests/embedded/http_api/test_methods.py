@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instant.embedded.api import FOREIGN, Api
 from instant.embedded.errors import Failure, Malformed
+from instant.embedded.http_api.methods import FOREIGN, Api
 from instant.embedded.json_text import Fields
 from tests.embedded.fakes import Client, make_broker
 

@@ -1,0 +1,1 @@
+"""The HTTP API: what Django, scripts and operators ask of the server."""
