@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 
+from instant.embedded.algorithms import load_algorithms
 from instant.embedded.config.load import Config, parse
 from instant.embedded.http_api.methods import Api
 from instant.embedded.http_api.routes import Endpoints
 from instant.embedded.state.broker import VERSION, Broker
-from instant.embedded.tokens.signatures import load_algorithms
 from instant.embedded.transports.connection_limit import Gate
 from instant.embedded.transports.http_stream import (
     StreamConnection,

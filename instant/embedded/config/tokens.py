@@ -6,10 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from instant.embedded.tokens.jwks import check_endpoint
-from instant.embedded.tokens.signatures import check_public_key
-
 from .schema import ConfigError
+from .token_keys import check_key_endpoint, check_public_key
 
 _CLAIM = re.compile(r"[a-zA-Z_]+")
 
@@ -54,7 +52,7 @@ def token_options(raw: dict[str, Any], path: str, *, unsigned: bool) -> TokenOpt
     Tokens are taken `unsigned` too where the config says so.
     """
     if raw["jwks_public_endpoint"]:
-        check_endpoint(raw, path)
+        check_key_endpoint(raw, path)
     for key in ("rsa_public_key", "ecdsa_public_key"):
         if raw[key]:
             check_public_key(raw[key], f"{path}.{key}")

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import posixpath
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from instant.embedded.config.schema import ConfigError
-
-from .signatures import load_algorithms
+from instant.embedded.algorithms import load_algorithms
+from instant.embedded.config.token_keys import key_url
 
 # How long a key that is used stays known.
 KEPT = 3600.0
@@ -22,10 +18,6 @@ _CURVES = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 _OTHER_PAIRS = frozenset(("Ed448", "X25519", "X448"))
 _TEXTS = ("kid", "kty", "alg", "use", "crv", "x", "y", "n", "e", "d", "p", "q", "k")
 _PUBLIC = ("kty", "crv", "x", "y", "n", "e")
-
-_VARIABLE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-_CLASSES = re.compile(r"\\[dDwWsSpP]|(?<!\\)(?:\\\\)*\[")
-_VALUES = r"\(\?P<%s>(?:[^\\()\[\]{}.*+?^$]|\\[^\w])*\)"
 
 
 class UnusableSet(Exception):
@@ -44,48 +36,6 @@ class PublicKey:
         if algorithm not in self.algorithms:
             return False
         return load_algorithms()[algorithm].verify(message, self.key, signature)
-
-
-def _clean(url: str) -> bool:
-    path = unquote(urlsplit(url).path)
-    return not path or posixpath.normpath("/" + path.lstrip("/")) == path
-
-
-def check_endpoint(raw: Mapping[str, Any], path: str) -> None:
-    """Raise ConfigError for an endpoint that keys can't, or must not, be fetched from."""
-    endpoint: str = raw["jwks_public_endpoint"]
-    path += ".jwks_public_endpoint"
-    if "RS256" not in load_algorithms():
-        raise ConfigError(f"{path}: takes the package cryptography: pip install cryptography")
-    names = set(_VARIABLE.findall(endpoint))
-    try:
-        parts = urlsplit(endpoint)
-    except ValueError:
-        raise ConfigError(f"{path}: is no URL") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigError(f"{path}: must be a URL with http:// or https://")
-    if "{" in parts.netloc:
-        raise ConfigError(f"{path}: the host can't hang on the token")
-    if "{{" in _VARIABLE.sub("", endpoint):
-        raise ConfigError(f"{path}: {{{{ has no }}}}")
-    if not _clean(_VARIABLE.sub("x", endpoint)):
-        raise ConfigError(f"{path}: its path must have no /../, // or / at its end")
-    patterns = [text for text in (raw["issuer_regex"], raw["audience_regex"]) if text]
-    if names and not raw["insecure_skip_jwks_endpoint_safety_check"]:
-        _check_variables(names, patterns, path)
-
-
-def _check_variables(names: set[str], patterns: list[str], path: str) -> None:
-    # The values come from tokens that nobody has verified yet.
-    for name in sorted(names):
-        having = [text for text in patterns if f"(?P<{name}>" in text]
-        if not having:
-            raise ConfigError(f"{path}: no group of issuer_regex or audience_regex is named {name}")
-        for text in having:
-            if not re.search(_VALUES % re.escape(name), text):
-                raise ConfigError(f"{path}: the group {name} must list its values: one|two|three")
-    if any(_CLASSES.search(text) for text in patterns):
-        raise ConfigError(f"{path}: beside it the regexes must have no character classes")
 
 
 def _use_of(members: Mapping[str, str]) -> frozenset[str]:
@@ -153,11 +103,7 @@ class KeySets:
 
     def url(self, variables: Mapping[str, str]) -> str | None:
         """Return where the keys for a token are, None where that is no place to ask."""
-        url = _VARIABLE.sub(lambda found: variables.get(found[1], ""), self._endpoint)
-        try:
-            return url if _clean(url) else None
-        except ValueError:
-            return None
+        return key_url(self._endpoint, variables)
 
     def find(self, url: str, kid: str) -> PublicKey | None:
         """Return a key that is known; each use prolongs its time."""

@@ -2,59 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from instant.embedded.config.schema import ConfigError
+from instant.embedded.algorithms import load_algorithms, read_curve_key
+from instant.embedded.config.tokens import TokenOptions
 
 if TYPE_CHECKING:
     from jwt.algorithms import Algorithm
 
-    from instant.embedded.config.tokens import TokenOptions
-
 _HMAC = ("HS256", "HS384", "HS512")
 _RSA = ("RS256", "RS384", "RS512")
-# A curve belongs to one algorithm: RFC 7518, 3.4.
-_CURVES = {256: "ES256", 384: "ES384", 521: "ES512"}
 
 Check = Callable[[bytes, bytes], bool]
-
-
-def load_algorithms() -> dict[str, Algorithm]:
-    """Import PyJWT and return its algorithms by name, those of public keys where it has them.
-
-    It brings `cryptography`, which takes long to import: called once the port is open.
-    """
-    from jwt.algorithms import get_default_algorithms  # noqa: PLC0415  see above
-
-    return get_default_algorithms()
-
-
-def _curve_key(pem: str, algorithms: dict[str, Algorithm]) -> tuple[str, Any] | None:
-    """Return an ECDSA key's only algorithm and the key, None where it is no such key."""
-    for name in _CURVES.values():
-        # Newer versions of PyJWT take the right curve only, older ones any.
-        with contextlib.suppress(Exception):
-            key: Any = algorithms[name].prepare_key(pem)
-            if _CURVES.get(key.curve.key_size) == name:
-                return name, key
-    return None
-
-
-def check_public_key(pem: str, path: str) -> None:
-    """Raise ConfigError with `path` in it for a key that no token can be verified with."""
-    algorithms = load_algorithms()
-    if "RS256" not in algorithms:
-        raise ConfigError(f"{path}: takes the package cryptography: pip install cryptography")
-    key: Any = None
-    if path.endswith("rsa_public_key"):
-        with contextlib.suppress(Exception):
-            key = algorithms["RS256"].prepare_key(pem)
-    else:
-        _, key = _curve_key(pem, algorithms) or ("", None)
-    if key is None or hasattr(key, "private_numbers"):
-        raise ConfigError(f"{path}: must be a public key of this kind in PEM")
 
 
 class Signatures:
@@ -80,7 +40,7 @@ class Signatures:
         if options.rsa_key:
             add(_RSA, algorithms["RS256"].prepare_key(options.rsa_key))
         if options.ecdsa_key:
-            found = _curve_key(options.ecdsa_key, algorithms)
+            found = read_curve_key(options.ecdsa_key, algorithms)
             if found is not None:
                 add((found[0],), found[1])
         return checks

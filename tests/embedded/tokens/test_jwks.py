@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instant.embedded import EmbeddedServer
-from instant.embedded.config.load import ConfigError, parse
+from instant.embedded.config.load import parse
 from instant.embedded.json_text import Fields
 from instant.embedded.session.application import Answer
-from instant.embedded.tokens import jwks
 from instant.embedded.tokens.jwks import KEPT, KeySets, KeyWish, UnusableSet, read_set
 from instant.embedded.wire_forms import Form
 from tests.conformance.backend import Backend
@@ -30,52 +29,6 @@ def config_of(endpoint=URL, **options):
     token = {"jwks_public_endpoint": endpoint, **options}
     channel = {"namespaces": [NAMESPACE]}
     return {"client": {"token": token}, "channel": channel, "http_api": {"key": "key"}}
-
-
-@pytest.mark.parametrize(
-    ("options", "why"),
-    [
-        ({"endpoint": "x"}, "http://"),
-        ({"endpoint": "ftp://id.example/keys"}, "http://"),
-        ({"endpoint": "http://"}, "http://"),
-        ({"endpoint": "http://[/keys"}, "no URL"),
-        ({"endpoint": "https://id.example/keys/"}, "its path"),
-        ({"endpoint": "https://id.example/a/../keys"}, "its path"),
-        ({"endpoint": "https://{{t}}.example/keys", "issuer_regex": "(?P<t>a|b)"}, "the host"),
-        ({"endpoint": URL + "/{{t", "issuer_regex": "(?P<t>a|b)"}, "has no }}"),
-        ({"endpoint": URL + "/{{t}}"}, "is named t"),
-        ({"endpoint": URL + "/{{t}}", "issuer_regex": "(?P<u>a|b)"}, "is named t"),
-        ({"endpoint": URL + "/{{t}}", "issuer_regex": "(?P<t>.*)"}, "list its values"),
-        ({"endpoint": URL + "/{{t}}", "issuer_regex": "(?P<t>a|b+)"}, "list its values"),
-        ({"endpoint": URL + "/{{t}}", "issuer_regex": r"(?P<t>a|\w)"}, "list its values"),
-        ({"endpoint": URL + "/{{t}}", "issuer_regex": "(?P<t>a|b)[x]"}, "character classes"),
-        ({"endpoint": URL + "/{{t}}", "issuer_regex": "(?P<t>a|b)", "audience_regex": r"\d"}, "character classes"),
-    ],
-)  # fmt: skip
-def test_endpoints_that_are_refused(options, why):
-    with pytest.raises(ConfigError) as caught:
-        parse(config_of(**options), {})
-    assert str(caught.value).startswith("client.token.jwks_public_endpoint: ")
-    assert why in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"endpoint": "http://id.example"},
-        {"endpoint": URL + "/{{t}}", "issuer_regex": r"^https://(?P<t>a\.b|c-d)/$"},
-        {"endpoint": URL + "/{{t}}", "issuer_regex": ".*", "audience_regex": "(?P<t>a|b)"},
-        {"endpoint": URL + "/{{t}}", "issuer_regex": "(?P<t>[a-z]+)", "insecure_skip_jwks_endpoint_safety_check": True},
-    ],
-)  # fmt: skip
-def test_endpoints_that_are_fine(options):
-    parse(config_of(**options), {})
-
-
-def test_it_takes_cryptography(monkeypatch):
-    monkeypatch.setattr(jwks, "load_algorithms", dict)
-    with pytest.raises(ConfigError, match="pip install cryptography"):
-        parse(config_of(), {})
 
 
 def test_a_key_is_kept_for_an_hour_after_its_last_use():

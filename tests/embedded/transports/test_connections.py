@@ -5,15 +5,10 @@ import gc
 import json
 import tracemalloc
 
-import jwt
 import pytest
 import websockets
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from websockets.asyncio.client import connect
 
-from instant.embedded.config.load import ConfigError, parse
-from instant.embedded.tokens.verify import InvalidToken, Verifier
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG
 
@@ -72,61 +67,6 @@ async def test_protobuf_over_a_stream_is_refused(site):
     async with site.http.post(url, data=b"\x01\x02", headers=headers) as response:
         assert response.status == 400
         assert "protobuf" in await response.text()
-
-
-# -- keys -----------------------------------------------------------------------------------------
-
-
-def public(key):
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
-
-
-RSA = rsa.generate_private_key(65537, 2048)
-CURVES = {
-    "ES256": ec.generate_private_key(ec.SECP256R1()),
-    "ES384": ec.generate_private_key(ec.SECP384R1()),
-    "ES512": ec.generate_private_key(ec.SECP521R1()),
-}
-
-
-def verifier(**keys):
-    return Verifier(parse({"client": {"token": keys}}, {}).token)
-
-
-@pytest.mark.parametrize("algorithm", ["RS256", "RS384", "RS512"])
-def test_rsa_tokens(algorithm):
-    mine = verifier(rsa_public_key=public(RSA))
-    assert mine.connect(jwt.encode({"sub": "1"}, RSA, algorithm)).user == "1"
-    other = rsa.generate_private_key(65537, 2048)
-    with pytest.raises(InvalidToken):
-        mine.connect(jwt.encode({"sub": "1"}, other, algorithm))
-    with pytest.raises(InvalidToken):
-        verifier(hmac_secret_key="s" * 40).connect(jwt.encode({"sub": "1"}, RSA, algorithm))
-
-
-@pytest.mark.parametrize("algorithm", CURVES)
-def test_ecdsa_tokens(algorithm):
-    mine = verifier(ecdsa_public_key=public(CURVES[algorithm]), hmac_secret_key="s" * 40)
-    assert mine.connect(jwt.encode({"sub": "1"}, CURVES[algorithm], algorithm)).user == "1"
-    assert mine.connect(token({"sub": "2"}, "s" * 40)).user == "2"
-    for other in CURVES.keys() - {algorithm}:
-        with pytest.raises(InvalidToken):
-            mine.connect(jwt.encode({"sub": "1"}, CURVES[other], other))
-
-
-def test_a_public_key_is_no_hmac_secret():
-    with pytest.raises(InvalidToken):
-        verifier(rsa_public_key=public(RSA)).connect(token({"sub": "1"}, public(RSA)))
-
-
-@pytest.mark.parametrize(
-    ("key", "pem"),
-    [("rsa_public_key", "x"), ("rsa_public_key", public(CURVES["ES256"])), ("ecdsa_public_key", public(RSA))],
-)  # fmt: skip
-def test_a_key_of_another_kind_is_refused_at_the_start(key, pem):
-    with pytest.raises(ConfigError, match=f"client.token.{key}: must be a public key"):
-        verifier(**{key: pem})
 
 
 # -- abuse ----------------------------------------------------------------------------------------
