@@ -1,31 +1,32 @@
-"""Channel names, namespaces and what each allows."""
+"""The options of a namespace: what it keeps, and what it lets clients do without a token."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from instant.embedded.errors import BAD_REQUEST, UNKNOWN_CHANNEL, Failure
-
-from .fill import refuse
+from .fill import unsupported
 from .schema import ConfigError
 
-NAMESPACE_NAME = re.compile(r"[-a-zA-Z0-9_.]{2,}")
 _FORMATS = ("", "json", "json_object", "binary")
 _RECOVERY_MODES = ("", "stream", "cache")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Who may do one thing in a namespace without a token."""
+    """Who may do one thing in a namespace without a token.
+
+    `client` is everybody, `subscriber` whoever is subscribed; users without an id need `anonymous`
+    besides.
+    """
 
     client: bool
     subscriber: bool
     anonymous: bool
 
     def grants(self, user: str, subscribed: bool) -> bool:
-        """Tell whether `user` ("" is anonymous) may."""
+        """Tell whether `user` may; "" is an anonymous one."""
         if not user and not self.anonymous:
             return False
         return self.client or (self.subscriber and subscribed)
@@ -77,28 +78,30 @@ def _access(raw: dict[str, Any], what: str, insecure: bool) -> Access:
     )
 
 
-def _refuse_foreign(raw: dict[str, Any], path: str) -> None:
+def _refuse_unsupported(raw: dict[str, Any], path: str) -> None:
     if raw["subscribe_stream_proxy_enabled"]:
-        raise refuse(f"{path}.subscribe_stream_proxy_enabled", "subscription streams")
+        raise unsupported(f"{path}.subscribe_stream_proxy_enabled", "subscription streams")
     if raw["subscription_type"] not in {"", "stream"}:
-        raise refuse(f"{path}.subscription_type", f"{raw['subscription_type']!r} subscriptions")
+        raise unsupported(
+            f"{path}.subscription_type", f"{raw['subscription_type']!r} subscriptions"
+        )
     for key in ("map_clients_presence_channel_prefix", "map_users_presence_channel_prefix"):
         if raw[key]:
-            raise refuse(f"{path}.{key}", "presence as map channels")
+            raise unsupported(f"{path}.{key}", "presence as map channels")
 
 
-def options(
+def channel_options(
     raw: dict[str, Any], path: str, *, meta_ttl: float, data_format: str, insecure: bool
 ) -> ChannelOptions:
-    """Read one namespace's filled-in options; raises ConfigError with `path` in it.
+    """Read the options of one namespace; raises ConfigError with `path` in it.
 
-    Where the server is `insecure`, everybody may do everything that takes no token.
+    If the server is `insecure`, everybody may do whatever needs no token.
     """
-    _refuse_foreign(raw, path)
+    _refuse_unsupported(raw, path)
     size, ttl = raw["history_size"], raw["history_ttl"]
     meta = raw["history_meta_ttl"]
     if (size > 0) != (ttl > 0):
-        raise ConfigError(f"{path}: history_size and history_ttl go together, set both or none")
+        raise ConfigError(f"{path}: history_size and history_ttl go together: set both or neither")
     if ttl > (meta or meta_ttl):
         raise ConfigError(f"{path}.history_ttl: must not be greater than history_meta_ttl")
     if raw["force_recovery"] and not size:
@@ -146,67 +149,3 @@ def options(
             raw["sub_refresh_proxy_name"] if raw["sub_refresh_proxy_enabled"] else ""
         ),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
-    """How channel names are read, and the namespaces they lead to."""
-
-    without_namespace: ChannelOptions
-    namespaces: dict[str, ChannelOptions] = field(default_factory=dict)
-    max_length: int = 255
-    private_prefix: str = "$"
-    namespace_boundary: str = ":"
-    user_boundary: str = "#"
-    user_separator: str = ","
-
-    def split(self, channel: str) -> tuple[str, str]:
-        """Return namespace ("" for none) and the rest of the name."""
-        name = channel.removeprefix(self.private_prefix) if self.private_prefix else channel
-        if self.namespace_boundary:
-            namespace, boundary, rest = name.partition(self.namespace_boundary)
-            if boundary:
-                return namespace, rest
-        return "", channel
-
-    def options(self, channel: str) -> ChannelOptions:
-        """Return the options of `channel`; raises Failure 102 where the namespace is unknown."""
-        namespace, _ = self.split(channel)
-        if not namespace:
-            return self.without_namespace
-        found = self.namespaces.get(namespace)
-        if found is None:
-            raise Failure(UNKNOWN_CHANNEL)
-        return found
-
-    def checked(self, channel: str) -> ChannelOptions:
-        """Return the options of a channel that a client named; raises Failure 102 or 107."""
-        found = self.options(channel)
-        if not self.valid(channel, found):
-            raise Failure(BAD_REQUEST)
-        return found
-
-    def valid(self, channel: str, found: ChannelOptions) -> bool:
-        """Tell whether clients may use this name: ASCII, or what the namespace's regex matches."""
-        if found.regex is not None:
-            return found.regex.search(self.split(channel)[1]) is not None
-        return channel.isascii()
-
-    def too_long(self, channel: str) -> bool:
-        """Tell whether the name has more bytes than clients may use."""
-        return 0 < self.max_length < len(channel.encode("utf-8", "surrogatepass"))
-
-    def private(self, channel: str) -> bool:
-        """Tell whether subscribing takes a token whatever the namespace allows."""
-        return bool(self.private_prefix) and channel.startswith(self.private_prefix)
-
-    def limited(self, channel: str) -> bool:
-        """Tell whether the name lists the users who may subscribe."""
-        return bool(self.user_boundary) and self.user_boundary in channel
-
-    def lists(self, channel: str, user: str) -> bool:
-        """Tell whether a user-limited channel's name lists `user`."""
-        users = channel.rpartition(self.user_boundary)[2]
-        if not self.user_separator:
-            return users == user
-        return user in users.split(self.user_separator)

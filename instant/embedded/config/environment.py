@@ -1,8 +1,9 @@
-"""Centrifugo's environment variables, laid over a `config.json`'s content: one per key.
+"""Centrifugo's environment variables: each overrides one key of a `config.json`.
 
-`CENTRIFUGO_` and the key's path in capitals, joined with `_`. Lists of strings are separated by
-blanks; lists of objects are JSON or the names of their items, each with variables of its own
-(`CENTRIFUGO_CHANNEL_NAMESPACES="chat"`, `CENTRIFUGO_CHANNEL_NAMESPACES_CHAT_PRESENCE=true`).
+A variable is `CENTRIFUGO_` and the key's path in capitals, joined with `_`. Strings of a list are
+separated by spaces. A list of objects is JSON, or the names of its items, each of which then has
+variables of its own (`CENTRIFUGO_CHANNEL_NAMESPACES="chat"`,
+`CENTRIFUGO_CHANNEL_NAMESPACES_CHAT_PRESENCE=true`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .schema import SCHEMA, Anything, ConfigError, Duration, Inert, ListOf
+from .schema import SCHEMA, ConfigError, Duration, Ignored, Inert, ListOf
 
 PREFIX = "CENTRIFUGO"
 
@@ -29,7 +30,7 @@ def _parsed(variable: str, value: str) -> Any:
 
 
 def _scalar(variable: str, value: str, default: Any) -> Any:
-    """Read a variable as the type of its key's default; raises ConfigError without the value."""
+    """Read a variable as the type of its key's default; raises ConfigError that names no value."""
     if isinstance(default, bool):
         if value in _TRUE:
             return True
@@ -58,29 +59,29 @@ def _items(variable: str, value: str, given: list[Any], keys: dict[str, Any]) ->
 
 class _Overlay:
     def __init__(self, variables: Mapping[str, str]) -> None:
-        # An empty variable counts as none.
+        # Centrifugo treats an empty variable as one that is not set.
         self.variables = {
             name: value
             for name, value in variables.items()
             if value and name.startswith(PREFIX + "_")
         }
 
-    def lay(self, given: Any, keys: dict[str, Any], prefix: str) -> Any:
-        """Return `given` with what the variables say; what isn't an object is left to `fill`."""
+    def merge(self, given: Any, keys: dict[str, Any], prefix: str) -> Any:
+        """Return `given` with the variables' values in it; `fill` refuses what is no object."""
         if given is None:
             given = {}
         if not isinstance(given, dict):
             return given
-        laid = dict(given)
+        merged = dict(given)
         for key, default in keys.items():
             value = self._value(given.get(key), default, f"{prefix}_{key}".upper())
             if value is not None or key in given:
-                laid[key] = value
-        return laid
+                merged[key] = value
+        return merged
 
     def _value(self, given: Any, default: Any, variable: str) -> Any:
-        if isinstance(default, Anything):
-            return self._unread(given, variable)
+        if isinstance(default, Ignored):
+            return self._ignored(given, variable)
         if isinstance(default, Inert):
             return self._inert(given, variable)
         if isinstance(default, ListOf):
@@ -88,7 +89,7 @@ class _Overlay:
         if isinstance(default, dict) and default:
             if given is None and not self._any(variable):
                 return None
-            return self.lay(given, default, variable)
+            return self.merge(given, default, variable)
         value = self.variables.get(variable)
         if value is None:
             return given
@@ -97,7 +98,7 @@ class _Overlay:
     def _any(self, prefix: str) -> bool:
         return any(name.startswith(prefix) for name in self.variables)
 
-    def _unread(self, given: Any, variable: str) -> Any:
+    def _ignored(self, given: Any, variable: str) -> Any:
         value = self.variables.get(variable)
         return _parsed(variable, value) if value is not None and value[:1] in "[{" else given
 
@@ -119,13 +120,13 @@ class _Overlay:
             return item
         name = item["name"].replace(".", "_").replace("-", "_")
         prefix = f"{variable}_{name}".upper()
-        return self.lay(item, keys, prefix) if self._any(prefix) else item
+        return self.merge(item, keys, prefix) if self._any(prefix) else item
 
 
-def lay_over(config: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
+def overlay(config: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
     """Return `config` as Centrifugo would read it with these variables.
 
     Raises ConfigError that names the variable whose value is of a wrong type.
     """
-    laid: dict[str, Any] = _Overlay(variables).lay(dict(config), SCHEMA, PREFIX)
-    return laid
+    merged: dict[str, Any] = _Overlay(variables).merge(dict(config), SCHEMA, PREFIX)
+    return merged

@@ -1,4 +1,4 @@
-"""A user's config laid over the schema: every key checked, every default filled in."""
+"""Filling in a config: every key is checked, every missing one gets its default."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .environment import lay_over
-from .schema import SCHEMA, Anything, ConfigError, Duration, Inert, ListOf, seconds
+from .environment import overlay
+from .schema import SCHEMA, ConfigError, Duration, Ignored, Inert, ListOf, seconds
 
 _VARIABLE = re.compile(r"\$\{(CENTRIFUGO_VAR_[A-Za-z0-9_]+)\}")
 
-ELSEWHERE = "which the embedded server does not have; run Centrifugo for it"
 
-
-def refuse(path: str, what: str) -> ConfigError:
-    """Make the error for a key that asks for what only Centrifugo has."""
-    return ConfigError(f"{path}: asks for {what}, {ELSEWHERE}")
+def unsupported(path: str, what: str) -> ConfigError:
+    """Return the error for a key that asks for what only Centrifugo has."""
+    return ConfigError(
+        f"{path}: asks for {what}, which the embedded server does not have; run Centrifugo for it"
+    )
 
 
 class _Filler:
+    """Fills in one config, and collects the keys that nobody knows."""
+
     def __init__(self, variables: Mapping[str, str]) -> None:
         self.variables = variables
         self.unknown: list[str] = []
 
     def fill(self, value: Any, default: Any, path: str) -> Any:
-        if isinstance(default, Anything):
+        if isinstance(default, Ignored):
             return value
         if isinstance(default, Inert):
             return self._inert(value, default, path)
@@ -46,7 +48,7 @@ class _Filler:
 
     def _inert(self, value: Any, default: Inert, path: str) -> None:
         if isinstance(value, dict) and value.get("enabled"):
-            raise refuse(f"{path}.enabled", default.why)
+            raise unsupported(f"{path}.enabled", default.why)
 
     def _section(self, value: Any, default: dict[str, Any], path: str) -> dict[str, Any]:
         if value is None:
@@ -94,14 +96,14 @@ class _Filler:
 
 
 def fill(config: Mapping[str, Any], variables: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return `config` with every default filled in, environment variables laid over it.
+    """Return `config` with the environment's variables and every default filled in.
 
     `variables` stands in for `os.environ`. Raises ConfigError that names every unknown key, or the
     first value of a wrong type.
     """
     environment = os.environ if variables is None else variables
     filler = _Filler(environment)
-    filled: dict[str, Any] = filler.fill(lay_over(config, environment), SCHEMA, "")
+    filled: dict[str, Any] = filler.fill(overlay(config, environment), SCHEMA, "")
     if filler.unknown:
         raise ConfigError("unknown keys in config: " + ", ".join(filler.unknown))
     return filled

@@ -1,4 +1,4 @@
-"""Which web origins may open a connection."""
+"""Globs, as Centrifugo reads them, and the web origins that they allow."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def _one_of(pattern: str, at: int) -> tuple[str, int]:
 def translate(pattern: str) -> str:  # noqa: C901  a branch per sign
     r"""Translate a glob to a regular expression: `*` `**` `?` `[a-z]` `[!a]` `{a,b}`, `\` escapes.
 
-    The rules are those of the glob library that Centrifugo uses, where no character separates: `*`
-    runs over dots and colons. Raises ValueError where a bracket or a brace has no end.
+    The rules are those of the glob library that Centrifugo uses, which knows no separator: `*`
+    matches dots and colons too. Raises ValueError for a bracket or a brace that has no end.
     """
     out = ""
     depth = 0
@@ -75,7 +75,7 @@ def translate(pattern: str) -> str:  # noqa: C901  a branch per sign
 
 
 class Origins:
-    """The allowed origins; raises ValueError for a pattern that can't be read."""
+    """The origins that may open a connection; raises ValueError for a malformed pattern."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         compiled = []
@@ -87,7 +87,7 @@ class Origins:
         self._patterns = compiled
 
     def allow(self, origin: str | None) -> bool:
-        """Tell whether a request with this Origin header may connect; without the header it may."""
+        """Tell whether a request with this Origin header may connect; one without it always may."""
         if not origin:
             return True
         lowered = origin.lower()

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .channels import NAMESPACE_NAME, Names, options
-from .fill import fill, refuse
+from .fill import fill, unsupported
 from .globs import Origins
+from .names import Names, read_names
 from .proxies import ProxyOptions, named_proxies, proxy_options
 from .schema import ConfigError
 from .tokens import TokenOptions, token_options
@@ -20,7 +20,7 @@ __all__ = ["Config", "ConfigError", "ProxyOptions", "TokenOptions", "parse", "re
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Everything the server wants to know; times are seconds, sizes bytes."""
+    """All that the server reads from a config; times are seconds, sizes bytes."""
 
     address: str
     port: int
@@ -88,59 +88,30 @@ class Config:
     log_level: str
 
     def proxied_headers(self) -> frozenset[str]:
-        """Return the client headers that any proxy wants to see, lower-cased."""
-        asked = [self.connect_proxy, self.refresh_proxy, *self.proxies.values()]
-        return frozenset[str]().union(*(proxy.headers for proxy in asked if proxy is not None))
+        """Return the names of the client headers that any proxy is sent, in lower case."""
+        proxies = [self.connect_proxy, self.refresh_proxy, *self.proxies.values()]
+        return frozenset[str]().union(*(proxy.headers for proxy in proxies if proxy is not None))
 
 
-def _names(raw: dict[str, Any], *, insecure: bool) -> Names:
-    inherited: dict[str, Any] = {
-        "meta_ttl": raw["history_meta_ttl"],
-        "data_format": raw["publication_data_format"],
-        "insecure": insecure,
-    }
-    namespaces = {}
-    for at, namespace in enumerate(raw["namespaces"]):
-        path = f"channel.namespaces.[{at}]"
-        name = namespace["name"]
-        if not NAMESPACE_NAME.fullmatch(name):
-            raise ConfigError(f"{path}.name: {name!r} must match {NAMESPACE_NAME.pattern}")
-        if name in namespaces:
-            raise ConfigError(f"{path}.name: {name!r} is there already")
-        namespaces[name] = options(namespace, path, **inherited)
-    return Names(
-        without_namespace=options(
-            raw["without_namespace"], "channel.without_namespace", **inherited
-        ),
-        namespaces=namespaces,
-        max_length=raw["max_length"],
-        private_prefix=raw["private_prefix"],
-        namespace_boundary=raw["namespace_boundary"],
-        user_boundary=raw["user_boundary"],
-        user_separator=raw["user_separator"],
-    )
-
-
-def _refuse_foreign(raw: dict[str, Any]) -> None:
-    """Refuse what Centrifugo would do and this server would silently not do."""
+def _refuse_unsupported(raw: dict[str, Any]) -> None:
+    """Refuse what Centrifugo would do and this server would leave out without a word."""
     engine = raw["engine"]["type"]
     if engine not in {"", "memory"}:
-        raise refuse("engine.type", f"the {engine} engine")
+        raise unsupported("engine.type", f"the {engine} engine")
     for at, consumer in enumerate(raw["consumers"] or []):
         if isinstance(consumer, dict) and consumer.get("enabled"):
-            raise refuse(f"consumers.[{at}]", "a consumer")
+            raise unsupported(f"consumers.[{at}]", "a consumer")
     if raw["http_server"]["h2c_external"]:
-        raise refuse("http_server.h2c_external", "HTTP/2")
+        raise unsupported("http_server.h2c_external", "HTTP/2")
 
 
-def _checked_clocks(client: dict[str, Any]) -> None:
+def _check_clocks(client: dict[str, Any]) -> None:
     ping, pong = client["ping_interval"], client["pong_timeout"]
     if ping > 0 and pong >= ping:
         raise ConfigError("client.pong_timeout: must be less than client.ping_interval")
 
 
-def _personal(raw: dict[str, Any], names: Names) -> None:
-    personal = raw["client"]["subscribe_to_user_personal_channel"]
+def _check_personal_channel(personal: dict[str, Any], names: Names) -> None:
     namespace = personal["personal_channel_namespace"]
     path = "client.subscribe_to_user_personal_channel"
     if not personal["enabled"]:
@@ -162,104 +133,127 @@ def parse(config: Mapping[str, Any], variables: Mapping[str, str] | None = None)
     """Make a Config of a `config.json`'s content; `variables` stands in for `os.environ`.
 
     Raises ConfigError that names the key: unknown keys, values of a wrong type, contradictions, and
-    what only Centrifugo can do. Never repeats a secret.
+    what only Centrifugo can do. The message never repeats a secret.
     """
     raw = fill(config, variables)
-    _refuse_foreign(raw)
-    client, http = raw["client"], raw["http_server"]
-    personal = client["subscribe_to_user_personal_channel"]
-    _checked_clocks(client)
-    names = _names(raw["channel"], insecure=client["insecure"])
-    _personal(raw, names)
-    try:
-        origins = Origins(client["allowed_origins"])
-    except ValueError as exc:
-        raise ConfigError(f"client.allowed_origins: {exc}") from None
-    unsigned = client["insecure_skip_token_signature_verify"]
-    token = token_options(client["token"], "client.token", unsigned=unsigned)
-    own = client["subscription_token"]
-    connect, refresh = client["proxy"]["connect"], client["proxy"]["refresh"]
-    api, websocket, rpc = raw["http_api"], raw["websocket"], raw["rpc"]
-
-    def path_of(section: str, enabled: bool) -> str:
-        prefix: str = raw[section]["handler_prefix"]
-        return prefix if enabled else ""
-
+    _refuse_unsupported(raw)
+    client, http, api = raw["client"], raw["http_server"], raw["http_api"]
+    _check_clocks(client)
+    names = read_names(raw["channel"], insecure=client["insecure"])
+    _check_personal_channel(client["subscribe_to_user_personal_channel"], names)
     return Config(
         address=http["address"],
         port=http["port"],
         internal_address=http["internal_address"],
         internal_port=_internal_port(http["internal_port"]),
         names=names,
-        origins=origins,
-        token=token,
-        subscription_token=token_options(own, "client.subscription_token", unsigned=unsigned)
-        if own["enabled"]
-        else token,
-        insecure=client["insecure"],
-        user_header=client["user_id_http_header"],
-        anonymous_connect=client["allow_anonymous_connect_without_token"],
-        anonymous_tokens=not client["disallow_anonymous_connection_tokens"],
-        ping_interval=client["ping_interval"],
-        pong_timeout=client["pong_timeout"],
-        expired_close_delay=client["expired_close_delay"],
-        expired_sub_close_delay=client["expired_sub_close_delay"],
-        stale_close_delay=client["stale_close_delay"],
-        presence_interval=client["presence_update_interval"],
-        position_check_delay=client["channel_position_check_delay"],
-        channel_limit=client["channel_limit"],
-        concurrency=client["concurrency"],
-        connection_limit=client["connection_limit"],
-        connection_rate=client["connection_rate_limit"],
-        user_connection_limit=client["user_connection_limit"],
-        queue_max_size=client["queue_max_size"],
-        server_time=client["connect_include_server_time"],
-        history_limit=client["history_max_publication_limit"],
-        recovery_limit=client["recovery_max_publication_limit"],
-        personal_channels=personal["enabled"],
-        personal_namespace=personal["personal_channel_namespace"],
-        personal_single=personal["single_connection"],
-        connect_proxy=proxy_options(connect, "client.proxy.connect")
-        if connect["enabled"]
-        else None,
-        refresh_proxy=proxy_options(refresh, "client.proxy.refresh")
-        if refresh["enabled"]
-        else None,
-        proxies=named_proxies(raw, names),
-        rpc_proxies={
-            item.get("name", ""): item["proxy_name"] if item["proxy_enabled"] else ""
-            for item in (rpc["without_namespace"], *rpc["namespaces"])
-        },
-        rpc_boundary=rpc["namespace_boundary"],
-        rpc_ping=rpc["ping"]["method"] if rpc["ping"]["enabled"] else "",
+        **_client_options(client),
+        **_tokens(client),
+        **_application(raw, names),
         api_enabled=not api["disabled"],
         api_prefix=api["handler_prefix"],
         api_key=api["key"],
         api_insecure=api["insecure"],
         api_external=api["external"],
         api_transport_errors=api["error_mode"] == "transport",
-        websocket_path=path_of("websocket", not websocket["disabled"]),
-        websocket_limit=websocket["message_size_limit"],
-        write_timeout=websocket["write_timeout"],
-        sse_path=path_of("sse", raw["sse"]["enabled"]),
-        sse_limit=raw["sse"]["max_request_body_size"],
-        http_stream_path=path_of("http_stream", raw["http_stream"]["enabled"]),
-        http_stream_limit=raw["http_stream"]["max_request_body_size"],
-        uni_sse_path=path_of("uni_sse", raw["uni_sse"]["enabled"]),
-        uni_sse_limit=raw["uni_sse"]["max_request_body_size"],
-        uni_http_stream_path=path_of("uni_http_stream", raw["uni_http_stream"]["enabled"]),
-        uni_http_stream_limit=raw["uni_http_stream"]["max_request_body_size"],
-        uni_websocket_path=path_of("uni_websocket", raw["uni_websocket"]["enabled"]),
-        uni_websocket_limit=raw["uni_websocket"]["message_size_limit"],
-        uni_websocket_push=not raw["uni_websocket"]["disable_disconnect_push"],
-        emulation_path=raw["emulation"]["handler_prefix"],
-        emulation_limit=raw["emulation"]["max_request_body_size"],
-        health_path=path_of("health", raw["health"]["enabled"]),
-        metrics_path=path_of("prometheus", raw["prometheus"]["enabled"]),
+        **_paths_and_limits(raw),
         node_name=raw["node"]["name"],
         shutdown_timeout=raw["shutdown"]["timeout"],
         log_level=raw["log"]["level"],
     )
+
+
+def _client_options(client: dict[str, Any]) -> dict[str, Any]:
+    personal = client["subscribe_to_user_personal_channel"]
+    try:
+        origins = Origins(client["allowed_origins"])
+    except ValueError as exc:
+        raise ConfigError(f"client.allowed_origins: {exc}") from None
+    return {
+        "origins": origins,
+        "insecure": client["insecure"],
+        "user_header": client["user_id_http_header"],
+        "anonymous_connect": client["allow_anonymous_connect_without_token"],
+        "anonymous_tokens": not client["disallow_anonymous_connection_tokens"],
+        "ping_interval": client["ping_interval"],
+        "pong_timeout": client["pong_timeout"],
+        "expired_close_delay": client["expired_close_delay"],
+        "expired_sub_close_delay": client["expired_sub_close_delay"],
+        "stale_close_delay": client["stale_close_delay"],
+        "presence_interval": client["presence_update_interval"],
+        "position_check_delay": client["channel_position_check_delay"],
+        "channel_limit": client["channel_limit"],
+        "concurrency": client["concurrency"],
+        "connection_limit": client["connection_limit"],
+        "connection_rate": client["connection_rate_limit"],
+        "user_connection_limit": client["user_connection_limit"],
+        "queue_max_size": client["queue_max_size"],
+        "server_time": client["connect_include_server_time"],
+        "history_limit": client["history_max_publication_limit"],
+        "recovery_limit": client["recovery_max_publication_limit"],
+        "personal_channels": personal["enabled"],
+        "personal_namespace": personal["personal_channel_namespace"],
+        "personal_single": personal["single_connection"],
+    }
+
+
+def _tokens(client: dict[str, Any]) -> dict[str, Any]:
+    unsigned = client["insecure_skip_token_signature_verify"]
+    token = token_options(client["token"], "client.token", unsigned=unsigned)
+    own = client["subscription_token"]
+    if not own["enabled"]:
+        return {"token": token, "subscription_token": token}
+    return {
+        "token": token,
+        "subscription_token": token_options(own, "client.subscription_token", unsigned=unsigned),
+    }
+
+
+def _application(raw: dict[str, Any], names: Names) -> dict[str, Any]:
+    """Read where and when the application is asked."""
+    connect, refresh = raw["client"]["proxy"]["connect"], raw["client"]["proxy"]["refresh"]
+    rpc = raw["rpc"]
+    return {
+        "connect_proxy": proxy_options(connect, "client.proxy.connect")
+        if connect["enabled"]
+        else None,
+        "refresh_proxy": proxy_options(refresh, "client.proxy.refresh")
+        if refresh["enabled"]
+        else None,
+        "proxies": named_proxies(raw, names),
+        "rpc_proxies": {
+            item.get("name", ""): item["proxy_name"] if item["proxy_enabled"] else ""
+            for item in (rpc["without_namespace"], *rpc["namespaces"])
+        },
+        "rpc_boundary": rpc["namespace_boundary"],
+        "rpc_ping": rpc["ping"]["method"] if rpc["ping"]["enabled"] else "",
+    }
+
+
+def _paths_and_limits(raw: dict[str, Any]) -> dict[str, Any]:
+    """Read where clients and monitors come in ("" is nowhere), and how much they may send."""
+
+    def path_of(section: str, enabled: bool) -> str:
+        prefix: str = raw[section]["handler_prefix"]
+        return prefix if enabled else ""
+
+    found: dict[str, Any] = {}
+    for name in ("sse", "http_stream", "uni_sse", "uni_http_stream"):
+        found[f"{name}_path"] = path_of(name, raw[name]["enabled"])
+        found[f"{name}_limit"] = raw[name]["max_request_body_size"]
+    return {
+        **found,
+        "websocket_path": path_of("websocket", not raw["websocket"]["disabled"]),
+        "websocket_limit": raw["websocket"]["message_size_limit"],
+        "write_timeout": raw["websocket"]["write_timeout"],
+        "uni_websocket_path": path_of("uni_websocket", raw["uni_websocket"]["enabled"]),
+        "uni_websocket_limit": raw["uni_websocket"]["message_size_limit"],
+        "uni_websocket_push": not raw["uni_websocket"]["disable_disconnect_push"],
+        "emulation_path": raw["emulation"]["handler_prefix"],
+        "emulation_limit": raw["emulation"]["max_request_body_size"],
+        "health_path": path_of("health", raw["health"]["enabled"]),
+        "metrics_path": path_of("prometheus", raw["prometheus"]["enabled"]),
+    }
 
 
 def read(path: Path) -> dict[str, Any]:

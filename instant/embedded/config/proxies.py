@@ -1,4 +1,4 @@
-"""Where the application is asked, as the config has it."""
+"""The proxies of a config: where and how the application is asked."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from instant.embedded.errors import ClientError, Disconnect
 
-from .channels import NAMESPACE_NAME, Names
-from .fill import refuse
+from .fill import unsupported
+from .names import NAMESPACE_NAME, Names
 from .schema import ConfigError
 
 _PROXIES = ("subscribe", "publish", "sub_refresh")
@@ -31,12 +31,12 @@ class ProxyOptions:
 
 
 def proxy_options(raw: dict[str, Any], path: str) -> ProxyOptions:
-    """Read one proxy's filled-in options; raises ConfigError with `path` in it."""
+    """Read the options of one proxy; raises ConfigError with `path` in it."""
     endpoint = raw["endpoint"]
     if not endpoint:
         raise ConfigError(f"{path}.endpoint: an enabled proxy needs one")
     if not endpoint.startswith(("http://", "https://")):
-        raise refuse(f"{path}.endpoint", "a GRPC proxy")
+        raise unsupported(f"{path}.endpoint", "a GRPC proxy")
     http = raw["http"]
     transforms = http["status_to_code_transforms"]
     return ProxyOptions(
@@ -61,7 +61,7 @@ def proxy_options(raw: dict[str, Any], path: str) -> ProxyOptions:
 
 
 def named_proxies(raw: dict[str, Any], names: Names) -> dict[tuple[str, str], ProxyOptions]:
-    """Resolve the proxies that namespaces name, by kind and name; raises ConfigError."""
+    """Return the proxies that namespaces name, by kind and name; raises ConfigError."""
     named: dict[str, tuple[dict[str, Any], str]] = {}
     for at, item in enumerate(raw["proxies"]):
         path = f"proxies.[{at}]"
@@ -88,6 +88,6 @@ def named_proxies(raw: dict[str, Any], names: Names) -> dict[tuple[str, str], Pr
         elif name in named:
             section, path = named[name]
         else:
-            raise ConfigError(f"proxies: {name!r} is named for {kind} and not there")
+            raise ConfigError(f"proxies: {name!r} is used for {kind} and not defined")
         resolved[kind, name] = proxy_options(section, path)
     return resolved

@@ -1,7 +1,7 @@
-"""Every key of Centrifugo v6's `config.json`: what is read, what does no harm, what is refused.
+"""Every key of Centrifugo v6's `config.json`: what is read, what is ignored, what is refused.
 
-The tree holds each key's default, whose type is the type that is asked for. `Inert` sections exist
-in Centrifugo, and switching them on would change what clients see: they may be there, not enabled.
+The tree holds each key's default, and a value must have the type of its default. `Inert` sections
+are features of Centrifugo that would change what clients see: they may be there, but not enabled.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 
 
 class ConfigError(ValueError):
-    """A config that this server can't run; the message names the key by its path."""
+    """A config that this server can't run with; the message names the key by its path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A default that is a length of time, in Go's notation."""
+    """A default that is a duration, in Go's notation."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """A list of objects that have these keys."""
+    """A list of objects with these keys."""
 
     keys: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Inert:
-    """A section whose content is not looked at; with `enabled` true it is refused."""
+    """A section that nobody reads; if its `enabled` is true, the config is refused."""
 
     why: str
 
 
-class Anything:
-    """A value that is not looked at."""
+class Ignored:
+    """A value of any kind, which nobody reads."""
 
 
-ANYTHING = Anything()
+IGNORED = Ignored()
 
 
 def seconds(text: str) -> float:
@@ -92,7 +92,7 @@ _PROXY: dict[str, Any] = {
     "binary_encoding": False,
     "include_connection_meta": False,
     "http": {"tls": _TLS, "static_headers": {}, "status_to_code_transforms": ListOf(_TRANSFORM)},
-    "grpc": ANYTHING,
+    "grpc": IGNORED,
 }
 _SWITCHED_PROXY = {"enabled": False, **_PROXY}
 _CHANNEL: dict[str, Any] = {
@@ -137,8 +137,8 @@ _CHANNEL: dict[str, Any] = {
     "subscribe_stream_proxy_name": "default",
     "subscribe_stream_proxy_bidirectional": False,
     "subscription_type": "",
-    "map": ANYTHING,
-    "shared_poll": ANYTHING,
+    "map": IGNORED,
+    "shared_poll": IGNORED,
 }
 _RPC: dict[str, Any] = {"proxy_enabled": False, "proxy_name": "default"}
 _UNI_STREAM: dict[str, Any] = {
@@ -172,12 +172,12 @@ SCHEMA: dict[str, Any] = {
         "h2c_external": False,
     },
     "log": {"level": "info", "file": ""},
-    "engine": {"type": "memory", "redis": ANYTHING},
+    "engine": {"type": "memory", "redis": IGNORED},
     "broker": Inert("a separate broker"),
     "presence_manager": Inert("a separate presence manager"),
-    "map_broker": ANYTHING,
+    "map_broker": IGNORED,
     "controller": Inert("a controller"),
-    "shared_poll": ANYTHING,
+    "shared_poll": IGNORED,
     "client": {
         "proxy": {"connect": _SWITCHED_PROXY, "refresh": _SWITCHED_PROXY},
         "allowed_origins": [],
@@ -217,10 +217,10 @@ SCHEMA: dict[str, Any] = {
             "subscribe": _PROXY,
             "publish": _PROXY,
             "sub_refresh": _PROXY,
-            "subscribe_stream": ANYTHING,
-            "map_publish": ANYTHING,
-            "map_remove": ANYTHING,
-            "shared_poll_refresh": ANYTHING,
+            "subscribe_stream": IGNORED,
+            "map_publish": IGNORED,
+            "map_remove": IGNORED,
+            "shared_poll_refresh": IGNORED,
         },
         "without_namespace": _CHANNEL,
         "namespaces": ListOf({"name": "", **_CHANNEL}),
@@ -249,7 +249,7 @@ SCHEMA: dict[str, Any] = {
         "insecure": False,
     },
     "grpc_api": Inert("the GRPC API"),
-    "consumers": ANYTHING,
+    "consumers": IGNORED,
     "websocket": {"disabled": False, "handler_prefix": "/connection/websocket", **_WEBSOCKET},
     "sse": {
         "enabled": False,
@@ -274,7 +274,7 @@ SCHEMA: dict[str, Any] = {
     },
     "uni_grpc": Inert("unidirectional GRPC"),
     "emulation": {"handler_prefix": "/emulation", "max_request_body_size": 65536},
-    "admin": ANYTHING,
+    "admin": IGNORED,
     "prometheus": {
         "enabled": False,
         "handler_prefix": "/metrics",
@@ -283,12 +283,12 @@ SCHEMA: dict[str, Any] = {
         "native_histograms": False,
     },
     "health": {"enabled": False, "handler_prefix": "/health"},
-    "swagger": ANYTHING,
-    "debug": ANYTHING,
-    "init": ANYTHING,
-    "opentelemetry": ANYTHING,
-    "graphite": ANYTHING,
-    "usage_stats": ANYTHING,
+    "swagger": IGNORED,
+    "debug": IGNORED,
+    "init": IGNORED,
+    "opentelemetry": IGNORED,
+    "graphite": IGNORED,
+    "usage_stats": IGNORED,
     "node": {"name": "", "info_metrics_aggregate_interval": Duration("1m")},
     "shutdown": {"timeout": Duration("30s")},
     "pid_file": "",

@@ -1,4 +1,4 @@
-"""How tokens of one kind are verified, as the config has it."""
+"""The options of tokens: how those of connections and of subscriptions are verified."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _CLAIM = re.compile(r"[a-zA-Z_]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenOptions:
-    """How tokens of one kind are verified; keys are "" where there is none.
+    """How tokens of one kind are verified; a key that isn't configured is "".
 
-    Where there is a `key_endpoint`, only its keys count. `path` is where all this is in the config.
+    With a `key_endpoint` only its keys count. `path` is the place of these options in the config.
     """
 
     path: str
@@ -47,9 +47,9 @@ def _regex(raw: dict[str, Any], key: str, path: str) -> re.Pattern[str] | None:
 
 
 def token_options(raw: dict[str, Any], path: str, *, unsigned: bool) -> TokenOptions:
-    """Read the filled-in options of one kind; raises ConfigError with `path` in it.
+    """Read the options of one kind; raises ConfigError with `path` in it.
 
-    Tokens are taken `unsigned` too where the config says so.
+    If `unsigned`, tokens are accepted whoever signed them.
     """
     if raw["jwks_public_endpoint"]:
         check_key_endpoint(raw, path)

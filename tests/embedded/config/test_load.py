@@ -92,7 +92,7 @@ def test_what_does_no_harm_is_accepted():
         ({"channel": {"without_namespace": {"force_recovery": True}}}, "force_recovery: needs history_size"),
         ({"channel": {"without_namespace": {"history_size": 1, "history_ttl": "1000h"}}}, "greater than history_meta_ttl"),
         ({"channel": {"without_namespace": {"subscribe_proxy_enabled": True}}}, "channel.proxy.subscribe.endpoint: an enabled proxy"),
-        ({"channel": {"without_namespace": {"publish_proxy_enabled": True, "publish_proxy_name": "no"}}}, "'no' is named for publish"),
+        ({"channel": {"without_namespace": {"publish_proxy_enabled": True, "publish_proxy_name": "no"}}}, "'no' is used for publish"),
         ({"http_server": {"internal_port": "x"}}, "http_server.internal_port"),
         ({"client": {"subscribe_to_user_personal_channel": {"enabled": True, "personal_channel_namespace": "no"}}}, "no namespace 'no'"),
     ],
