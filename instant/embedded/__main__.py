@@ -12,7 +12,7 @@ from typing import Any
 
 from instant.embedded.config.load import ConfigError, parse, read
 
-from .errors import StoreError
+from .errors import HistoryFileError
 from .server import EmbeddedServer
 
 
@@ -67,7 +67,7 @@ async def _run(config: dict[str, Any], options: argparse.Namespace) -> int:
     host = server.config.address if address is None else address
     try:
         actual = await server.start(address, port)
-    except StoreError as exc:
+    except HistoryFileError as exc:
         _say(f"instant.embedded: {exc}")
         return 1
     except OSError as exc:

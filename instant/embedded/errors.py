@@ -3,10 +3,10 @@
 ::
 
     Exception
-    ├── Malformed      bytes that are no command, no request, no JSON value of the asked type
-    ├── Failure        a command is answered with an error; the connection lives on
-    ├── Closing        the connection ends with a disconnect
-    └── StoreError     the history file can't be used
+    ├── Malformed         input that is no command, no request, no JSON value of the expected type
+    ├── Failure           the command is answered with an error; the connection goes on
+    ├── Closing           the connection is closed with a disconnect code
+    └── HistoryFileError  the history file can't be used
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ClientError:
-    """An error as a reply carries it; `temporary` tells an SDK to try again."""
+    """An error in a reply; `temporary` tells an SDK to try again."""
 
     code: int
     message: str
@@ -34,7 +34,7 @@ class Disconnect:
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribe:
-    """Why a subscription ends; an SDK subscribes again from code 2500 on."""
+    """Why a subscription ends; from code 2500 on, an SDK subscribes again."""
 
     code: int
     reason: str
@@ -45,7 +45,7 @@ class Malformed(ValueError):
 
 
 class Failure(Exception):
-    """Answer the command at hand with `error`."""
+    """Raised to answer the current command with `error`."""
 
     def __init__(self, error: ClientError) -> None:
         super().__init__(error.message)
@@ -53,19 +53,19 @@ class Failure(Exception):
 
 
 class Closing(Exception):
-    """End the connection with `disconnect`."""
+    """Raised to close the connection with `disconnect`."""
 
     def __init__(self, disconnect: Disconnect) -> None:
         super().__init__(disconnect.reason)
         self.disconnect = disconnect
 
 
-class StoreError(Exception):
+class HistoryFileError(Exception):
     """The history file can't be used; the message names it and says what to do."""
 
 
-def whereabouts(bug: BaseException) -> str:
-    """Describe a bug by its type and place; its message may hold what a client sent."""
+def traceback_of(bug: BaseException) -> str:
+    """Describe a bug by its type and place, without its message, which may hold a secret."""
     frames = traceback.extract_tb(bug.__traceback__)
     places = "".join(f"\n  {frame.filename}:{frame.lineno} {frame.name}" for frame in frames)
     return type(bug).__name__ + places
@@ -83,7 +83,7 @@ TOKEN_EXPIRED = ClientError(109, "token expired")
 EXPIRED = ClientError(110, "expired")
 UNRECOVERABLE_POSITION = ClientError(112, "unrecoverable position")
 
-# The HTTP API's word for 104 differs from the client protocol's.
+# The HTTP API has other words for 104 than the client protocol.
 API_NOT_FOUND = ClientError(104, "not found")
 
 CONNECTION_CLOSED = Disconnect(3000, "connection closed")

@@ -35,7 +35,7 @@ from .errors import SHUTDOWN
 from .proxy_client import Proxies
 
 if TYPE_CHECKING:
-    from instant.embedded.state.history_writer import Journal
+    from instant.embedded.state.history_writer import HistoryWriter
 
 log = logging.getLogger("instant.embedded")
 
@@ -71,7 +71,7 @@ class EmbeddedServer:
         self.config: Config = parse(config, variables)
         self.broker = Broker(self.config)
         self.proxies = Proxies()
-        self.journal: Journal | None = None
+        self.history_writer: HistoryWriter | None = None
         self._data = data
         self._failed = failed
         self.streams: dict[str, StreamConnection] = {}
@@ -125,14 +125,14 @@ class EmbeddedServer:
         return request.headers.get(name, "") if name else ""
 
     async def start(self, address: str | None = None, port: int | None = None) -> int:
-        """Listen, and return the port; 0 asks for a free one. Raises OSError or StoreError.
+        """Listen, and return the port; 0 asks for a free one. Raises OSError or HistoryFileError.
 
         Address and port are the config's where they are not given; no address is every interface.
         """
         self.loop = asyncio.get_running_loop()
         if self._data is not None:
-            self._open_journal(self._data)
-        self.flusher = Flusher(self.loop, self.journal)
+            self._open_history(self._data)
+        self.flusher = Flusher(self.loop, self.history_writer)
         config = self.config
         host = config.address if address is None else address
         asked = config.port if port is None else port
@@ -153,20 +153,22 @@ class EmbeddedServer:
         self._sweeping = self.loop.create_task(self._sweep())
         return actual
 
-    def _open_journal(self, path: Path) -> None:
+    def _open_history(self, path: Path) -> None:
         # SQLite takes a while to import, and most servers have no history file.
-        from instant.embedded.state.history_file import Store  # noqa: PLC0415
-        from instant.embedded.state.history_writer import Journal  # noqa: PLC0415
+        from instant.embedded.state.history_file import HistoryFile  # noqa: PLC0415
+        from instant.embedded.state.history_writer import HistoryWriter  # noqa: PLC0415
 
         streams, clock = self.broker.streams, self.broker.clock
-        store = Store(path)
+        file = HistoryFile(path)
         try:
-            streams.restore(*store.load(clock.now()), clock.now())
+            streams.restore(*file.load(clock.now()), clock.now())
         except BaseException:
-            store.close()
+            file.close()
             raise
-        self.journal = Journal(store, clock.monotonic, clock.now, lambda _: self._give_up())
-        streams.journal = self.journal
+        self.history_writer = HistoryWriter(
+            file, clock.monotonic, clock.now, lambda _: self._give_up()
+        )
+        streams.recorder = self.history_writer
 
     def _give_up(self) -> None:
         if self._failed is not None:
@@ -215,7 +217,7 @@ class EmbeddedServer:
         self._route(app, config.metrics_path, _serve_metrics)
         if not config.api_enabled:
             return
-        endpoints = Endpoints(Api(self.broker), config)
+        endpoints = Endpoints(Api(self.broker), config, self.history_writer)
         for where in {app, public} if config.api_external else {app}:
             where.router.add_route("*", config.api_prefix + "/{method}", endpoints.serve)
             if config.api_prefix:
@@ -246,10 +248,10 @@ class EmbeddedServer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.proxies.close()
-        if self.journal is not None:
-            self.broker.streams.note_all()
-            await self.journal.close()
-            self.broker.streams.journal = self.journal = None
+        if self.history_writer is not None:
+            self.broker.streams.record_all()
+            await self.history_writer.close()
+            self.broker.streams.recorder = self.history_writer = None
 
 
 def _gated(handler: Handler) -> Handler:

@@ -44,8 +44,8 @@ async def test_a_client_that_never_reads_is_sent_away_and_slows_nobody(site):
     )
     writer.transport.pause_reading()
     async with site.client("fast", "plain:1") as fast:
-        await site.until(lambda: site.broker.hub.readers("plain:1") == 2)
-        (slow,) = site.broker.hub.aimed("slow")
+        await site.until(lambda: site.broker.hub.subscriber_count("plain:1") == 2)
+        (slow,) = site.broker.hub.connections("slow")
         sent = 0
         while not slow.closed:
             assert sent < 400, "64 MiB and still not slow"
@@ -53,7 +53,7 @@ async def test_a_client_that_never_reads_is_sent_away_and_slows_nobody(site):
             message = json.loads(await fast.recv())
             assert message["push"]["pub"]["data"]["n"] == sent
             sent += 1
-        assert site.broker.hub.readers("plain:1") == 1
+        assert site.broker.hub.subscriber_count("plain:1") == 1
         writer.transport.resume_reading()
         # The last words, after what was already on its way: 3008 in two bytes, and the reason.
         assert (await reader.read(-1)).endswith(b"\x88\x06\x0b\xc0slow")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from typing import cast
 
 from instant.embedded.config.channels import ChannelOptions
 from instant.embedded.config.globs import translate
@@ -28,7 +29,7 @@ from instant.embedded.session.join import Request, admit, announce
 from instant.embedded.session.session import Session
 from instant.embedded.session.subscription_options import Terms, bounded, terms
 from instant.embedded.state.broker import VERSION, Broker, well_formed
-from instant.embedded.state.streams import Position
+from instant.embedded.state.publication import Position
 from instant.embedded.tokens.verify import decoded64, grant
 from instant.embedded.wire_forms import Push, channel_push, error_body
 
@@ -176,10 +177,12 @@ class Api:
                 await asyncio.sleep(0)
         return f'{{"responses":[{",".join(replies)}]}}'
 
-    def _aimed(self, fields: Fields) -> list[Session]:
-        return self.broker.hub.aimed(
+    def _sessions(self, fields: Fields) -> list[Session]:
+        found = self.broker.hub.connections(
             fields.text("user"), fields.text("client"), fields.text("session")
         )
+        # Transports register nothing else with the hub, which knows of them only what it needs.
+        return cast("list[Session]", found)
 
     def subscribe(self, fields: Fields) -> str:
         """Make a user's connections read a channel, until they end."""
@@ -200,7 +203,7 @@ class Api:
             request.recover = True
             request.offset, request.epoch = since.uint64("offset"), since.text("epoch")
         try:
-            for session in self._aimed(fields):
+            for session in self._sessions(fields):
                 self._subscribe(session, request, chosen)
         except Failure:
             raise Failure(INTERNAL) from None
@@ -225,7 +228,7 @@ class Api:
         channel = fields.text("channel")
         if channel:
             self._options(channel)
-        for session in self._aimed(fields):
+        for session in self._sessions(fields):
             session.end(channel, UNSUBSCRIBED_BY_SERVER)
         return "{}"
 
@@ -236,7 +239,7 @@ class Api:
         asked = fields.fields("disconnect")
         if asked is not None:
             why = Disconnect(asked.uint32("code"), asked.text("reason"))
-        for session in self._aimed(fields):
+        for session in self._sessions(fields):
             if session.client not in spared:
                 session.close(why)
         return "{}"
@@ -246,7 +249,7 @@ class Api:
         now = int(self.broker.clock.now())
         expire_at = bounded(fields.int64("expire_at"), now)
         info, expired = fields.raw_or_nothing("info"), fields.flag("expired")
-        for session in self._aimed(fields):
+        for session in self._sessions(fields):
             if expired or 0 < expire_at <= now:
                 session.close(CONNECTION_EXPIRED)
             elif expire_at > 0:
@@ -313,7 +316,7 @@ class Api:
         except ValueError:
             raise Failure(INTERNAL) from None
         found = ",".join(
-            f'{quote(name)}:{{"num_clients":{len(channel.readers)}}}'
+            f'{quote(name)}:{{"num_clients":{len(channel.subscribers)}}}'
             for name, channel in self.broker.hub.channels.items()
             if matcher is None or matcher.fullmatch(name)
         )

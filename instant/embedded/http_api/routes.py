@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from instant.embedded.errors import INTERNAL, ClientError, Failure, Malformed, whereabouts
+from instant.embedded.errors import INTERNAL, ClientError, Failure, Malformed, traceback_of
 from instant.embedded.json_text import Fields
 from instant.embedded.wire_forms import error_body
 
@@ -17,6 +17,7 @@ from .methods import Api, error_reply
 
 if TYPE_CHECKING:
     from instant.embedded.config.load import Config
+    from instant.embedded.state.history_writer import HistoryWriter
 
 log = logging.getLogger("instant.embedded")
 
@@ -31,9 +32,10 @@ def _json(text: str, status: int = 200) -> web.Response:
 class Endpoints:
     """Answers `POST /api/<method>` and the older `POST /api` with the method in the body."""
 
-    def __init__(self, api: Api, config: Config) -> None:
+    def __init__(self, api: Api, config: Config, history_writer: HistoryWriter | None) -> None:
         self._api = api
         self._config = config
+        self._history_writer = history_writer
 
     def _allowed(self, request: web.Request) -> bool:
         if self._config.api_insecure:
@@ -52,11 +54,10 @@ class Endpoints:
             hmac.compare_digest(key, text.encode("utf-8", "replace")) for text in (given, asked)
         )
 
-    async def _settled(self) -> None:
-        """Wait until what is about to be answered can't be forgotten."""
-        journal = self._api.broker.streams.journal
-        if journal is not None:
-            await journal.settled()
+    async def _written(self) -> None:
+        """Wait until a crash can't undo what is about to be answered."""
+        if self._history_writer is not None:
+            await self._history_writer.written()
 
     def _failed(self, request: web.Request, error: ClientError) -> web.Response:
         mode = request.headers.get("X-Centrifugo-Error-Mode")
@@ -80,7 +81,7 @@ class Endpoints:
             # A client that hangs up doesn't undo half of what it asked for.
             if method == "batch":
                 replies = await asyncio.shield(self._api.batch(fields))
-                await self._settled()
+                await self._written()
                 return _json(replies)
             if method == "broadcast":
                 result = await asyncio.shield(self._api.broadcast(fields))
@@ -93,9 +94,9 @@ class Endpoints:
         except web.HTTPException:
             raise
         except Exception as exc:  # noqa: BLE001  whatever it is, it is this request's alone
-            log.error("%s failed after a bug: %s", method, whereabouts(exc))  # noqa: TRY400
+            log.error("%s failed after a bug: %s", method, traceback_of(exc))  # noqa: TRY400
             return self._failed(request, INTERNAL)
-        await self._settled()
+        await self._written()
         return _json(f'{{"result":{result}}}')
 
     async def serve_legacy(self, request: web.Request) -> web.StreamResponse:
@@ -108,7 +109,7 @@ class Endpoints:
             body = (await request.read()).decode()
             lines = [line for line in body.split("\n") if line.strip()] or [""]
             replies = [await self._legacy(line) for line in lines]
-            await self._settled()
+            await self._written()
         except (Malformed, UnicodeDecodeError):
             return web.Response(status=400, text="Bad Request\n")
         return _json("\n".join(replies))
@@ -126,6 +127,6 @@ class Endpoints:
         except Malformed:
             raise
         except Exception as exc:  # noqa: BLE001  whatever it is, it is this request's alone
-            log.error("%s failed after a bug: %s", method, whereabouts(exc))  # noqa: TRY400
+            log.error("%s failed after a bug: %s", method, traceback_of(exc))  # noqa: TRY400
             return "{" + head + error_reply(INTERNAL)[1:]
         return f'{{{head}"result":{result}}}'

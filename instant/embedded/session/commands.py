@@ -18,7 +18,7 @@ from instant.embedded.errors import (
 )
 from instant.embedded.json_text import Fields, load, quote
 from instant.embedded.state.broker import well_formed
-from instant.embedded.state.streams import Position
+from instant.embedded.state.publication import Position
 from instant.embedded.tokens.verify import decoded64
 
 from .application import Answer, ask_about, payload

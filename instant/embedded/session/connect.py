@@ -179,7 +179,7 @@ def _personal(session: Session, granted: dict[str, Terms]) -> None:
     if config.personal_namespace:
         channel = config.personal_namespace + names.namespace_boundary + channel
     if config.personal_single and hub.presence(channel):
-        for other in hub.aimed(session.user):
+        for other in hub.connections(session.user):
             other.close(CONNECTION_LIMIT)
     granted[channel] = terms(names.options(channel), "personal")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from instant.embedded.errors import BAD_REQUEST, EXPIRED, UNRECOVERABLE_POSITION, Failure
 from instant.embedded.json_text import Fields
-from instant.embedded.state.filters import check, compiled
+from instant.embedded.state.filters import check_types, compile_filter
 from instant.embedded.state.hub import Subscription
 
 from .recovery import Recovered, recover
@@ -58,7 +58,7 @@ class Request:
 def _filter(fields: Fields) -> Fields | None:
     found = fields.fields("tf")
     if found is not None:
-        check(found)
+        check_types(found)
     return found
 
 
@@ -100,7 +100,7 @@ def _subscription(request: Request, chosen: Terms, *, server_side: bool) -> Subs
     if request.filter is not None:
         if not chosen.tags_filter:
             raise Failure(BAD_REQUEST)
-        subscription.filter = compiled(request.filter)
+        subscription.filter = compile_filter(request.filter)
     subscription.delta = bool(request.delta) and request.delta in chosen.delta_types
     subscription.source = chosen.source
     subscription.info = chosen.info
@@ -132,4 +132,4 @@ def announce(session: Session, channel: str) -> None:
     """Tell the channel that a reader came, after the reader itself knows."""
     subscription = session.subscriptions.get(channel)
     if subscription is not None and subscription.emit_join_leave:
-        session.broker.hub.tell(channel, "join", session.client_info(subscription.info))
+        session.broker.hub.push_join_leave(channel, "join", session.client_info(subscription.info))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from instant.embedded.errors import Failure
-from instant.embedded.state.delta import patched
+from instant.embedded.state.delta import delta_json
 from instant.embedded.state.hub import Subscription
-from instant.embedded.state.streams import Position, Publication
+from instant.embedded.state.publication import Position, Publication
 
 from .subscription_options import Terms
 
@@ -54,7 +54,7 @@ def _written(publications: list[Publication], *, delta: bool) -> tuple[str, ...]
     previous: Publication | None = None
     for publication in publications:
         written.append(
-            publication.full_text() if previous is None else patched(previous, publication)
+            publication.full_text() if previous is None else delta_json(previous, publication)
         )
         previous = publication
     return tuple(written)

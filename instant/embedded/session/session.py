@@ -26,7 +26,7 @@ from instant.embedded.errors import (
     Failure,
     Malformed,
     Unsubscribe,
-    whereabouts,
+    traceback_of,
 )
 from instant.embedded.json_text import Fields, quote
 from instant.embedded.state.hub import Subscription
@@ -117,7 +117,7 @@ class Session:
         self.subscriptions: dict[str, Subscription] = {}
         # Channels whose subscription waits for an answer; true: drop it again when it is there.
         self.subscribing: dict[str, bool] = {}
-        self.send = peer.send
+        self.send: Callable[[bytes], None] = peer.send
         self._peer = peer
         self._waiting: deque[str] = deque()
         self._asked = 0
@@ -207,7 +207,7 @@ class Session:
         except Malformed:
             self.close(BAD_REQUEST_CLOSE)
         except Exception as exc:  # noqa: BLE001  whatever it is, it is this client's alone
-            log.error("closing client %s after a bug: %s", self.client, whereabouts(exc))  # noqa: TRY400
+            log.error("closing client %s after a bug: %s", self.client, traceback_of(exc))  # noqa: TRY400
             self.close(SERVER_ERROR)
 
     # -- out --------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ class Session:
         hub = self.broker.hub
         hub.unsubscribe(channel, self)
         if subscription.emit_join_leave:
-            hub.tell(channel, "leave", self.client_info(subscription.info))
+            hub.push_join_leave(channel, "leave", self.client_info(subscription.info))
 
     def end(self, channel: str, why: Unsubscribe) -> None:
         """Leave a channel by the server's will; the push comes in any case."""
@@ -299,7 +299,7 @@ class Session:
         self.drop(channel)
         self.push(unsubscribe_push(channel, why))
 
-    def lose(self, channel: str, why: Unsubscribe) -> None:
+    def end_subscription(self, channel: str, why: Unsubscribe) -> None:
         """End a subscription that can't go on; a server-side one takes the connection with it."""
         subscription = self.subscriptions.get(channel)
         if subscription is None:

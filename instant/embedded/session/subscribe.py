@@ -249,7 +249,7 @@ def expired(session: Session, channel: str, subscription: Subscription) -> None:
     """End a subscription whose time is over, unless the application prolongs it."""
     options = session.broker.names.options(channel)
     if subscription.client_refresh or not options.sub_refresh_proxy:
-        session.lose(channel, UNSUBSCRIBED_EXPIRED)
+        session.end_subscription(channel, UNSUBSCRIBED_EXPIRED)
         return
     if subscription.refreshing:
         return
@@ -273,11 +273,11 @@ def _prolong(
             subscription.expire_at = now + GRACE
             return
         if result is None or result.flag("expired"):
-            session.lose(channel, UNSUBSCRIBED_EXPIRED)
+            session.end_subscription(channel, UNSUBSCRIBED_EXPIRED)
             return
         expire_at = bounded(max(0, result.int64("expire_at")), now)
         if expire_at and expire_at < now:
-            session.lose(channel, UNSUBSCRIBED_EXPIRED)
+            session.end_subscription(channel, UNSUBSCRIBED_EXPIRED)
             return
         subscription.expire_at = expire_at
         subscription.info = decoded64(result, "info", "b64info") or subscription.info

@@ -129,4 +129,4 @@ class Lifetime:
             return
         subscription.checked_at = now
         if broker.position(channel, subscription.meta_ttl).epoch != subscription.epoch:
-            session.lose(channel, UNSUBSCRIBED_INSUFFICIENT)
+            session.end_subscription(channel, UNSUBSCRIBED_INSUFFICIENT)

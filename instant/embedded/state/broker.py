@@ -1,4 +1,4 @@
-"""The server's state and what can be done to it, whoever asks: clients, the HTTP API, proxies."""
+"""The state of a server, and what clients and the HTTP API can do to it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from instant.embedded.json_text import dump
 from instant.embedded.tokens.verify import Verifier
 
 from .hub import Hub
-from .streams import Position, Publication, Streams
+from .publication import Position, Publication
+from .streams import Streams
 
-# The version of Centrifugo whose answers this server's were recorded from.
+# The version of Centrifugo that this server answers like.
 VERSION = "6.9.1"
 
 
 class Clock:
-    """The two times sessions live by, in seconds."""
+    """The two times that sessions go by, in seconds."""
 
     def now(self) -> float:
-        """Return Unix time, which tokens speak of."""
+        """Return Unix time, which tokens contain."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Return the time that deadlines are set in; an event loop's own."""
+        """Return the time of deadlines, which is that of event loops."""
         return time.monotonic()
 
 
@@ -48,7 +49,7 @@ class Broker:
         self.started = self.clock.monotonic()
 
     def reconfigure(self, config: Config) -> None:
-        """Go by another config from now on; clients and streams stay."""
+        """Use another config from now on; clients and streams stay."""
         self.config = config
         self.names = config.names
         self.tokens = self._verifier(config.token)
@@ -77,10 +78,10 @@ class Broker:
     ) -> Position:
         """Publish JSON text `data`; returns the stream's position, (0, "") without history.
 
-        Readers' messages are queued when this returns and written by the event loop afterwards.
+        When this returns, the messages to subscribers are queued; the event loop writes them.
         """
         if key:
-            answered = self.streams.repeated(channel, key)
+            answered = self.streams.find_key(channel, key)
             if answered is not None:
                 return answered
         publication = Publication(
@@ -99,10 +100,10 @@ class Broker:
         if not kept:
             return position
         if key:
-            self.streams.remember(channel, key, position)
+            self.streams.add_key(channel, key, position)
         lost = self.hub.fan_out(channel, publication, position.epoch, previous, delta=delta)
         for session in lost:
-            session.lose(channel, UNSUBSCRIBED_INSUFFICIENT)
+            session.end_subscription(channel, UNSUBSCRIBED_INSUFFICIENT)
         return position
 
     def history(
@@ -114,7 +115,7 @@ class Broker:
         since: Position | None = None,
         reverse: bool = False,
     ) -> tuple[list[Publication], Position]:
-        """Read a stream; raises Failure 112 where `since` belongs to another epoch."""
+        """Read a stream; raises Failure 112 if `since` belongs to another epoch."""
         if reverse and since is not None and since.offset == 0:
             raise Failure(BAD_REQUEST)
         stream = self.streams.get(channel, meta_ttl)
@@ -132,15 +133,15 @@ class Broker:
         return {
             "num_clients": len(hub.clients),
             "num_users": len(hub.users),
-            "num_subs": sum(len(channel.readers) for channel in hub.channels.values()),
+            "num_subs": sum(len(channel.subscribers) for channel in hub.channels.values()),
             "num_channels": len(hub.channels),
         }
 
 
 def well_formed(data: str, data_format: str, load: Callable[[str], object]) -> bool:
-    """Tell whether publication data ("" is absent) has the format its namespace asks for.
+    """Tell whether a publication's data, "" for none, has the format that its namespace requires.
 
-    The data is known to be JSON; `load` reads it where that doesn't say enough.
+    The data is known to be JSON; `load` reads it where more has to be known.
     """
     if data_format == "binary":
         return True

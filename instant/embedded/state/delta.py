@@ -1,18 +1,18 @@
 """Differences between publications, in Fossil's delta format.
 
 The format and its hash are described at https://fossil-scm.org/home/doc/trunk/www/delta_format.wiki;
-clients apply it to the bytes of the publication before.
+clients apply it to the bytes of the previous publication.
 """
 
 from __future__ import annotations
 
 from instant.embedded.json_text import quote
 
-from .streams import Publication
+from .publication import Publication
 
 _DIGITS = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~"
 _BLOCK = 16
-# Blocks with one hash are tried up to here; beyond it a longer match costs more than it saves.
+# So many equal blocks are tried; beyond that, a longer match costs more than it saves.
 _TRIES = 250
 
 
@@ -28,14 +28,14 @@ def _number(value: int) -> bytes:
 
 
 def checksum(data: bytes) -> int:
-    """Sum the bytes as big-endian 32-bit words, the last one filled up with zeros."""
+    """Sum the bytes as big-endian 32-bit words, the last one padded with zeros."""
     padded = data + bytes(-len(data) % 4)
     words = memoryview(padded)
     return sum(int.from_bytes(words[at : at + 4], "big") for at in range(0, len(padded), 4)) % 2**32
 
 
 def _common(origin: bytes, target: bytes, source: int, at: int) -> int:
-    """Count the bytes that are the same from two places on."""
+    """Count the equal bytes from two places on."""
     limit = min(len(origin) - source, len(target) - at)
     count = 0
     step = 64
@@ -52,7 +52,7 @@ def _common(origin: bytes, target: bytes, source: int, at: int) -> int:
 
 
 def _common_before(origin: bytes, target: bytes, source: int, at: int, floor: int) -> int:
-    """Count the same bytes before two places, not going below `floor` in the target."""
+    """Count the equal bytes before two places, down to `floor` in the target."""
     limit = min(source, at - floor)
     count = 0
     while count < limit and origin[source - count - 1] == target[at - count - 1]:
@@ -63,7 +63,7 @@ def _common_before(origin: bytes, target: bytes, source: int, at: int, floor: in
 def _best(
     origin: bytes, target: bytes, blocks: list[int], at: int, floor: int
 ) -> tuple[int, int, int]:
-    """Return the longest copy worth its bytes: length, source, length of the literal before."""
+    """Return the longest copy that saves bytes: its length, source, and the literal before it."""
     best = (0, 0, 0)
     for source in reversed(blocks[-_TRIES:]):
         before = _common_before(origin, target, source, at, floor)
@@ -75,8 +75,8 @@ def _best(
     return best
 
 
-def create(origin: bytes, target: bytes) -> bytes:
-    """Return the delta that makes `target` of `origin`."""
+def make_delta(origin: bytes, target: bytes) -> bytes:
+    """Return the delta that turns `origin` into `target`."""
     out = [_number(len(target)), b"\n"]
     index: dict[bytes, list[int]] = {}
     if len(origin) > _BLOCK:
@@ -100,15 +100,15 @@ def create(origin: bytes, target: bytes) -> bytes:
     return b"".join(out)
 
 
-def patched(previous: Publication, publication: Publication) -> str:
-    """Write a publication as its difference to `previous`, or whole where that is not longer."""
+def delta_json(previous: Publication, publication: Publication) -> str:
+    """Write a publication as its difference to `previous`, or whole if that is no longer."""
     target = publication.data.encode()
-    patch = create(previous.data.encode(), target)
-    if len(patch) >= len(target):
+    delta = make_delta(previous.data.encode(), target)
+    if len(delta) >= len(target):
         return publication.full_text()
     try:
-        text = patch.decode()
+        text = delta.decode()
     except UnicodeDecodeError:
-        # A copy may begin inside a character; a JSON string can't carry what is left of it.
+        # A copy may begin inside a character, and a JSON string can't hold a part of one.
         return publication.full_text()
     return publication.fields(quote(text), with_epoch=False, delta=True)

@@ -1,7 +1,7 @@
-"""Filters by tags: a subscriber's tree of comparisons that a publication's tags must pass.
+"""Filters by tags: a subscriber is sent only the publications whose tags match.
 
-A leaf compares one tag (`key`, `cmp`, and `val` or `vals`); `op` "and", "or" and "not" join
-`nodes`. A filter saves traffic and grants nothing: publications without the tag are simply unsent.
+A filter is a tree. A leaf compares one tag (`key`, `cmp`, and `val` or `vals`); `op` "and", "or"
+and "not" combine `nodes`. A filter saves traffic; it is no permission.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from instant.embedded.json_text import Fields, elements
 
 Filter = Callable[[Mapping[str, str]], bool]
 
-# A filter is walked for every publication, and by recursion.
+# Every publication is matched by recursion.
 MAX_DEPTH = 50
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)", re.ASCII)
@@ -85,10 +85,10 @@ def _leaf(node: Fields) -> Filter:
     raise Failure(BAD_REQUEST)
 
 
-def compiled(node: Fields, depth: int = 0) -> Filter:
-    """Make a function of a filter's JSON; raises Failure 107 for one that makes no sense.
+def compile_filter(node: Fields, depth: int = 0) -> Filter:
+    """Turn a filter's JSON into a function; raises Failure 107 for one that makes no sense.
 
-    Raises Malformed where a member has a wrong type.
+    Raises Malformed if a member has a wrong type.
     """
     if depth > MAX_DEPTH:
         raise Failure(BAD_REQUEST)
@@ -96,7 +96,7 @@ def compiled(node: Fields, depth: int = 0) -> Filter:
     if not op:
         return _leaf(node)
     texts = elements(node.raw_or_nothing("nodes") or "[]")
-    parts = [compiled(Fields(text), depth + 1) for text in texts]
+    parts = [compile_filter(Fields(text), depth + 1) for text in texts]
     if op == "and" and parts:
         return lambda tags: all(part(tags) for part in parts)
     if op == "or" and parts:
@@ -107,8 +107,8 @@ def compiled(node: Fields, depth: int = 0) -> Filter:
     raise Failure(BAD_REQUEST)
 
 
-def check(node: Fields, depth: int = 0) -> None:
-    """Raise Malformed where a filter's JSON holds values of a wrong type, wherever they are."""
+def check_types(node: Fields, depth: int = 0) -> None:
+    """Raise Malformed if any member of a filter's JSON has a wrong type."""
     if depth > MAX_DEPTH:
         return
     for name in ("op", "key", "cmp", "val"):
@@ -117,4 +117,4 @@ def check(node: Fields, depth: int = 0) -> None:
     for text in elements(node.raw_or_nothing("nodes") or "[]"):
         if text == "null":
             raise Malformed("a filter's node is null")
-        check(Fields(text), depth + 1)
+        check_types(Fields(text), depth + 1)

@@ -1,7 +1,7 @@
 """The history file: streams in SQLite, written by one thread of one process.
 
-A commit is in the operating system's hands when `write` returns (`synchronous=NORMAL` in WAL): it
-survives the death of the process, `kill -9` included, not the loss of power.
+When `write` returns, the operating system has the commit (`synchronous=NORMAL` in WAL mode): it
+survives the end of the process, also by `kill -9`, but not a loss of power.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from instant.embedded.errors import StoreError
+from instant.embedded.errors import HistoryFileError
 
-# "Inst", in SQLite's header of every file that is ours.
+# "Inst", in the header that SQLite writes to every history file.
 APPLICATION_ID = 0x496E7374
 FORMAT = 1
 
@@ -38,7 +38,7 @@ CREATE TABLE repeat (
 
 
 class StreamRow(NamedTuple):
-    """A stream; times are Unix time, 0 is never. Versions are texts: they may have 64 bits."""
+    """A stream; times are Unix time, 0 is never. A version is text, since it may have 64 bits."""
 
     channel: str
     epoch: str
@@ -60,8 +60,8 @@ class PublicationRow(NamedTuple):
     version: str
 
 
-class RepeatRow(NamedTuple):
-    """What a publish with an idempotency key was answered."""
+class KeyRow(NamedTuple):
+    """Where the publication with an idempotency key is; in the table `repeat`."""
 
     channel: str
     key: str
@@ -74,21 +74,22 @@ class RepeatRow(NamedTuple):
 class Batch:
     """What is written in one transaction, in the order of the fields."""
 
-    gone: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    """Channels whose stream is gone."""
     streams: list[StreamRow] = field(default_factory=list)
     publications: list[PublicationRow] = field(default_factory=list)
-    floors: list[tuple[str, int]] = field(default_factory=list)
-    """Channels, and the lowest offset of theirs that is still kept."""
-    repeats: list[RepeatRow] = field(default_factory=list)
+    lowest: list[tuple[str, int]] = field(default_factory=list)
+    """Channels, and the lowest offset of each that is still kept."""
+    keys: list[KeyRow] = field(default_factory=list)
 
 
-class Store:
-    """An open history file; raises StoreError for one that can't be."""
+class HistoryFile:
+    """An open history file; raises HistoryFileError for one that can't be opened."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with self._errors():
-            # Publications may be private; SQLite's other files get the mode of this one.
+            # Publications may be private. SQLite gives its other files the mode of this one.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._database = sqlite3.connect(
                 path, timeout=0.5, isolation_level=None, check_same_thread=False
@@ -105,28 +106,30 @@ class Store:
         try:
             yield
         except OSError as exc:
-            raise StoreError(f"{self.path}: {exc.strerror or exc}") from None
+            raise HistoryFileError(f"{self.path}: {exc.strerror or exc}") from None
         except sqlite3.Error as exc:
             code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
             if code == sqlite3.SQLITE_BUSY:
-                raise StoreError(f"{self.path}: another process uses this history file") from None
-            raise StoreError(
-                f"{self.path}: can't be used as a history file: {exc}. Move it away to begin with "
+                raise HistoryFileError(
+                    f"{self.path}: another process uses this history file"
+                ) from None
+            raise HistoryFileError(
+                f"{self.path}: can't be used as a history file: {exc}. Move it away to start with "
                 f"an empty one."
             ) from exc
 
     def _open(self) -> None:
         database = self._database
-        # Held until the process ends, however it ends: two servers would give out the same offsets.
+        # Held until the process ends, however it ends: two servers would give out equal offsets.
         database.execute("PRAGMA locking_mode=EXCLUSIVE")
         database.execute("BEGIN EXCLUSIVE")
         ((owner,),) = database.execute("PRAGMA application_id")
         ((known,),) = database.execute("PRAGMA user_version")
         tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if tables and owner != APPLICATION_ID:
-            raise StoreError(f"{self.path}: is a database of another program")
+            raise HistoryFileError(f"{self.path}: is a database of another program")
         if tables and known != FORMAT:
-            raise StoreError(f"{self.path}: was written by another version (format {known})")
+            raise HistoryFileError(f"{self.path}: was written by another version (format {known})")
         if not tables:
             for statement in _TABLES.split(";"):
                 database.execute(statement)
@@ -136,12 +139,14 @@ class Store:
         found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             found = " ".join(found.split())
-            raise StoreError(f"{self.path}: is damaged: {found}. Move it away to begin anew.")
+            raise HistoryFileError(
+                f"{self.path}: is damaged: {found}. Move it away to start with an empty one."
+            )
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=NORMAL")
 
-    def load(self, now: float) -> tuple[list[StreamRow], Iterator[PublicationRow], list[RepeatRow]]:
-        """Forget what has expired and return the rest: publications in their order."""
+    def load(self, now: float) -> tuple[list[StreamRow], Iterator[PublicationRow], list[KeyRow]]:
+        """Delete what has expired and return the rest, publications in order of their offsets."""
         database = self._database
         with self._errors():
             database.execute("BEGIN")
@@ -156,8 +161,8 @@ class Store:
             database.execute("DELETE FROM repeat WHERE until <= ?", (now,))
             database.execute("COMMIT")
             streams = [StreamRow(*row) for row in database.execute("SELECT * FROM stream")]
-            repeats = [RepeatRow(*row) for row in database.execute("SELECT * FROM repeat")]
-        return streams, self._publications(), repeats
+            keys = [KeyRow(*row) for row in database.execute("SELECT * FROM repeat")]
+        return streams, self._publications(), keys
 
     def _publications(self) -> Iterator[PublicationRow]:
         with self._errors():
@@ -165,14 +170,14 @@ class Store:
             yield from (PublicationRow(*row) for row in self._database.execute(query))
 
     def write(self, batch: Batch, now: float) -> None:
-        """Write a batch in one transaction, or nothing of it, and raise StoreError."""
+        """Write a batch in one transaction, or raise HistoryFileError and write nothing."""
         database = self._database
         with self._errors():
             database.execute("BEGIN")
             try:
-                gone = [(channel,) for channel in batch.gone]
-                database.executemany("DELETE FROM stream WHERE channel = ?", gone)
-                database.executemany("DELETE FROM publication WHERE channel = ?", gone)
+                dropped = [(channel,) for channel in batch.dropped]
+                database.executemany("DELETE FROM stream WHERE channel = ?", dropped)
+                database.executemany("DELETE FROM publication WHERE channel = ?", dropped)
                 database.executemany(
                     "REPLACE INTO stream VALUES (?, ?, ?, ?, ?, ?, ?)", batch.streams
                 )
@@ -180,13 +185,11 @@ class Store:
                     "INSERT INTO publication VALUES (?, ?, ?, ?, ?, ?)", batch.publications
                 )
                 database.executemany(
-                    "DELETE FROM publication WHERE channel = ? AND offset < ?", batch.floors
+                    "DELETE FROM publication WHERE channel = ? AND offset < ?", batch.lowest
                 )
-                if batch.repeats:
+                if batch.keys:
                     database.execute("DELETE FROM repeat WHERE until <= ?", (now,))
-                    database.executemany(
-                        "REPLACE INTO repeat VALUES (?, ?, ?, ?, ?)", batch.repeats
-                    )
+                    database.executemany("REPLACE INTO repeat VALUES (?, ?, ?, ?, ?)", batch.keys)
                 database.execute("COMMIT")
             except BaseException:
                 if database.in_transaction:
@@ -194,5 +197,5 @@ class Store:
                 raise
 
     def close(self) -> None:
-        """Give the file back; what is written stays."""
+        """Close the file."""
         self._database.close()

@@ -1,8 +1,8 @@
-"""What happens to streams, written to the history file in batches, beside the event loop.
+"""Writing changes of streams to the history file: in batches, by a thread beside the event loop.
 
-Nothing that a client or a publisher is told may be forgotten by a crash: an offset that was seen
-and then given to another publication would hide that one. So whoever speaks to them first waits for
-`barrier`, and what happened since the last batch is one transaction of a thread.
+A crash must not undo what a client or a publisher has been told: if an offset that somebody has
+seen were given to another publication, that one would never be noticed. So whoever is about to
+tell them waits until everything is `written`. All changes since the last batch are one transaction.
 """
 
 from __future__ import annotations
@@ -14,102 +14,104 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from instant.embedded.errors import StoreError
+from instant.embedded.errors import HistoryFileError
 
-from .history_file import Batch, PublicationRow, RepeatRow, Store, StreamRow
+from .history_file import Batch, HistoryFile, KeyRow, PublicationRow, StreamRow
 
 if TYPE_CHECKING:
-    from .streams import Position, Publication, Stream
+    from .publication import Position, Publication
+    from .streams import Stream
 
 log = logging.getLogger("instant.embedded")
 
 
-class Journal:
-    """Keeps a store up to date with streams.
+def _unix_time(at: float, ahead: float) -> float:
+    return at + ahead if at else 0.0
 
-    `now` is the streams' clock, `wall` is Unix time. `failed` is called once where the file can't
-    be written any more: barriers then never open, and the server has to stop.
+
+class HistoryWriter:
+    """Records the changes of streams (see `streams.Recorder`) in a history file.
+
+    `now` is the streams' clock, `wall` is Unix time. `failed` is called once, when the file can't
+    be written any more: whoever waits then waits for ever, and the server has to stop.
     """
 
     def __init__(
         self,
-        store: Store,
+        file: HistoryFile,
         now: Callable[[], float],
         wall: Callable[[], float],
-        failed: Callable[[StoreError], None],
+        failed: Callable[[HistoryFileError], None],
     ) -> None:
-        self._store = store
+        self._file = file
         self._now = now
         self._wall = wall
         self._failed = failed
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="instant-history")
-        self._gone: dict[str, None] = {}
+        self._dropped: dict[str, None] = {}
         self._streams: dict[str, Stream] = {}
         self._publications: dict[str, list[Publication]] = {}
-        self._floors: dict[str, int] = {}
-        self._repeats: list[RepeatRow] = []
-        self._pending = False
+        self._lowest: dict[str, int] = {}
+        self._keys: list[KeyRow] = []
+        self._changed = False
         self._next: asyncio.Future[None] = self._loop.create_future()
         self._writing: asyncio.Future[None] | None = None
         self._broken = False
 
-    # -- what happens -----------------------------------------------------------------------------
+    # -- changes ----------------------------------------------------------------------------------
 
     def changed(self, channel: str, stream: Stream) -> None:
-        """Note that a stream's own members are other ones."""
+        """Record that a stream's position, version or times changed."""
         self._streams[channel] = stream
         self._schedule()
 
     def added(self, channel: str, publication: Publication) -> None:
-        """Note a new publication."""
+        """Record a new publication."""
         self._publications.setdefault(channel, []).append(publication)
         self._schedule()
 
     def trimmed(self, channel: str, lowest: int) -> None:
-        """Note that no publication below an offset is kept."""
-        self._floors[channel] = lowest
+        """Record that no publication below an offset is kept any more."""
+        self._lowest[channel] = lowest
         self._schedule()
 
     def dropped(self, channel: str) -> None:
-        """Note that a stream is gone, with everything in it."""
-        self._gone[channel] = None
+        """Record that a stream is gone, with everything in it."""
+        self._dropped[channel] = None
         self._streams.pop(channel, None)
         self._publications.pop(channel, None)
-        self._floors.pop(channel, None)
+        self._lowest.pop(channel, None)
         self._schedule()
 
-    def repeatable(self, channel: str, key: str, until: float, position: Position) -> None:
-        """Note what publishes with a key are answered until a moment of the streams' clock."""
+    def key_used(self, channel: str, key: str, until: float, position: Position) -> None:
+        """Record where a publication with an idempotency key is; `until` is the streams' time."""
         ends = until - self._now() + self._wall()
-        self._repeats.append(RepeatRow(channel, key, ends, position.offset, position.epoch))
+        self._keys.append(KeyRow(channel, key, ends, position.offset, position.epoch))
         self._schedule()
 
-    # -- writing it -------------------------------------------------------------------------------
+    # -- writing ----------------------------------------------------------------------------------
 
-    def barrier(self) -> asyncio.Future[None] | None:
-        """Return what opens when all that has happened is written; None where it is already."""
-        return self._next if self._pending or self._broken else self._writing
+    def unwritten(self) -> asyncio.Future[None] | None:
+        """Return a future that is done once all changes so far are written; None if they are."""
+        return self._next if self._changed or self._broken else self._writing
 
-    async def settled(self) -> None:
-        """Wait until all that has happened is written."""
-        barrier = self.barrier()
-        if barrier is not None:
-            # One of many who wait may be cancelled; the others still wait for the same thing.
-            await asyncio.shield(barrier)
+    async def written(self) -> None:
+        """Wait until all changes so far are written."""
+        writing = self.unwritten()
+        if writing is not None:
+            # Many wait for the same future: cancelling one of them must not cancel it.
+            await asyncio.shield(writing)
 
     def _schedule(self) -> None:
-        if not self._pending:
-            self._pending = True
+        if not self._changed:
+            self._changed = True
             if self._writing is None:
                 self._loop.call_soon(self._begin)
 
-    def _moment(self, at: float, ahead: float) -> float:
-        return at + ahead if at else 0.0
-
     def _batch(self) -> Batch:
         ahead = self._wall() - self._now()
-        batch = Batch(gone=list(self._gone), repeats=self._repeats, floors=[*self._floors.items()])
+        batch = Batch(dropped=list(self._dropped), keys=self._keys, lowest=[*self._lowest.items()])
         for channel, stream in self._streams.items():
             batch.streams.append(
                 StreamRow(
@@ -118,12 +120,12 @@ class Journal:
                     stream.top,
                     str(stream.version),
                     stream.version_epoch,
-                    self._moment(stream.expires, ahead),
-                    self._moment(stream.meta_expires, ahead),
+                    _unix_time(stream.expires, ahead),
+                    _unix_time(stream.meta_expires, ahead),
                 )
             )
         for channel, publications in self._publications.items():
-            lowest = self._floors.get(channel, 0)
+            lowest = self._lowest.get(channel, 0)
             batch.publications += [
                 PublicationRow(
                     channel, found.offset, found.data, found.info, found.tags, str(found.version)
@@ -131,36 +133,38 @@ class Journal:
                 for found in publications
                 if found.offset >= lowest
             ]
-        self._gone, self._streams, self._publications = {}, {}, {}
-        self._floors, self._repeats = {}, []
+        self._dropped, self._streams, self._publications = {}, {}, {}
+        self._lowest, self._keys = {}, []
         return batch
 
     def _begin(self) -> None:
-        if self._writing is not None or not self._pending or self._broken:
+        if self._writing is not None or not self._changed or self._broken:
             return
-        self._pending = False
+        self._changed = False
         self._writing, self._next = self._next, self._loop.create_future()
         work = self._loop.run_in_executor(
-            self._thread, self._store.write, self._batch(), self._wall()
+            self._thread, self._file.write, self._batch(), self._wall()
         )
-        work.add_done_callback(self._written)
+        work.add_done_callback(self._finish)
 
-    def _written(self, work: asyncio.Future[None]) -> None:
+    def _finish(self, work: asyncio.Future[None]) -> None:
         error = work.exception()
-        opened, self._writing = self._writing, None
+        written, self._writing = self._writing, None
         if error is not None:
             self._broken = True
             log.critical("the history can't be written: %s", error)
-            self._failed(error if isinstance(error, StoreError) else StoreError(str(error)))
+            self._failed(
+                error if isinstance(error, HistoryFileError) else HistoryFileError(str(error))
+            )
             return
-        if opened is not None and not opened.done():
-            opened.set_result(None)
+        if written is not None and not written.done():
+            written.set_result(None)
         self._begin()
 
     async def close(self) -> None:
-        """Write what is left and give the file back."""
+        """Write what is left and close the file."""
         if not self._broken:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.settled(), 10)
+                await asyncio.wait_for(self.written(), 10)
         await self._loop.run_in_executor(None, self._thread.shutdown)
-        self._store.close()
+        self._file.close()

@@ -1,21 +1,38 @@
-"""Who is connected, who reads which channel, and the way of a push to all of them."""
+"""Who is connected, who is subscribed to which channel, and how a push reaches all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
+from instant.embedded.errors import Disconnect, Unsubscribe
 from instant.embedded.wire_forms import Form, Push, channel_push
 
 from .filters import Filter
-from .streams import Publication
+from .publication import Publication
 
-if TYPE_CHECKING:
-    from instant.embedded.session.session import Session
+
+class Client(Protocol):
+    """A connected client, as far as this module and the broker know it: a session."""
+
+    client: str
+    session: str
+    user: str
+    form: Form
+    send: Callable[[bytes], None]
+
+    def push(self, push: Push) -> None:
+        """Send a push."""
+
+    def close(self, disconnect: Disconnect) -> None:
+        """Close the connection."""
+
+    def end_subscription(self, channel: str, why: Unsubscribe) -> None:
+        """End a subscription that can't go on."""
 
 
 class Subscription:
-    """One client's place in one channel."""
+    """One client's subscription to one channel."""
 
     __slots__ = (
         "checked_at",
@@ -53,40 +70,40 @@ class Subscription:
         self.filter: Filter | None = None
 
     @property
-    def choosy(self) -> bool:
-        """Tell whether what this reader is sent may differ from what others are."""
+    def individual(self) -> bool:
+        """Tell whether what this subscriber is sent may differ from what others are sent."""
         return self.delta or self.filter is not None
 
 
 class Channel:
-    """A channel that has readers."""
+    """A channel that has subscribers."""
 
-    __slots__ = ("choosy", "presence", "readers")
+    __slots__ = ("individual", "presence", "subscribers")
 
     def __init__(self) -> None:
-        self.readers: dict[Session, Subscription] = {}
+        self.subscribers: dict[Client, Subscription] = {}
         # client id → (user, JSON of the client's info)
         self.presence: dict[str, tuple[str, str]] = {}
-        # Readers of deltas and readers with filters: those who can't all be sent the same bytes.
-        self.choosy = 0
+        # How many subscribers have deltas or a filter, and so can't all be sent the same bytes.
+        self.individual = 0
 
 
 class Hub:
-    """The registry of one server; nothing in it outlives its clients."""
+    """The connected clients of one server, and the channels that they are subscribed to."""
 
     def __init__(self) -> None:
         self.channels: dict[str, Channel] = {}
-        self.clients: dict[str, Session] = {}
-        self.users: dict[str, dict[str, Session]] = {}
-        self.sessions: dict[str, Session] = {}
+        self.clients: dict[str, Client] = {}
+        self.users: dict[str, dict[str, Client]] = {}
+        self.sessions: dict[str, Client] = {}
 
-    def add(self, session: Session) -> None:
+    def add(self, session: Client) -> None:
         """Register a connected client."""
         self.clients[session.client] = session
         self.users.setdefault(session.user, {})[session.client] = session
         self.sessions[session.session] = session
 
-    def remove(self, session: Session) -> None:
+    def remove(self, session: Client) -> None:
         """Forget a client."""
         self.clients.pop(session.client, None)
         self.sessions.pop(session.session, None)
@@ -96,38 +113,38 @@ class Hub:
             if not connections:
                 del self.users[session.user]
 
-    def aimed(self, user: str, client: str = "", session: str = "") -> list[Session]:
-        """Return a user's connections ("" is all anonymous ones), or those of them aimed at."""
+    def connections(self, user: str, client: str = "", session: str = "") -> list[Client]:
+        """Return the connections of a user, all or one; "" is the user of anonymous ones."""
         return [
             found
             for found in self.users.get(user, {}).values()
             if client in {"", found.client} and session in {"", found.session}
         ]
 
-    def subscribe(self, name: str, session: Session, subscription: Subscription) -> None:
-        """Make `session` a reader of the channel."""
+    def subscribe(self, name: str, session: Client, subscription: Subscription) -> None:
+        """Make `session` a subscriber of the channel."""
         channel = self.channels.get(name)
         if channel is None:
             channel = self.channels[name] = Channel()
-        channel.readers[session] = subscription
-        channel.choosy += subscription.choosy
+        channel.subscribers[session] = subscription
+        channel.individual += subscription.individual
 
-    def unsubscribe(self, name: str, session: Session) -> None:
-        """End what `subscribe` began, presence included."""
+    def unsubscribe(self, name: str, session: Client) -> None:
+        """End a subscription, and the presence that goes with it."""
         channel = self.channels.get(name)
         if channel is None:
             return
-        subscription = channel.readers.pop(session, None)
+        subscription = channel.subscribers.pop(session, None)
         channel.presence.pop(session.client, None)
         if subscription is not None:
-            channel.choosy -= subscription.choosy
-        if not channel.readers:
+            channel.individual -= subscription.individual
+        if not channel.subscribers:
             del self.channels[name]
 
-    def readers(self, name: str) -> int:
-        """Count a channel's readers."""
+    def subscriber_count(self, name: str) -> int:
+        """Count the subscribers of a channel."""
         channel = self.channels.get(name)
-        return len(channel.readers) if channel is not None else 0
+        return len(channel.subscribers) if channel is not None else 0
 
     def presence(self, name: str) -> dict[str, tuple[str, str]]:
         """Return who is present: client id → (user, JSON of the client's info)."""
@@ -135,7 +152,7 @@ class Hub:
         return channel.presence if channel is not None else {}
 
     def presence_json(self, name: str) -> str:
-        """Write who is present as the protocol has it."""
+        """Write who is present, for the client protocol and the HTTP API."""
         members = ",".join(
             f'"{client}":{info}' for client, (_, info) in self.presence(name).items()
         )
@@ -146,13 +163,13 @@ class Hub:
         present = self.presence(name)
         return len(present), len({user for user, _ in present.values()})
 
-    def tell(self, name: str, what: str, info: str) -> None:
-        """Tell readers who asked for it that somebody joined or left."""
+    def push_join_leave(self, name: str, what: str, info: str) -> None:
+        """Push a "join" or a "leave" to the subscribers who asked for it."""
         channel = self.channels.get(name)
         if channel is None:
             return
         push = channel_push(name, what, f'{{"info":{info}}}')
-        for session, subscription in channel.readers.items():
+        for session, subscription in channel.subscribers.items():
             if subscription.push_join_leave:
                 session.push(push)
 
@@ -164,21 +181,21 @@ class Hub:
         previous: Publication | None,
         *,
         delta: bool,
-    ) -> Iterable[Session]:
-        """Hand a publication to every reader; encoded once per wire form.
+    ) -> Iterable[Client]:
+        """Send a publication to every subscriber; it is encoded once per wire form.
 
-        Returns the readers whose position belongs to another epoch: they got nothing and must be
-        told so. Everything happens in this one call, so a positioned reader has seen every
-        publication since it subscribed, and its epoch is all there is to check.
+        Returns the subscribers whose position belongs to another epoch: they were sent nothing, and
+        must be told. This one call sends to all, so a subscriber with a position has been sent
+        every publication since it subscribed: nothing but the epoch has to be checked.
         """
         channel = self.channels.get(name)
         if channel is None:
             return ()
         push = channel_push(name, "pub", publication.json())
-        if channel.choosy or epoch:
+        if channel.individual or epoch:
             return self._fan_out_checked(name, channel, push, publication, epoch, previous, delta)
         encoded: dict[Form, bytes] = {}
-        for session in channel.readers:
+        for session in channel.subscribers:
             form = session.form
             data = encoded.get(form)
             if data is None:
@@ -195,12 +212,12 @@ class Hub:
         epoch: str,
         previous: Publication | None,
         delta: bool,
-    ) -> list[Session]:
-        lost: list[Session] = []
+    ) -> list[Client]:
+        lost: list[Client] = []
         encoded: dict[Form, bytes] = {}
         texts: DeltaPushes | None = None
         tags: Mapping[str, str] | None = None
-        for session, subscription in channel.readers.items():
+        for session, subscription in channel.subscribers.items():
             if epoch and subscription.positioned and subscription.epoch != epoch:
                 lost.append(session)
                 continue
@@ -208,7 +225,7 @@ class Hub:
                 if tags is None:
                     tags = publication.tag_map()
                 if not subscription.filter(tags):
-                    # It would have nothing to apply the next delta to.
+                    # Without this publication it has nothing to apply the next delta to.
                     subscription.delta_ready = False
                     continue
             form = session.form
@@ -225,20 +242,16 @@ class Hub:
             session.send(data)
         return lost
 
-    def everyone(self) -> Iterator[Session]:
-        """Iterate over the connected clients as they are now."""
-        return iter(list(self.clients.values()))
-
 
 class DeltaPushes:
-    """One publication for readers of deltas: whole, and as the difference to the one before."""
+    """A publication for subscribers of deltas: whole, and as the difference to the previous one."""
 
     __slots__ = ("delta", "full")
 
     def __init__(self, name: str, publication: Publication, previous: Publication | None) -> None:
-        from .delta import patched  # noqa: PLC0415  a channel with deltas is rare
+        from .delta import delta_json  # noqa: PLC0415  a channel with deltas is rare
 
         self.full = channel_push(name, "pub", publication.full_text())
         self.delta = self.full
         if previous is not None and publication.offset:
-            self.delta = channel_push(name, "pub", patched(previous, publication))
+            self.delta = channel_push(name, "pub", delta_json(previous, publication))

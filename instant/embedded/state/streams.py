@@ -1,4 +1,4 @@
-"""Publications kept per channel: offsets, epochs, and what a publisher may repeat safely."""
+"""Streams: the publications kept for each channel, and the idempotency keys that were used."""
 
 from __future__ import annotations
 
@@ -7,91 +7,35 @@ import secrets
 import string
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Protocol
 
-from instant.embedded.json_text import load, quote
+from .publication import Position, Publication
 
 if TYPE_CHECKING:
-    from .history_file import PublicationRow, RepeatRow, StreamRow
-    from .history_writer import Journal
+    # It imports SQLite, which takes a while, and most servers have no history file.
+    from .history_file import KeyRow, PublicationRow, StreamRow
 
-# How long a publish with an idempotency key is remembered (Centrifugo's brokers: 5 minutes).
-REPEAT_WINDOW = 300.0
-# Reading prolongs the life of a position. The journal hears of it after this part of that life, so
-# that a crash costs a position that was only read no more than that.
-NOTE_AFTER = 0.05
-
-
-class Position(NamedTuple):
-    """A place in a channel's stream."""
-
-    offset: int = 0
-    epoch: str = ""
-
-
-@dataclass(slots=True)
-class Publication:
-    """One publication; `data`, `info` and `tags` are JSON texts, "" where absent."""
-
-    data: str
-    info: str = ""
-    tags: str = ""
-    version: int = 0
-    offset: int = 0
-    epoch: str = ""
-
-    def tag_map(self) -> dict[str, str]:
-        """Return the tags by name."""
-        found: dict[str, str] = load(self.tags) if self.tags else {}
-        return found
-
-    def fields(self, data: str, *, with_epoch: bool, delta: bool = False) -> str:
-        """Write the publication with other data in its place."""
-        out = '{"data":' + data
-        if self.info:
-            out += ',"info":' + self.info
-        if self.offset:
-            out += f',"offset":{self.offset}'
-        if self.tags:
-            out += ',"tags":' + self.tags
-        if delta:
-            out += ',"delta":true'
-        if with_epoch:
-            # The client protocol names the epoch with a stream's first publication only.
-            if self.epoch:
-                out += f',"epoch":"{self.epoch}"'
-            if self.version:
-                out += f',"version":{self.version}'
-        return out + "}"
-
-    def json(self) -> str:
-        """Write the publication as the client protocol has it."""
-        return self.fields(self.data, with_epoch=True)
-
-    def api_json(self) -> str:
-        """Write the publication as the HTTP API has it: no epoch, no version."""
-        return self.fields(self.data, with_epoch=False)
-
-    def full_text(self) -> str:
-        """Write the publication for a reader of deltas, data whole: a JSON string of its text."""
-        return self.fields(quote(self.data), with_epoch=False)
+# How long a publish with the same idempotency key is not published again; as in Centrifugo.
+KEY_LIFETIME = 300.0
+# Reading a position extends its life. That is recorded once this part of the life is over, so a
+# crash takes no more than that from a position which was only read.
+RECORD_AFTER = 0.05
 
 
 def new_epoch() -> str:
-    """Make a name for the life of a stream."""
+    """Make up a name for the life of a stream."""
     return "".join(secrets.choice(string.ascii_letters) for _ in range(8))
 
 
 class Stream:
-    """One channel's kept publications."""
+    """The publications that are kept for one channel."""
 
     __slots__ = (
         "epoch",
         "expires",
         "items",
         "meta_expires",
-        "meta_noted",
+        "meta_recorded",
         "top",
         "version",
         "version_epoch",
@@ -105,8 +49,8 @@ class Stream:
         self.version_epoch = ""
         self.expires = 0.0
         self.meta_expires = 0.0
-        # The end of the position's life as the journal has it; reading alone moves the other.
-        self.meta_noted = 0.0
+        # The end of the position's life as it was recorded; reading moves only the other.
+        self.meta_recorded = 0.0
 
     @property
     def position(self) -> Position:
@@ -120,7 +64,7 @@ class Stream:
         return version <= self.version
 
     def add(self, publication: Publication, size: int, version: int, version_epoch: str) -> None:
-        """Append, give the next offset, forget what is beyond `size`."""
+        """Append with the next offset, and drop the oldest above `size`."""
         self.top += 1
         publication.offset = self.top
         if self.top == 1:
@@ -133,14 +77,14 @@ class Stream:
     def read(
         self, limit: int, *, since: Position | None = None, reverse: bool = False
     ) -> list[Publication]:
-        """Return up to `limit` publications (all where it is negative), oldest first.
+        """Return up to `limit` publications, oldest first; all of them if it is negative.
 
-        With `since`, those after that offset; reversed, those before it, newest first.
+        With `since`, return those after that offset; reversed, those before it, newest first.
         """
         items = list(self.items)
         if since is not None:
             if reverse:
-                # A position the stream doesn't hold any more has nothing before it that it does.
+                # If the stream doesn't hold the position any more, it holds nothing before it.
                 start = since.offset - 1
                 held = any(item.offset == start for item in items)
                 items = [item for item in items if item.offset <= start] if held else []
@@ -151,19 +95,38 @@ class Stream:
         return items if limit < 0 else items[:limit]
 
 
-class Streams:
-    """All channels' streams, each with two clocks: its publications' and its position's.
+class Recorder(Protocol):
+    """Who is told of every change to streams that has to outlive the process."""
 
-    `now` returns seconds; expiry is looked at when a stream is touched and by `sweep`. A `journal`
-    is told of every change that has to outlive the process.
+    def changed(self, channel: str, stream: Stream) -> None:
+        """Record that a stream's position, version or times changed."""
+
+    def added(self, channel: str, publication: Publication) -> None:
+        """Record a new publication."""
+
+    def trimmed(self, channel: str, lowest: int) -> None:
+        """Record that no publication below an offset is kept any more."""
+
+    def dropped(self, channel: str) -> None:
+        """Record that a stream is gone, with everything in it."""
+
+    def key_used(self, channel: str, key: str, until: float, position: Position) -> None:
+        """Record where a publication with an idempotency key is; `until` is the streams' time."""
+
+
+class Streams:
+    """The streams of all channels. Publications and positions expire, each at their own time.
+
+    `now` returns seconds. What has expired is found when a stream is used, and by `sweep`. A
+    `recorder` is told of every change.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self.journal: Journal | None = None
+        self.recorder: Recorder | None = None
         self._streams: dict[str, Stream] = {}
-        self._repeats: dict[tuple[str, str], tuple[float, Position]] = {}
-        self._repeat_ends: list[tuple[float, tuple[str, str]]] = []
+        self._keys: dict[tuple[str, str], tuple[float, Position]] = {}
+        self._key_ends: list[tuple[float, tuple[str, str]]] = []
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -176,35 +139,35 @@ class Streams:
         now = self._now()
         if stream.meta_expires and now >= stream.meta_expires:
             del self._streams[channel]
-            if self.journal is not None:
-                self.journal.dropped(channel)
+            if self.recorder is not None:
+                self.recorder.dropped(channel)
             return None
         if stream.items and stream.expires and now >= stream.expires:
             self._clear(channel, stream)
         return stream
 
     def get(self, channel: str, meta_ttl: float) -> Stream:
-        """Return the channel's stream, a new one where there was none; its position lives on."""
+        """Return the channel's stream, new if there was none; its position's life is extended."""
         stream = self.find(channel)
         created = stream is None
         if stream is None:
             stream = self._streams[channel] = Stream()
         stream.meta_expires = self._now() + meta_ttl if meta_ttl else 0.0
-        if self.journal is not None and (
-            created or stream.meta_expires - stream.meta_noted > meta_ttl * NOTE_AFTER
+        if self.recorder is not None and (
+            created or stream.meta_expires - stream.meta_recorded > meta_ttl * RECORD_AFTER
         ):
-            self._note(channel, stream)
+            self._record(channel, stream)
         return stream
 
-    def _note(self, channel: str, stream: Stream) -> None:
-        stream.meta_noted = stream.meta_expires
-        if self.journal is not None:
-            self.journal.changed(channel, stream)
+    def _record(self, channel: str, stream: Stream) -> None:
+        stream.meta_recorded = stream.meta_expires
+        if self.recorder is not None:
+            self.recorder.changed(channel, stream)
 
     def _clear(self, channel: str, stream: Stream) -> None:
         stream.items.clear()
-        if self.journal is not None:
-            self.journal.trimmed(channel, stream.top + 1)
+        if self.recorder is not None:
+            self.recorder.trimmed(channel, stream.top + 1)
 
     def keep(
         self,
@@ -218,54 +181,54 @@ class Streams:
     ) -> tuple[Position, Publication | None, bool]:
         """Add a publication.
 
-        Returns the stream's position, the publication before this one, and whether it was kept: one
-        with a version that isn't newer is dropped.
+        Returns the stream's position, the publication before this one, and whether this one was
+        kept: it is dropped if it has a version that isn't newer.
         """
         stream = self.get(channel, meta_ttl)
         stream.expires = self._now() + ttl
         if stream.stale(publication.version, version_epoch):
-            self._note(channel, stream)
+            self._record(channel, stream)
             return stream.position, None, False
         previous = stream.items[-1] if stream.items else None
         stream.add(publication, size, publication.version, version_epoch)
-        if self.journal is not None:
-            self._note(channel, stream)
-            self.journal.added(channel, publication)
+        if self.recorder is not None:
+            self._record(channel, stream)
+            self.recorder.added(channel, publication)
             lowest = stream.items[0].offset
             if lowest > 1:
-                self.journal.trimmed(channel, lowest)
+                self.recorder.trimmed(channel, lowest)
         return stream.position, previous, True
 
     def remove(self, channel: str) -> None:
-        """Forget a channel's publications; offsets go on."""
+        """Drop the publications of a channel; its offsets go on."""
         stream = self.find(channel)
         if stream is not None:
             self._clear(channel, stream)
 
-    def repeated(self, channel: str, key: str) -> Position | None:
-        """Return what a publish with this key was answered lately, None for a new one."""
-        found = self._repeats.get((channel, key))
+    def find_key(self, channel: str, key: str) -> Position | None:
+        """Return where the publication with this key is, None for a new key."""
+        found = self._keys.get((channel, key))
         return found[1] if found is not None and found[0] > self._now() else None
 
-    def remember(self, channel: str, key: str, position: Position) -> None:
+    def add_key(self, channel: str, key: str, position: Position) -> None:
         """Answer further publishes with this key with `position`."""
-        until = self._now() + REPEAT_WINDOW
-        self._remember(channel, key, until, position)
-        if self.journal is not None:
-            self.journal.repeatable(channel, key, until, position)
+        until = self._now() + KEY_LIFETIME
+        self._add_key(channel, key, until, position)
+        if self.recorder is not None:
+            self.recorder.key_used(channel, key, until, position)
 
-    def _remember(self, channel: str, key: str, until: float, position: Position) -> None:
-        self._repeats[channel, key] = (until, position)
-        heapq.heappush(self._repeat_ends, (until, (channel, key)))
+    def _add_key(self, channel: str, key: str, until: float, position: Position) -> None:
+        self._keys[channel, key] = (until, position)
+        heapq.heappush(self._key_ends, (until, (channel, key)))
 
     def restore(
         self,
         streams: Iterable[StreamRow],
         publications: Iterable[PublicationRow],
-        repeats: Iterable[RepeatRow],
+        keys: Iterable[KeyRow],
         wall: float,
     ) -> None:
-        """Take over what a journal kept; `wall` is the Unix time of this moment."""
+        """Take over what a history file kept; `wall` is the Unix time of this moment."""
         behind = self._now() - wall
         for row in streams:
             stream = self._streams[row.channel] = Stream(row.epoch)
@@ -273,7 +236,7 @@ class Streams:
             stream.version, stream.version_epoch = int(row.version), row.version_epoch
             stream.expires = row.expires + behind if row.expires else 0.0
             stream.meta_expires = row.meta_expires + behind if row.meta_expires else 0.0
-            stream.meta_noted = stream.meta_expires
+            stream.meta_recorded = stream.meta_expires
         for kept in publications:
             stream = self._streams[kept.channel]
             stream.items.append(
@@ -286,22 +249,22 @@ class Streams:
                     epoch=stream.epoch if kept.offset == 1 else "",
                 )
             )
-        for repeat in repeats:
-            position = Position(repeat.offset, repeat.epoch)
-            self._remember(repeat.channel, repeat.key, repeat.until + behind, position)
+        for used in keys:
+            position = Position(used.offset, used.epoch)
+            self._add_key(used.channel, used.key, used.until + behind, position)
 
-    def note_all(self) -> None:
-        """Tell the journal how long each position lives, to the second."""
+    def record_all(self) -> None:
+        """Record when each position ends, to the second."""
         for channel, stream in self._streams.items():
-            self._note(channel, stream)
+            self._record(channel, stream)
 
     def sweep(self) -> None:
         """Free what has expired."""
         now = self._now()
-        while self._repeat_ends and self._repeat_ends[0][0] <= now:
-            _, name = heapq.heappop(self._repeat_ends)
-            found = self._repeats.get(name)
+        while self._key_ends and self._key_ends[0][0] <= now:
+            _, name = heapq.heappop(self._key_ends)
+            found = self._keys.get(name)
             if found is not None and found[0] <= now:
-                del self._repeats[name]
+                del self._keys[name]
         for channel in list(self._streams):
             self.find(channel)

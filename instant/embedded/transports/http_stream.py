@@ -116,8 +116,8 @@ class StreamConnection(Connection):
                 while self._queue:
                     data, self._queued = b"".join(self._queue), 0
                     self._queue.clear()
-                    if self.server.journal is not None:
-                        await self.server.journal.settled()
+                    if self.server.history_writer is not None:
+                        await self.server.history_writer.written()
                     await response.write(data)
                 if self._ended:
                     break

@@ -141,13 +141,13 @@ class WebSocketConnection(Connection):
             return
         self._closing = True
         self._resumed.set()
-        if disconnect is not SLOW and self.server.journal is None:
+        if disconnect is not SLOW and self.server.history_writer is None:
             self.flush()
         self.server.spawn(self._close(disconnect))
 
     async def _close(self, disconnect: Disconnect) -> None:
-        if disconnect is not SLOW and self.server.journal is not None:
-            await self.server.journal.settled()
+        if disconnect is not SLOW and self.server.history_writer is not None:
+            await self.server.history_writer.written()
             self.release()
             self.flush()
         patience = self.server.config.write_timeout if disconnect is SLOW else CLOSE_WAIT

@@ -9,7 +9,7 @@ from operator import methodcaller
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from instant.embedded.state.history_writer import Journal
+    from instant.embedded.state.history_writer import HistoryWriter
 
 # Connections written to before the event loop looks at anything else: a fan-out to thousands does
 # not keep a publisher waiting for its answer.
@@ -34,9 +34,11 @@ class Queueing(Protocol):
 class Flusher:
     """Writes what connections have queued, once per turn of the event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, journal: Journal | None = None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, history_writer: HistoryWriter | None = None
+    ) -> None:
         self._loop = loop
-        self._journal = journal
+        self._history_writer = history_writer
         self._dirty: deque[Queueing] = deque()
         self._scheduled = False
 
@@ -48,15 +50,16 @@ class Flusher:
             self._loop.call_soon(self._run)
 
     def _run(self) -> None:
-        barrier = self._journal.barrier() if self._journal is not None else None
-        if barrier is None:
+        writer = self._history_writer
+        writing = writer.unwritten() if writer is not None else None
+        if writing is None:
             self._take(self._dirty, _FLUSH)
             return
         # What is queued may tell of what isn't written yet, and what is queued later of still more.
         sealed, self._dirty = self._dirty, deque()
         for connection in sealed:
             connection.seal()
-        barrier.add_done_callback(lambda _: self._release(sealed))
+        writing.add_done_callback(lambda _: self._release(sealed))
 
     def _release(self, sealed: deque[Queueing]) -> None:
         self._take(sealed, _RELEASE)

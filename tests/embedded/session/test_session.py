@@ -243,7 +243,7 @@ def test_a_no_is_an_error_and_nothing_more(broker, client, answer, code):
     then(answer)
     first, second = client.take()
     assert (first["error"]["code"], second["id"]) == (code, 3)
-    assert broker.hub.readers("asked:1") == 0
+    assert broker.hub.subscriber_count("asked:1") == 0
     assert client.session.subscribing == {}
 
 
@@ -264,13 +264,13 @@ def test_an_answer_after_the_end_changes_nothing(broker, client):
 
 def test_a_right_taken_away_while_it_is_granted(broker, client):
     _, then = asked(client)
-    for session in broker.hub.aimed("1"):
+    for session in broker.hub.connections("1"):
         session.end("asked:1", UNSUBSCRIBED_BY_SERVER)
     then(read_answer("{}"))
     replies = client.take()
     assert replies[0] == {"id": 2, "subscribe": {}}
     assert replies[1]["push"]["unsubscribe"]["code"] == 2000
-    assert broker.hub.readers("asked:1") == 0
+    assert broker.hub.subscriber_count("asked:1") == 0
 
 
 # -- nothing escapes ------------------------------------------------------------------------------

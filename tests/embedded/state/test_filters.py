@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from instant.embedded.errors import Failure, Malformed
 from instant.embedded.json_text import Fields
-from instant.embedded.state.filters import MAX_DEPTH, check, compiled
+from instant.embedded.state.filters import MAX_DEPTH, check_types, compile_filter
 from tests.embedded.fakes import Client, make_broker
 
 KEYS = st.sampled_from("ab")
@@ -77,7 +77,7 @@ def expected(node, tags):
 
 @given(TREES, TAGS)
 def test_filters_say_what_their_tree_says(tree, tags):
-    assert compiled(Fields(json.dumps(tree)))(tags) is expected(tree, tags)
+    assert compile_filter(Fields(json.dumps(tree)))(tags) is expected(tree, tags)
 
 
 ANYTHING = st.recursive(
@@ -94,8 +94,8 @@ ANYTHING = st.recursive(
 def test_anything_else_is_refused_in_one_of_two_ways(tree):
     fields = Fields(json.dumps(tree))
     try:
-        check(fields)
-        assert compiled(fields)({}) in {True, False}
+        check_types(fields)
+        assert compile_filter(fields)({}) in {True, False}
     except (Malformed, Failure):
         pass
 
@@ -105,7 +105,7 @@ def test_a_filter_is_no_way_to_exhaust_the_stack():
     for _ in range(MAX_DEPTH * 4):
         tree = {"op": "not", "nodes": [tree]}
     with pytest.raises(Failure):
-        compiled(Fields(json.dumps(tree)))
+        compile_filter(Fields(json.dumps(tree)))
 
 
 def test_a_delta_after_something_unsent_is_whole():

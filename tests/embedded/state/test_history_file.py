@@ -13,8 +13,8 @@ import pytest
 from websockets.sync.client import connect
 
 from instant.embedded import EmbeddedServer
-from instant.embedded.errors import StoreError
-from instant.embedded.state.history_file import Store
+from instant.embedded.errors import HistoryFileError
+from instant.embedded.state.history_file import HistoryFile
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG, HISTORY
 
@@ -201,7 +201,9 @@ def opened(path):
 
 
 def test_two_processes_on_one_file(running):
-    with pytest.raises(StoreError, match="history.db: another process uses this history file"):
+    with pytest.raises(
+        HistoryFileError, match="history.db: another process uses this history file"
+    ):
         opened(running.data)
     assert running.api("publish", channel="open:1", data=1)["offset"] == 1
 
@@ -209,22 +211,22 @@ def test_two_processes_on_one_file(running):
 def test_files_that_are_none_of_ours(tmp_path):
     path = tmp_path / "other.db"
     path.write_bytes(b"no database at all" * 100)
-    with pytest.raises(StoreError, match=r"other\.db: can't be used as a history file"):
+    with pytest.raises(HistoryFileError, match=r"other\.db: can't be used as a history file"):
         opened(path)
     path.unlink()
     with sqlite3.connect(path) as database:
         database.execute("CREATE TABLE other (id)")
     database.close()
-    with pytest.raises(StoreError, match=r"other\.db: is a database of another program"):
+    with pytest.raises(HistoryFileError, match=r"other\.db: is a database of another program"):
         opened(path)
-    with pytest.raises(StoreError, match="No such file or directory"):
+    with pytest.raises(HistoryFileError, match="No such file or directory"):
         opened(tmp_path / "nowhere" / "x.db")
-    Store(tmp_path / "new.db").close()
+    HistoryFile(tmp_path / "new.db").close()
     assert (tmp_path / "new.db").stat().st_mode & 0o777 == 0o600
     with sqlite3.connect(tmp_path / "new.db") as database:
         database.execute("PRAGMA user_version=99")
     database.close()
-    with pytest.raises(StoreError, match=r"new\.db: was written by another version"):
+    with pytest.raises(HistoryFileError, match=r"new\.db: was written by another version"):
         opened(tmp_path / "new.db")
 
 
@@ -237,7 +239,7 @@ def test_a_damaged_file_is_named(tmp_path, running):
     content = bytearray(running.data.read_bytes())
     content[5000:] = bytes(len(content) - 5000)
     running.data.write_bytes(content)
-    with pytest.raises(StoreError, match=r"history\.db: .*Move it away"):
+    with pytest.raises(HistoryFileError, match=r"history\.db: .*Move it away"):
         opened(running.data)
     running.data.unlink()
     running.start()
@@ -275,7 +277,7 @@ async def test_times_of_life_pass_while_the_server_is_away(
             server.broker.publish("brief:1", "1", options, key="k")
         stream = server.broker.streams.get("brief:1", 2)
         positions.append((stream.epoch, len(stream.items)))
-        assert server.broker.streams.repeated("brief:1", "k")
+        assert server.broker.streams.find_key("brief:1", "k")
         await server.stop()
     assert positions[1][1] == publications
     assert (positions[0][0] == positions[1][0]) is same_epoch
@@ -287,11 +289,11 @@ async def test_a_file_that_can_not_be_written_any_more(tmp_path, monkeypatch):
     await server.start("127.0.0.1", 0)
 
     def full(*args):
-        raise StoreError("disk full")
+        raise HistoryFileError("disk full")
 
-    monkeypatch.setattr(Store, "write", full)
+    monkeypatch.setattr(HistoryFile, "write", full)
     server.broker.publish("open:1", "1", server.broker.names.options("open:1"))
-    waiting = asyncio.create_task(server.journal.settled())
+    waiting = asyncio.create_task(server.history_writer.written())
     await asyncio.wait_for(stopped.wait(), 20)
     assert not waiting.done(), "nothing is answered that isn't written"
     waiting.cancel()

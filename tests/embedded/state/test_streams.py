@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instant.embedded.state.delta import checksum, create
-from instant.embedded.state.streams import Position, Publication, Stream, Streams
+from instant.embedded.state.delta import checksum, make_delta
+from instant.embedded.state.publication import Position, Publication
+from instant.embedded.state.streams import Stream, Streams
 
 
 class Time:
@@ -115,21 +116,21 @@ def test_versions_drop_what_is_late(streams):
 
 
 def test_a_key_is_remembered_for_five_minutes(streams, time):
-    streams.remember("c", "k", Position(3, "e"))
-    assert streams.repeated("c", "k") == Position(3, "e")
-    assert streams.repeated("d", "k") is None
+    streams.add_key("c", "k", Position(3, "e"))
+    assert streams.find_key("c", "k") == Position(3, "e")
+    assert streams.find_key("d", "k") is None
     time.value += 301
-    assert streams.repeated("c", "k") is None
+    assert streams.find_key("c", "k") is None
 
 
 def test_sweep_frees_everything(streams, time):
     for number in range(50):
         keep(streams, channel=f"c{number}")
-        streams.remember("c", str(number), Position())
+        streams.add_key("c", str(number), Position())
     time.value += 700
     streams.sweep()
     assert len(streams) == 0
-    assert streams._repeats == {}
+    assert streams._keys == {}
 
 
 def apply(origin, delta):
@@ -176,9 +177,9 @@ PIECES = st.lists(st.sampled_from([b"a" * 20, b"hello world, hello", b"012345678
 @settings(deadline=None)
 @given(PIECES | st.binary(max_size=80), PIECES | st.binary(max_size=80))
 def test_a_delta_makes_the_target_of_the_origin(origin, target):
-    assert apply(origin, create(origin, target)) == target
+    assert apply(origin, make_delta(origin, target)) == target
 
 
 def test_a_small_change_is_a_small_delta():
     origin = b'{"text":"' + bytes(range(48, 91)) * 20 + b'","n":1}'
-    assert len(create(origin, origin.replace(b'"n":1', b'"n":2'))) < 40
+    assert len(make_delta(origin, origin.replace(b'"n":1', b'"n":2'))) < 40
