@@ -104,6 +104,15 @@ INAPPROPRIATE_PROTOCOL = Disconnect(3506, "inappropriate protocol")
 PERMISSION_DENIED_CLOSE = Disconnect(3507, "permission denied")
 NOT_AVAILABLE_CLOSE = Disconnect(3508, "not available")
 
+# A client that can't send commands can't read errors either. By error code, what closes its
+# connection instead; for any other code it is SERVER_ERROR.
+ONE_WAY_DISCONNECTS: dict[int, Disconnect] = {
+    109: CONNECTION_EXPIRED,
+    110: CONNECTION_EXPIRED,
+    111: Disconnect(3013, "too many requests"),
+    103: PERMISSION_DENIED_CLOSE,
+}
+
 UNSUBSCRIBED_BY_SERVER = Unsubscribe(2000, "server unsubscribe")
 UNSUBSCRIBED_INSUFFICIENT = Unsubscribe(2500, "insufficient state")
 UNSUBSCRIBED_EXPIRED = Unsubscribe(2501, "subscription expired")

@@ -1,12 +1,13 @@
-"""JSON objects read so that the text of every member survives.
+"""Reading JSON so that the text of every member survives.
 
-A publication's data must reach subscribers as the publisher wrote it (a delta is computed over
-those characters, and `1.10` must not become `1.1` on the way), so values are cut out of the text
-rather than parsed and written again.
+A publication's data must reach subscribers as the publisher wrote it: `1.10` must not become `1.1`
+on the way, and a delta is computed over those characters. So values are cut out of the text rather
+than parsed and written again.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -49,8 +50,8 @@ def _blank(text: str, at: int) -> int:
 
 
 def _raw(text: str) -> str:
-    # Line breaks are legal between JSON tokens only, never inside a string, and a line break ends a
-    # command in the client protocol.
+    # A line break ends a command in the client protocol. In JSON there may be line breaks between
+    # tokens, but never inside a string.
     return text.translate(_LINE_BREAKS) if "\n" in text or "\r" in text else text
 
 
@@ -60,7 +61,7 @@ def quote(text: str) -> str:
 
 
 def dump(value: Any) -> str:
-    """Write `value` as JSON on one line, without blanks."""
+    """Write `value` as JSON on one line, without spaces."""
     return json.dumps(value, separators=(",", ":"))
 
 
@@ -133,7 +134,7 @@ def _members(text: str, *, whole: bool) -> Iterator[tuple[str, Any, str]]:
 
 
 class _Folded(dict[str, Any]):
-    """Members of which some are named in another letter case; they are found as Go finds them."""
+    """Members of which some have capitals in their names; they are found as Go finds them."""
 
     __slots__ = ("_names",)
 
@@ -142,7 +143,7 @@ class _Folded(dict[str, Any]):
         self._names = {name.lower(): name for name in members}
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return the member of that very name, else one that differs by case only."""
+        """Return the member of exactly that name, else one that differs by case only."""
         if super().__contains__(name):
             return super().__getitem__(name)
         found = self._names.get(name.lower())
@@ -158,13 +159,11 @@ class _Folded(dict[str, Any]):
 
 
 class Fields:
-    """A JSON object's members, read by type.
+    """A JSON object's members, read by type as Go reads them.
 
-    Names differ from Go's in nothing: another letter case finds the member too.
-
-    A member that is absent or null reads as the type's zero value; one of another type raises
-    Malformed, as the server does that this one stands in for. Where the text need not be `whole`,
-    whatever follows the object is ignored.
+    A name in another letter case is found too. A member that is absent or null reads as the type's
+    zero value; one of another type raises Malformed. Unless the text must be `whole`, whatever
+    follows the object is ignored.
     """
 
     __slots__ = ("_raws", "_values")
@@ -233,19 +232,32 @@ class Fields:
         return self._integer(name, -(_UINT64 // 2), _UINT64 // 2)
 
     def raw(self, name: str) -> str:
-        """Return the member's own text, "" where it is absent; null is a value here."""
+        """Return the text of a member, "" if it is absent; null is a value here."""
         return self._raws.get(name, "")
 
     def raw_or_nothing(self, name: str) -> str:
-        """Return the member's own text, "" where it is absent or null."""
+        """Return the text of a member, "" if it is absent or null."""
         return self._raws[name] if self._values.get(name) is not None else ""
 
+    def json_or_base64(self, name: str, encoded: str) -> str:
+        """Return the JSON of a member, or what another one holds in base64, "" for neither."""
+        text = self.text(encoded)
+        if not text:
+            return self.raw_or_nothing(name)
+        try:
+            decoded = base64.b64decode(text, validate=True).decode()
+            load(decoded)
+        except ValueError:
+            # Without the binary protocol nothing but JSON can be delivered.
+            raise Malformed(f"{encoded} is no base64 of JSON") from None
+        return decoded.replace("\r", "").replace("\n", "")
+
     def value(self, name: str) -> Any:
-        """Return the member's value as Python has it, None where it is absent."""
+        """Return a member's value in Python's types, None if it is absent."""
         return self._values.get(name)
 
     def fields(self, name: str) -> Fields | None:
-        """Read an object, None where it is absent or null."""
+        """Read an object, None if it is absent or null."""
         value = self._values.get(name)
         if value is None:
             return None

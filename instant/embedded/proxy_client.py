@@ -1,4 +1,4 @@
-"""Questions to the application, and to who publishes the keys of tokens, over HTTP."""
+"""Requests to the application, and to whoever publishes the keys of tokens, over HTTP."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import logging
 
 import aiohttp
 
-from instant.embedded.session.application import Answer, Question, read_answer
-from instant.embedded.tokens.jwks import KeyWish
-from instant.embedded.tokens.jwks_client import KeyFetcher
+from instant.embedded.session.application import ProxyReply, ProxyRequest, read_reply
+from instant.embedded.tokens.jwks import MissingKey
+from instant.embedded.tokens.jwks_client import JwksClient
 
 from .errors import ClientError
 
@@ -17,65 +17,63 @@ log = logging.getLogger("instant.embedded")
 _OK = 200
 
 
-class Proxies:
-    """Asks proxy and key endpoints; one pool of connections, made at the first question."""
+class ProxyClient:
+    """Sends requests to the endpoints of a config; its pool of connections is made when needed."""
 
     def __init__(self) -> None:
-        self._client: aiohttp.ClientSession | None = None
-        self._keys = KeyFetcher()
+        self._http: aiohttp.ClientSession | None = None
+        self._keys = JwksClient()
 
-    async def ask(self, question: Question | KeyWish) -> Answer:
-        """Post a question and read the answer; a failure of any kind is a failed answer.
-
-        The answer to a wish for a key says nothing: the key is there now, or it isn't.
-        """
-        if self._client is None:
-            self._client = aiohttp.ClientSession(
+    def _pool(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            self._http = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
             )
-        if isinstance(question, KeyWish):
-            await self._keys.grant(self._client, question)
-            return Answer()
-        return await self._post(self._client, question)
+        return self._http
 
-    async def _post(self, client: aiohttp.ClientSession, question: Question) -> Answer:
-        proxy = question.proxy
+    async def fetch_key(self, key: MissingKey) -> None:
+        """Fetch the key set that should hold a key; afterwards the key is known, or it isn't."""
+        await self._keys.fetch(self._pool(), key)
+
+    async def ask(self, request: ProxyRequest) -> ProxyReply:
+        """Ask the application; a failure of any kind is a failed reply."""
+        proxy = request.proxy
         headers = [
             *(
                 (name, value)
                 for name, value in proxy.static_headers.items()
-                if name.lower() not in {known for known, _ in question.headers}
+                if name.lower() not in {known for known, _ in request.headers}
             ),
-            *question.headers,
+            *request.headers,
             ("Content-Type", "application/json"),
         ]
         try:
-            async with client.post(
+            async with self._pool().post(
                 proxy.endpoint,
-                data=question.body.encode(),
+                data=request.body.encode(),
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=proxy.timeout or None),
             ) as response:
                 if response.status != _OK:
-                    return self._transformed(question, response.status)
-                return read_answer(await response.text("utf-8", "replace"))
+                    return self._of_status(request, response.status)
+                return read_reply(await response.text("utf-8", "replace"))
         except (aiohttp.ClientError, OSError, ValueError) as exc:  # OSError: timeouts too
-            log.warning("%s proxy can't be asked: %s", question.kind, type(exc).__name__)
-            return Answer(failed=True)
+            log.warning("%s proxy can't be asked: %s", request.kind, type(exc).__name__)
+            return ProxyReply(failed=True)
 
     @staticmethod
-    def _transformed(question: Question, status: int) -> Answer:
-        proxy = question.proxy
+    def _of_status(request: ProxyRequest, status: int) -> ProxyReply:
+        proxy = request.proxy
         error: ClientError | None = proxy.errors.get(status)
         if error is not None:
-            return Answer(error=error)
+            return ProxyReply(error=error)
         disconnect = proxy.disconnects.get(status)
         if disconnect is not None:
-            return Answer(disconnect=disconnect)
-        log.warning("%s proxy answered with status %d", question.kind, status)
-        return Answer(failed=True)
+            return ProxyReply(disconnect=disconnect)
+        log.warning("%s proxy answered with status %d", request.kind, status)
+        return ProxyReply(failed=True)
 
     async def close(self) -> None:
         """Close the pool."""
-        if self._client is not None:
-            await self._client.close()
+        if self._http is not None:
+            await self._http.close()

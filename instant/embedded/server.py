@@ -32,7 +32,7 @@ from instant.embedded.transports.websocket import (
 from instant.embedded.transports.write_queue import Flusher
 
 from .errors import SHUTDOWN
-from .proxy_client import Proxies
+from .proxy_client import ProxyClient
 
 if TYPE_CHECKING:
     from instant.embedded.state.history_writer import HistoryWriter
@@ -70,7 +70,7 @@ class EmbeddedServer:
         self._variables = variables
         self.config: Config = parse(config, variables)
         self.broker = Broker(self.config)
-        self.proxies = Proxies()
+        self.proxy_client = ProxyClient()
         self.history_writer: HistoryWriter | None = None
         self._data = data
         self._failed = failed
@@ -247,7 +247,7 @@ class EmbeddedServer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.proxies.close()
+        await self.proxy_client.close()
         if self.history_writer is not None:
             self.broker.streams.record_all()
             await self.history_writer.close()

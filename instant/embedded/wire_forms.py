@@ -1,4 +1,7 @@
-"""Messages on their way to clients: encoded once per wire form, not once per reader."""
+"""Messages to clients, and the bytes of each transport around them.
+
+A push is encoded once for each form, not once for each subscriber.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ def line(text: str) -> bytes:
 
 
 class Form(Enum):
-    """How a transport wants its messages: the bytes around them, and whether pushes are wrapped."""
+    """How a transport sends messages: the bytes around them, and whether pushes are wrapped."""
 
     WEBSOCKET = (websocket, True)
     EVENT = (event, True)
@@ -44,7 +47,7 @@ class Form(Enum):
         self.frame = frame
         self.wrapped = wrapped
 
-    # Members are looked up once per reader and publication; Enum's own hash is Python code.
+    # Each publication looks a member up once per subscriber; Enum's own hash is Python code.
     __hash__ = object.__hash__
 
 
@@ -58,7 +61,7 @@ class Push:
         self._encoded: dict[Form, bytes] = {}
 
     def encoded(self, form: Form) -> bytes:
-        """Return the bytes for `form`, made at the first call."""
+        """Return the bytes for `form`, which the first call makes."""
         found = self._encoded.get(form)
         if found is None:
             text = '{"push":' + self.body + "}" if form.wrapped else self.body
@@ -67,12 +70,12 @@ class Push:
 
 
 def reply(command: int, name: str, result: str) -> str:
-    """Write the reply to a command that went well; `result` is JSON."""
+    """Write the reply to a command that succeeded; `result` is JSON."""
     return f'{{"id":{command},"{name}":{result}}}'
 
 
 def error_body(error: ClientError) -> str:
-    """Write an error's members; `temporary` only where it is true."""
+    """Write an error; `temporary` is left out if it is false."""
     more = ',"temporary":true' if error.temporary else ""
     return f'{{"code":{error.code},"message":{quote(error.message)}{more}}}'
 
@@ -83,18 +86,18 @@ def error_reply(command: int, error: ClientError) -> str:
 
 
 def channel_push(channel: str, name: str, body: str) -> Push:
-    """Push `body` (JSON) under `name` to readers of `channel`."""
+    """Make a push for the subscribers of `channel`, with `body` (JSON) under `name`."""
     where = f'"channel":{quote(channel)},' if channel else ""
     return Push(f'{{{where}"{name}":{body}}}')
 
 
 def unsubscribe_push(channel: str, why: Unsubscribe) -> Push:
-    """Tell a client that the server ended a subscription."""
+    """Make the push that tells a client that the server ended a subscription."""
     return channel_push(
         channel, "unsubscribe", f'{{"code":{why.code},"reason":{quote(why.reason)}}}'
     )
 
 
 def disconnect_push(why: Disconnect) -> Push:
-    """Tell a client of a one-way stream why it ends."""
+    """Make the push that tells a client why its connection ends."""
     return Push(f'{{"disconnect":{{"code":{why.code},"reason":{quote(why.reason)}}}}}')

@@ -3,7 +3,7 @@
 import json
 
 from instant.embedded.config.load import parse
-from instant.embedded.session.session import Session
+from instant.embedded.session.handlers import new_session
 from instant.embedded.state.broker import Broker
 from instant.embedded.wire_forms import Form
 from tests.conformance.player import SECRET, token
@@ -57,6 +57,7 @@ class FakePeer:
         self.closed = None
         self.wake_at = None
         self.asked = []
+        self.missing_keys = []
 
     def send(self, data):
         self.sent.append(data)
@@ -67,8 +68,11 @@ class FakePeer:
     def wake(self, at):
         self.wake_at = at
 
-    def ask(self, question, then):
-        self.asked.append((question, then))
+    def ask(self, request, then):
+        self.asked.append((request, then))
+
+    def fetch_key(self, key, then):
+        self.missing_keys.append((key, then))
 
 
 class Client:
@@ -77,7 +81,7 @@ class Client:
     def __init__(self, broker, form=Form.LINE):
         self.broker = broker
         self.peer = FakePeer()
-        self.session = Session(broker, self.peer, form=form)
+        self.session = new_session(broker, self.peer, form=form)
 
     def send(self, *commands):
         """Send commands in one frame and return what came back."""

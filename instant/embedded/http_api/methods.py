@@ -24,13 +24,17 @@ from instant.embedded.errors import (
     Malformed,
 )
 from instant.embedded.json_text import Fields, elements, load, quote
-from instant.embedded.session.connect import extend
-from instant.embedded.session.join import Request, admit, announce
+from instant.embedded.session.join import announce_join, join
+from instant.embedded.session.refresh import bounded, extend
 from instant.embedded.session.session import Session
-from instant.embedded.session.subscription_options import Terms, bounded, terms
+from instant.embedded.session.subscribe_request import SubscribeRequest
+from instant.embedded.session.subscription_options import (
+    SubscriptionOptions,
+    subscription_options,
+)
 from instant.embedded.state.broker import VERSION, Broker, well_formed
 from instant.embedded.state.publication import Position
-from instant.embedded.tokens.verify import decoded64, grant
+from instant.embedded.tokens.grants import read_grant
 from instant.embedded.wire_forms import Push, channel_push, error_body
 
 # Publications between two looks at other clients: one long request doesn't fill every queue.
@@ -133,7 +137,7 @@ class Api:
     @staticmethod
     def _data(fields: Fields) -> str:
         try:
-            return decoded64(fields, "data", "b64data") or fields.raw("data")
+            return fields.json_or_base64("data", "b64data") or fields.raw("data")
         except Malformed:
             if fields.text("b64data"):
                 raise Failure(BAD_REQUEST) from None
@@ -189,16 +193,16 @@ class Api:
         channel = fields.text("channel")
         options = self._options(channel)
         try:
-            granted = grant(fields)
+            granted = read_grant(fields)
         except Malformed:
             if fields.text("b64data") or fields.text("b64info"):
                 raise Failure(BAD_REQUEST) from None
             raise
-        chosen = terms(options, "api", granted)
+        chosen = subscription_options(options, "api", granted)
         chosen.auto_cache = False
         chosen.expire_at = max(0, fields.int64("expire_at"))
         since = fields.fields("recover_since")
-        request = Request(channel)
+        request = SubscribeRequest(channel)
         if since is not None:
             request.recover = True
             request.offset, request.epoch = since.uint64("offset"), since.text("epoch")
@@ -209,7 +213,9 @@ class Api:
             raise Failure(INTERNAL) from None
         return "{}"
 
-    def _subscribe(self, session: Session, request: Request, chosen: Terms) -> None:
+    def _subscribe(
+        self, session: Session, request: SubscribeRequest, chosen: SubscriptionOptions
+    ) -> None:
         limit = self.broker.config.channel_limit
         if 0 < limit <= len(session.subscriptions):
             session.close(CHANNEL_LIMIT)
@@ -218,10 +224,10 @@ class Api:
             return
         if request.channel in session.subscriptions:
             self.broker.hub.unsubscribe(request.channel, session)
-        result = Fields(admit(session, request, chosen, server_side=True))
+        result = Fields(join(session, request, chosen, server_side=True))
         members = ",".join(f'"{name}":{result.raw(name)}' for name in _PUSHED if result.raw(name))
         session.push(channel_push(request.channel, "subscribe", f"{{{members}}}"))
-        announce(session, request.channel)
+        announce_join(session, request.channel)
 
     def unsubscribe(self, fields: Fields) -> str:
         """End a user's subscriptions to a channel."""
@@ -229,7 +235,7 @@ class Api:
         if channel:
             self._options(channel)
         for session in self._sessions(fields):
-            session.end(channel, UNSUBSCRIBED_BY_SERVER)
+            session.unsubscribe(channel, UNSUBSCRIBED_BY_SERVER)
         return "{}"
 
     def disconnect(self, fields: Fields) -> str:

@@ -1,22 +1,27 @@
-"""What a session wants to know of the application, and what it may be told; values only."""
+"""What a session asks the application, and what the application may reply; values only, no I/O."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from instant.embedded.config.load import ProxyOptions
-from instant.embedded.errors import INTERNAL, ClientError, Closing, Disconnect, Failure, Malformed
+from instant.embedded.config.proxies import ProxyOptions
+from instant.embedded.errors import (
+    INTERNAL,
+    ClientError,
+    Closing,
+    Disconnect,
+    Failure,
+    Malformed,
+)
 from instant.embedded.json_text import Fields
-
-if TYPE_CHECKING:
-    from .session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """A request to a proxy endpoint: `body` is JSON."""
+class ProxyRequest:
+    """A request to the endpoint of a proxy; `body` is JSON."""
 
     kind: str
     proxy: ProxyOptions
@@ -25,8 +30,8 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What came back; `failed` means nothing that could be understood."""
+class ProxyReply:
+    """What came back; `failed` if there was no reply, or none that can be read."""
 
     failed: bool = False
     error: ClientError | None = None
@@ -34,7 +39,7 @@ class Answer:
     result: Fields | None = None
 
     def granted(self) -> Fields | None:
-        """Return the result (None is "nothing to add"); raises Failure or Closing for a no."""
+        """Return the result, None if it is empty; raises Failure or Closing for a refusal."""
         if self.failed:
             raise Failure(INTERNAL)
         if self.disconnect is not None:
@@ -44,12 +49,12 @@ class Answer:
         return self.result
 
 
-def read_answer(text: str) -> Answer:
-    """Read a proxy's response body; what can't be read is a failed answer."""
+def read_reply(text: str) -> ProxyReply:
+    """Read the body of a proxy's response; one that can't be read is a failed reply."""
     try:
         fields = Fields(text)
         error, disconnect = fields.fields("error"), fields.fields("disconnect")
-        return Answer(
+        return ProxyReply(
             error=None
             if error is None
             else ClientError(error.uint32("code"), error.text("message"), error.flag("temporary")),
@@ -59,23 +64,36 @@ def read_answer(text: str) -> Answer:
             result=fields.fields("result"),
         )
     except Malformed:
-        return Answer(failed=True)
+        return ProxyReply(failed=True)
 
 
-def proxied_headers(session: Session, proxy: ProxyOptions) -> tuple[tuple[str, str], ...]:
-    """Choose the headers the proxy is to see; what an SDK sent loses to the real ones."""
+class Client(Protocol):
+    """The client that a request is about: a session, as far as the application is told of it."""
+
+    client: str
+    transport: str
+    meta: str
+    headers: Mapping[str, list[str]]
+    emulated_headers: Mapping[str, str]
+
+
+def proxied_headers(client: Client, proxy: ProxyOptions) -> tuple[tuple[str, str], ...]:
+    """Return the headers that the proxy is configured to get.
+
+    A header of the client's HTTP request replaces one that the SDK sent in its connect command.
+    """
     chosen: dict[str, list[str]] = {}
-    for name, value in session.emulated_headers.items():
+    for name, value in client.emulated_headers.items():
         if name.lower() in proxy.emulated_headers:
             chosen[name.lower()] = [value]
-    for name, values in session.headers.items():
+    for name, values in client.headers.items():
         if name.lower() in proxy.headers:
             chosen[name.lower()] = values
     return tuple((name, value) for name, values in chosen.items() for value in values)
 
 
-def payload(proxy: ProxyOptions, data: str) -> list[str]:
-    """Write what a client sent (JSON, "" for nothing) as the member that the proxy expects."""
+def data_member(proxy: ProxyOptions, data: str) -> list[str]:
+    """Write what a client sent as the member that the proxy expects; "" makes no member."""
     if not data:
         return []
     if proxy.binary:
@@ -83,19 +101,21 @@ def payload(proxy: ProxyOptions, data: str) -> list[str]:
     return [f'"data":{data}']
 
 
-def ask_about(session: Session, kind: str, proxy: ProxyOptions, members: list[str]) -> Question:
-    """Make a question that names the client and its transport; `members` are JSON members."""
+def proxy_request(
+    client: Client, kind: str, proxy: ProxyOptions, members: list[str]
+) -> ProxyRequest:
+    """Make a request about a client; `members` are JSON members besides those of each request."""
     common = [
-        f'"client":"{session.client}"',
-        f'"transport":"{session.transport}"',
+        f'"client":"{client.client}"',
+        f'"transport":"{client.transport}"',
         '"protocol":"json"',
         '"encoding":"binary"' if proxy.binary else '"encoding":"json"',
     ]
-    if proxy.include_meta and session.meta:
-        members = [*members, f'"meta":{session.meta}']
-    return Question(
+    if proxy.include_meta and client.meta:
+        members = [*members, f'"meta":{client.meta}']
+    return ProxyRequest(
         kind=kind,
         proxy=proxy,
         body="{" + ",".join(common + members) + "}",
-        headers=proxied_headers(session, proxy),
+        headers=proxied_headers(client, proxy),
     )

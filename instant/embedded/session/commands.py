@@ -1,8 +1,6 @@
-"""The commands about a channel's content, and calls to the application."""
+"""The commands about what is in a channel, and rpc."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from instant.embedded.config.channels import ChannelOptions
 from instant.embedded.errors import (
@@ -19,12 +17,9 @@ from instant.embedded.errors import (
 from instant.embedded.json_text import Fields, load, quote
 from instant.embedded.state.broker import well_formed
 from instant.embedded.state.publication import Position
-from instant.embedded.tokens.verify import decoded64
 
-from .application import Answer, ask_about, payload
-
-if TYPE_CHECKING:
-    from .session import Session
+from .application import ProxyReply, data_member, proxy_request
+from .session import Session
 
 
 def _channel(session: Session, fields: Fields) -> tuple[str, ChannelOptions]:
@@ -35,7 +30,7 @@ def _channel(session: Session, fields: Fields) -> tuple[str, ChannelOptions]:
 
 
 def publish(session: Session, number: int, fields: Fields) -> None:
-    """Handle the publish command: by asking, or by the namespace's options."""
+    """Handle the publish command: by asking the application, or by the namespace's options."""
     channel, options = _channel(session, fields)
     data = fields.raw("data")
     if not well_formed(data, options.data_format, load):
@@ -61,15 +56,15 @@ def _ask_to_publish(
 ) -> None:
     proxy = session.broker.config.proxies["publish", options.publish_proxy]
     members = [f'"user":{quote(session.user)}', f'"channel":{quote(channel)}']
-    members += payload(proxy, data)
+    members += data_member(proxy, data)
     info = _info(session, channel)
 
-    def answered(answer: Answer) -> None:
-        result = answer.granted() or Fields("{}")
+    def replied(reply: ProxyReply) -> None:
+        result = reply.granted() or Fields("{}")
         try:
             session.broker.publish(
                 channel,
-                result.raw_or_nothing("data") or decoded64(result, "data", "b64data") or data,
+                result.raw_or_nothing("data") or result.json_or_base64("data", "b64data") or data,
                 options,
                 info=info,
                 tags=result.text_map("tags"),
@@ -83,10 +78,10 @@ def _ask_to_publish(
             raise Failure(INTERNAL) from None
         session.reply(number, "publish", "{}")
 
-    session.ask(number, ask_about(session, "publish", proxy, members), answered)
+    session.ask(number, proxy_request(session, "publish", proxy, members), replied)
 
 
-def _readable(session: Session, fields: Fields) -> tuple[str, ChannelOptions]:
+def _with_presence(session: Session, fields: Fields) -> tuple[str, ChannelOptions]:
     channel, options = _channel(session, fields)
     if not options.presence:
         raise Failure(NOT_AVAILABLE)
@@ -97,19 +92,19 @@ def _readable(session: Session, fields: Fields) -> tuple[str, ChannelOptions]:
 
 def presence(session: Session, number: int, fields: Fields) -> None:
     """Handle the presence command."""
-    channel, _ = _readable(session, fields)
+    channel, _ = _with_presence(session, fields)
     session.reply(number, "presence", session.broker.hub.presence_json(channel))
 
 
 def presence_stats(session: Session, number: int, fields: Fields) -> None:
     """Handle the presence_stats command."""
-    channel, _ = _readable(session, fields)
+    channel, _ = _with_presence(session, fields)
     clients, users = session.broker.hub.presence_counts(channel)
     session.reply(number, "presence_stats", f'{{"num_clients":{clients},"num_users":{users}}}')
 
 
 def history(session: Session, number: int, fields: Fields) -> None:
-    """Handle the history command; a limit of 0 asks for the position alone."""
+    """Handle the history command; a limit of 0 asks for the position only."""
     channel, options = _channel(session, fields)
     limit, most = fields.int32("limit"), session.broker.config.history_limit
     if most and (limit < 0 or limit > most):
@@ -135,7 +130,7 @@ def history(session: Session, number: int, fields: Fields) -> None:
 
 
 def rpc(session: Session, number: int, fields: Fields) -> None:
-    """Handle the rpc command: the application answers, where it is to be asked."""
+    """Handle the rpc command: the application is asked, if a proxy is configured."""
     config = session.broker.config
     method = fields.text("method")
     if config.rpc_ping and method == config.rpc_ping:
@@ -151,14 +146,14 @@ def rpc(session: Session, number: int, fields: Fields) -> None:
         raise Failure(NOT_AVAILABLE)
     members = [f'"user":{quote(session.user)}', f'"method":{quote(method)}']
     proxy = config.proxies["rpc", name]
-    members += payload(proxy, fields.raw("data"))
+    members += data_member(proxy, fields.raw("data"))
 
-    def answered(answer: Answer) -> None:
-        result = answer.granted()
+    def replied(reply: ProxyReply) -> None:
+        result = reply.granted()
         try:
-            data = decoded64(result, "data", "b64data") if result is not None else ""
+            data = result.json_or_base64("data", "b64data") if result is not None else ""
         except Malformed:
             raise Failure(INTERNAL) from None
         session.reply(number, "rpc", f'{{"data":{data}}}' if data else "{}")
 
-    session.ask(number, ask_about(session, "rpc", proxy, members), answered)
+    session.ask(number, proxy_request(session, "rpc", proxy, members), replied)

@@ -1,7 +1,8 @@
-"""One client's state machine: commands and moments in, messages and questions out; no I/O.
+"""One client's state machine: commands and moments in, messages and requests out; no I/O.
 
-A transport makes a Session, hands it what arrives (`receive`, `tick`, `lost`) and does what the
-session asks of its Peer. No exception leaves a session: a bug closes this client alone, with 3004.
+A transport makes a Session (see `handlers.new_session`), hands it what arrives (`receive`, `tick`,
+`disconnected`) and does what the session asks of its Peer. No exception leaves a session: a bug
+closes this client alone, with 3004.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from instant.embedded.errors import (
     BAD_REQUEST_CLOSE,
     CONNECTION_CLOSED,
     INSUFFICIENT_STATE,
     NOT_AVAILABLE_CLOSE,
+    ONE_WAY_DISCONNECTS,
     SERVER_ERROR,
     SUBSCRIPTION_EXPIRED,
     UNSUBSCRIBED_EXPIRED,
@@ -29,8 +31,9 @@ from instant.embedded.errors import (
     traceback_of,
 )
 from instant.embedded.json_text import Fields, quote
+from instant.embedded.state.broker import Broker
 from instant.embedded.state.hub import Subscription
-from instant.embedded.tokens.jwks import KeyWish
+from instant.embedded.tokens.jwks import MissingKey
 from instant.embedded.wire_forms import (
     Form,
     Push,
@@ -40,56 +43,45 @@ from instant.embedded.wire_forms import (
     unsubscribe_push,
 )
 
-from . import commands, connect, subscribe
-from .application import Answer, Question
-from .timers import Lifetime
-
-if TYPE_CHECKING:
-    from instant.embedded.state.broker import Broker
+from .application import ProxyReply, ProxyRequest
+from .peer import Peer
 
 log = logging.getLogger("instant.embedded")
 
-Then = Callable[[Answer], None]
 Handler = Callable[["Session", int, Fields], None]
 
-# In the order the server looks for them where a command has several.
-HANDLERS: dict[str, Handler] = {
-    "connect": connect.connect,
-    "subscribe": subscribe.subscribe,
-    "unsubscribe": subscribe.unsubscribe,
-    "publish": commands.publish,
-    "presence": commands.presence,
-    "presence_stats": commands.presence_stats,
-    "history": commands.history,
-    "rpc": commands.rpc,
-    "refresh": connect.refresh,
-    "sub_refresh": subscribe.refresh,
-}
 
+class Timers(Protocol):
+    """What happens to a session by the clock; see `timers.SessionTimers`."""
 
-class Peer(Protocol):
-    """What a session needs of its transport; none of it may call back before it returns."""
+    def start(self) -> None:
+        """Start those of a connection that has just been accepted."""
 
-    def send(self, data: bytes) -> None:
-        """Queue bytes that are already framed."""
+    def expire_in(self, seconds: float) -> None:
+        """Set when the connection expires."""
 
-    def close(self, disconnect: Disconnect) -> None:
-        """Write what is queued, then end the connection."""
+    def pong(self) -> None:
+        """Handle a pong; raises Closing if no ping was sent."""
 
-    def wake(self, at: float | None) -> None:
-        """Call `tick` at this moment of the clock, instead of any asked for before."""
+    def tick(self) -> None:
+        """Do what is due by now."""
 
-    def ask(self, question: Question | KeyWish, then: Then) -> None:
-        """Ask the application, or for a key, and call `then` with what is said."""
+    def stop(self) -> None:
+        """Do nothing any more."""
 
 
 class Session:
-    """A client from its first byte to its last."""
+    """A client from its first byte to its last.
+
+    The handlers of commands and the timers are handed in, because they import this module.
+    """
 
     def __init__(
         self,
         broker: Broker,
         peer: Peer,
+        handlers: Mapping[str, Handler],
+        timers: Callable[[Session, Callable[[float | None], None]], Timers],
         *,
         form: Form = Form.WEBSOCKET,
         transport: str = "websocket",
@@ -102,8 +94,8 @@ class Session:
         self.headers: Mapping[str, list[str]] = headers or {}
         self.emulated_headers: Mapping[str, str] = {}
         self.header_user = user
-        # Where the transport can close with a reason, the client needs no push that says it.
-        self.farewell = form is not Form.WEBSOCKET
+        # A transport that can close with a reason needs no push that tells it.
+        self.pushes_disconnect = form is not Form.WEBSOCKET
         self.client = str(uuid.uuid4())
         self.session = str(uuid.uuid4())
         self.user = ""
@@ -113,15 +105,17 @@ class Session:
         self.client_refresh = True
         self.connected = False
         self.closed = False
+        # The connect command failed: the next command closes the connection.
         self.unusable = False
         self.subscriptions: dict[str, Subscription] = {}
-        # Channels whose subscription waits for an answer; true: drop it again when it is there.
+        # Channels whose subscribe command waits for a reply; true: unsubscribe when it is there.
         self.subscribing: dict[str, bool] = {}
         self.send: Callable[[bytes], None] = peer.send
         self._peer = peer
-        self._waiting: deque[str] = deque()
-        self._asked = 0
-        self.lifetime = Lifetime(self, peer.wake)
+        self._handlers = handlers
+        self._commands: deque[str] = deque()
+        self._requests = 0
+        self.timers = timers(self, peer.wake)
 
     # -- in ---------------------------------------------------------------------------------------
 
@@ -137,36 +131,36 @@ class Session:
 
     @property
     def busy(self) -> bool:
-        """Tell whether commands wait for an answer of the application, or for one of several."""
-        if not self._asked:
+        """Tell whether the next command has to wait for a reply of the application."""
+        if not self._requests:
             return False
-        return not self.connected or self._asked >= self.broker.config.concurrency
+        return not self.connected or self._requests >= self.broker.config.concurrency
 
     def receive(self, text: str) -> None:
-        """Handle a frame: commands joined by line breaks."""
+        """Handle a frame: commands separated by line breaks."""
         if self.closed:
             return
         lines = text.split("\n")
         if len(lines) > 1 and not lines[-1]:
             lines.pop()
-        self._waiting.extend(lines)
-        self._work()
+        self._commands.extend(lines)
+        self._run_commands()
 
-    def open_one_way(self, fields: Fields) -> None:
+    def connect_one_way(self, fields: Fields) -> None:
         """Connect a client that can't send a command."""
-        self.guard(0, lambda: connect.connect(self, 0, fields))
+        self.guard(0, lambda: self._handlers["connect"](self, 0, fields))
 
     def tick(self) -> None:
         """Do what is due by now."""
-        self.lifetime.tick()
+        self.timers.tick()
 
-    def lost(self) -> None:
-        """Take leave of a client that is gone."""
+    def disconnected(self) -> None:
+        """Clean up after a client that has gone."""
         self.close(CONNECTION_CLOSED)
 
-    def _work(self) -> None:
-        while self._waiting and not self.busy and not self.closed:
-            self._handle(self._waiting.popleft())
+    def _run_commands(self) -> None:
+        while self._commands and not self.busy and not self.closed:
+            self._handle(self._commands.popleft())
 
     def _handle(self, text: str) -> None:
         if self.unusable:
@@ -181,15 +175,16 @@ class Session:
             self.guard(number, lambda: self._dispatch(number, command))
 
     def _dispatch(self, number: int, command: Fields) -> None:
+        handlers = self._handlers
         if not self.connected and "connect" not in command:
             raise Closing(BAD_REQUEST_CLOSE)
-        if "send" in command and not any(name in command for name in HANDLERS):
+        if "send" in command and not any(name in command for name in handlers):
             raise Closing(NOT_AVAILABLE_CLOSE)
         if number == 0:
             # A command without a number is a pong.
-            self.lifetime.pong()
+            self.timers.pong()
             return
-        for name, handler in HANDLERS.items():
+        for name, handler in handlers.items():
             fields = command.fields(name)
             if fields is not None:
                 handler(self, number, fields)
@@ -223,50 +218,54 @@ class Session:
             self.send(self.form.frame(reply(number, name, result)))
 
     def fail(self, number: int, error: ClientError) -> None:
-        """Answer a command with an error; who is not connected can do nothing after it."""
+        """Answer a command with an error; a client that isn't connected can't go on after it."""
         if not self.connected:
             self.unusable = True
         if self.one_way:
-            self.close(connect.ONE_WAY_DISCONNECTS.get(error.code, SERVER_ERROR))
+            self.close(ONE_WAY_DISCONNECTS.get(error.code, SERVER_ERROR))
         elif not self.closed and number:
             self.send(self.form.frame(error_reply(number, error)))
 
-    def ask(self, number: int, question: Question | KeyWish, then: Then) -> None:
-        """Ask the application for command `number`; later commands wait for the answer.
+    def ask(self, number: int, request: ProxyRequest, then: Callable[[ProxyReply], None]) -> None:
+        """Ask the application for command `number`; later commands wait for the reply.
 
-        With `client.concurrency` as many questions as it says are asked at a time.
+        `client.concurrency` says how many requests there may be before they wait.
         """
-        self._asked += 1
+        self._requests += 1
+        self._peer.ask(request, lambda found: self._resume(number, lambda: then(found)))
 
-        def answered(answer: Answer) -> None:
-            self._asked -= 1
-            if not self.closed:
-                self.guard(number, lambda: then(answer))
-                self._work()
+    def fetch_key(self, number: int, key: MissingKey, then: Callable[[], None]) -> None:
+        """Fetch a key for command `number`; later commands wait as they do after `ask`."""
+        self._requests += 1
+        self._peer.fetch_key(key, lambda: self._resume(number, then))
 
-        self._peer.ask(question, answered)
+    def _resume(self, number: int, work: Callable[[], None]) -> None:
+        self._requests -= 1
+        if not self.closed:
+            self.guard(number, work)
+            self._run_commands()
 
-    def ask_aside(self, question: Question | KeyWish, then: Then) -> None:
+    def ask_aside(self, request: ProxyRequest, then: Callable[[ProxyReply], None]) -> None:
         """Ask the application while commands go on."""
 
-        def answered(answer: Answer) -> None:
+        def replied(found: ProxyReply) -> None:
             if not self.closed:
-                self.guard(0, lambda: then(answer))
+                self.guard(0, lambda: then(found))
 
-        self._peer.ask(question, answered)
+        self._peer.ask(request, replied)
 
     def close(self, disconnect: Disconnect) -> None:
         """End the connection: leave every channel, then tell the client why."""
         if self.closed:
             return
         self.closed = True
-        self.lifetime.stop()
-        self._waiting.clear()
+        self.timers.stop()
+        self._commands.clear()
         for channel in list(self.subscriptions):
-            self.drop(channel)
+            self.leave(channel)
         if self.connected:
             self.broker.hub.remove(self)
-        if self.farewell and disconnect is not CONNECTION_CLOSED:
+        if self.pushes_disconnect and disconnect is not CONNECTION_CLOSED:
             self.send(disconnect_push(disconnect).encoded(self.form))
         self._peer.close(disconnect)
 
@@ -281,8 +280,8 @@ class Session:
             out += ',"chan_info":' + channel_info
         return out + "}"
 
-    def drop(self, channel: str) -> None:
-        """Leave a channel and say so to those who listen for it."""
+    def leave(self, channel: str) -> None:
+        """Leave a channel; subscribers who asked for it are told."""
         subscription = self.subscriptions.pop(channel, None)
         if subscription is None:
             return
@@ -291,21 +290,21 @@ class Session:
         if subscription.emit_join_leave:
             hub.push_join_leave(channel, "leave", self.client_info(subscription.info))
 
-    def end(self, channel: str, why: Unsubscribe) -> None:
-        """Leave a channel by the server's will; the push comes in any case."""
+    def unsubscribe(self, channel: str, why: Unsubscribe) -> None:
+        """Unsubscribe the client; it is told so even if it wasn't subscribed."""
         if channel in self.subscribing:
             self.subscribing[channel] = True
             return
-        self.drop(channel)
+        self.leave(channel)
         self.push(unsubscribe_push(channel, why))
 
     def end_subscription(self, channel: str, why: Unsubscribe) -> None:
-        """End a subscription that can't go on; a server-side one takes the connection with it."""
+        """End a subscription that can't go on; if it is a server-side one, close the connection."""
         subscription = self.subscriptions.get(channel)
         if subscription is None:
             return
         if not subscription.server_side and not self.one_way:
-            self.end(channel, why)
+            self.unsubscribe(channel, why)
         elif why is UNSUBSCRIBED_EXPIRED:
             self.close(SUBSCRIPTION_EXPIRED)
         else:

@@ -1,10 +1,9 @@
-"""What happens to a client by the clock: pings, expiry, and looks at its subscriptions."""
+"""What happens to a client by the clock: pings, expiry, and checks of its subscriptions."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from instant.embedded.errors import (
     BAD_REQUEST_CLOSE,
@@ -14,19 +13,16 @@ from instant.embedded.errors import (
     UNSUBSCRIBED_INSUFFICIENT,
     Closing,
 )
+from instant.embedded.state.hub import Subscription
 
-from . import connect, subscribe
-
-if TYPE_CHECKING:
-    from instant.embedded.state.hub import Subscription
-
-    from .session import Session
+from .refresh import refresh_by_server, sub_refresh_by_server
+from .session import Session
 
 Alarm = Callable[[], None]
 
 
-class Lifetime:
-    """One session's alarms; `wake` is told when the next one rings, None for never."""
+class SessionTimers:
+    """The alarms of one session; `wake` is told when the next one is due, None for never."""
 
     __slots__ = ("_alarms", "_ping_sent", "_session", "_wake")
 
@@ -38,18 +34,18 @@ class Lifetime:
         self._set(self._close_stale, session.broker.config.stale_close_delay)
 
     def tick(self) -> None:
-        """Ring what is due by now."""
+        """Call the alarms that are due by now."""
         now = self._session.broker.clock.monotonic()
         for alarm in [alarm for alarm, at in self._alarms.items() if at <= now]:
             if self._alarms.pop(alarm, None) is not None:
                 self._session.guard(0, alarm)
-        self._tell()
+        self._schedule()
 
-    def begin(self) -> None:
-        """Start the clocks of a connection that has just been accepted."""
+    def start(self) -> None:
+        """Set the alarms of a connection that has just been accepted."""
         session, config = self._session, self._session.broker.config
         self._alarms.pop(self._close_stale, None)
-        # Spread: clients that came at the same moment shall not be woken at the same moment.
+        # At random: clients that came at the same moment must not all be due at the same moment.
         spread = 0.5 + random.random() / 2  # noqa: S311
         self._set(self._check_subscriptions, config.presence_interval * spread)
         if config.ping_interval > 0:
@@ -58,29 +54,29 @@ class Lifetime:
             self.expire_in(session.expire_at - session.broker.clock.now())
 
     def expire_in(self, seconds: float) -> None:
-        """Set when the connection's right to be ends."""
+        """Set when the connection expires."""
         session = self._session
         late = session.broker.config.expired_close_delay if session.client_refresh else 0.0
         self._set(self._expire, seconds + late)
 
     def pong(self) -> None:
-        """Take a pong; raises Closing where no ping asked for one."""
+        """Handle a pong; raises Closing if no ping was sent."""
         if not self._ping_sent:
             raise Closing(BAD_REQUEST_CLOSE)
         self._ping_sent = False
         self._alarms.pop(self._close_silent, None)
-        self._tell()
+        self._schedule()
 
     def stop(self) -> None:
-        """Ring no more."""
+        """Cancel all alarms."""
         self._alarms.clear()
         self._wake(None)
 
     def _set(self, alarm: Alarm, after: float) -> None:
         self._alarms[alarm] = self._session.broker.clock.monotonic() + after
-        self._tell()
+        self._schedule()
 
-    def _tell(self) -> None:
+    def _schedule(self) -> None:
         if not self._session.closed:
             self._wake(min(self._alarms.values(), default=None))
 
@@ -105,7 +101,7 @@ class Lifetime:
         if not session.expire_at:
             return
         if not session.client_refresh:
-            connect.refresh_by_server(session)
+            refresh_by_server(session)
         elif session.expire_at <= session.broker.clock.now():
             session.close(CONNECTION_EXPIRED)
 
@@ -116,7 +112,7 @@ class Lifetime:
         for channel, subscription in list(session.subscriptions.items()):
             late = subscription.expire_at + int(config.expired_sub_close_delay)
             if subscription.expire_at and now > late:
-                subscribe.expired(session, channel, subscription)
+                sub_refresh_by_server(session, channel, subscription)
             elif subscription.positioned and config.position_check_delay:
                 self._check_position(channel, subscription, config.position_check_delay)
             if session.closed:

@@ -6,15 +6,16 @@ import base64
 import binascii
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from instant.embedded.config.tokens import TokenOptions
 from instant.embedded.errors import INTERNAL, Failure, Malformed
-from instant.embedded.json_text import Fields, load
+from instant.embedded.json_text import Fields
 
-from .jwks import KeySets, KeyWish
+from .grants import Grant, read_grant, read_grants
+from .jwks import MissingKey, PublishedKeys
 from .signatures import Signatures
 
 
@@ -24,16 +25,6 @@ class InvalidToken(Exception):
 
 class ExpiredToken(Exception):
     """The token's time is over, or has not come."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """A subscription that a token or the application grants; `info` and `data` are JSON texts."""
-
-    info: str = ""
-    data: str = ""
-    override: Mapping[str, bool] | None = None
-    cache_recover: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,51 +58,6 @@ def _decoded(part: str) -> bytes:
         raise InvalidToken("not base64url") from None
 
 
-def decoded64(fields: Fields, plain: str, encoded: str) -> str:
-    """Read JSON given as it is, or in base64 under another name; raises Malformed."""
-    text = fields.text(encoded)
-    if not text:
-        return fields.raw_or_nothing(plain)
-    try:
-        decoded = base64.b64decode(text, validate=True).decode()
-        load(decoded)
-    except ValueError:
-        # Without the binary protocol nothing but JSON could be delivered.
-        raise Malformed(f"{encoded} is no base64 of JSON") from None
-    return decoded.replace("\r", "").replace("\n", "")
-
-
-def override(fields: Fields) -> dict[str, bool] | None:
-    """Read an `override` object: `{"presence": {"value": true}, …}`; raises Malformed."""
-    found = fields.fields("override")
-    if found is None:
-        return None
-    values: dict[str, bool] = {}
-    for name in found.names():
-        member = found.fields(name)
-        if member is not None:
-            values[name] = member.flag("value")
-    return values
-
-
-def grant(fields: Fields) -> Grant:
-    """Read a granted subscription; raises Malformed."""
-    return Grant(
-        info=decoded64(fields, "info", "b64info"),
-        data=decoded64(fields, "data", "b64data"),
-        override=override(fields),
-        cache_recover=fields.flag("cache_recover"),
-    )
-
-
-def grants(fields: Fields) -> dict[str, Grant]:
-    """Read `subs`, or `channels` where it is empty; raises Malformed."""
-    subs = fields.fields("subs")
-    if subs is not None and len(subs):
-        return {name: grant(subs.fields(name) or Fields("{}")) for name in subs.names()}
-    return {name: Grant() for name in fields.texts("channels")}
-
-
 def _moment(fields: Fields, name: str) -> float | None:
     value = fields.value(name)
     if value is None:
@@ -141,7 +87,7 @@ def _matches(found: list[str], wanted: str, pattern: re.Pattern[str] | None) -> 
 class Verifier:
     """Verifies tokens of one kind; `now` returns Unix time, `monotonic` that of deadlines.
 
-    Where keys are published at an address, a token's `wish` comes before the token is read.
+    If the keys are published, a token's `missing_key` has to be fetched before the token is read.
     """
 
     def __init__(
@@ -153,13 +99,13 @@ class Verifier:
         self._options = options
         self._now = now
         self._signatures = Signatures(options, now)
-        self._keys: KeySets | None = None
+        self._keys: PublishedKeys | None = None
         if options.key_endpoint:
             path = options.path + ".jwks_public_endpoint"
-            self._keys = KeySets(options.key_endpoint, path, monotonic)
+            self._keys = PublishedKeys(options.key_endpoint, path, monotonic)
 
-    def wish(self, token: str) -> KeyWish | None:
-        """Return the key that must be fetched before the token can be read, None for no key."""
+    def missing_key(self, token: str) -> MissingKey | None:
+        """Return the key that must be fetched before the token can be read, None for none."""
         keys = self._keys
         if keys is None or self._options.unsigned:
             return None
@@ -170,7 +116,7 @@ class Verifier:
             return None
         if url is None or not kid or keys.find(url, kid) is not None:
             return None
-        return KeyWish(keys, url, kid)
+        return MissingKey(keys, url, kid)
 
     def _variables(self, fields: Fields) -> dict[str, str]:
         """Return what the endpoint's address hangs on: named groups of the regexes."""
@@ -255,7 +201,7 @@ class Verifier:
         if not fields.text("b64info"):
             return fields.raw_or_nothing("info")
         try:
-            return decoded64(fields, "info", "b64info")
+            return fields.json_or_base64("info", "b64info")
         except Malformed:
             raise Failure(INTERNAL) from None
 
@@ -266,7 +212,7 @@ class Verifier:
             if fields.text("channel"):
                 raise InvalidToken("a subscription token")
             self._check_clocks(fields)
-            granted = grants(fields)
+            granted = read_grants(fields)
             return ConnectToken(
                 user=self._user(fields),
                 expire_at=self._life(fields),
@@ -289,7 +235,7 @@ class Verifier:
                 channel=fields.text("channel"),
                 client=fields.text("client"),
                 expire_at=self._life(fields),
-                grant=grant(fields),
+                grant=read_grant(fields),
             )
         except Malformed as exc:
             raise InvalidToken(str(exc)) from None

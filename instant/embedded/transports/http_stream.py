@@ -10,6 +10,7 @@ from aiohttp import web
 
 from instant.embedded.errors import CONNECTION_CLOSED, SLOW, Disconnect, Malformed
 from instant.embedded.json_text import Fields
+from instant.embedded.session.handlers import new_session
 from instant.embedded.session.session import Session
 from instant.embedded.wire_forms import Form
 
@@ -97,7 +98,7 @@ class StreamConnection(Connection):
             }
         )
         await response.prepare(self._request)
-        self.session = Session(
+        self.session = new_session(
             self.server.broker,
             self,
             form=self._form,
@@ -125,7 +126,7 @@ class StreamConnection(Connection):
         except ConnectionError:
             pass
         finally:
-            self.session.lost()
+            self.session.disconnected()
             self.server.streams.pop(self.session.session, None)
         return response
 
@@ -240,7 +241,7 @@ async def _one_way(
         return web.Response(status=400)
     connection = StreamConnection(server, request, form, transport, content_type)
     first = b"\r\n" if form is Form.BARE_EVENT else b""
-    return await connection.run(lambda session: session.open_one_way(connect), first)
+    return await connection.run(lambda session: session.connect_one_way(connect), first)
 
 
 async def serve_emulation(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from aiohttp import WSMsgType, web
@@ -17,13 +18,14 @@ from instant.embedded.errors import (
     Malformed,
 )
 from instant.embedded.json_text import Fields
-from instant.embedded.session.session import Session, Then
+from instant.embedded.session.application import ProxyReply, ProxyRequest
+from instant.embedded.session.handlers import new_session
+from instant.embedded.session.session import Session
+from instant.embedded.tokens.jwks import MissingKey
 from instant.embedded.wire_forms import Form
 
 if TYPE_CHECKING:
     from instant.embedded.server import EmbeddedServer
-    from instant.embedded.session.application import Question
-    from instant.embedded.tokens.jwks import KeyWish
 
 log = logging.getLogger("instant.embedded")
 
@@ -61,12 +63,21 @@ class Connection:
         self._timer = None
         self.session.tick()
 
-    def ask(self, question: Question | KeyWish, then: Then) -> None:
+    def ask(self, request: ProxyRequest, then: Callable[[ProxyReply], None]) -> None:
         """Ask the application in a task of its own."""
-        self.server.spawn(self._ask(question, then))
+        self.server.spawn(self._ask(request, then))
 
-    async def _ask(self, question: Question | KeyWish, then: Then) -> None:
-        then(await self.server.proxies.ask(question))
+    async def _ask(self, request: ProxyRequest, then: Callable[[ProxyReply], None]) -> None:
+        then(await self.server.proxy_client.ask(request))
+        self.resumed()
+
+    def fetch_key(self, key: MissingKey, then: Callable[[], None]) -> None:
+        """Fetch a key in a task of its own."""
+        self.server.spawn(self._fetch_key(key, then))
+
+    async def _fetch_key(self, key: MissingKey, then: Callable[[], None]) -> None:
+        await self.server.proxy_client.fetch_key(key)
+        then()
         self.resumed()
 
     def resumed(self) -> None:
@@ -169,7 +180,7 @@ class WebSocketConnection(Connection):
         """Serve the connection until it ends."""
         await self.socket.prepare(self._request)
         self._transport = self._request.transport
-        self.session = Session(
+        self.session = new_session(
             self.server.broker,
             self,
             form=self.form,
@@ -182,7 +193,7 @@ class WebSocketConnection(Connection):
             await self._listen()
         finally:
             self.server.sockets.discard(self)
-            self.session.lost()
+            self.session.disconnected()
             self._queue.clear()
             self._sealed.clear()
         return self.socket
@@ -221,7 +232,7 @@ class OneWayWebSocketConnection(WebSocketConnection):
     kind = "uni_websocket"
 
     async def _listen(self) -> None:
-        self.session.farewell = self.server.config.uni_websocket_push
+        self.session.pushes_disconnect = self.server.config.uni_websocket_push
         text = self._request.query.get("cf_connect") or await self.read()
         if text is None:
             return
@@ -230,7 +241,7 @@ class OneWayWebSocketConnection(WebSocketConnection):
         except Malformed:
             self.close(BAD_REQUEST_CLOSE)
         else:
-            self.session.open_one_way(connect)
+            self.session.connect_one_way(connect)
         while await self.read() is not None:
             pass
 

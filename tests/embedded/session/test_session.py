@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instant.embedded.errors import UNSUBSCRIBED_BY_SERVER, ClientError, Disconnect
-from instant.embedded.session.application import Answer, read_answer
+from instant.embedded.session.application import ProxyReply, read_reply
 from instant.embedded.wire_forms import Form
 from tests.embedded.fakes import CONFIG, Client, make_broker, signed
 
@@ -30,7 +30,7 @@ def publish(broker, channel, data="1", **more):
 def test_connecting_registers_and_leaving_forgets(broker, client):
     assert broker.counts()["num_clients"] == 1
     client.subscribe("open:1")
-    client.session.lost()
+    client.session.disconnected()
     assert broker.counts() == {"num_clients": 0, "num_users": 0, "num_subs": 0, "num_channels": 0}
     assert broker.hub.sessions == {}
     assert client.peer.wake_at is None
@@ -199,7 +199,7 @@ def test_joins_and_leaves(broker, client):
     other.subscribe("room:1")
     (join,) = client.take()
     assert join["push"]["join"]["info"]["conn_info"] == {"n": 2}
-    other.session.lost()
+    other.session.disconnected()
     (leave,) = client.take()
     assert leave["push"]["leave"]["info"]["user"] == "2"
 
@@ -228,7 +228,7 @@ def test_a_question_holds_later_commands_back(client):
         "1",
         client.session.client,
     )
-    then(read_answer('{"result":{"data":{"t":1}}}'))
+    then(read_reply('{"result":{"data":{"t":1}}}'))
     first, second = client.take()
     assert first == {"id": 2, "subscribe": {"data": {"t": 1}}}
     assert second["id"] == 3
@@ -236,7 +236,7 @@ def test_a_question_holds_later_commands_back(client):
 
 @pytest.mark.parametrize(
     ("answer", "code"),
-    [(Answer(failed=True), 100), (Answer(error=ClientError(403, "no")), 403), (read_answer("<html>"), 100), (read_answer('{"result":{"info":1,"b64info":"!"}}'), 100), (read_answer('{"result":[]}'), 100)],
+    [(ProxyReply(failed=True), 100), (ProxyReply(error=ClientError(403, "no")), 403), (read_reply("<html>"), 100), (read_reply('{"result":{"info":1,"b64info":"!"}}'), 100), (read_reply('{"result":[]}'), 100)],
 )  # fmt: skip
 def test_a_no_is_an_error_and_nothing_more(broker, client, answer, code):
     _, then = asked(client)
@@ -249,15 +249,15 @@ def test_a_no_is_an_error_and_nothing_more(broker, client, answer, code):
 
 def test_an_answer_may_disconnect(client):
     _, then = asked(client)
-    then(Answer(disconnect=Disconnect(4501, "bye")))
+    then(ProxyReply(disconnect=Disconnect(4501, "bye")))
     assert client.close == (4501, "bye")
     assert client.take() == [{"push": {"disconnect": {"code": 4501, "reason": "bye"}}}]
 
 
 def test_an_answer_after_the_end_changes_nothing(broker, client):
     _, then = asked(client)
-    client.session.lost()
-    then(read_answer("{}"))
+    client.session.disconnected()
+    then(read_reply("{}"))
     assert broker.counts()["num_subs"] == 0
     assert client.take() == []
 
@@ -265,8 +265,8 @@ def test_an_answer_after_the_end_changes_nothing(broker, client):
 def test_a_right_taken_away_while_it_is_granted(broker, client):
     _, then = asked(client)
     for session in broker.hub.connections("1"):
-        session.end("asked:1", UNSUBSCRIBED_BY_SERVER)
-    then(read_answer("{}"))
+        session.unsubscribe("asked:1", UNSUBSCRIBED_BY_SERVER)
+    then(read_reply("{}"))
     replies = client.take()
     assert replies[0] == {"id": 2, "subscribe": {}}
     assert replies[1]["push"]["unsubscribe"]["code"] == 2000
@@ -321,7 +321,7 @@ def test_no_frame_does_any_harm(frames):
         for message in client.raw(frame):
             assert set(message) & {"id", "push"}
     assert client.close is None or client.close[0] in {3500, 3501, 3508}
-    client.session.lost()
+    client.session.disconnected()
     assert watcher.close is None
     watcher.take()
     publish(broker, "open:1", '"still here"')

@@ -13,8 +13,13 @@ from hypothesis import strategies as st
 from instant.embedded import EmbeddedServer
 from instant.embedded.config.load import parse
 from instant.embedded.json_text import Fields
-from instant.embedded.session.application import Answer
-from instant.embedded.tokens.jwks import KEPT, KeySets, KeyWish, UnusableSet, read_set
+from instant.embedded.tokens.jwks import (
+    KEPT_FOR,
+    MissingKey,
+    PublishedKeys,
+    UnusableKeySet,
+    read_key_set,
+)
 from instant.embedded.wire_forms import Form
 from tests.conformance.backend import Backend
 from tests.conformance.signing import public, served, signed
@@ -33,20 +38,20 @@ def config_of(endpoint=URL, **options):
 
 def test_a_key_is_kept_for_an_hour_after_its_last_use():
     now = [0.0]
-    keys = KeySets(URL, "", lambda: now[0])
-    keys.take(URL, served("one"))
+    keys = PublishedKeys(URL, "", lambda: now[0])
+    keys.add_set(URL, served("one"))
     assert keys.find(URL + "2", "rsa") is None
     for _ in range(2):
-        now[0] += KEPT - 1
+        now[0] += KEPT_FOR - 1
         assert keys.find(URL, "rsa")
-    now[0] += KEPT + 1
+    now[0] += KEPT_FOR + 1
     assert keys.find(URL, "rsa") is None
-    keys.take(URL, json.dumps({"keys": [public("ed")]}))
+    keys.add_set(URL, json.dumps({"keys": [public("ed")]}))
     assert list(keys._known) == [(URL, "ed")]
 
 
 def test_a_path_that_a_token_bends_is_no_address():
-    keys = KeySets(URL + "/{{t}}", "", time.monotonic)
+    keys = PublishedKeys(URL + "/{{t}}", "", time.monotonic)
     assert keys.url({"t": "a"}) == URL + "/a"
     for bent in ("..", "%2e%2e", "a/../b", "a//b", ""):
         assert keys.url({"t": bent}) is None
@@ -61,13 +66,13 @@ JSON = st.recursive(
 
 @given(st.text() | JSON.map(json.dumps) | JSON.map(lambda key: json.dumps({"keys": [key]})))
 def test_whatever_is_served_is_a_set_or_unusable(text):
-    with contextlib.suppress(UnusableSet):
-        read_set(text)
+    with contextlib.suppress(UnusableKeySet):
+        read_key_set(text)
 
 
 @pytest.mark.parametrize(("key", "algorithm"), [("rsa", "RS256"), ("ec521", "ES512"), ("ed", "EdDSA")])  # fmt: skip
 def test_a_signature_of_another_length_is_none(key, algorithm):
-    found = read_set(served("all"))[key]
+    found = read_key_set(served("all"))[key]
     for signature in (b"", b"x", b"x" * 64, b"x" * 5000):
         assert not found.valid(algorithm, b"m", signature)
 
@@ -84,10 +89,10 @@ def broker():
 
 def granted(client):
     """Give a client the key it waits for."""
-    wish, then = client.peer.asked.pop(0)
-    assert isinstance(wish, KeyWish)
-    wish.keys.take(wish.url, served("all"))
-    then(Answer())
+    key, then = client.peer.missing_keys.pop(0)
+    assert isinstance(key, MissingKey)
+    key.keys.add_set(key.url, served("all"))
+    then()
 
 
 def by(key="rsa", algorithm="RS256", kid=None, **claims):
@@ -97,7 +102,7 @@ def by(key="rsa", algorithm="RS256", kid=None, **claims):
 def connected(broker):
     client = Client(broker)
     client.send({"id": 1, "connect": {"token": by()}})
-    if client.peer.asked:
+    if client.peer.missing_keys:
         granted(client)
     client.take()
     return client
@@ -105,16 +110,16 @@ def connected(broker):
 
 def test_a_known_key_is_not_asked_for(broker):
     first, second = connected(broker), Client(broker)
-    assert first.peer.asked == []
+    assert first.peer.missing_keys == []
     (reply,) = second.send({"id": 1, "connect": {"token": by("rsa-any", "RS512")}})
     assert "connect" in reply
-    assert second.peer.asked == []
+    assert second.peer.missing_keys == []
 
 
 def test_who_leaves_while_waiting_stays_away(broker):
     client = Client(broker)
     client.send({"id": 1, "connect": {"token": by()}})
-    client.session.lost()
+    client.session.disconnected()
     granted(client)
     assert broker.hub.clients == {}
     assert client.take() == []
@@ -134,9 +139,9 @@ def test_a_subscription_waits_and_is_there_once(broker):
     asked = {"subscribe": {"channel": "open:1", "token": token}}
     (twice,) = client.send({"id": 2, **asked}, {"id": 3, **asked})
     assert (twice["id"], twice["error"]["code"]) == (3, 105)
-    wish, then = client.peer.asked.pop()
-    wish.keys.take(wish.url, json.dumps({"keys": [{**public("ed"), "kid": "later"}]}))
-    then(Answer())
+    key, then = client.peer.missing_keys.pop()
+    key.keys.add_set(key.url, json.dumps({"keys": [{**public("ed"), "kid": "later"}]}))
+    then()
     assert client.take() == [{"id": 2, "subscribe": {}}]
 
 
@@ -144,8 +149,8 @@ def test_a_subscription_that_is_ended_while_it_waits(broker):
     client = connected(broker)
     token = by(kid="none", channel="open:1")
     client.send({"id": 2, "subscribe": {"channel": "open:1", "token": token}})
-    _, then = client.peer.asked.pop()
-    then(Answer())
+    _, then = client.peer.missing_keys.pop()
+    then()
     (refused,) = client.take()
     assert refused["error"]["code"] == 103
     assert client.session.subscribing == {}
@@ -153,7 +158,7 @@ def test_a_subscription_that_is_ended_while_it_waits(broker):
 
 def test_a_one_way_client_waits_too(broker):
     client = Client(broker, form=Form.BARE_LINE)
-    client.session.open_one_way(Fields(json.dumps({"token": by()})))
+    client.session.connect_one_way(Fields(json.dumps({"token": by()})))
     assert client.take() == []
     granted(client)
     assert "connect" in client.take()[0]
