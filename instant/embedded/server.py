@@ -15,7 +15,7 @@ from instant.embedded.config.load import Config, parse
 from instant.embedded.http_api.methods import Api
 from instant.embedded.http_api.routes import Endpoints
 from instant.embedded.state.broker import VERSION, Broker
-from instant.embedded.transports.connection_limit import Gate
+from instant.embedded.transports.connection_limit import ConnectionLimit
 from instant.embedded.transports.http_stream import (
     StreamConnection,
     serve_emulation,
@@ -29,7 +29,7 @@ from instant.embedded.transports.websocket import (
     serve_uni_websocket,
     serve_websocket,
 )
-from instant.embedded.transports.write_queue import Flusher
+from instant.embedded.transports.write_queue import WriteQueue
 
 from .errors import SHUTDOWN
 from .proxy_client import ProxyClient
@@ -74,15 +74,15 @@ class EmbeddedServer:
         self.history_writer: HistoryWriter | None = None
         self._data = data
         self._failed = failed
-        self.streams: dict[str, StreamConnection] = {}
-        self.sockets: set[WebSocketConnection] = set()
+        self.http_streams: dict[str, StreamConnection] = {}
+        self.websockets: set[WebSocketConnection] = set()
         self._sweeping: asyncio.Task[None] | None = None
         self.loop: asyncio.AbstractEventLoop
-        self.flusher: Flusher
+        self.write_queue: WriteQueue
         self._tasks: set[asyncio.Task[None]] = set()
         self._runners: list[web.AppRunner] = []
         self._wanted_headers = self.config.proxied_headers()
-        self._gate = Gate(
+        self._connection_limit = ConnectionLimit(
             self.config.connection_limit,
             self.config.connection_rate,
             lambda: len(self.broker.hub.clients),
@@ -115,9 +115,9 @@ class EmbeddedServer:
             if name.lower() in self._wanted_headers
         }
 
-    def admits(self) -> bool:
-        """Tell whether one more client may connect."""
-        return self._gate.admits()
+    def may_connect(self) -> bool:
+        """Tell whether one more client may connect, and count the attempt."""
+        return self._connection_limit.allows()
 
     def user_of(self, request: web.Request) -> str:
         """Return the user that a trusted proxy in front names, "" where there is none."""
@@ -132,7 +132,7 @@ class EmbeddedServer:
         self.loop = asyncio.get_running_loop()
         if self._data is not None:
             self._open_history(self._data)
-        self.flusher = Flusher(self.loop, self.history_writer)
+        self.write_queue = WriteQueue(self.loop, self.history_writer)
         config = self.config
         host = config.address if address is None else address
         asked = config.port if port is None else port
@@ -207,7 +207,7 @@ class EmbeddedServer:
             (config.uni_http_stream_path, serve_uni_http_stream),
             (config.uni_websocket_path, serve_uni_websocket),
         ):
-            self._route(app, path, _gated(handler))
+            self._route(app, path, _limited(handler))
         if config.sse_path or config.http_stream_path:
             self._route(app, config.emulation_path, serve_emulation)
 
@@ -233,7 +233,7 @@ class EmbeddedServer:
         for runner in self._runners:
             for site in list(runner.sites):
                 await site.stop()
-        for at, connection in enumerate([*self.sockets, *self.streams.values()], 1):
+        for at, connection in enumerate([*self.websockets, *self.http_streams.values()], 1):
             connection.session.close(SHUTDOWN)
             if at % _STOP_BATCH == 0:
                 await asyncio.sleep(0)
@@ -254,9 +254,9 @@ class EmbeddedServer:
             self.broker.streams.recorder = self.history_writer = None
 
 
-def _gated(handler: Handler) -> Handler:
+def _limited(handler: Handler) -> Handler:
     async def serve(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:
-        if not server.admits():
+        if not server.may_connect():
             return web.Response(status=503)
         return await handler(server, request)
 

@@ -8,7 +8,7 @@ import pytest
 import websockets
 
 from instant.embedded import EmbeddedServer
-from instant.embedded.transports.write_queue import FLUSH_BATCH, Flusher
+from instant.embedded.transports.write_queue import FLUSH_BATCH, WriteQueue
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG
 
@@ -94,7 +94,7 @@ async def test_a_thousand_that_connect_and_vanish_leave_nothing(site):
 
     for begin in range(0, 1000, 100):
         await asyncio.gather(*map(vanish, range(begin, begin + 100)))
-    await site.until(lambda: not site.server.sockets)
+    await site.until(lambda: not site.server.websockets)
     await site.until(lambda: not site.server._tasks)
     assert site.broker.counts() == {
         "num_clients": 0,
@@ -158,9 +158,9 @@ async def test_a_fan_out_leaves_the_loop_to_others():
         def flush(self):
             written.append(self)
 
-    flusher = Flusher(asyncio.get_running_loop())
+    queue = WriteQueue(asyncio.get_running_loop())
     for _ in range(3 * FLUSH_BATCH):
-        flusher.mark(Connection())
+        queue.add(Connection())
     assert written == []
     seen = []
     while len(written) < 3 * FLUSH_BATCH:

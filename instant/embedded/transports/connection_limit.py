@@ -1,14 +1,14 @@
-"""Who may still connect: limits on how many clients there are and how fast they come."""
+"""Limits on how many clients are connected, and on how fast they connect."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 
-class Gate:
-    """Counts connections against `limit` and attempts against `rate`; 0 is no limit.
+class ConnectionLimit:
+    """Limits connections to `limit`, and attempts to `rate` a second; 0 is no limit.
 
-    `rate` is a bucket as Centrifugo has it: so many at once, one more for each second.
+    `rate` is a token bucket, as in Centrifugo: so many attempts at once, one more for each second.
     """
 
     def __init__(
@@ -18,16 +18,16 @@ class Gate:
         self._rate = rate
         self._count = count
         self._now = now
-        self._tokens = float(rate)
+        self._left = float(rate)
         self._filled_at = now()
 
-    def admits(self) -> bool:
-        """Tell whether one more may come, and count the attempt."""
+    def allows(self) -> bool:
+        """Tell whether one more client may connect, and count the attempt."""
         if self._rate:
             now = self._now()
-            self._tokens = min(self._rate, self._tokens + now - self._filled_at)
+            self._left = min(self._rate, self._left + now - self._filled_at)
             self._filled_at = now
-            if self._tokens < 1:
+            if self._left < 1:
                 return False
-            self._tokens -= 1
+            self._left -= 1
         return not self._limit or self._count() < self._limit

@@ -1,33 +1,37 @@
-"""Connections whose messages are an endless HTTP response; their commands come to `/emulation`."""
+"""Connections whose messages are one endless HTTP response; commands are requests of their own."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from aiohttp import web
 
 from instant.embedded.errors import CONNECTION_CLOSED, SLOW, Disconnect, Malformed
 from instant.embedded.json_text import Fields
-from instant.embedded.session.handlers import new_session
 from instant.embedded.session.session import Session
 from instant.embedded.wire_forms import Form
 
-from .websocket import Connection
-
-if TYPE_CHECKING:
-    from instant.embedded.server import EmbeddedServer
+from .connection import Connection, Server
 
 _NO_STORE = "private, no-cache, no-store, must-revalidate, max-age=0"
+
+
+class StreamServer(Server, Protocol):
+    """What streamed responses need of their server."""
+
+    http_streams: dict[str, StreamConnection]
 
 
 class StreamConnection(Connection):
     """One streamed response."""
 
+    server: StreamServer
+
     def __init__(
         self,
-        server: EmbeddedServer,
+        server: StreamServer,
         request: web.Request,
         form: Form,
         transport: str,
@@ -70,24 +74,19 @@ class StreamConnection(Connection):
             self._queue.clear()
         self._ready.set()
 
-    def flush(self) -> None:
-        """Leave writing to the response's task, which waits for the journal by itself."""
-
-    seal = release = flush
-
-    def resumed(self) -> None:
-        """Take more commands."""
+    def resume(self) -> None:
+        """Take more commands; the session may not be busy any more."""
         self._resumed.set()
 
     async def receive(self, text: str) -> None:
-        """Hand commands to the session, one request at a time while the application is asked."""
+        """Hand commands to the session; while it is busy, one request of the client at a time."""
         while self.session.busy and not self.session.closed:
             self._resumed.clear()
             await self._resumed.wait()
         self.session.receive(text)
 
-    async def run(self, begin: Callable[[Session], None], first: bytes) -> web.StreamResponse:
-        """Serve the connection until it ends; `begin` hands the session what came first."""
+    async def run(self, connect: Callable[[Session], None], first: bytes) -> web.StreamResponse:
+        """Serve the connection until it ends; `first` is written, then `connect` is called."""
         response = web.StreamResponse(
             headers={
                 "Content-Type": self._content_type,
@@ -98,19 +97,12 @@ class StreamConnection(Connection):
             }
         )
         await response.prepare(self._request)
-        self.session = new_session(
-            self.server.broker,
-            self,
-            form=self._form,
-            transport=self._kind,
-            headers=self.server.headers_of(self._request),
-            user=self.server.user_of(self._request),
-        )
-        self.server.streams[self.session.session] = self
+        session = self.begin(self._request, self._form, self._kind)
+        self.server.http_streams[session.session] = self
         try:
             if first:
                 await response.write(first)
-            begin(self.session)
+            connect(session)
             while True:
                 await self._ready.wait()
                 self._ready.clear()
@@ -126,13 +118,13 @@ class StreamConnection(Connection):
         except ConnectionError:
             pass
         finally:
-            self.session.disconnected()
-            self.server.streams.pop(self.session.session, None)
+            session.disconnected()
+            self.server.http_streams.pop(session.session, None)
         return response
 
 
-def cors(server: EmbeddedServer, request: web.Request) -> dict[str, str]:
-    """Return the headers that let an allowed origin read a response; a foreign one gets none."""
+def cors(server: StreamServer, request: web.Request) -> dict[str, str]:
+    """Return the headers that let an allowed origin read a response; another one gets none."""
     origin = request.headers.get("Origin")
     if not origin or not server.config.origins.allow(origin):
         return {}
@@ -144,7 +136,7 @@ def cors(server: EmbeddedServer, request: web.Request) -> dict[str, str]:
 
 
 async def _body(request: web.Request, limit: int) -> str:
-    """Read a request's body; raises the 413 that a longer one gets."""
+    """Read a request's body; raises HTTPRequestEntityTooLarge (413) for a longer one."""
     body = bytearray()
     async for chunk in request.content.iter_any():
         body += chunk
@@ -153,7 +145,7 @@ async def _body(request: web.Request, limit: int) -> str:
     return bytes(body).decode("utf-8", "replace")
 
 
-def _preflight(server: EmbeddedServer, request: web.Request, methods: str) -> web.Response:
+def _preflight(server: StreamServer, request: web.Request, methods: str) -> web.Response:
     return web.Response(
         status=204,
         headers={
@@ -168,8 +160,8 @@ def _wrong_method() -> web.Response:
     return web.Response(status=405)
 
 
-async def serve_sse(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:
-    """Serve a two-way connection as server-sent events; the connect command is in the URL."""
+async def serve_sse(server: StreamServer, request: web.Request) -> web.StreamResponse:
+    """Serve a two-way connection as server-sent events; URL or body has the connect command."""
     if request.method == "OPTIONS":
         return _preflight(server, request, "GET, POST, OPTIONS")
     if request.method == "GET":
@@ -186,7 +178,7 @@ async def serve_sse(server: EmbeddedServer, request: web.Request) -> web.StreamR
     return await connection.run(lambda session: session.receive(first), b"\r\n")
 
 
-async def serve_http_stream(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:
+async def serve_http_stream(server: StreamServer, request: web.Request) -> web.StreamResponse:
     """Serve a two-way connection as lines of a response; the connect command is the body."""
     if request.method == "OPTIONS":
         return _preflight(server, request, "POST, OPTIONS")
@@ -202,7 +194,7 @@ async def serve_http_stream(server: EmbeddedServer, request: web.Request) -> web
     return await connection.run(lambda session: session.receive(first), b"")
 
 
-async def serve_uni_sse(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:
+async def serve_uni_sse(server: StreamServer, request: web.Request) -> web.StreamResponse:
     """Serve a one-way connection: bare pushes as server-sent events, for a plain EventSource."""
     if request.method == "GET":
         text = request.query.get("cf_connect", "") or "{}"
@@ -215,7 +207,7 @@ async def serve_uni_sse(server: EmbeddedServer, request: web.Request) -> web.Str
     )
 
 
-async def serve_uni_http_stream(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:
+async def serve_uni_http_stream(server: StreamServer, request: web.Request) -> web.StreamResponse:
     """Serve a one-way connection: bare pushes as lines; the connect request is the body."""
     if request.method == "OPTIONS":
         return _preflight(server, request, "POST, OPTIONS")
@@ -228,7 +220,7 @@ async def serve_uni_http_stream(server: EmbeddedServer, request: web.Request) ->
 
 
 async def _one_way(
-    server: EmbeddedServer,
+    server: StreamServer,
     request: web.Request,
     text: str,
     form: Form,
@@ -244,8 +236,8 @@ async def _one_way(
     return await connection.run(lambda session: session.connect_one_way(connect), first)
 
 
-async def serve_emulation(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:
-    """Take commands of a streamed connection: 204, or 404 where this server has no such node."""
+async def serve_emulation(server: StreamServer, request: web.Request) -> web.StreamResponse:
+    """Take commands of a streamed connection: 204, or 404 if they are for another node."""
     if request.method == "OPTIONS":
         return _preflight(server, request, "POST, OPTIONS")
     if request.method != "POST":
@@ -259,7 +251,7 @@ async def serve_emulation(server: EmbeddedServer, request: web.Request) -> web.S
         return web.Response(status=400, headers=headers)
     if node != server.broker.node:
         return web.Response(status=404, headers=headers)
-    connection = server.streams.get(session)
+    connection = server.http_streams.get(session)
     if connection is not None and not connection.session.one_way:
         await connection.receive(data)
     return web.Response(status=204, headers=headers)

@@ -1,12 +1,11 @@
-"""WebSocket connections: aiohttp's handshake and parser, our own frames on the way out."""
+"""WebSocket connections: aiohttp reads, and frames that are made once are written past it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import Protocol, TypeAlias, cast
 
 from aiohttp import WSMsgType, web
 
@@ -18,95 +17,40 @@ from instant.embedded.errors import (
     Malformed,
 )
 from instant.embedded.json_text import Fields
-from instant.embedded.session.application import ProxyReply, ProxyRequest
-from instant.embedded.session.handlers import new_session
-from instant.embedded.session.session import Session
-from instant.embedded.tokens.jwks import MissingKey
 from instant.embedded.wire_forms import Form
 
-if TYPE_CHECKING:
-    from instant.embedded.server import EmbeddedServer
+from .connection import Connection, Server
 
 log = logging.getLogger("instant.embedded")
 
-# How long a closing handshake may take.
+# Seconds that a closing handshake may take.
 CLOSE_WAIT = 5.0
-# One-way clients are pinged with frames too, also where the protocol's own pings are off.
+# Seconds between ping frames to one-way clients, if the pings of the client protocol are off.
 HEARTBEAT = 25.0
 _PROTOCOLS = frozenset(("centrifuge-json", "centrifuge-protobuf"))
 
 Socket: TypeAlias = web.WebSocketResponse
 
 
-class Connection:
-    """What every kind of connection has: a session, a clock and a way to ask the application."""
+class WebSocketServer(Server, Protocol):
+    """What WebSockets need of their server."""
 
-    def __init__(self, server: EmbeddedServer) -> None:
-        self.server = server
-        self.loop = server.loop
-        self.session: Session
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
-
-    def wake(self, at: float | None) -> None:
-        """Call the session's `tick` at a moment of the monotonic clock."""
-        if self._timer is not None:
-            if at == self._timer_at:
-                return
-            self._timer.cancel()
-            self._timer = None
-        if at is not None:
-            self._timer_at = at
-            self._timer = self.loop.call_at(at, self._tick)
-
-    def _tick(self) -> None:
-        self._timer = None
-        self.session.tick()
-
-    def ask(self, request: ProxyRequest, then: Callable[[ProxyReply], None]) -> None:
-        """Ask the application in a task of its own."""
-        self.server.spawn(self._ask(request, then))
-
-    async def _ask(self, request: ProxyRequest, then: Callable[[ProxyReply], None]) -> None:
-        then(await self.server.proxy_client.ask(request))
-        self.resumed()
-
-    def fetch_key(self, key: MissingKey, then: Callable[[], None]) -> None:
-        """Fetch a key in a task of its own."""
-        self.server.spawn(self._fetch_key(key, then))
-
-    async def _fetch_key(self, key: MissingKey, then: Callable[[], None]) -> None:
-        await self.server.proxy_client.fetch_key(key)
-        then()
-        self.resumed()
-
-    def resumed(self) -> None:
-        """Take note that the session may have gone on after an answer."""
-
-    def flush(self) -> None:
-        """Write what is queued."""
-        raise NotImplementedError
-
-    def seal(self) -> None:
-        """Set what is queued aside, to be written when the journal has caught up with it."""
-        raise NotImplementedError
-
-    def release(self) -> None:
-        """Write what was set aside."""
-        raise NotImplementedError
+    websockets: set[WebSocketConnection]
 
 
 class WebSocketConnection(Connection):
-    """One WebSocket: reads with aiohttp, writes frames that are already made to the transport."""
+    """One WebSocket. Frames that are made already are written to the transport, past aiohttp."""
 
     form = Form.WEBSOCKET
     kind = "websocket"
 
-    def __init__(self, server: EmbeddedServer, request: web.Request, socket: Socket) -> None:
+    server: WebSocketServer
+
+    def __init__(self, server: WebSocketServer, request: web.Request, socket: Socket) -> None:
         super().__init__(server)
         self._request = request
         self._queue: list[bytes] = []
-        self._sealed: list[bytes] = []
+        self._held: list[bytes] = []
         self._resumed = asyncio.Event()
         self._limit = server.config.queue_max_size
         self.socket = socket
@@ -117,21 +61,21 @@ class WebSocketConnection(Connection):
     def send(self, data: bytes) -> None:
         """Queue a frame; it is written in the loop's next turn."""
         if not self._queue:
-            self.server.flusher.mark(self)
+            self.server.write_queue.add(self)
         self._queue.append(data)
 
     def flush(self) -> None:
-        """Write the queue in one call; who doesn't read what was written before is sent away."""
+        """Write the queue in one call; a client that doesn't read what it is sent is closed."""
         self._write(self._queue)
 
-    def seal(self) -> None:
+    def hold(self) -> None:
         """Set the queue aside."""
-        self._sealed += self._queue
+        self._held += self._queue
         self._queue.clear()
 
-    def release(self) -> None:
+    def flush_held(self) -> None:
         """Write what was set aside."""
-        self._write(self._sealed)
+        self._write(self._held)
 
     def _write(self, queue: list[bytes]) -> None:
         transport = self._transport
@@ -147,7 +91,7 @@ class WebSocketConnection(Connection):
         transport.write(data)
 
     def close(self, disconnect: Disconnect) -> None:
-        """Write what is queued and close; a slow client gets no more than a moment for it."""
+        """Write what is queued and close; a slow client has only a moment to read it."""
         if self._closing:
             return
         self._closing = True
@@ -159,47 +103,40 @@ class WebSocketConnection(Connection):
     async def _close(self, disconnect: Disconnect) -> None:
         if disconnect is not SLOW and self.server.history_writer is not None:
             await self.server.history_writer.written()
-            self.release()
+            self.flush_held()
             self.flush()
         patience = self.server.config.write_timeout if disconnect is SLOW else CLOSE_WAIT
         transport = self._transport
         if transport is not None:
-            # What is written before the close must arrive, but not for ever.
+            # What was written before the close must arrive, but not for ever.
             self._aborting = self.loop.call_later(patience, transport.abort)
         with contextlib.suppress(ConnectionError, RuntimeError):
             await self.socket.close(
                 code=disconnect.code, message=disconnect.reason.encode(), drain=False
             )
-        self._forget_transport()
+        self._keep_transport()
 
-    def resumed(self) -> None:
-        """Go on reading."""
+    def resume(self) -> None:
+        """Read on; the session may not be busy any more."""
         self._resumed.set()
 
     async def run(self) -> web.StreamResponse:
         """Serve the connection until it ends."""
         await self.socket.prepare(self._request)
         self._transport = self._request.transport
-        self.session = new_session(
-            self.server.broker,
-            self,
-            form=self.form,
-            transport=self.kind,
-            headers=self.server.headers_of(self._request),
-            user=self.server.user_of(self._request),
-        )
-        self.server.sockets.add(self)
+        self.begin(self._request, self.form, self.kind)
+        self.server.websockets.add(self)
         try:
             await self._listen()
         finally:
-            self.server.sockets.discard(self)
+            self.server.websockets.discard(self)
             self.session.disconnected()
             self._queue.clear()
-            self._sealed.clear()
+            self._held.clear()
         return self.socket
 
-    def _forget_transport(self) -> None:
-        """Let go of a transport that has nothing left to write."""
+    def _keep_transport(self) -> None:
+        """Don't abort a transport that has nothing left to write."""
         transport = self._transport
         if self._aborting is not None and (
             transport is None or not transport.get_write_buffer_size()
@@ -220,13 +157,13 @@ class WebSocketConnection(Connection):
         while (text := await self.read()) is not None:
             session.receive(text)
             while session.busy and not session.closed:
-                # The client's next frames wait where they cost nothing: in its own socket.
+                # Frames that aren't read wait in the client's own socket, where they cost nothing.
                 self._resumed.clear()
                 await self._resumed.wait()
 
 
 class OneWayWebSocketConnection(WebSocketConnection):
-    """A WebSocket that carries pushes only; the client says one thing, which is its connect."""
+    """A WebSocket that carries pushes only; the client sends nothing but its connect request."""
 
     form = Form.BARE_WEBSOCKET
     kind = "uni_websocket"
@@ -247,7 +184,7 @@ class OneWayWebSocketConnection(WebSocketConnection):
 
 
 def _socket(request: web.Request, limit: int, heartbeat: float | None = None) -> Socket:
-    """Make the aiohttp side; a client may ask for a subprotocol, and then it needs one."""
+    """Make aiohttp's side; a client that offers subprotocols expects the server to choose one."""
     offered = request.headers.get("Sec-WebSocket-Protocol", "")
     known = tuple(name for name in map(str.strip, offered.split(",")) if name in _PROTOCOLS)
     return web.WebSocketResponse(
@@ -260,8 +197,8 @@ def _socket(request: web.Request, limit: int, heartbeat: float | None = None) ->
     )
 
 
-def _refused(server: EmbeddedServer, request: web.Request) -> web.Response | None:
-    """Answer what is no handshake of ours: 403 for a foreign origin, 400 for none at all."""
+def _refused(server: WebSocketServer, request: web.Request) -> web.Response | None:
+    """Refuse what can't become a WebSocket: 403 for its origin, 400 if it is no handshake."""
     if not server.config.origins.allow(request.headers.get("Origin")):
         return web.Response(status=403, text="Forbidden\n")
     upgrade = request.headers.get("Upgrade", "").lower()
@@ -270,8 +207,8 @@ def _refused(server: EmbeddedServer, request: web.Request) -> web.Response | Non
     return None
 
 
-async def serve_websocket(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:
-    """Answer a WebSocket handshake; who asks for the binary protocol is sent away with 3506."""
+async def serve_websocket(server: WebSocketServer, request: web.Request) -> web.StreamResponse:
+    """Answer a WebSocket handshake; a client that wants the binary protocol is closed with 3506."""
     refused = _refused(server, request)
     if refused is not None:
         return refused
@@ -290,7 +227,7 @@ async def serve_websocket(server: EmbeddedServer, request: web.Request) -> web.S
 
 
 def _binary(request: web.Request) -> bool:
-    """Tell whether a client asks for the binary protocol."""
+    """Tell whether a client wants the binary protocol."""
     asked = (request.query.get(name) for name in ("cf_protocol", "format"))
     if "protobuf" in asked:
         return True
@@ -299,7 +236,7 @@ def _binary(request: web.Request) -> bool:
     return names[:1] == ["centrifuge-protobuf"]
 
 
-async def serve_uni_websocket(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:
+async def serve_uni_websocket(server: WebSocketServer, request: web.Request) -> web.StreamResponse:
     """Answer the handshake of a one-way connection."""
     refused = _refused(server, request)
     if refused is not None:

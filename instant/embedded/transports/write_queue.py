@@ -1,4 +1,4 @@
-"""Writes of many connections, once per turn of the event loop, and after the journal."""
+"""The connections that have something to write, written to once per turn of the event loop."""
 
 from __future__ import annotations
 
@@ -9,42 +9,46 @@ from operator import methodcaller
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    # It imports SQLite, which takes a while, and most servers have no history file.
     from instant.embedded.state.history_writer import HistoryWriter
 
-# Connections written to before the event loop looks at anything else: a fan-out to thousands does
-# not keep a publisher waiting for its answer.
+# Connections that are written to before the event loop does anything else: a fan-out to thousands
+# must not keep a publisher waiting for its answer.
 FLUSH_BATCH = 128
 _FLUSH = methodcaller("flush")
-_RELEASE = methodcaller("release")
+_FLUSH_HELD = methodcaller("flush_held")
 
 
-class Queueing(Protocol):
-    """What has messages to write."""
+class QueuingConnection(Protocol):
+    """A connection that queues its messages."""
 
     def flush(self) -> None:
         """Write what is queued."""
 
-    def seal(self) -> None:
-        """Set what is queued aside, to be written when the journal has caught up with it."""
+    def hold(self) -> None:
+        """Set what is queued aside for `flush_held`."""
 
-    def release(self) -> None:
+    def flush_held(self) -> None:
         """Write what was set aside."""
 
 
-class Flusher:
-    """Writes what connections have queued, once per turn of the event loop."""
+class WriteQueue:
+    """Has connections write what they queued, once per turn of the event loop.
+
+    With a history file they write when the history that their messages tell of is written.
+    """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, history_writer: HistoryWriter | None = None
     ) -> None:
         self._loop = loop
         self._history_writer = history_writer
-        self._dirty: deque[Queueing] = deque()
+        self._connections: deque[QueuingConnection] = deque()
         self._scheduled = False
 
-    def mark(self, connection: Queueing) -> None:
-        """Have the connection's queue written soon."""
-        self._dirty.append(connection)
+    def add(self, connection: QueuingConnection) -> None:
+        """Have the connection write its queue soon."""
+        self._connections.append(connection)
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._run)
@@ -53,23 +57,24 @@ class Flusher:
         writer = self._history_writer
         writing = writer.unwritten() if writer is not None else None
         if writing is None:
-            self._take(self._dirty, _FLUSH)
+            self._write(self._connections, _FLUSH)
             return
-        # What is queued may tell of what isn't written yet, and what is queued later of still more.
-        sealed, self._dirty = self._dirty, deque()
-        for connection in sealed:
-            connection.seal()
-        writing.add_done_callback(lambda _: self._release(sealed))
+        # These messages may tell of history that isn't written yet, later ones of still more.
+        held, self._connections = self._connections, deque()
+        for connection in held:
+            connection.hold()
+        writing.add_done_callback(lambda _: self._write(held, _FLUSH_HELD))
 
-    def _release(self, sealed: deque[Queueing]) -> None:
-        self._take(sealed, _RELEASE)
-
-    def _take(self, waiting: deque[Queueing], write: Callable[[Queueing], None]) -> None:
-        for _ in range(min(len(waiting), FLUSH_BATCH)):
-            write(waiting.popleft())
-        if waiting and waiting is not self._dirty:
-            self._loop.call_soon(self._take, waiting, write)
-        elif self._dirty:
+    def _write(
+        self,
+        connections: deque[QueuingConnection],
+        write: Callable[[QueuingConnection], None],
+    ) -> None:
+        for _ in range(min(len(connections), FLUSH_BATCH)):
+            write(connections.popleft())
+        if connections and connections is not self._connections:
+            self._loop.call_soon(self._write, connections, write)
+        elif self._connections:
             self._loop.call_soon(self._run)
         else:
             self._scheduled = False

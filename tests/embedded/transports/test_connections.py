@@ -41,7 +41,7 @@ async def test_a_streamed_client_that_hangs_up_is_seen_at_once(site, kind):
     await site.until(lambda: site.broker.hub.subscriber_count("room:1") == 1)
     response.close()
     await site.until(lambda: site.broker.hub.subscriber_count("room:1") == 0)
-    assert site.server.streams == {}
+    assert site.server.http_streams == {}
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ async def test_connections_that_come_and_go_leave_no_memory_behind(site):
     async def visits(count):
         for _ in range(count):
             await asyncio.gather(*(visit() for _ in range(20)))
-        await site.until(lambda: not site.server.sockets and not site.server._tasks)
+        await site.until(lambda: not site.server.websockets and not site.server._tasks)
 
     await visits(3)
     tracemalloc.start()
