@@ -12,8 +12,8 @@ from aiohttp import web
 
 from instant.embedded.algorithms import load_algorithms
 from instant.embedded.config.load import Config, parse
-from instant.embedded.http_api.methods import Api
-from instant.embedded.http_api.routes import Endpoints
+from instant.embedded.http_api.api import Api
+from instant.embedded.http_api.routes import ApiRoutes
 from instant.embedded.state.broker import VERSION, Broker
 from instant.embedded.transports.connection_limit import ConnectionLimit
 from instant.embedded.transports.http_stream import (
@@ -217,11 +217,11 @@ class EmbeddedServer:
         self._route(app, config.metrics_path, _serve_metrics)
         if not config.api_enabled:
             return
-        endpoints = Endpoints(Api(self.broker), config, self.history_writer)
+        routes = ApiRoutes(Api(self.broker), config, self.history_writer)
         for where in {app, public} if config.api_external else {app}:
-            where.router.add_route("*", config.api_prefix + "/{method}", endpoints.serve)
+            where.router.add_route("*", config.api_prefix + "/{method}", routes.serve)
             if config.api_prefix:
-                where.router.add_route("*", config.api_prefix, endpoints.serve_legacy)
+                where.router.add_route("*", config.api_prefix, routes.serve_legacy)
 
     async def _sweep(self) -> None:
         while True:

@@ -1,10 +1,8 @@
-"""The HTTP API's methods: requests in, JSON results out; no HTTP."""
+"""What each method of the HTTP API does: requests in, JSON results out; no HTTP."""
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable
 from typing import cast
 
 from instant.embedded.config.channels import ChannelOptions
@@ -18,12 +16,11 @@ from instant.embedded.errors import (
     INTERNAL,
     NOT_AVAILABLE,
     UNSUBSCRIBED_BY_SERVER,
-    ClientError,
     Disconnect,
     Failure,
     Malformed,
 )
-from instant.embedded.json_text import Fields, elements, load, quote
+from instant.embedded.json_text import Fields, load, quote
 from instant.embedded.session.join import announce_join, join
 from instant.embedded.session.refresh import bounded, extend
 from instant.embedded.session.session import Session
@@ -35,95 +32,20 @@ from instant.embedded.session.subscription_options import (
 from instant.embedded.state.broker import VERSION, Broker, well_formed
 from instant.embedded.state.publication import Position
 from instant.embedded.tokens.grants import read_grant
-from instant.embedded.wire_forms import Push, channel_push, error_body
+from instant.embedded.wire_forms import Push, channel_push
 
-# Publications between two looks at other clients: one long request doesn't fill every queue.
-BREATH = 32
-
-# Methods of subscription types that this server has not.
-FOREIGN = frozenset(
-    (
-        "map_clear",
-        "map_publish",
-        "map_read_state",
-        "map_read_stream",
-        "map_remove",
-        "map_stats",
-        "shared_poll_publish",
-    )
-)
-
-# What a pushed subscription tells of itself; publications it recovered are not among it.
+# What a push tells of a new subscription. Recovered publications have no place in it.
 _PUSHED = ("recoverable", "epoch", "offset", "positioned", "data")
 
-Method = Callable[[Fields], str]
 
-
-def error_reply(error: ClientError) -> str:
-    """Write a failed method's reply; the API's errors have no `temporary`."""
-    return f'{{"error":{error_body(ClientError(error.code, error.message))}}}'
-
-
-class Api:
-    """The methods by name; each takes a request and returns its result as JSON.
+class Methods:
+    """One method of the API each; they take a request and return their result as JSON.
 
     They raise Failure for an error reply and Malformed for a request that can't be read.
     """
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
-        self.methods: dict[str, Method] = {
-            "publish": self.publish,
-            "subscribe": self.subscribe,
-            "unsubscribe": self.unsubscribe,
-            "disconnect": self.disconnect,
-            "refresh": self.refresh,
-            "presence": self.presence,
-            "presence_stats": self.presence_stats,
-            "history": self.history,
-            "history_remove": self.history_remove,
-            "channels": self.channels,
-            "info": self.info,
-            "rpc": self.rpc,
-        }
-
-    def knows(self, method: str) -> bool:
-        """Tell whether the API has such a method, this server's or not."""
-        return method in self.methods or method in FOREIGN or method == "broadcast"
-
-    async def call(self, method: str, fields: Fields) -> str:
-        """Call a method and return its result; raises Failure or Malformed."""
-        if method == "broadcast":
-            return await self.broadcast(fields)
-        if method in FOREIGN:
-            # What the server itself says of a channel that has no such type.
-            raise Failure(BAD_REQUEST)
-        return self.methods[method](fields)
-
-    async def batch(self, fields: Fields) -> str:
-        """Call several methods; one after the other also where `parallel` allows more."""
-        fields.flag("parallel")
-        replies = []
-        commands = elements(fields.raw_or_nothing("commands") or "[]")
-        for at, text in enumerate(commands, 1):
-            replies.append(await self._command(text))
-            if at % BREATH == 0:
-                await asyncio.sleep(0)
-        return f'{{"replies":[{",".join(replies)}]}}' if replies else "{}"
-
-    async def _command(self, text: str) -> str:
-        if text == "null":
-            return error_reply(BAD_REQUEST)
-        command = Fields(text)
-        for method in (*self.methods, "broadcast", *FOREIGN):
-            fields = command.fields(method)
-            if fields is None:
-                continue
-            try:
-                return f'{{"{method}":{await self.call(method, fields)}}}'
-            except Failure as exc:
-                return error_reply(exc.error)
-        return error_reply(API_NOT_FOUND)
 
     def _options(self, channel: str) -> ChannelOptions:
         if not channel:
@@ -132,10 +54,11 @@ class Api:
 
     def publish(self, fields: Fields) -> str:
         """Publish into one channel."""
-        return self._publish(fields.text("channel"), fields, self._data(fields))
+        return self.publish_to(fields.text("channel"), fields, self.data(fields))
 
     @staticmethod
-    def _data(fields: Fields) -> str:
+    def data(fields: Fields) -> str:
+        """Return the data to publish, which is JSON."""
         try:
             return fields.json_or_base64("data", "b64data") or fields.raw("data")
         except Malformed:
@@ -143,7 +66,8 @@ class Api:
                 raise Failure(BAD_REQUEST) from None
             raise
 
-    def _publish(self, channel: str, fields: Fields, data: str) -> str:
+    def publish_to(self, channel: str, fields: Fields, data: str) -> str:
+        """Publish data into a channel, with the other options of a request."""
         tags, key = fields.text_map("tags"), fields.text("idempotency_key")
         version, version_epoch = fields.uint64("version"), fields.text("version_epoch")
         delta, skip_history = fields.flag("delta"), fields.flag("skip_history")
@@ -165,22 +89,6 @@ class Api:
             return "{}"
         return f'{{"offset":{position.offset},"epoch":"{position.epoch}"}}'
 
-    async def broadcast(self, fields: Fields) -> str:
-        """Publish the same data into several channels; each has a reply of its own."""
-        channels = fields.texts("channels")
-        if not channels:
-            raise Failure(BAD_REQUEST)
-        data = self._data(fields)
-        replies = []
-        for at, channel in enumerate(channels, 1):
-            try:
-                replies.append(f'{{"result":{self._publish(channel, fields, data)}}}')
-            except Failure as exc:
-                replies.append(error_reply(exc.error))
-            if at % BREATH == 0:
-                await asyncio.sleep(0)
-        return f'{{"responses":[{",".join(replies)}]}}'
-
     def _sessions(self, fields: Fields) -> list[Session]:
         found = self.broker.hub.connections(
             fields.text("user"), fields.text("client"), fields.text("session")
@@ -189,7 +97,7 @@ class Api:
         return cast("list[Session]", found)
 
     def subscribe(self, fields: Fields) -> str:
-        """Make a user's connections read a channel, until they end."""
+        """Subscribe a user's connections to a channel for as long as they last."""
         channel = fields.text("channel")
         options = self._options(channel)
         try:
@@ -239,19 +147,19 @@ class Api:
         return "{}"
 
     def disconnect(self, fields: Fields) -> str:
-        """End a user's connections, except those on the whitelist."""
-        spared = fields.texts("whitelist")
+        """Close a user's connections, but for those on the whitelist."""
+        whitelist = fields.texts("whitelist")
         why = FORCE_DISCONNECT
         asked = fields.fields("disconnect")
         if asked is not None:
             why = Disconnect(asked.uint32("code"), asked.text("reason"))
         for session in self._sessions(fields):
-            if session.client not in spared:
+            if session.client not in whitelist:
                 session.close(why)
         return "{}"
 
     def refresh(self, fields: Fields) -> str:
-        """Give a user's connections another end."""
+        """Set when a user's connections end."""
         now = int(self.broker.clock.now())
         expire_at = bounded(fields.int64("expire_at"), now)
         info, expired = fields.raw_or_nothing("info"), fields.flag("expired")
@@ -266,7 +174,7 @@ class Api:
                 session.push(Push('{"refresh":{}}'))
         return "{}"
 
-    def _present(self, fields: Fields) -> str:
+    def _with_presence(self, fields: Fields) -> str:
         channel = fields.text("channel")
         if not self._options(channel).presence:
             raise Failure(NOT_AVAILABLE)
@@ -274,14 +182,14 @@ class Api:
 
     def presence(self, fields: Fields) -> str:
         """List a channel's clients."""
-        return self.broker.hub.presence_json(self._present(fields))
+        return self.broker.hub.presence_json(self._with_presence(fields))
 
     def presence_stats(self, fields: Fields) -> str:
         """Count a channel's clients and users."""
-        clients, users = self.broker.hub.presence_counts(self._present(fields))
+        clients, users = self.broker.hub.presence_counts(self._with_presence(fields))
         return f'{{"num_clients":{clients},"num_users":{users}}}'
 
-    def _kept(self, fields: Fields) -> tuple[str, ChannelOptions]:
+    def _with_history(self, fields: Fields) -> tuple[str, ChannelOptions]:
         channel = fields.text("channel")
         options = self._options(channel)
         if not options.has_history:
@@ -289,13 +197,13 @@ class Api:
         return channel, options
 
     def history(self, fields: Fields) -> str:
-        """Read a channel's history; a limit of 0 asks for the position alone."""
+        """Read a channel's history; a limit of 0 asks for the position only."""
         limit, reverse, since = (
             fields.int32("limit"),
             fields.flag("reverse"),
             fields.fields("since"),
         )
-        channel, options = self._kept(fields)
+        channel, options = self._with_history(fields)
         publications, position = self.broker.history(
             channel,
             limit,
@@ -309,13 +217,13 @@ class Api:
         )
 
     def history_remove(self, fields: Fields) -> str:
-        """Forget a channel's publications; its offsets go on."""
-        channel, _ = self._kept(fields)
+        """Drop the publications of a channel; its offsets go on."""
+        channel, _ = self._with_history(fields)
         self.broker.streams.remove(channel)
         return "{}"
 
     def channels(self, fields: Fields) -> str:
-        """List the channels that have readers, all or those a glob matches."""
+        """List the channels that have subscribers: all, or those that match a glob."""
         pattern = fields.text("pattern")
         try:
             matcher = re.compile(translate(pattern), re.DOTALL) if pattern else None
@@ -329,7 +237,7 @@ class Api:
         return f'{{"channels":{{{found}}}}}'
 
     def info(self, fields: Fields) -> str:  # noqa: ARG002  every method has one shape
-        """Describe this server, the only node there is."""
+        """Describe this server, which is the only node."""
         broker = self.broker
         counts = ",".join(f'"{name}":{value}' for name, value in broker.counts().items())
         uptime = int(broker.clock.monotonic() - broker.started)
@@ -340,5 +248,5 @@ class Api:
         )
 
     def rpc(self, fields: Fields) -> str:
-        """Refuse: only extensions written in Go have methods here."""
+        """Refuse, as Centrifugo does without an extension written in Go."""
         raise Failure(API_NOT_FOUND if fields.text("method") else BAD_REQUEST)

@@ -1,4 +1,4 @@
-"""The HTTP API's front: keys, bodies, statuses."""
+"""The HTTP of the HTTP API: paths, keys, bodies and statuses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from instant.embedded.errors import INTERNAL, ClientError, Failure, Malformed, t
 from instant.embedded.json_text import Fields
 from instant.embedded.wire_forms import error_body
 
-from .methods import Api, error_reply
+from .api import Api, error_response
 
 if TYPE_CHECKING:
     from instant.embedded.config.load import Config
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("instant.embedded")
 
-# Statuses of the transport error mode, by error code.
+# HTTP statuses in the error mode "transport", by error code.
 STATUSES = {100: 500, 102: 404, 104: 404, 107: 400, 108: 400, 112: 416, 113: 409}
 
 
@@ -29,8 +29,8 @@ def _json(text: str, status: int = 200) -> web.Response:
     return web.Response(body=text.encode(), status=status, content_type="application/json")
 
 
-class Endpoints:
-    """Answers `POST /api/<method>` and the older `POST /api` with the method in the body."""
+class ApiRoutes:
+    """Answers `POST /api/<method>`, and the older `POST /api` with the method in the body."""
 
     def __init__(self, api: Api, config: Config, history_writer: HistoryWriter | None) -> None:
         self._api = api
@@ -42,7 +42,7 @@ class Endpoints:
             return True
         key = self._config.api_key.encode()
         if not key:
-            log.error("the HTTP API is asked and http_api.key is empty")
+            log.error("the HTTP API refuses every request, because http_api.key is empty")
             return False
         given = request.headers.get("X-API-Key", "")
         if not given:
@@ -64,7 +64,7 @@ class Endpoints:
         if self._config.api_transport_errors or mode == "transport":
             body = error_body(ClientError(error.code, error.message))
             return _json(body, STATUSES.get(error.code, 500))
-        return _json(error_reply(error))
+        return _json(error_response(error))
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer a request that names its method in the path."""
@@ -78,7 +78,7 @@ class Endpoints:
         try:
             text = (await request.read()).decode()
             fields = Fields("{}" if text.strip() == "null" else text)
-            # A client that hangs up doesn't undo half of what it asked for.
+            # If the caller hangs up, the rest of what it asked for is done nevertheless.
             if method == "batch":
                 replies = await asyncio.shield(self._api.batch(fields))
                 await self._written()
@@ -123,10 +123,10 @@ class Endpoints:
         try:
             result = await self._api.call(method, command.fields("params") or Fields("{}"))
         except Failure as exc:
-            return "{" + head + error_reply(exc.error)[1:]
+            return "{" + head + error_response(exc.error)[1:]
         except Malformed:
             raise
         except Exception as exc:  # noqa: BLE001  whatever it is, it is this request's alone
             log.error("%s failed after a bug: %s", method, traceback_of(exc))  # noqa: TRY400
-            return "{" + head + error_reply(INTERNAL)[1:]
+            return "{" + head + error_response(INTERNAL)[1:]
         return f'{{{head}"result":{result}}}'

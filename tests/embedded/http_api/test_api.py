@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instant.embedded.errors import Failure, Malformed
-from instant.embedded.http_api.methods import FOREIGN, Api
+from instant.embedded.http_api.api import UNSUPPORTED, Api
 from instant.embedded.json_text import Fields
 from tests.embedded.fakes import Client, make_broker
 
@@ -79,7 +79,7 @@ async def test_subscribing_twice_counts_once(call, client):
 
 
 async def test_what_there_is_not(call):
-    for method in FOREIGN:
+    for method in UNSUPPORTED:
         await fails(call, 107, method)
     await fails(call, 104, "rpc", method="m")
     await fails(call, 107, "rpc")
