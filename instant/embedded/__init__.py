@@ -1,4 +1,4 @@
-"""A Centrifugo-compatible server in Python, for development and small sites; no Django in it.
+"""A Centrifugo-compatible server in Python, for development and small sites; without Django.
 
 ::
 
@@ -7,8 +7,8 @@
     ...
     await server.stop()
 
-or `python -m instant.embedded --config config.json`. Where it is outgrown, Centrifugo runs with the
-same file.
+or `python -m instant.embedded --config config.json`. When a site outgrows it, Centrifugo runs with
+the same file.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ async def _run(config: dict[str, Any], options: argparse.Namespace) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until a signal comes; returns 0, or 1 where it can't run."""
+    """Run until a signal comes; returns 0, or 1 if it can't run."""
     options = _arguments(arguments)
     try:
         config = read(options.config)

@@ -1,9 +1,8 @@
-"""The server as a whole: routes, ports, start and stop."""
+"""The server as a whole: paths, ports, start and stop."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -37,13 +36,11 @@ from .proxy_client import ProxyClient
 if TYPE_CHECKING:
     from instant.embedded.state.history_writer import HistoryWriter
 
-log = logging.getLogger("instant.embedded")
-
 Handler = Callable[["EmbeddedServer", web.Request], Awaitable[web.StreamResponse]]
 
-# How often expired history is freed.
+# Seconds after which expired history is freed again.
 SWEEP_INTERVAL = 10.0
-# The HTTP API has no limit of its own; this one keeps a mistake from filling the memory.
+# Centrifugo's API has no limit. This one keeps a mistake from filling the memory.
 API_BODY_LIMIT = 64 * 2**20
 _LISTEN_BACKLOG = 2048
 _STOP_BATCH = 100
@@ -52,11 +49,12 @@ _STOP_BATCH = 100
 class EmbeddedServer:
     """A Centrifugo-compatible server in the running event loop.
 
-    `config` is a `config.json`'s content; environment variables override it as they override
-    Centrifugo's, unless `variables` stands in for them. Raises ConfigError for what it can't run.
+    `config` is the content of a `config.json`. Environment variables override it as they override
+    Centrifugo's; `variables` may stand in for them. Raises ConfigError for what it can't run with.
 
-    With a `data` file histories outlive the server: what was answered is in it. `failed` is called
-    where it can't be written any more; the server answers nothing from then on and must be stopped.
+    With a `data` file histories outlive the server: whatever was answered is in it. `failed` is
+    called when it can't be written any more: the server answers nothing from then on, and has to be
+    stopped.
     """
 
     def __init__(
@@ -90,10 +88,10 @@ class EmbeddedServer:
         )
 
     def reload(self, config: Mapping[str, Any]) -> None:
-        """Take another config for what may change while clients are connected.
+        """Use another config, without disconnecting anybody.
 
-        Namespaces, tokens, proxies and clocks; as with Centrifugo not ports, paths, origins and the
-        API key. Raises ConfigError and changes nothing where the config is none.
+        Its namespaces, tokens, proxies and times count from now on; as with Centrifugo, its ports,
+        paths, origins and API key do not. Raises ConfigError, and then nothing has changed.
         """
         changed = parse(config, self._variables)
         self.broker.reconfigure(changed)
@@ -106,7 +104,7 @@ class EmbeddedServer:
         task.add_done_callback(self._tasks.discard)
 
     def headers_of(self, request: web.Request) -> dict[str, list[str]]:
-        """Keep those of a client's headers that a proxy may want to see."""
+        """Return the headers of a client's request that a proxy may want, by lower-case name."""
         if not self._wanted_headers:
             return {}
         return {
@@ -120,14 +118,14 @@ class EmbeddedServer:
         return self._connection_limit.allows()
 
     def user_of(self, request: web.Request) -> str:
-        """Return the user that a trusted proxy in front names, "" where there is none."""
+        """Return the user that a reverse proxy vouches for, "" if there is none."""
         name = self.config.user_header
         return request.headers.get(name, "") if name else ""
 
     async def start(self, address: str | None = None, port: int | None = None) -> int:
         """Listen, and return the port; 0 asks for a free one. Raises OSError or HistoryFileError.
 
-        Address and port are the config's where they are not given; no address is every interface.
+        Without an address or a port those of the config are used; "" listens on all interfaces.
         """
         self.loop = asyncio.get_running_loop()
         if self._data is not None:
@@ -148,7 +146,7 @@ class EmbeddedServer:
         except OSError:
             await self.stop()
             raise
-        # Importing it takes as long as all the rest, so it happens beside the first connections.
+        # Importing them takes as long as all the rest, so it happens beside the first connections.
         self.loop.run_in_executor(None, load_algorithms)
         self._sweeping = self.loop.create_task(self._sweep())
         return actual
@@ -181,7 +179,7 @@ class EmbeddedServer:
             handle_signals=False,
             shutdown_timeout=1.0,
             keepalive_timeout=75,
-            # A streamed client that hangs up is seen at once, not at the next ping.
+            # So a streamed client that hangs up is noticed at once, not at the next ping.
             handler_cancellation=True,
         )
         await runner.setup()
@@ -238,7 +236,7 @@ class EmbeddedServer:
             if at % _STOP_BATCH == 0:
                 await asyncio.sleep(0)
         if self._tasks:
-            # A moment for the closing handshakes.
+            # The closing handshakes take a moment.
             await asyncio.wait(self._tasks, timeout=min(1.0, self.config.shutdown_timeout))
         for runner in self._runners:
             await runner.cleanup()

@@ -10,7 +10,7 @@ from typing import Any, Self
 from .server import EmbeddedServer
 
 _PATIENCE = 10.0
-"""Seconds for starting and for stopping, far more than either takes."""
+"""Seconds that starting and stopping may take, far more than either does."""
 
 
 class ThreadedServer:

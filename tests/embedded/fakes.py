@@ -126,5 +126,11 @@ def signed(broker, user="1", **claims):
     return token({"sub": user, **claims, **moments})
 
 
+def subscriber_count(broker, channel):
+    """Count the subscribers of a channel."""
+    found = broker.hub.channels.get(channel)
+    return len(found.subscribers) if found else 0
+
+
 def make_broker(config=CONFIG):
     return Broker(parse(config, {}), FakeClock())

@@ -126,7 +126,7 @@ class Session:
 
     @property
     def emulated(self) -> bool:
-        """Tell whether commands come by other requests than the one that carries the messages."""
+        """Tell whether commands come in requests of their own, beside the one with the messages."""
         return self.form is not Form.WEBSOCKET
 
     @property

@@ -1,1 +1,1 @@
-"""What the server knows: clients, readers, and the publications it keeps."""
+"""What the server knows: clients, subscribers, and the publications that it keeps."""

@@ -141,11 +141,6 @@ class Hub:
         if not channel.subscribers:
             del self.channels[name]
 
-    def subscriber_count(self, name: str) -> int:
-        """Count the subscribers of a channel."""
-        channel = self.channels.get(name)
-        return len(channel.subscribers) if channel is not None else 0
-
     def presence(self, name: str) -> dict[str, tuple[str, str]]:
         """Return who is present: client id → (user, JSON of the client's info)."""
         channel = self.channels.get(name)
