@@ -9,7 +9,6 @@ NAMES = parse(
             "namespaces": [
                 {"name": "chat"},
                 {"name": "re", "channel_regex": "^[a-zä]+$"},
-                {"name": "fast", "history_size": 3, "history_ttl": "5s", "history_meta_ttl": "1h"},
             ]
         }
     },
@@ -66,9 +65,3 @@ def test_user_lists():
     assert not NAMES.lists("dialog#1,2", "12")
     assert not NAMES.lists("dialog#1,2", "1,2")
     assert NAMES.lists("a#1#3", "3")
-
-
-def test_a_namespace_has_its_own_clocks():
-    fast = NAMES.options("fast:1")
-    assert (fast.history_size, fast.history_ttl, fast.history_meta_ttl) == (3, 5, 3600)
-    assert NAMES.options("chat:1").history_meta_ttl == 720 * 3600

@@ -1,0 +1,58 @@
+"""Connections over HTTP responses that don't end."""
+
+import json
+
+import pytest
+
+from tests.conformance.player import token
+from tests.embedded.fakes import CONFIG, subscriber_count
+
+STREAMS = {
+    **CONFIG,
+    "sse": {"enabled": True},
+    "http_stream": {"enabled": True},
+    "uni_sse": {"enabled": True},
+    "uni_http_stream": {"enabled": True},
+}
+
+
+@pytest.mark.parametrize("config", [STREAMS])
+@pytest.mark.parametrize("kind", ["sse", "http_stream", "uni_sse", "uni_http_stream"])
+async def test_a_streamed_client_that_hangs_up_is_seen_at_once(site, kind):
+    connecting = {"token": token({"sub": "1", "subs": {"room:1": {}}})}
+    first = json.dumps(connecting if kind.startswith("uni") else {"id": 1, "connect": connecting})
+    url = f"{site.url}/connection/{kind}"
+    if kind.endswith("sse"):
+        response = await site.http.get(url, params={"cf_connect": first})
+    else:
+        headers = {"Content-Type": "application/json"}
+        response = await site.http.post(url, data=first, headers=headers)
+    await site.until(lambda: subscriber_count(site.broker, "room:1") == 1)
+    response.close()
+    await site.until(lambda: subscriber_count(site.broker, "room:1") == 0)
+    assert site.server.http_streams == {}
+
+
+@pytest.mark.parametrize("config", [STREAMS])
+async def test_protobuf_over_a_stream_is_refused(site):
+    headers = {"Content-Type": "application/octet-stream"}
+    url = f"{site.url}/connection/http_stream"
+    async with site.http.post(url, data=b"\x01\x02", headers=headers) as response:
+        assert response.status == 400
+        assert "protobuf" in await response.text()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{**CONFIG, "client": {**CONFIG["client"], "allowed_origins": ["http://ok.example"]}, "http_stream": {"enabled": True}}],
+)  # fmt: skip
+async def test_only_allowed_origins_may_read(site):
+    for origin, allowed in (
+        ("http://ok.example", "http://ok.example"),
+        ("http://no.example", None),
+    ):
+        async with site.http.options(
+            f"{site.url}/emulation", headers={"Origin": origin}
+        ) as response:
+            assert response.status == 204
+            assert response.headers.get("Access-Control-Allow-Origin") == allowed
