@@ -24,14 +24,14 @@ def load_algorithms() -> dict[str, Algorithm]:
 
 
 def read_rsa_key(pem: str, algorithms: dict[str, Algorithm]) -> Any:
-    """Return the RSA key, or None if the text is no such key."""
+    """Return the RSA key, or None if the text isn't one."""
     with contextlib.suppress(Exception):
         return algorithms["RS256"].prepare_key(pem)
     return None
 
 
 def read_curve_key(pem: str, algorithms: dict[str, Algorithm]) -> tuple[str, Any] | None:
-    """Return the one algorithm that an ECDSA key belongs to and the key, or None if it is none."""
+    """Return the algorithm of an ECDSA key and the key, or None if the text isn't one."""
     for name in _CURVES.values():
         # Newer versions of PyJWT accept the right curve only, older ones accept any.
         with contextlib.suppress(Exception):

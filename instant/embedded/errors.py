@@ -3,7 +3,7 @@
 ::
 
     Exception
-    ├── Malformed         input that is no command, no request, no JSON value of the expected type
+    ├── Malformed         input that is not a command, a request or JSON of the expected type
     ├── Failure           the command is answered with an error; the connection goes on
     ├── Closing           the connection is closed with a disconnect code
     └── HistoryFileError  the history file can't be used

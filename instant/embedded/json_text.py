@@ -25,7 +25,7 @@ _INT32 = 2**31
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise Malformed(f"{name} is no JSON value")
+    raise Malformed(f"{name} is not a JSON value")
 
 
 # What `json.loads` is made of; the stubs leave both out.
@@ -195,7 +195,7 @@ class Fields:
         if value is None:
             return ""
         if not isinstance(value, str):
-            raise Malformed(f"{name} is no string")
+            raise Malformed(f"{name} is not a string")
         return value
 
     def flag(self, name: str) -> bool:
@@ -204,7 +204,7 @@ class Fields:
         if value is None:
             return False
         if not isinstance(value, bool):
-            raise Malformed(f"{name} is no boolean")
+            raise Malformed(f"{name} is not a boolean")
         return value
 
     def _integer(self, name: str, low: int, high: int) -> int:
@@ -212,7 +212,7 @@ class Fields:
         if value is None:
             return 0
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value < high:
-            raise Malformed(f"{name} is no integer in range")
+            raise Malformed(f"{name} is not an integer in range")
         return value
 
     def uint32(self, name: str) -> int:
@@ -249,7 +249,7 @@ class Fields:
             load(decoded)
         except ValueError:
             # Without the binary protocol nothing but JSON can be delivered.
-            raise Malformed(f"{encoded} is no base64 of JSON") from None
+            raise Malformed(f"{encoded} is not JSON in base64") from None
         return decoded.replace("\r", "").replace("\n", "")
 
     def value(self, name: str) -> Any:
@@ -262,7 +262,7 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, dict):
-            raise Malformed(f"{name} is no object")
+            raise Malformed(f"{name} is not an object")
         return Fields(self._raws[name])
 
     def texts(self, name: str) -> list[str]:
@@ -271,7 +271,7 @@ class Fields:
         if value is None:
             return []
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise Malformed(f"{name} is no list of strings")
+            raise Malformed(f"{name} is not a list of strings")
         return value
 
     def text_map(self, name: str) -> dict[str, str]:
@@ -280,5 +280,5 @@ class Fields:
         if value is None:
             return {}
         if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-            raise Malformed(f"{name} is no object of strings")
+            raise Malformed(f"{name} is not an object of strings")
         return value

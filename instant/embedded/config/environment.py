@@ -67,7 +67,7 @@ class _Overlay:
         }
 
     def merge(self, given: Any, keys: dict[str, Any], prefix: str) -> Any:
-        """Return `given` with the variables' values in it; `fill` refuses what is no object."""
+        """Return `given` with the variables' values in it; `fill` refuses what isn't an object."""
         if given is None:
             given = {}
         if not isinstance(given, dict):

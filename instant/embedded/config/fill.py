@@ -21,7 +21,7 @@ def unsupported(path: str, what: str) -> ConfigError:
 
 
 class _Filler:
-    """Fills in one config, and collects the keys that nobody knows."""
+    """Fills in one config, and collects its unknown keys."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self.variables = variables

@@ -92,7 +92,7 @@ def read_names(raw: dict[str, Any], *, insecure: bool) -> Names:
         if not NAMESPACE_NAME.fullmatch(name):
             raise ConfigError(f"{path}.name: {name!r} must match {NAMESPACE_NAME.pattern}")
         if name in namespaces:
-            raise ConfigError(f"{path}.name: {name!r} is there already")
+            raise ConfigError(f"{path}.name: {name!r} is defined twice")
         namespaces[name] = channel_options(namespace, path, **inherited)
     return Names(
         without_namespace=channel_options(

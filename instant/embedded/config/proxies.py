@@ -67,7 +67,7 @@ def named_proxies(raw: dict[str, Any], names: Names) -> dict[tuple[str, str], Pr
         path = f"proxies.[{at}]"
         name = item["name"]
         if not NAMESPACE_NAME.fullmatch(name) or name == "default" or name in named:
-            raise ConfigError(f"{path}.name: {name!r} is reserved, taken or no proxy name")
+            raise ConfigError(f"{path}.name: {name!r} is reserved, used twice or not a valid name")
         named[name] = (item, path)
     used: set[tuple[str, str]] = set()
     for found in (names.without_namespace, *names.namespaces.values()):

@@ -34,13 +34,13 @@ class ListOf:
 
 @dataclass(frozen=True, slots=True)
 class Inert:
-    """A section that nobody reads; if its `enabled` is true, the config is refused."""
+    """A section that is not read; if its `enabled` is true, the config is refused."""
 
     why: str
 
 
 class Ignored:
-    """A value of any kind, which nobody reads."""
+    """A value of any type, which is not read."""
 
 
 IGNORED = Ignored()
@@ -57,7 +57,7 @@ def seconds(text: str) -> float:
     while at < len(body):
         part = _PART.match(body, at)
         if part is None:
-            raise ValueError(f"{text!r} is no duration")
+            raise ValueError(f"{text!r} is not a duration")
         total += float(part[1]) * _UNITS[part[2]]
         at = part.end()
     return sign * total

@@ -21,7 +21,7 @@ def check_public_key(pem: str, path: str) -> None:
     """Raise ConfigError with `path` in it for a key that no token can be verified with."""
     algorithms = load_algorithms()
     if "RS256" not in algorithms:
-        raise ConfigError(f"{path}: takes the package cryptography: pip install cryptography")
+        raise ConfigError(f"{path}: needs the package cryptography: pip install cryptography")
     if path.endswith("rsa_public_key"):
         key = read_rsa_key(pem, algorithms)
     else:
@@ -49,12 +49,12 @@ def check_key_endpoint(raw: Mapping[str, Any], path: str) -> None:
     endpoint: str = raw["jwks_public_endpoint"]
     path += ".jwks_public_endpoint"
     if "RS256" not in load_algorithms():
-        raise ConfigError(f"{path}: takes the package cryptography: pip install cryptography")
+        raise ConfigError(f"{path}: needs the package cryptography: pip install cryptography")
     names = set(_VARIABLE.findall(endpoint))
     try:
         parts = urlsplit(endpoint)
     except ValueError:
-        raise ConfigError(f"{path}: is no URL") from None
+        raise ConfigError(f"{path}: is not a URL") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ConfigError(f"{path}: must be a URL with http:// or https://")
     if "{" in parts.netloc:
@@ -78,4 +78,6 @@ def _check_variables(names: set[str], patterns: list[str], path: str) -> None:
             if not re.search(_VALUES % re.escape(name), text):
                 raise ConfigError(f"{path}: the group {name} must list its values: one|two|three")
     if any(_CLASSES.search(text) for text in patterns):
-        raise ConfigError(f"{path}: beside it the regexes must have no character classes")
+        raise ConfigError(
+            f"{path}: with variables in it, the regexes must have no character classes"
+        )

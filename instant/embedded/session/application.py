@@ -104,7 +104,7 @@ def data_member(proxy: ProxyOptions, data: str) -> list[str]:
 def proxy_request(
     client: Client, kind: str, proxy: ProxyOptions, members: list[str]
 ) -> ProxyRequest:
-    """Make a request about a client; `members` are JSON members besides those of each request."""
+    """Make a request about a client; `members` are those that not every request has."""
     common = [
         f'"client":"{client.client}"',
         f'"transport":"{client.transport}"',

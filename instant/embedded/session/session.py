@@ -67,7 +67,7 @@ class Timers(Protocol):
         """Do what is due by now."""
 
     def stop(self) -> None:
-        """Do nothing any more."""
+        """Stop all of them."""
 
 
 class Session:

@@ -1,7 +1,7 @@
 """Filters by tags: a subscriber is sent only the publications whose tags match.
 
 A filter is a tree. A leaf compares one tag (`key`, `cmp`, and `val` or `vals`); `op` "and", "or"
-and "not" combine `nodes`. A filter saves traffic; it is no permission.
+and "not" combine `nodes`. A filter saves traffic; it doesn't grant or forbid anything.
 """
 
 from __future__ import annotations

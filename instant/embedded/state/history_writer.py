@@ -12,15 +12,12 @@ import contextlib
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 from instant.embedded.errors import HistoryFileError
 
 from .history_file import Batch, HistoryFile, KeyRow, PublicationRow, StreamRow
-
-if TYPE_CHECKING:
-    from .publication import Position, Publication
-    from .streams import Stream
+from .publication import Position, Publication
+from .streams import Stream
 
 log = logging.getLogger("instant.embedded")
 

@@ -21,7 +21,7 @@ _PUBLIC = ("kty", "crv", "x", "y", "n", "e")
 
 
 class UnusableKeySet(Exception):
-    """What was fetched is no key set; the message is for logs."""
+    """What was fetched is not a usable key set; the message is for logs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class PublicKey:
 
 
 def _use_of(members: Mapping[str, str]) -> frozenset[str]:
-    """Return the algorithms that a key can verify; none for a private or a foreign key."""
+    """Return what a key can verify: nothing if it is a private key, or not for signatures."""
     kind, curve = members["kty"], members["crv"]
     if kind == "RSA":
         private, names = all(members[name] for name in "dpq"), _RSA
@@ -59,10 +59,10 @@ def _use_of(members: Mapping[str, str]) -> frozenset[str]:
 def _read_key(item: Any) -> tuple[str, PublicKey | None]:
     """Read one key of a set: its id and itself, or None if it isn't meant for signatures."""
     if not isinstance(item, dict):
-        raise UnusableKeySet("a key is no object")
+        raise UnusableKeySet("a key is not an object")
     members = {name: item.get(name) or "" for name in _TEXTS}
     if not all(isinstance(value, str) for value in members.values()):
-        raise UnusableKeySet("a member of a key is no string")
+        raise UnusableKeySet("a member of a key is not a string")
     names = _use_of(members)
     key: Any = None
     if names:

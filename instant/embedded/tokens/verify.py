@@ -20,11 +20,11 @@ from .signatures import Signatures
 
 
 class InvalidToken(Exception):
-    """The token is none of ours; the message is for logs and holds nothing of it."""
+    """The token can't be accepted; the message is for logs and quotes nothing of it."""
 
 
 class ExpiredToken(Exception):
-    """The token's time is over, or has not come."""
+    """The token has expired, or is not valid yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ def _moment(fields: Fields, name: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Malformed(f"{name} is no time")
+        raise Malformed(f"{name} is not a time")
     return float(value)
 
 
@@ -119,7 +119,7 @@ class Verifier:
         return MissingKey(keys, url, kid)
 
     def _variables(self, fields: Fields) -> dict[str, str]:
-        """Return what the endpoint's address hangs on: named groups of the regexes."""
+        """Return the variables of the endpoint: what the named groups of the regexes matched."""
         options = self._options
         found: dict[str, str] = {}
         for pattern, texts in (
@@ -165,7 +165,7 @@ class Verifier:
         except Malformed:
             raise InvalidToken("header can't be read") from None
         if not signed:
-            raise InvalidToken("the signature is none of ours")
+            raise InvalidToken("no configured key made the signature")
         self._check_parties(fields)
         return fields
 

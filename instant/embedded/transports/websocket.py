@@ -144,7 +144,7 @@ class WebSocketConnection(Connection):
             self._aborting.cancel()
 
     async def read(self) -> str | None:
-        """Return the client's next message, None where there is no more."""
+        """Return the client's next message, None if there are no more."""
         message = await self.socket.receive()
         if message.type is WSMsgType.TEXT:
             return cast("str", message.data)
@@ -198,7 +198,7 @@ def _socket(request: web.Request, limit: int, heartbeat: float | None = None) ->
 
 
 def _refused(server: WebSocketServer, request: web.Request) -> web.Response | None:
-    """Refuse what can't become a WebSocket: 403 for its origin, 400 if it is no handshake."""
+    """Refuse what can't become a WebSocket: 403 for its origin, 400 if it isn't a handshake."""
     if not server.config.origins.allow(request.headers.get("Origin")):
         return web.Response(status=403, text="Forbidden\n")
     upgrade = request.headers.get("Upgrade", "").lower()

@@ -84,10 +84,10 @@ def test_what_does_no_harm_is_accepted():
         ({"client": 5}, "client: must be an object"),
         ({"client": {"allowed_origins": "x"}}, "client.allowed_origins: must be a list of strings"),
         ({"client": {"allowed_origins": ["["]}}, "client.allowed_origins: malformed"),
-        ({"client": {"ping_interval": "5 s"}}, "client.ping_interval: '5 s' is no duration"),
+        ({"client": {"ping_interval": "5 s"}}, "client.ping_interval: '5 s' is not a duration"),
         ({"client": {"ping_interval": "5s", "pong_timeout": "5s"}}, "client.pong_timeout: must be less"),
         ({"channel": {"namespaces": [{"name": "a"}]}}, r"channel.namespaces.\[0\].name"),
-        ({"channel": {"namespaces": [{"name": "ab"}, {"name": "ab"}]}}, r"channel.namespaces.\[1\].name: 'ab' is there"),
+        ({"channel": {"namespaces": [{"name": "ab"}, {"name": "ab"}]}}, r"channel.namespaces.\[1\].name: 'ab' is defined twice"),
         ({"channel": {"without_namespace": {"history_size": 1}}}, "history_size and history_ttl go together"),
         ({"channel": {"without_namespace": {"force_recovery": True}}}, "force_recovery: needs history_size"),
         ({"channel": {"without_namespace": {"history_size": 1, "history_ttl": "1000h"}}}, "greater than history_meta_ttl"),
@@ -137,7 +137,7 @@ def test_durations(text, value):
 
 @pytest.mark.parametrize("text", ["5", "s", "5x", "1s2", "1 s"])
 def test_no_durations(text):
-    with pytest.raises(ValueError, match="is no duration"):
+    with pytest.raises(ValueError, match="is not a duration"):
         seconds(text)
 
 

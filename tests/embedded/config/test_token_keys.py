@@ -19,7 +19,7 @@ def config_of(endpoint=URL, **options):
         ({"endpoint": "x"}, "http://"),
         ({"endpoint": "ftp://id.example/keys"}, "http://"),
         ({"endpoint": "http://"}, "http://"),
-        ({"endpoint": "http://[/keys"}, "no URL"),
+        ({"endpoint": "http://[/keys"}, "not a URL"),
         ({"endpoint": "https://id.example/keys/"}, "its path"),
         ({"endpoint": "https://id.example/a/../keys"}, "its path"),
         ({"endpoint": "https://{{t}}.example/keys", "issuer_regex": "(?P<t>a|b)"}, "the host"),
