@@ -1,40 +1,205 @@
-"""The rules between the rooms; see ARCHITECTURE.md."""
+"""The rules between the rooms, read from the imports themselves; see ARCHITECTURE.md."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "instant"
-FILES = sorted(p for p in PACKAGE.rglob("*.py") if "migrations" not in p.parts)
+
+PUBLIC = {
+    "backends", "deliveries", "enforcement", "exceptions", "html", "middleware", "namespaces",
+    "permissions", "producers", "pytest_plugin", "signals", "testing",
+}  # fmt: skip
+DJANGOS = {
+    "admin", "apps", "checks", "fields", "management", "migrations", "models", "static",
+    "templatetags", "urls",
+}  # fmt: skip
+ROOMS = {
+    "centrifugo", "channels", "conf", "embedded", "publishing", "revoking", "rights", "server",
+    "views",
+}  # fmt: skip
+
+MAY_IMPORT = {
+    # Two rooms know no Django: what speaks Centrifugo's protocol, and what is one.
+    "embedded": set(),
+    "centrifugo": {"channels", "exceptions", "publishing.publication"},
+    "conf": {"centrifugo.config", "exceptions"},
+    "channels": {"exceptions"},
+    "publishing": {"backends", "exceptions", "signals"},
+    "rights": {"channels", "conf", "deliveries", "exceptions", "models", "namespaces", "permissions"},
+    "revoking": {
+        "backends", "centrifugo", "conf", "exceptions", "models", "namespaces", "permissions",
+        "publishing", "rights", "signals",
+    },
+    "server": {"centrifugo", "conf", "exceptions", "namespaces", "revoking"},
+    "views": {
+        "backends", "centrifugo", "channels", "conf", "exceptions", "html", "namespaces",
+        "permissions", "revoking", "rights",
+    },
+    "backends": {"centrifugo", "conf", "exceptions", "publishing"},
+}  # fmt: skip
+"""What a room may import besides itself."""
+
+UPWARD = {
+    ("instant.namespaces", "instant.enforcement"):
+        "Namespace.recheck(): the check asks the rules, and the rules may call for a check",
+}  # fmt: skip
+"""The imports that close a cycle by intent."""
+
+LONG_MODULES = {}
+LONG_FUNCTIONS = {}
+"""Over the limit, and why."""
+
+MAX_MODULE, MAX_FUNCTION = 320, 60
 
 
-def imports(path, *, runtime_only=True):
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
+def modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        if "migrations" not in parts:
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+FILES = dict(modules())
+
+
+@cache
+def tree(name):
+    return ast.parse(FILES[name].read_text())
+
+
+def names(name):
+    return pytest.mark.parametrize("name", sorted(n for n in FILES if room(n) == name))
+
+
+def room(name):
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def for_type_checkers(node):
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+
+
+def statements(node):
+    """Yield every node that runs, late imports in functions included."""
+    for child in ast.iter_child_nodes(node):
+        if not for_type_checkers(child):
+            yield child
+            yield from statements(child)
+
+
+def base(name, level):
+    """Return the package that a relative import of so many dots starts from."""
+    if level == 0:
+        return ""
+    parts = name.split(".")
+    if FILES[name].name == "__init__.py":
+        level -= 1
+    return ".".join(parts[: len(parts) - level])
+
+
+@cache
+def imported(name):
+    """Return the full names that a module imports, whether of ours or not."""
+    found = set()
+    for node in statements(tree(name)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = ".".join(filter(None, [base(name, node.level), node.module]))
+            found |= {f"{module}.{alias.name}" for alias in node.names}
+    return found
 
 
-def room(*parts):
-    return [p for p in FILES if p.relative_to(PACKAGE).parts[: len(parts)] == parts]
+@cache
+def edges(name):
+    """Return the modules of ours that a module imports."""
+    found = set()
+    for full in imported(name):
+        if full.split(".")[0] == "instant":
+            found.add(full if full in FILES else full.rpartition(".")[0])
+    return found & FILES.keys()
 
 
-@pytest.mark.parametrize("path", room("centrifugo"), ids=lambda p: p.name)
-def test_centrifugo_knows_neither_models_nor_settings(path):
-    for name in imports(path):
-        assert not name.startswith(("django.conf", "django.db", "instant.conf", "instant.models"))
-        assert not name.startswith("django.apps")
+def cycles(without):
+    """Return the strongly connected sets of modules (Tarjan)."""
+    index, low, stack, found = {}, {}, [], []
+
+    def visit(name):
+        index[name] = low[name] = len(index)
+        stack.append(name)
+        for other in sorted(edges(name)):
+            if (name, other) in without:
+                continue
+            if other not in index:
+                visit(other)
+                low[name] = min(low[name], low[other])
+            elif other in stack:
+                low[name] = min(low[name], index[other])
+        if low[name] == index[name]:
+            members = stack[stack.index(name) :]
+            del stack[stack.index(name) :]
+            if len(members) > 1:
+                found.append(sorted(members))
+
+    for name in FILES:
+        if name not in index:
+            visit(name)
+    return found
 
 
-@pytest.mark.parametrize("path", room("embedded"), ids=lambda p: p.name)
-def test_the_embedded_server_knows_no_django(path):
-    for name in imports(path):
-        assert not name.startswith("django")
-        assert not name.startswith("instant.") or name.startswith("instant.embedded")
+def functions(name):
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def strings(name):
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_a_module_directly_in_the_package_is_public_or_djangos():
+    there = {p.stem for p in PACKAGE.iterdir() if not p.name.startswith(("__", "py.typed"))}
+    assert there == PUBLIC | DJANGOS | ROOMS
+
+
+@pytest.mark.parametrize("name", sorted(n for n in FILES if room(n) in MAY_IMPORT))
+def test_rooms_import_what_they_may(name):
+    allowed = MAY_IMPORT[room(name)]
+    for other in edges(name):
+        inner = other.removeprefix("instant.")
+        assert room(other) in {room(name), *allowed} or any(
+            inner == a or inner.startswith(f"{a}.") for a in allowed
+        ), f"{name} imports {other}"
+
+
+def test_every_room_has_its_directions():
+    assert ROOMS - MAY_IMPORT.keys() == set()
+
+
+def test_there_is_no_cycle():
+    assert cycles(UPWARD.keys()) == []
+
+
+def test_the_upward_imports_are_needed():
+    for edge in UPWARD:
+        assert cycles(UPWARD.keys() - {edge}), f"{edge} closes no cycle any more"
+
+
+@names("centrifugo")
+def test_centrifugo_knows_neither_models_nor_settings(name):
+    for full in imported(name):
+        assert not full.startswith(("django.conf", "django.db", "django.apps")), full
+
+
+@names("embedded")
+def test_the_embedded_server_knows_no_django(name):
+    assert not [full for full in imported(name) if full.startswith("django")]
 
 
 # Words of Centrifugo's API and config that nobody else may spell in a string.
@@ -46,48 +211,80 @@ WIRE = {
 
 
 @pytest.mark.parametrize(
-    "path",
-    [p for p in FILES if not {"centrifugo", "embedded"} & set(p.relative_to(PACKAGE).parts)],
-    ids=lambda p: str(p.relative_to(PACKAGE)),
+    "name", sorted(n for n in FILES if room(n) not in {"centrifugo", "embedded"})
 )
-def test_only_two_rooms_know_the_wire(path):
-    words = {
+def test_only_two_rooms_know_the_wire(name):
+    assert not WIRE & set(strings(name))
+
+
+FLAGS = {"is_staff", "is_superuser", "has_perm", "has_perms"}
+
+
+@pytest.mark.parametrize("name", sorted(n for n in FILES if n != "instant.rights.accounts"))
+def test_the_flags_of_users_are_read_in_one_file(name):
+    """As attributes, and by getattr() and the like; an admin's or a rule's own words are fields."""
+    read = {node.attr for node in ast.walk(tree(name)) if isinstance(node, ast.Attribute)}
+    asked = {
         node.value
-        for node in ast.walk(ast.parse(path.read_text()))
+        for call in ast.walk(tree(name))
+        if isinstance(call, ast.Call)
+        for node in call.args
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
-    assert not words & WIRE
+    assert not FLAGS & (read | asked)
 
 
-def test_only_permissions_asks_who_may():
-    """Staff and superuser flags are read in one file."""
-    for path in FILES:
-        if path.name == "permissions.py":
-            continue
-        source = path.read_text()
-        assert ".is_staff" not in source, path
-        assert ".is_superuser" not in source, path
-        assert "has_perm(" not in source, path
+@pytest.mark.parametrize("name", sorted(n for n in FILES if room(n) != "conf"))
+def test_settings_of_ours_are_read_in_conf_only(name):
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            ours = node.attr.startswith("CENTRIFUGO_") or node.attr in {"INSTANT", "SITE_NAME"}
+            assert not (node.value.id == "settings" and ours), node.attr
 
 
-def test_settings_are_read_in_conf_only():
-    for path in FILES:
-        if path.name in {"conf.py", "pytest_plugin.py"}:
-            continue
-        assert "settings.CENTRIFUGO" not in path.read_text(), path
-        assert "settings.INSTANT\n" not in path.read_text(), path
+@pytest.mark.parametrize("name", sorted(n for n in FILES if room(n) != "management"))
+def test_the_package_prints_nothing(name):
+    if not name.endswith("__main__"):
+        for node in ast.walk(tree(name)):
+            assert not (isinstance(node, ast.Name) and node.id == "print"), name
 
 
-def test_the_package_prints_nothing():
-    for path in FILES:
-        if "management" in path.parts or path.name == "__main__.py":
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                assert node.func.id != "print", path
+def test_management_holds_commands_only():
+    there = {n for n in FILES if room(n) == "management"} - {"instant.management"}
+    assert all(n.startswith("instant.management.commands") for n in there)
+
+
+def test_nobody_imports_views_commands_or_checks():
+    """Views are for urls.py alone, checks for apps.py; commands are for nobody."""
+    for name in FILES:
+        for other in edges(name):
+            if room(other) in {"views", "management", "checks"} and room(name) != room(other):
+                expected = {"views": {"urls", "checks"}, "checks": {"apps"}, "management": set()}
+                assert room(name) in expected[room(other)], f"{name} imports {other}"
 
 
 def test_no_drawer_for_everything():
-    assert not [p for p in FILES if p.stem in {"utils", "helpers", "misc", "common"}]
-    long = {str(p): n for p in FILES if (n := len(p.read_text().splitlines())) > 350}
-    assert not long
+    leaves = {name.rpartition(".")[2] for name in FILES}
+    assert not leaves & {"utils", "helpers", "misc", "common", "tools"}
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_modules_and_functions_are_short(name):
+    lines = len(FILES[name].read_text().splitlines())
+    assert lines <= MAX_MODULE or name in LONG_MODULES, f"{lines} lines"
+    for node in functions(name):
+        length = node.end_lineno - node.lineno + 1
+        full = f"{name}.{node.name}"
+        assert length <= MAX_FUNCTION or full in LONG_FUNCTIONS, f"{full}: {length} lines"
+
+
+def test_the_lists_of_reasons_are_needed():
+    for name in LONG_MODULES:
+        assert len(FILES[name].read_text().splitlines()) > MAX_MODULE
+    long = {
+        f"{name}.{node.name}"
+        for name in FILES
+        for node in functions(name)
+        if node.end_lineno - node.lineno + 1 > MAX_FUNCTION
+    }
+    assert long == LONG_FUNCTIONS.keys()
