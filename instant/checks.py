@@ -1,20 +1,20 @@
 """
 System checks.
 
-============ =====================================================================
-instant.E001 a setting is wrong
+============ =======================================================================
+instant.E001 a setting has a wrong value
 instant.E002 the backend can't be imported
-instant.E003 a namespace's declaration can't work, or two claim one name
-instant.E004 a namespace has the server ask Django, and nothing says where
+instant.E003 a namespace's declaration can't work, or two namespaces have one name
+instant.E004 a namespace needs ``PROXY_URL``, and it isn't set
 instant.W001 the HMAC key has fewer than 32 bytes
-instant.W002 a setting or variable differs from the server's config.json
-instant.W003 every origin may connect
+instant.W002 a setting or environment variable differs from the server's ``config.json``
+instant.W003 pages of every origin may connect
 instant.W004 ``login/`` would bypass the site's second factor
-instant.W005 the server's config is not in line with what the apps declare
-instant.W006 failed logins are counted where the count gets lost (``check --deploy``)
-instant.W007 where the server asks Django, Django would refuse everything
-instant.W008 presence is off in the server's config, by which rights that end are enforced
-============ =====================================================================
+instant.W005 the server's config differs from the settings and the apps' ``realtime.py``
+instant.W006 failed logins are counted in a cache that loses count (``check --deploy``)
+instant.W007 Django would refuse or redirect what the server asks at ``PROXY_URL``
+instant.W008 presence is off in the server's config, and revoking rights needs it
+============ =======================================================================
 """
 
 from __future__ import annotations

@@ -17,11 +17,21 @@ from typing import Any
 from django.core.signals import setting_changed
 
 from instant.centrifugo.config.values import ENVIRONMENT
-from instant.conf.keys import DEFAULTS
+from instant.conf.keys import DEFAULTS, DESCRIPTIONS, PLAIN_SETTINGS, TYPES
 from instant.conf.resolve import Stamp, differences, resolve, site_name, stamp
 from instant.conf.resolved import Conf
 
-__all__ = ["DEFAULTS", "ENVIRONMENT", "Conf", "current", "differences", "site_name"]
+__all__ = [
+    "DEFAULTS",
+    "DESCRIPTIONS",
+    "ENVIRONMENT",
+    "PLAIN_SETTINGS",
+    "TYPES",
+    "Conf",
+    "current",
+    "differences",
+    "site_name",
+]
 
 _cached: tuple[Stamp, str | None, Conf] | None = None
 

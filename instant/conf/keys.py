@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-__all__ = ["DEFAULTS", "TYPES", "parse_secrets"]
+__all__ = ["DEFAULTS", "DESCRIPTIONS", "PLAIN_SETTINGS", "TYPES", "Description", "parse_secrets"]
 
 DEFAULTS: dict[str, Any] = {
     "BACKEND": "instant.backends.centrifugo.CentrifugoBackend",
@@ -110,3 +110,97 @@ TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     ),
 }
 """What a value must be, in words and as a test, for keys that a test can tell it of."""
+
+
+class Description(NamedTuple):
+    """What a setting does, as Markdown for the documents, whose tables are made of these."""
+
+    text: str
+    default: str = ""
+    """What holds where it isn't set; empty where the value in ``DEFAULTS`` says it all."""
+
+
+PLAIN_SETTINGS: Mapping[str, Description] = {
+    "SITE_NAME": Description("The `site` that publications name.", '`"Site"`'),
+    "CENTRIFUGO_HOST": Description(
+        "Where Django reaches the server's HTTP API: scheme and host, such as `http://localhost`.",
+        "the address in `config.json`, else `http://localhost`",
+    ),
+    "CENTRIFUGO_PORT": Description(
+        "The port of the server's HTTP API.", "the port in `config.json`, else 8427"
+    ),
+    "CENTRIFUGO_HMAC_KEY": Description("The key that signs tokens.", "`config.json`"),
+    "CENTRIFUGO_API_KEY": Description("The key of the server's HTTP API.", "`config.json`"),
+    "CENTRIFUGO_PROXY_SECRET": Description(
+        "The secret that the server shows when it asks Django, or a list: the secret to use, then "
+        "others that are still accepted. `syncws` writes the first into the server's config.",
+        "`config.json`",
+    ),
+}
+"""Django settings of their own, outside ``INSTANT``."""
+
+DESCRIPTIONS: Mapping[str, Description] = {
+    "BACKEND": Description(
+        "Dotted path of the class that takes publications: "
+        "`instant.backends.centrifugo.CentrifugoBackend`, "
+        "`instant.backends.console.ConsoleBackend` (prints them), "
+        "`instant.backends.locmem.LocmemBackend` (keeps them in a list), or your own subclass of "
+        "`instant.backends.BaseBackend`.",
+        "`CentrifugoBackend`; `LocmemBackend` under pytest",
+    ),
+    "DIR": Description(
+        "The server's folder: its program, and `config.json` with the keys.",
+        '`BASE_DIR / "centrifugo"`',
+    ),
+    "PUBLIC_URL": Description(
+        "The WebSocket address that browsers connect to, with its path, such as "
+        "`wss://example.com/connection/websocket`; or a list of addresses that they try in turn.",
+        "the request's host with the server's port; `wss://` if the request is secure",
+    ),
+    "PROXY_URL": Description(
+        "Where the server reaches Django, such as `http://127.0.0.1:8000`. Its host must be in "
+        "`ALLOWED_HOSTS`.",
+        "`None`; `http://127.0.0.1:8000` under `DEBUG`",
+    ),
+    "ALLOWED_ORIGINS": Description(
+        "Origins (globs) whose pages may connect to the server. `installws`, `runws` and `syncws` "
+        "add them to its config.",
+        "from `CSRF_TRUSTED_ORIGINS` and the hosts in `ALLOWED_HOSTS` that have no wildcard; "
+        "under `DEBUG` also this machine on any port",
+    ),
+    "ANONYMOUS": Description("Whether visitors who aren't logged in may connect."),
+    "LOGIN": Description(
+        "Whether the endpoint `login/` works. Set it to `False` on a site with a second factor."
+    ),
+    "TOKEN_USE": Description("Seconds for which a token can be used to connect or subscribe."),
+    "TOKEN_LIFE": Description(
+        "Seconds, ± 10 %, that a connection or subscription lasts before the page has to ask "
+        "Django again."
+    ),
+    "TIMEOUT": Description(
+        "Seconds for one call to the server's API: connecting, sending and reading together. "
+        "Looking up its host name is not counted."
+    ),
+    "ENFORCE_IN_BACKGROUND": Description(
+        "Whether a thread in each web process runs follow-up checks after rights were revoked. "
+        "Where threads can't run, set it to `False` and run `manage.py enforce --watch`.",
+        "`True`; `False` under pytest",
+    ),
+    "THROTTLE": Description(
+        "How often `login/` may fail: for one user name from one address (`PAIR`), for one address "
+        "(`ADDRESS`), for one user name from everywhere (`NAME`). `CACHE` is the alias in `CACHES` "
+        "that counts. A dict changes the keys that it names; `None` lifts one limit, or all.",
+        '`{"PAIR": "10/5m", "ADDRESS": "30/5m", "NAME": "100/5m", "CACHE": "default"}`',
+    ),
+    "TRUSTED_PROXIES": Description(
+        'Networks of your reverse proxies, such as `["10.0.0.0/8"]`, or `"unix"` for a Unix '
+        "socket. Their `X-Forwarded-For` header tells where a login comes from. `[]` says that "
+        "there is no proxy."
+    ),
+    "AUTHENTICATION": Description(
+        "Dotted paths of authenticators for clients without a session. They are asked in order, "
+        "before the session.",
+        "`[]`",
+    ),
+}
+"""What each key of ``INSTANT`` does."""
