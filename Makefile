@@ -8,16 +8,17 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test test-unit test-client test-newest test-postgres lint format client bench packages caches chromium postgres
+.PHONY: help demo test test-unit test-client test-newest test-postgres lint format docs client bench packages caches chromium postgres
 
 help:
 	@echo 'make demo    the example site with a server, ready to use'
 	@echo 'make test    all tests; installs what they need'
 	@echo 'make test-postgres  those that ask the database, on a PostgreSQL that is started for them'
-	@echo 'make lint    ruff, mypy, TypeScript, bundle, migrations'
+	@echo 'make lint    ruff, mypy, TypeScript, bundle, migrations, documents'
 	@echo 'make format  let ruff format and fix'
+	@echo 'make docs    the documents as pages, in docs/_build/html'
 	@echo 'make client  build the browser client into instant/static/'
-	@echo 'make bench   the measurements of the README, side by side'
+	@echo 'make bench   the tables of docs/measurements.md, side by side'
 
 # --- set-up -------------------------------------------------------------------------------
 
@@ -31,7 +32,7 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.tested: $(VENV)/.installed
 	@echo 'Installing what the tests need …'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group test --group lint
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group test --group lint --group docs
 	@touch $@
 
 js-client/node_modules/.package-lock.json: js-client/package-lock.json
@@ -100,10 +101,20 @@ lint: $(VENV)/.tested js-client/node_modules/.package-lock.json
 	$(BIN)/mypy
 	cd js-client && npm run --silent check && npm run --silent lint
 	$(BIN)/python -m django makemigrations --check --dry-run --settings tests.settings
+	$(BIN)/python docs/reference.py --check
+	$(SPHINX)
 
 format: $(VENV)/.tested
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Every warning is an error, a link that leads nowhere among them. Pages that didn't change are kept.
+SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -d docs/_build/doctrees docs docs/_build/html
+
+docs: $(VENV)/.tested
+	$(BIN)/python docs/reference.py
+	$(SPHINX)
+	@echo 'Open docs/_build/html/index.html'
 
 client: js-client/node_modules/.package-lock.json
 	cd js-client && npm run --silent build
