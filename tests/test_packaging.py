@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import venv
 import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,24 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     tops = {name.split("/")[0] for name in names}
     assert tops == {"instant", next(t for t in tops if t.endswith(".dist-info"))}
     assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_what_pypi_shows(wheel):
+    """The README without the repository around it: every link is whole."""
+    with zipfile.ZipFile(wheel) as opened:
+        [name] = [n for n in opened.namelist() if n.endswith(".dist-info/METADATA")]
+        shown = message_from_bytes(opened.read(name))
+    assert shown["Description-Content-Type"] == "text/markdown"
+    described = shown.get_payload()
+    assert described.startswith("# Instant\n")
+    links = re.findall(r"\]\(([^)]+)\)|^\[[^\]]+\]: (\S+)$", described, re.MULTILINE)
+    assert len(links) > 20
+    for inline, below in links:
+        assert (inline or below).startswith("https://"), inline or below
+    [image] = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", described)
+    assert image.startswith("https://raw.githubusercontent.com/")
+    urls = dict(url.split(", ") for url in shown.get_all("Project-URL"))
+    assert {"Repository", "Documentation", "Changelog", "Issues"} <= set(urls)
 
 
 def test_a_new_project_in_an_empty_environment(wheel, tmp_path):

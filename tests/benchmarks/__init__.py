@@ -1,1 +1,1 @@
-"""Measurements, side by side and in one run; see README, “Measured”."""
+"""Measurements, side by side and in one run; see docs/measurements.md."""

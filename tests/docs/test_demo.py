@@ -1,4 +1,4 @@
-"""The first command of the README, in a fresh clone, as a newcomer types it."""
+"""The README's “Try it”, in a fresh clone, as a newcomer types it."""
 
 import contextlib
 import http.cookiejar
@@ -16,7 +16,7 @@ import pytest
 from tests.live.servers import free_port
 from tests.live.subscriber import Subscriber
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
 
