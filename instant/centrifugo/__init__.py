@@ -1,1 +1,1 @@
-"""All that knows Centrifugo's wire and config; no Django models, no settings."""
+"""Everything that knows Centrifugo's protocol and config. Imports no Django models or settings."""

@@ -1,1 +1,1 @@
-"""config.json: what must be in it, and what Django reads from it."""
+"""The server's config.json: what Instant writes into it, and what Django reads from it."""

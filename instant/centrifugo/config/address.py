@@ -1,4 +1,4 @@
-"""Where a server listens, by its config and environment."""
+"""The address a server listens on, according to its config and environment."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ __all__ = ["Address", "listens_at"]
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server listens. Host ``""``: on all addresses of the machine."""
+    """The address a server listens on. The host ``""`` means all addresses of the machine."""
 
     host: str
     port: int
     tls: bool = False
     names_host: bool = field(default=False, compare=False)
-    """Whether file or environment name the host; without, it is the server's own default."""
+    """Whether the file or the environment sets the host; if not, it is the server's default."""
     names_port: bool = field(default=False, compare=False)
-    """Whether file or environment name the port."""
+    """Whether the file or the environment sets the port."""
     internal_port: bool = field(default=False, compare=False)
-    """Whether the API listens at another port."""
+    """Whether the API listens on a port of its own."""
 
     @property
     def websocket(self) -> str:
-        """Where clients connect, as seen from this machine: ws:// or wss://."""
+        """The WebSocket URL as seen from this machine."""
         host = "localhost" if self.host in {"", "0.0.0.0", "::"} else self.host  # noqa: S104
         host = f"[{host}]" if ":" in host else host
         return f"{'wss' if self.tls else 'ws'}://{host}:{self.port}/connection/websocket"
@@ -36,9 +36,10 @@ class Address:
 
 def listens_at(config: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Address:
     """
-    Return where Centrifugo would listen with this config and environment, by its own defaults.
+    Return the address that Centrifugo would listen on with this config and environment.
 
-    These are port 8000 on all addresses.
+    Its own defaults are port 8000 and all addresses. Raises InstantConfigError if the port is
+    not a number.
     """
     server = config.get("http_server") or {}
     given_host = environ.get("CENTRIFUGO_HTTP_SERVER_ADDRESS")

@@ -1,8 +1,8 @@
 """
-What Instant needs from the server: the config that a new file gets and an old one lacks.
+What Instant needs in the server's config.
 
-Keys are those of Centrifugo v6, nested. Whatever a file holds already stays; only what is
-missing is added, so that a person may edit the file between two runs.
+Keys are those of Centrifugo 6. Values that a file already has are kept and only missing ones are
+added, so the file can be edited by hand between two runs.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ __all__ = [
 ]
 
 DEFAULT_ADDRESS = "127.0.0.1"
-"""Only this machine: API and clients share a port, with a reverse proxy in front of both."""
+"""Loopback only: clients and the API share a port, and a reverse proxy goes in front of it."""
 
 DEFAULT_PORT = 8427
-"""Centrifugo's own default is 8000, which is where ``runserver`` listens."""
+"""Not Centrifugo's own default, 8000: ``runserver`` listens there."""
 
 CHANNEL_OPTIONS: Mapping[str, Any] = {
     "presence": True,
@@ -36,18 +36,16 @@ CHANNEL_OPTIONS: Mapping[str, Any] = {
     "history_ttl": "300s",
     "force_recovery": True,
 }
-"""
-Missed messages are replayed. No ``allow_*`` key: a channel opens with a token or not at all.
-"""
+"""Missed messages are replayed. No ``allow_*`` option: subscribing always takes a token."""
 
 NAMESPACES = ("user",)
-"""Namespaces that are always there: ``user:<pk>`` is every user's own channel."""
+"""Namespaces of every config. ``user:<pk>`` is the channel of one user."""
 
 _HISTORY = ("history_size", "history_ttl", "force_recovery")
 
 
 def new_secret() -> str:
-    """Return a fresh random secret of 64 URL-safe characters (384 bits)."""
+    """Return a new random secret: 64 URL-safe characters, 384 bits."""
     return secrets.token_urlsafe(48)
 
 
@@ -61,19 +59,19 @@ def compile_config(
     secret: Callable[[], str] = new_secret,
 ) -> dict[str, Any]:
     """
-    Return ``existing`` completed with all that Instant needs from the server.
+    Return a copy of ``existing``, completed with everything that Instant needs.
 
-    Values that are there stay, the two secrets above all; origins are added to those of the
-    file. The two secrets that ``secret`` makes where there are none differ: one signs tokens,
-    the other opens the HTTP API. A Centrifugo 3 or 4 file is carried over to the keys of v6
-    with its secrets. ``existing`` itself is not changed.
+    Existing values are kept, above all the two secrets: one signs tokens, the other is the key of
+    the HTTP API. Missing ones are made by calling ``secret``, once for each. ``allowed_origins``
+    are added to those in the file. A file of Centrifugo 3 or 4 is converted to the keys of
+    version 6 and keeps its secrets.
 
-    Raises InstantConfigError where a value has the wrong shape to be completed, or where an
-    old file holds keys that have no known place in v6.
+    Raises InstantConfigError if a value that has to be completed has the wrong type, or if an old
+    file has keys that can't be converted.
     """
     config = copy.deepcopy(dict(existing or {}))
     if v3.is_flat(config):
-        config = v3.carry_over(config)
+        config = v3.convert(config)
     server = section(config, "http_server")
     server.setdefault("address", address)
     server.setdefault("port", port)
@@ -87,7 +85,7 @@ def compile_config(
         raise wrong_shape("client.allowed_origins", "a list of origins")
     client["allowed_origins"] = list(dict.fromkeys([*origins, *allowed_origins]))
     _fill(section(config, "http_api"), "key", secret)
-    # What the client falls back to where something on the way blocks WebSockets.
+    # The client falls back to these where something on the network blocks WebSockets.
     for transport in ("http_stream", "sse"):
         section(config, transport).setdefault("enabled", True)
     section(config, "usage_stats").setdefault("disabled", True)
@@ -111,7 +109,8 @@ def _fill(section: dict[str, Any], key: str, make: Callable[[], str]) -> None:
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:
     merged = {**given, **{key: CHANNEL_OPTIONS[key] for key in CHANNEL_OPTIONS if key not in given}}
     if merged["history_size"] in {0, None} or merged["history_ttl"] in {"", "0", "0s", 0, None}:
-        # Somebody switched history off. One half of it, or recovery without it, stops the server.
+        # History is switched off on purpose. With only one of the two set, or with recovery and no
+        # history, the server would not start.
         for key in _HISTORY:
             if key not in given:
                 del merged[key]

@@ -1,4 +1,4 @@
-"""How two configs of the server differ, for people and for the server."""
+"""The difference between two configs, for people and for a running server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SECRET = ("key", "secret", "password")
 
 
 def readable(before: Mapping[str, Any] | None, after: Mapping[str, Any], name: str) -> str:
-    """Return a unified diff with every secret masked; empty where nothing differs."""
+    """Return a unified diff with all secrets masked; empty if the configs are equal."""
     lines = difflib.unified_diff(
         _lines(before or {}),
         _lines(after, before),
@@ -28,11 +28,11 @@ def readable(before: Mapping[str, Any] | None, after: Mapping[str, Any], name: s
 
 def needs_restart(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> bool:
     """
-    Tell whether a running server takes the change only after a restart.
+    Tell whether a running server has to be restarted to pick up the change.
 
-    On SIGHUP Centrifugo reads token keys and channel options again, and nothing else
-    (its ``internal/app/run.go``): no origins, API key, ports or proxies. A proxy that no
-    namespace used at the start is not there, whatever the config says of it: error 108.
+    On SIGHUP, Centrifugo reloads token keys and channel options only (see its
+    ``internal/app/run.go``): not origins, the API key, ports or proxies. A proxy that no namespace
+    used when the server started doesn't exist in it; using it gives error 108.
     """
     if _read_at_start(before or {}) != _read_at_start(after):
         return True
@@ -65,10 +65,10 @@ def _lines(config: Mapping[str, Any], before: Any = None) -> list[str]:
 
 
 def _masked(value: Any, before: Any, key: str = "") -> Any:
-    """Return the value with every secret masked; one that changed shows that it did."""
+    """Mask all secrets in ``value``; a secret that differs from ``before`` is marked as changed."""
     if isinstance(value, Mapping):
         old = before if isinstance(before, Mapping) else {}
-        # A person's own header may be an Authorization.
+        # Any of these headers may be a credential.
         secret = "secret" if key == "static_headers" else None
         return {
             name: _masked(inner, old.get(name), secret or name) for name, inner in value.items()

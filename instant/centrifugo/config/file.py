@@ -1,4 +1,4 @@
-"""The server's config.json on the disk: read, and replaced whole."""
+"""Read and write the server's config.json."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["prepare_folder", "read_config", "write_config"]
 
 def read_config(path: Path) -> dict[str, Any] | None:
     """
-    Return what the file holds, None where there is none.
+    Return the content of the file, or None if there is no file.
 
-    Raises InstantConfigError where it can't be read or is not a JSON object; the message
-    never quotes the file, which holds secrets.
+    Raises InstantConfigError if it can't be read or isn't a JSON object. The message never quotes
+    the file, because it holds secrets.
     """
     try:
         value = json.loads(path.read_bytes())
@@ -32,24 +32,24 @@ def read_config(path: Path) -> dict[str, Any] | None:
         ) from exc
     except ValueError as exc:
         raise InstantConfigError(
-            f"{path} is not JSON: {exc}. Correct it, or move it away to have a new one written "
-            f"(with new keys)."
+            f"{path} is not JSON: {exc}. Correct it, or move it away to get a new file "
+            f"with new keys."
         ) from exc
     if not isinstance(value, dict):
         raise InstantConfigError(
-            f"{path} does not hold a JSON object. Move it away to have a new one written."
+            f"{path} does not hold a JSON object. Move it away to get a new file with new keys."
         )
     return value
 
 
 def write_config(path: Path, data: Mapping[str, Any]) -> bool:
     """
-    Write ``data`` as JSON to ``path``; return False where the file says the same already.
+    Write ``data`` as JSON to ``path``; return False if the file already says the same.
 
-    The file belongs to its owner alone (0600) from its first byte and is replaced whole, so
-    that neither another user nor a starting server ever sees a part of it. A symbolic link
-    stays one. The folder is made where it is missing and gets a ``.gitignore`` that keeps
-    all of it out of the repository. Raises InstantConfigError where that can't be written.
+    The file is created with mode 0600 and replaced atomically: no other user can ever read it, and
+    a starting server never sees half of it. A symbolic link is followed. A missing folder is
+    created, with a ``.gitignore`` that keeps it out of version control. Raises InstantConfigError
+    if the file can't be written.
     """
     path = Path(os.path.realpath(path))
     try:
@@ -68,14 +68,14 @@ def write_config(path: Path, data: Mapping[str, Any]) -> bool:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the server's folder, closed to version control; raise OSError where it can't be."""
+    """Create the server's folder, ignored by Git. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError), (folder / ".gitignore").open("x") as file:
         file.write("*\n")
 
 
 def _replace(path: Path, content: bytes) -> None:
-    # mkstemp opens with O_CREAT|O_EXCL and 0600, under a name that nobody can prepare.
+    # mkstemp uses O_CREAT|O_EXCL, mode 0600 and a name that nobody can guess beforehand.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "wb") as file:

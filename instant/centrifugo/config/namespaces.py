@@ -1,4 +1,4 @@
-"""The options of a namespace in the server's config, from what Python declares."""
+"""Compile the namespaces that Python declares into the server's config."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["NamespaceOptions", "compile_namespaces", "without_presence"]
 
 _SWITCHES: Mapping[str, Sequence[str]] = {
     "join_leave": ("join_leave",),
-    # Each “anonymous” extends its option to subscribers without a user; alone it does nothing.
+    # Each “anonymous” option extends the other one to anonymous subscribers; alone it does nothing.
     "presence_for_subscribers": ("allow_presence_for_subscriber", "allow_presence_for_anonymous"),
     "history_for_subscribers": ("allow_history_for_subscriber", "allow_history_for_anonymous"),
     "open": ("allow_subscribe_for_client", "allow_subscribe_for_anonymous"),
@@ -22,7 +22,7 @@ _SWITCHES: Mapping[str, Sequence[str]] = {
     "asks_to_subscribe": ("subscribe_proxy_enabled", "sub_refresh_proxy_enabled"),
     "asks_to_publish": ("publish_proxy_enabled",),
 }
-"""What is true of a declaration, and the options that are then on."""
+"""Boolean fields of NamespaceOptions, and the server's options that each switches on."""
 
 _OURS = frozenset(
     {
@@ -34,31 +34,34 @@ _OURS = frozenset(
         "auto_cache_recover",
     }
 ).union(*_SWITCHES.values())
-"""The options that a declaration decides; all others in the file are the user's."""
+"""The options that a declaration sets. All others in the file belong to the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespaceOptions:
-    """What is declared of one namespace, as plain values."""
+    """The declaration of one namespace, as plain values."""
 
     name: str
     size: int
-    """How many messages the server keeps; 0: none."""
+    """Messages that the server keeps per channel; 0 for no history."""
     seconds: int
-    """For how long."""
+    """How long it keeps them."""
     latest: bool
+    """Whether a new subscriber gets the latest message at once."""
     presence: bool
-    """Whether the server keeps who is there."""
+    """Whether the server keeps track of who is subscribed."""
     presence_for_subscribers: bool
-    """Whether every subscriber may see it; else Django asks a rule."""
+    """Whether every subscriber may see it; if not, Django decides."""
     join_leave: bool
+    """Whether the server announces who subscribes and unsubscribes."""
     history_for_subscribers: bool
     open: bool
-    """Whether everybody may subscribe without a token."""
+    """Whether anybody may subscribe, without a token."""
     subscribers_publish: bool
     asks_to_subscribe: bool = False
-    """Whether the server asks Django who may subscribe, and who may stay so."""
+    """Whether the server asks Django who may subscribe, and who may stay subscribed."""
     asks_to_publish: bool = False
+    """Whether the server asks Django who may publish."""
 
     def compiled(self) -> dict[str, Any]:
         """Return its entry in ``channel.namespaces``."""
@@ -80,12 +83,12 @@ def compile_namespaces(
     config: Mapping[str, Any], declared: Sequence[NamespaceOptions], before: Collection[str]
 ) -> dict[str, Any]:
     """
-    Return the config with the declared namespaces in it.
+    Return a copy of the config with the declared namespaces in it.
 
-    What a declaration decides is set or taken away, what a person has added to the same
-    namespace stays. ``before`` names those that were compiled into the file last time: of
-    them the ones that are declared no more are taken out. Raises InstantConfigError where
-    ``channel.namespaces`` isn't a list of objects.
+    Options that a declaration sets are replaced or removed; other options of the same namespace
+    are kept. ``before`` names the namespaces that were compiled into the file last time: those
+    that are no longer declared are removed. Raises InstantConfigError if ``channel.namespaces``
+    isn't a list of objects.
     """
     result = copy.deepcopy(dict(config))
     listed = namespace_list(result)
@@ -106,7 +109,7 @@ def compile_namespaces(
 
 
 def without_presence(config: Mapping[str, Any]) -> list[str]:
-    """Return which of the channels that are always there have presence switched off."""
+    """Return where presence is off: outside of namespaces, or in the namespace of the users."""
     channel = config.get("channel", {})
     found = {"channel.without_namespace": channel.get("without_namespace")}
     for entry in channel.get("namespaces") or ():

@@ -1,4 +1,4 @@
-"""The proxies in the server's config: where it asks Django, and the secret that it shows."""
+"""The event proxies in the server's config: the URLs it asks Django at, and the shared secret."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from instant.exceptions import InstantConfigError
 __all__ = ["SECRET_VARIABLE", "TIMEOUT", "compile_proxies", "keeps_timeout", "secrets_in"]
 
 SECRET_VARIABLE = "CENTRIFUGO_VAR_PROXY_SECRET"  # noqa: S105  a name
-"""Centrifugo puts variables ``CENTRIFUGO_VAR_…`` into headers that name them; so do we."""
+"""Centrifugo replaces ``${CENTRIFUGO_VAR_…}`` in headers by the variable, and so does Instant."""
 
 TIMEOUT = 3
-"""Seconds in which Django has to answer, unless somebody wrote another time into the file."""
-"""For Django to answer; its client waits so long for all that it asked of the server."""
+"""
+Seconds in which Django has to reply, unless the file says otherwise.
+
+While the server waits, it does nothing else for the client that it asks about.
+"""
 
 _VARIABLE = re.compile(r"\$\{(CENTRIFUGO_VAR_[A-Za-z0-9_]+)\}")
 
@@ -33,18 +36,19 @@ def compile_proxies(
     make_secret: Callable[[], str] = new_secret,
 ) -> dict[str, Any]:
     """
-    Return the config with the proxies that ask Django at ``urls``, None: without them.
+    Return a copy of the config with proxies that ask Django at ``urls``, or without any for None.
 
-    ``secret`` is what the server shows, as the file spells it; None leaves what is there, or
-    makes one. With proxies, publishing to channels outside of namespaces is asked, for rows.
-    What a person has added to a proxy of ours stays, ours being those that show the secret.
-    Raises InstantConfigError where somebody else's proxy is in the place.
+    ``secret`` is written into the file as it is, so it may name a variable. With None, the secret
+    in the file is kept, or a new one is made. With proxies, the server also asks who may publish
+    to channels outside of namespaces, because rows may allow it. A proxy is ours if it sends the
+    secret's header; options added to it by hand are kept. Raises InstantConfigError if there is
+    already a proxy that isn't ours.
     """
     result = copy.deepcopy(dict(config))
     channel = section(result, "channel")
     proxies = section(result, "channel", "proxy")
     if urls is None:
-        _take_away(channel, proxies)
+        _remove(channel, proxies)
         return result
     text = secret or next(iter(_headers(result)), None) or make_secret()
     for kind in KINDS:
@@ -59,9 +63,9 @@ def secrets_in(
     config: Mapping[str, Any], environ: Mapping[str, str] = os.environ
 ) -> tuple[str, ...]:
     """
-    Return the secrets that a server with this config and environment shows.
+    Return the secrets that a server with this config and environment sends.
 
-    One that names a variable which isn't set is none: everybody knows it.
+    A secret that names an unset variable is left out: it would be known to everybody.
     """
     return tuple(
         _VARIABLE.sub(lambda match: environ[match[1]], text)
@@ -70,7 +74,13 @@ def secrets_in(
     )
 
 
-def _take_away(channel: dict[str, Any], proxies: dict[str, Any]) -> None:
+def keeps_timeout(config: Mapping[str, Any]) -> bool:
+    """Tell whether the server waits TIMEOUT for the reply about a subscription."""
+    proxy = config.get("channel", {}).get("proxy", {}).get("subscribe", {})
+    return bool(proxy.get("timeout", f"{TIMEOUT}s") == f"{TIMEOUT}s")
+
+
+def _remove(channel: dict[str, Any], proxies: dict[str, Any]) -> None:
     for kind in KINDS:
         if _header(proxies.get(kind)) is None:
             continue
@@ -89,9 +99,9 @@ def _proxy(proxies: Mapping[str, Any], kind: Kind, url: str, secret: str) -> dic
         raise wrong_shape(path, "an object")
     if given.get("endpoint") not in {None, "", url} and _header(given) is None:
         raise InstantConfigError(
-            f"{path} in the server's config asks another application than Django. Instant needs "
-            f"the place: give that one a name in “proxies”, and namespaces its name as "
-            f"“{kind}_proxy_name”."
+            f"{path} in the server's config asks another application. Instant needs this proxy: "
+            f"move the other one into “proxies”, give it a name there, and set that name as "
+            f"“{kind}_proxy_name” in its namespaces."
         )
     http = dict(section(dict(given), "http", under=path))
     headers = dict(section(http, "static_headers", under=f"{path}.http"))
@@ -102,7 +112,7 @@ def _proxy(proxies: Mapping[str, Any], kind: Kind, url: str, secret: str) -> dic
 
 
 def _headers(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the secrets as the proxies of ours spell them."""
+    """Yield the secrets of our proxies, as the file spells them."""
     channel = config.get("channel")
     proxies = channel.get("proxy") if isinstance(channel, Mapping) else None
     if isinstance(proxies, Mapping):
@@ -119,9 +129,3 @@ def _header(proxy: Any) -> str | None:
         return None
     found = [text for name, text in headers.items() if name.lower() == HEADER.lower()]
     return found[0] if found and isinstance(found[0], str) else None
-
-
-def keeps_timeout(config: Mapping[str, Any]) -> bool:
-    """Tell whether the server waits for the answer to a subscribe as long as TIMEOUT says."""
-    proxy = config.get("channel", {}).get("proxy", {}).get("subscribe", {})
-    return bool(proxy.get("timeout", f"{TIMEOUT}s") == f"{TIMEOUT}s")

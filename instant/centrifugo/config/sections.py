@@ -1,4 +1,4 @@
-"""Objects within the server's config, made where they are missing."""
+"""Objects inside the server's config, created if they are missing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["find_namespace", "namespace_list", "section", "wrong_shape"]
 
 def section(config: dict[str, Any], *path: str, under: str = "") -> dict[str, Any]:
     """
-    Return the object at ``path`` in ``config``, made where there is none.
+    Return the object at ``path`` in ``config``; create it if it is missing.
 
-    Raises InstantConfigError for another value in its place, named by its path; ``under`` is
-    the path of ``config`` itself, where that isn't the whole file.
+    Raises InstantConfigError, which names the path, if another value is there. ``under`` is the
+    path of ``config`` itself, if it isn't the whole file.
     """
     for depth, key in enumerate(path, start=1):
         found = config.setdefault(key, {})
@@ -26,7 +26,7 @@ def section(config: dict[str, Any], *path: str, under: str = "") -> dict[str, An
 
 
 def namespace_list(config: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return ``channel.namespaces``, made where there is none; raises InstantConfigError."""
+    """Return ``channel.namespaces``; create it if it is missing. Raises InstantConfigError."""
     found = section(config, "channel").setdefault("namespaces", [])
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise wrong_shape("channel.namespaces", "a list of objects")
@@ -34,10 +34,10 @@ def namespace_list(config: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def find_namespace(listed: Sequence[Mapping[str, Any]], name: str) -> int | None:
-    """Return the index of the namespace ``name``, None where it isn't listed."""
+    """Return the index of the namespace ``name``, or None."""
     return next((i for i, entry in enumerate(listed) if entry.get("name") == name), None)
 
 
 def wrong_shape(name: str, wanted: str) -> InstantConfigError:
-    """Return the error for a value that can't be completed."""
+    """Return the error for a value of the wrong type."""
     return InstantConfigError(f"{name} in the config file must be {wanted}. Correct it there.")

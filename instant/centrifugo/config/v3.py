@@ -1,4 +1,4 @@
-"""A config file of Centrifugo 3 or 4, whose keys were flat, carried over to version 6."""
+"""Convert a config file of Centrifugo 3 or 4, with its flat keys, to version 6."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from instant.centrifugo.config.sections import section
 from instant.exceptions import InstantConfigError
 
-__all__ = ["carry_over", "is_flat"]
+__all__ = ["convert", "is_flat"]
 
 _FLAT: Mapping[str, tuple[str, ...]] = {
     "token_hmac_secret_key": ("client", "token", "hmac_secret_key"),
@@ -22,47 +22,48 @@ _FLAT: Mapping[str, tuple[str, ...]] = {
     "admin_secret": ("admin", "secret"),
 }
 """
-Where the keys of a Centrifugo 3 or 4 file went in v6: what its ``genconfig`` and the
-``installws`` of django-instant 4 wrote, and the few that people added most.
+Where the keys of a Centrifugo 3 or 4 file are in version 6.
+
+These are the keys that its ``genconfig`` and the ``installws`` of django-instant 4 wrote, and the
+ones that were most often added by hand.
 """
 
 _FLAT_MARKS = frozenset({"token_hmac_secret_key", "api_key", "allowed_origins"})
-_SUPERFLUOUS = frozenset({"v3_use_offset"})  # v4 and later do as it says
+_SUPERFLUOUS = frozenset({"v3_use_offset"})  # the only behaviour since version 4
 _SCALARS = frozenset({"pid_file", "enable_unreleased_features"})
 _LISTS = frozenset({"proxies", "consumers"})
 
 
 def is_flat(config: Mapping[str, Any]) -> bool:
-    """Tell whether ``config`` has the flat keys of Centrifugo 3 or 4, which v6 ignores."""
+    """Tell whether ``config`` has the flat keys of Centrifugo 3 or 4, which version 6 ignores."""
     return not _FLAT_MARKS.isdisjoint(config)
 
 
-def carry_over(config: dict[str, Any]) -> dict[str, Any]:
+def convert(config: dict[str, Any]) -> dict[str, Any]:
     """
-    Return the config with the keys of v6; values that stand there already win.
+    Return the config with the keys of version 6. Values that already have such a key win.
 
-    It takes over the objects in ``config``, which is of no use afterwards.
-
-    Raises InstantConfigError where the file holds keys that have no known place in v6.
+    Objects in ``config`` are reused and changed. Raises InstantConfigError if the file has keys
+    that can't be converted.
     """
-    # "admin" is a switch in v4 and an object in v6.
+    # "admin" is a boolean in version 4 and an object in version 6.
     old = {key: config[key] for key in _FLAT if key in config}
     if isinstance(old.get("admin"), Mapping):
         del old["admin"]
     rest = {key: value for key, value in config.items() if key not in {*old, *_SUPERFLUOUS}}
-    strange = sorted(
+    unknown = sorted(
         key
         for key, value in rest.items()
         if key not in _SCALARS
         and not isinstance(value, Mapping)
         and not (key in _LISTS and isinstance(value, list))
     )
-    if strange:
+    if unknown:
         raise InstantConfigError(
-            f"The config file is one of Centrifugo 3 or 4. Its keys, origins and admin password "
-            f"can be carried over to version 6, but not: {', '.join(strange)}. Move the file away "
-            f"and run “manage.py installws”, or rename these keys as "
-            f"https://centrifugal.dev/docs/getting-started/migration_v6 says."
+            f"The config file is for Centrifugo 3 or 4. Its keys, origins and admin password can "
+            f"be converted to version 6, but not: {', '.join(unknown)}. Move the file away and run "
+            f"“manage.py installws”, or rename these keys as described at "
+            f"https://centrifugal.dev/docs/getting-started/migration_v6."
         )
     for key, value in old.items():
         *sections, last = _FLAT[key]

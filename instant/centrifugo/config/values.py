@@ -1,4 +1,4 @@
-"""What Django needs to know of the server: keys and addresses, from its config and environment."""
+"""What Django reads from the server's config and environment: keys and addresses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "audience": "CENTRIFUGO_CLIENT_TOKEN_AUDIENCE",
     "proxy_secret": SECRET_VARIABLE,
 }
-"""Centrifugo's own variables, which win over its file: for Django as for the server."""
+"""Centrifugo's environment variables. They win over its file, for Django as for the server."""
 
 _PATHS: Mapping[str, tuple[str, ...]] = {
     "hmac_key": ("client", "token", "hmac_secret_key"),
@@ -33,27 +33,27 @@ _PATHS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerValues:
-    """Values as they stand, unchecked; None where there is none."""
+    """Unchecked values; None if there is none."""
 
     hmac_key: Any = field(repr=False)
     api_key: Any = field(repr=False)
     proxy_secrets: tuple[str, ...] = field(repr=False)
-    """Any of these shows that it is the server that asks."""
+    """A request with one of these comes from the server."""
     audience: Any
     port: Any
-    """Where clients connect."""
+    """The port that clients connect to."""
     internal_port: Any
-    """Where the API is, if not there too."""
+    """The port of the API, if it has one of its own."""
     api_host: str
     """Scheme and host of the API."""
     in_file: Mapping[str, Any] = field(repr=False)
-    """The same without the environment, by the names of ENVIRONMENT."""
+    """The values in the file alone, by the names of ENVIRONMENT."""
     error: str | None
-    """Why the file can't be read, where it is there and can't."""
+    """Why the file can't be read, if there is one."""
 
 
 def read_values(path: str | None, environ: Mapping[str, str] = os.environ) -> ServerValues:
-    """Read config.json, if there is one, and the environment; never raises."""
+    """Read config.json, if there is one, and the environment. Never raises."""
     file, error = ({}, None) if path is None else _read(path)
     return values_of(file, environ, error)
 
@@ -61,7 +61,7 @@ def read_values(path: str | None, environ: Mapping[str, str] = os.environ) -> Se
 def values_of(
     file: Mapping[str, Any], environ: Mapping[str, str] | None = None, error: str | None = None
 ) -> ServerValues:
-    """Return the values of a config.json's content, overridden by ``environ`` if given."""
+    """Return the values in the content of a config.json; ``environ`` overrides them."""
     environ = {} if environ is None else environ
     in_file = {name: _dig(file, *keys) for name, keys in _PATHS.items()}
     secret = environ.get(SECRET_VARIABLE)
