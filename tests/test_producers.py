@@ -595,7 +595,7 @@ class TestTransactions:
             # In one request under one deadline; 100 requests would cost 50 s.
             assert time.monotonic() - started < 0.75
             done.set()
-        assert "No answer" in caplog.text
+        assert "No reply" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])

@@ -1,1 +1,1 @@
-"""Centrifugo's HTTP API: bodies, answers and connections."""
+"""Centrifugo's HTTP API: requests, replies and connections."""

@@ -1,4 +1,4 @@
-"""The asynchronous twin of the transport: a pool of connections for each event loop."""
+"""The asynchronous connection pool: idle connections for each event loop."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _MAX_IDLE = 32
 
 class AsyncConnectionPool:
     """
-    Sends like ``ConnectionPool``, for any number of event loops.
+    Kept-alive connections to one server, for any number of event loops.
 
-    Each loop has a pool of its own. The loop closes it when it shuts down its asynchronous
-    generators, which asyncio.run() and asgiref's async_to_sync() both do.
+    Each loop has its own connections. They are closed when the loop shuts down its asynchronous
+    generators, as asyncio.run() and asgiref's async_to_sync() do.
     """
 
     def __init__(self, url: str, *, headers: Mapping[str, str]) -> None:
         self._target = Target(url, headers)
-        # A connection refers to its loop, so weak keys would keep both: _keep() takes them out.
+        # Weak keys would not help, as a connection refers to its loop: _keep() removes the entry.
         self._pools: dict[asyncio.AbstractEventLoop, _LoopPool] = {}
 
     async def post(self, path: str, body: bytes, timeout: float) -> tuple[int, bytes]:  # noqa: ASYNC109
@@ -41,7 +41,7 @@ class AsyncConnectionPool:
                 try:
                     return await pool.exchange(connection, request, deadline)
                 except NothingRead:
-                    # The others were opened to the same, now gone, server.
+                    # The other idle connections were opened to the same server, which is gone.
                     pool.close()
             connection = await self._connect(loop, deadline)
             return await pool.exchange(connection, request, deadline)
@@ -65,7 +65,7 @@ class AsyncConnectionPool:
 
     async def _pool(self, loop: asyncio.AbstractEventLoop) -> _LoopPool:
         for other in [other for other in self._pools if other.is_closed()]:
-            self._pools.pop(other, None)  # closed without a shutdown of its generators
+            self._pools.pop(other, None)  # its generators were never shut down
         pool = self._pools[loop] = _LoopPool(loop)
         pool.keeper = self._keep(loop, pool)
         await anext(pool.keeper)
@@ -78,7 +78,7 @@ class AsyncConnectionPool:
         finally:
             self._pools.pop(loop, None)
             pool.close()
-            await asyncio.sleep(0)  # in which the loop closes the sockets
+            await asyncio.sleep(0)  # lets the loop close the sockets
 
 
 class _LoopPool:
@@ -93,7 +93,7 @@ class _LoopPool:
     def take(self) -> _Connection | None:
         while self._idle:
             connection = self._idle.pop()
-            # What has come since the loop last looked would answer the next request.
+            # Data that the loop has not read yet would be taken for the next reply.
             sock = connection.transport.get_extra_info("socket")
             if not connection.transport.is_closing() and is_quiet(sock.fileno()):
                 return connection
@@ -107,7 +107,7 @@ class _LoopPool:
     async def exchange(
         self, connection: _Connection, request: bytes, deadline: float
     ) -> tuple[int, bytes]:
-        """Send and wait; the connection is put back only after a whole answer."""
+        """Send the request and wait; the connection is reused only after a complete reply."""
         reusable = False
         alarm = self._loop.call_at(deadline, connection.fail, TimeoutError())
         try:
@@ -123,7 +123,7 @@ class _LoopPool:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, with at most one request on its way."""
+    """One connection, with at most one request in flight."""
 
     transport: asyncio.Transport
 
@@ -132,10 +132,10 @@ class _Connection(asyncio.Protocol):
         self._data = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # as TCP's is
+        self.transport = cast("asyncio.Transport", transport)  # TCP always has one
 
     def ask(self, request: bytes, loop: asyncio.AbstractEventLoop) -> asyncio.Future[http1.Reply]:
-        """Send a request; the future is done with its answer."""
+        """Send a request and return a future for the reply."""
         waiter = self._waiter = loop.create_future()
         if self.transport.is_closing():
             self.fail(NothingRead())
@@ -144,22 +144,22 @@ class _Connection(asyncio.Protocol):
         return waiter
 
     def fail(self, exc: Exception) -> None:
-        """End the wait with an error."""
+        """Fail the request in flight."""
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_exception(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._waiter is None:
-            self.transport.abort()  # nobody asked: what came must not answer the next request
+            self.transport.abort()  # unsolicited: it must not be taken for the next reply
             return
         self._data += data
         span = http1.body_span(self._data)
         if span is None:
             self._read_any(ended=False)
         elif len(self._data) >= span[1]:
-            # Bytes after the answer belong to nobody.
-            self._answer((200, bytes(self._data[span[0] : span[1]]), len(self._data) == span[1]))
+            # Bytes after the reply are never used.
+            self._finish((200, bytes(self._data[span[0] : span[1]]), len(self._data) == span[1]))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._waiter is None:
@@ -172,7 +172,7 @@ class _Connection(asyncio.Protocol):
             self._read_any(ended=True)
 
     def _read_any(self, *, ended: bool) -> None:
-        """Read an unusual answer from what has come; more of it starts over."""
+        """Try to read an unusual reply from the data so far; start over with more data."""
         parts = [bytes(self._data)]
 
         def read() -> bytes:
@@ -180,21 +180,21 @@ class _Connection(asyncio.Protocol):
                 return parts.pop()
             if ended:
                 return b""
-            raise _MoreToCome
+            raise _Incomplete
 
         try:
-            self._answer(http1.read_any(read))
-        except _MoreToCome:
+            self._finish(http1.read_any(read))
+        except _Incomplete:
             return
         except (http.client.HTTPException, OSError) as exc:
             self.fail(exc)
 
-    def _answer(self, answer: http1.Reply) -> None:
+    def _finish(self, reply: http1.Reply) -> None:
         waiter, self._waiter = self._waiter, None
         self._data.clear()
         if waiter is not None and not waiter.done():
-            waiter.set_result(answer)
+            waiter.set_result(reply)
 
 
-class _MoreToCome(Exception):
-    """The answer is not whole yet."""
+class _Incomplete(Exception):
+    """More of the reply is to come."""

@@ -1,8 +1,8 @@
 """
-What the server knows of one channel: who is there, what was published, and where it stands.
+What the server knows about one channel: its subscribers, its history and its position.
 
-In cent's request classes, which are imported when something is asked. Each raises a
-PublishError as ``Client.call()`` does.
+Uses cent's request classes, imported when they are first needed. Every function raises the
+errors of ``Client.call()``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _UNRECOVERABLE = 112
 
 
 class PositionGone(ServerRefused):
-    """Error 112: the server's history is another one than the position was taken from."""
+    """Error 112: the server no longer has the history that the position belongs to."""
 
 
 def presence(client: Client, channel: str, timeout: float) -> dict[str, dict[str, Any]]:
-    """Return the connections by id: ``{"user": "7"}``, and ``info`` where there is some."""
+    """Return the connections by id, each ``{"user": "7"}`` and its ``info``, if it has any."""
     from cent import PresenceRequest  # noqa: PLC0415  0.28 s
 
     found = client.call(PresenceRequest(channel=channel), timeout).presence
@@ -44,8 +44,9 @@ def history(
     """
     Return ``publications`` (``data`` and ``offset``), and ``offset`` and ``epoch`` of the newest.
 
-    Oldest first, and those after ``since`` (offset and epoch); with ``reverse`` newest first, and
-    those before. Raises PositionGone where the server can't tell what came since.
+    They come oldest first, and only those after ``since`` (offset and epoch); with ``reverse``
+    newest first, and only those before it. Raises PositionGone if the server no longer knows the
+    epoch of ``since``.
     """
     from cent import HistoryRequest, StreamPosition  # noqa: PLC0415  0.28 s
 
@@ -69,7 +70,7 @@ def history(
 
 
 def position(client: Client, channel: str, timeout: float) -> dict[str, Any]:
-    """Return ``offset`` and ``epoch`` of the newest publication; also of a channel never used."""
+    """Return ``offset`` and ``epoch`` of the newest publication, also of an unused channel."""
     found = history(client, channel, timeout, limit=0)
     del found["publications"]
     return found

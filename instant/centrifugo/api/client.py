@@ -25,11 +25,11 @@ _Result = TypeVar("_Result", bound="CentResult")
 
 class Client:
     """
-    Publishes to one server, over kept-alive connections; safe for threads and forks.
+    Calls the API of one server over kept-alive connections; safe for threads and forks.
 
-    ``url`` is the address without ``/api``. Publications go over our own encoding; for the
-    rare calls (presence, history, info, disconnect, …) hand one of cent's request objects to
-    ``call()``. cent and aiohttp are imported when they are first needed.
+    ``url`` is the address without ``/api``. ``publish()`` and ``run()`` encode their requests
+    themselves; for rarer calls (history, info, …) pass one of cent's request objects to
+    ``call()``. cent and asyncio are imported when they are first needed.
     """
 
     def __init__(self, url: str, api_key: str) -> None:
@@ -40,20 +40,20 @@ class Client:
 
     def publish(self, envelopes: Sequence[Envelope], timeout: float) -> None:
         """
-        Send envelopes in order, under one deadline of ``timeout`` seconds.
+        Send the envelopes in order, within ``timeout`` seconds for all of them.
 
-        Fills in state, offset and epoch of the publications; raises a PublishError.
+        Sets state, offset and epoch of their publications. Raises a PublishError.
         """
         flow = publish.publishing(envelopes, timeout)
         request = next(flow)
         try:
             while True:
                 try:
-                    answer = self._pool.post(*request)
+                    reply = self._pool.post(*request)
                 except PublishError as exc:
                     request = flow.throw(exc)
                 else:
-                    request = flow.send(answer)
+                    request = flow.send(reply)
         except StopIteration:
             return
 
@@ -65,19 +65,19 @@ class Client:
         try:
             while True:
                 try:
-                    answer = await pool.post(*request)
+                    reply = await pool.post(*request)
                 except PublishError as exc:
                     request = flow.throw(exc)
                 else:
-                    request = flow.send(answer)
+                    request = flow.send(reply)
         except StopIteration:
             return
 
     def call(self, request: CentRequest[_Result], timeout: float) -> _Result:
         """
-        Make one of the rare calls and return cent's result object.
+        Send one of cent's requests and return cent's result.
 
-        Raises a PublishError for a failed exchange and ServerRefused for an error code.
+        Raises ServerRefused for an error code and another PublishError for a failed request.
         """
         status, body = self._pool.post(*_call(request), timeout)
         return _result(request, status, body)
@@ -89,10 +89,10 @@ class Client:
 
     def run(self, commands: Sequence[Command], timeout: float) -> list[Any]:
         """
-        Run commands in order, in as few requests as possible, ``timeout`` seconds for each.
+        Run the commands in order, in as few requests as possible, ``timeout`` seconds for each.
 
-        Returns for each its result or the PublishError that it got instead; raises a
-        PublishError where an exchange failed, and then says nothing of those before it.
+        Returns for each command its result, or the PublishError that it failed with. Raises a
+        PublishError if a request fails; the results of earlier requests are then lost.
         """
         found: list[Any] = []
         for body, part in batches(commands):
@@ -101,7 +101,7 @@ class Client:
         return found
 
     def close(self) -> None:
-        """Close the idle connections of synchronous calls; loops close their own."""
+        """Close the idle connections of synchronous calls; event loops close their own."""
         self._pool.close()
 
     def _get_async_pool(self) -> AsyncConnectionPool:
@@ -128,6 +128,6 @@ def _result(request: CentRequest[_Result], status: int, body: bytes) -> _Result:
         raise publish.refused(None, {"code": exc.code, "message": exc.message}) from exc
     except (CentDecodeError, UnicodeDecodeError) as exc:
         raise InvalidReply(publish.NOT_CENTRIFUGO, code=status) from exc
-    if response.result is None:  # for cent an answer without a result or an error is one
+    if response.result is None:  # cent accepts a reply with neither result nor error
         raise InvalidReply(publish.NOT_CENTRIFUGO, code=status)
     return cast("_Result", response.result)

@@ -1,8 +1,8 @@
 """
-What is asked of the server beside publishing, many at once: batches of commands.
+Commands of the server's API other than publishing, sent in batches.
 
-Source: Centrifugo's server API (centrifugal.dev, "Server API walkthrough"); what each command
-does to a client was run against v6.9.1.
+Source: Centrifugo's server API (centrifugal.dev, "Server API walkthrough"). What each command does
+to a client was observed on v6.9.1.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ __all__ = [
 ]
 
 ASK_AGAIN = 4000
-"""Disconnect code: the client comes back at once, and everything is asked again."""
+"""Disconnect code: the client reconnects at once, and all its rights are checked again."""
 
 ACCESS_ENDED = 3503
-"""Disconnect code “force disconnect”: the client does not come back."""
+"""Disconnect code “force disconnect”: the client does not reconnect."""
 
 _MAX_COMMANDS = 500
 _OK = 200
@@ -44,17 +44,17 @@ class Command:
     method: ClassVar[str]
 
     def parameters(self) -> dict[str, Any]:
-        """Return the body of its request: its fields, unless the server wants another form."""
+        """Return the parameters of the command as the API names them."""
         return asdict(self)
 
     def result(self, reply: Mapping[str, Any]) -> Any:  # noqa: ARG002  for subclasses
-        """Return what the server's result says."""
+        """Return what the caller wants of the server's result."""
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribe(Command):
-    """Take a user's connections off one channel; ``""`` is every anonymous one."""
+    """Unsubscribe a user's connections from a channel; ``""`` stands for all anonymous ones."""
 
     method: ClassVar[str] = "unsubscribe"
     user: str
@@ -62,12 +62,12 @@ class Unsubscribe(Command):
 
     def __post_init__(self) -> None:
         if not self.channel:
-            raise ValueError("Without a channel the server does nothing, and says nothing.")
+            raise ValueError("Without a channel the server would do nothing, and not say so.")
 
 
 @dataclass(frozen=True, slots=True)
 class Disconnect(Command):
-    """End a user's connections."""
+    """Disconnect a user."""
 
     method: ClassVar[str] = "disconnect"
     user: str
@@ -76,7 +76,7 @@ class Disconnect(Command):
 
     def __post_init__(self) -> None:
         if not self.user:
-            raise ValueError("Without a user it would hit every anonymous connection.")
+            raise ValueError("Without a user this would disconnect every anonymous connection.")
 
     def parameters(self) -> dict[str, Any]:
         """See Command."""
@@ -85,7 +85,7 @@ class Disconnect(Command):
 
 @dataclass(frozen=True, slots=True)
 class Presence(Command):
-    """Ask who is subscribed: the result is the set of users, ``""`` for anonymous ones."""
+    """Ask who is subscribed. The result is the set of users, with ``""`` for anonymous ones."""
 
     method: ClassVar[str] = "presence"
     channel: str
@@ -97,7 +97,7 @@ class Presence(Command):
 
 @dataclass(frozen=True, slots=True)
 class Channels(Command):
-    """Ask which channels are in use: the result is the set of names that match a glob."""
+    """Ask which channels have subscribers. The result is the set of names that match a glob."""
 
     method: ClassVar[str] = "channels"
     pattern: str
@@ -108,7 +108,7 @@ class Channels(Command):
 
 
 def batches(commands: Sequence[Command]) -> Iterator[tuple[bytes, Sequence[Command]]]:
-    """Yield the body of each request, with its commands; the server works them off in order."""
+    """Yield the body of each request with its commands. The server runs them in order."""
     for start in range(0, len(commands), _MAX_COMMANDS):
         part = commands[start : start + _MAX_COMMANDS]
         listed = [{command.method: command.parameters()} for command in part]
@@ -117,9 +117,9 @@ def batches(commands: Sequence[Command]) -> Iterator[tuple[bytes, Sequence[Comma
 
 def replies(commands: Sequence[Command], status: int, body: bytes) -> list[Any]:
     """
-    Return for each command its result, or the PublishError that it got instead.
+    Return for each command its result, or the PublishError that it failed with.
 
-    Raises a PublishError where the batch as a whole failed.
+    Raises a PublishError if the batch as a whole failed.
     """
     if status != _OK:
         raise publish.status_error(status, None)

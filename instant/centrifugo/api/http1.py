@@ -1,9 +1,9 @@
 """
-HTTP/1.1 as both transports need it: requests to bytes, bytes to answers, errors to ours.
+HTTP/1.1 for both connection pools: encode requests, parse replies, translate errors.
 
-Pure, but for the reading that is handed in. The plain answer (``200`` with a length) is cut
-out by hand, because publishing is one small POST after another and a general parser costs as
-much as the hop; every other answer goes to ``http.client``.
+Does no I/O itself. The usual reply (``200`` with a length) is parsed by hand, because publishing
+is one small POST after another and a general parser takes as long as the round trip; every other
+reply is parsed by ``http.client``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 Reply = tuple[int, bytes, bool]
-"""Status, body, and whether the connection may be used again."""
+"""Status, body, and whether the connection can be used again."""
 
 
 _MAX_DIGITS = 15
@@ -37,15 +37,15 @@ _FIRST_FINAL = 200
 
 
 class NothingRead(Exception):
-    """The connection broke before a byte of the answer came; the only case for a retry."""
+    """The connection broke before the first byte of a reply: the only case in which to retry."""
 
 
 class NotConnected(OSError):
-    """No connection in time; nothing was sent, so it is no PublishTimeout."""
+    """No connection in time. Nothing was sent, so this is not a PublishTimeout."""
 
 
 class Request(bytes):
-    """The bytes of a request. They hold the API key, and a traceback's locals show reprs."""
+    """The bytes of a request. Its repr hides the API key in them, as tracebacks show locals."""
 
     __slots__ = ()
 
@@ -54,7 +54,7 @@ class Request(bytes):
 
 
 class Target:
-    """An address with the headers that all requests to it have."""
+    """A server's address, with the headers of all requests to it."""
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         parts = urlsplit(url)
@@ -68,7 +68,7 @@ class Target:
         self._heads: dict[str, bytes] = {}
 
     def request(self, path: str, body: bytes) -> Request:
-        """Return a whole POST request."""
+        """Return a complete POST request."""
         head = self._heads.get(path)
         if head is None:
             head = Request(f"POST {self._path}{path} HTTP/1.1\r\n{self._headers}".encode())
@@ -78,10 +78,10 @@ class Target:
 
 def body_span(data: bytes | bytearray) -> tuple[int, int] | None:
     """
-    Return where body and answer end, for a ``200`` with Content-Length whose head is here.
+    Return where the body starts and ends, for a ``200`` with a Content-Length.
 
-    The first number is the body's start, the second the end of the answer, which may not
-    have come yet. None for any other answer.
+    ``data`` holds at least the headers; its end may still be to come. Returns None for any other
+    reply.
     """
     end = data.find(b"\r\n\r\n")
     if end < 0 or not data.startswith(b"HTTP/1.1 200 "):
@@ -99,27 +99,27 @@ def body_span(data: bytes | bytearray) -> tuple[int, int] | None:
 
 def read_any(read: Callable[[], bytes]) -> Reply:
     """
-    Read any answer: other statuses, chunked, closing, in pieces.
+    Read any reply: another status, chunked, or ended by closing the connection.
 
-    ``read()`` returns the next bytes, none at the end of the connection.
+    ``read()`` returns the next bytes, and no bytes at the end of the connection.
     """
     source = cast("io.RawIOBase", _Source(read))
     response = http.client.HTTPResponse(source, method="POST")  # type: ignore[arg-type]
     try:
         response.begin()
-        if response.status < _FIRST_FINAL:  # the answer proper would answer the next request
+        if response.status < _FIRST_FINAL:  # the final reply would be taken for the next one
             raise http.client.UnknownProtocol(f"status {response.status}")
-        answer = response.status, response.read(), not response.will_close
-    except ValueError as exc:  # http.client leaves what int() says of a length
+        reply = response.status, response.read(), not response.will_close
+    except ValueError as exc:  # http.client lets an invalid length through to int()
         raise http.client.HTTPException(str(exc)) from exc
     else:
-        return answer
+        return reply
     finally:
         response.close()
 
 
 class _Source(io.RawIOBase):
-    """The file that ``http.client`` wants of a socket."""
+    """The file object that ``http.client`` reads from."""
 
     def __init__(self, read: Callable[[], bytes]) -> None:
         super().__init__()
@@ -141,26 +141,26 @@ class _Source(io.RawIOBase):
 
 
 def publish_error(exc: Exception, url: str) -> PublishError:
-    """Return our error for what went wrong in an exchange, with the remedy."""
+    """Return the error to raise for a failed request. Its message names the remedy."""
     if isinstance(exc, TimeoutError):
         return PublishTimeout(
-            f"No answer from {url} in time (INSTANT['TIMEOUT']). Whether it was published is "
-            f"unknown. Is the server overloaded, or something else than Centrifugo listening there?"
+            f"No reply from {url} in time (INSTANT['TIMEOUT']), so it may or may not have been "
+            f"published. Is the server overloaded, or is something else listening there?"
         )
     if isinstance(exc, NothingRead):
         return ServerUnreachable(
-            f"{url} closed the connection without an answer. "
-            f"Is it Centrifugo, and http or https as it expects?"
+            f"{url} closed the connection without a reply. "
+            f"Is it Centrifugo, and does it expect http or https?"
         )
     if isinstance(exc, http.client.IncompleteRead):
         return ServerUnreachable(
-            f"{url} broke off in the middle of its answer. "
-            f"Whether it was published is unknown; see the server's log."
+            f"{url} closed the connection in the middle of its reply, so it may or may not have "
+            f"been published. See the server's log."
         )
     if isinstance(exc, http.client.HTTPException):
         return InvalidReply(
-            f"{url} did not answer in HTTP ({type(exc).__name__}). "
-            f"Is it Centrifugo, and http or https as it expects?"
+            f"{url} did not reply in HTTP ({type(exc).__name__}). "
+            f"Is it Centrifugo, and does it expect http or https?"
         )
     reason = getattr(exc, "strerror", None) or exc
     return ServerUnreachable(

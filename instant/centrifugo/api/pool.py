@@ -1,4 +1,4 @@
-"""HTTP POSTs over a small pool of kept-alive connections."""
+"""POST requests over a small pool of kept-alive connections."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _CHUNK = 64 * 1024
 
 class ConnectionPool:
     """
-    A pool of connections to one address, for any number of threads and for forks.
+    Kept-alive connections to one server, safe for threads and forks.
 
-    Connections are used last in, first out, so that idle ones age and are found closed. A
-    socket is put back only after a whole answer; on any exception it is thrown away. A
-    request is sent a second time once, on a new connection, and only where a kept-alive
-    connection broke before a byte of the answer came (the server was restarted).
+    The connection used last is reused first, so that surplus ones grow old and get closed. A
+    connection is reused only after a complete reply; after any exception it is closed. A request
+    is retried once, on a new connection, and only if a kept-alive connection broke before the
+    first byte of a reply, as it does after the server was restarted.
     """
 
     def __init__(self, url: str, *, headers: Mapping[str, str]) -> None:
@@ -35,15 +35,15 @@ class ConnectionPool:
         self._idle: list[socket.socket] = []
         self._pid = os.getpid()
         self._closed = False
-        # A finalizer runs at the exit of the interpreter too, and closes what is idle then.
+        # The finalizer also runs when the interpreter exits.
         weakref.finalize(self, _close_all, self._idle)
 
     def post(self, path: str, body: bytes, timeout: float) -> tuple[int, bytes]:
         """
-        Send a body and return status and body of the answer.
+        Send a body and return status and body of the reply.
 
-        ``timeout`` is in seconds for all of it: connecting, sending, waiting, reading. Raises
-        ServerUnreachable, PublishTimeout or InvalidReply.
+        ``timeout`` is in seconds, for everything from connecting to the last byte of the reply.
+        Raises ServerUnreachable, PublishTimeout or InvalidReply.
         """
         deadline = time.monotonic() + timeout
         request = self._target.request(path, body)
@@ -53,14 +53,14 @@ class ConnectionPool:
                 try:
                     return self._exchange(sock, request, deadline)
                 except NothingRead:
-                    # The others were opened to the same, now gone, server.
+                    # The other idle connections were opened to the same server, which is gone.
                     self._drop_idle()
             return self._exchange(self._connect(deadline), request, deadline)
         except (OSError, NothingRead, http.client.HTTPException) as exc:
             raise http1.publish_error(exc, self._target.url) from exc
 
     def close(self) -> None:
-        """Close the idle connections; those in use are closed when their exchange ends."""
+        """Close the idle connections, and those in use as soon as their request ends."""
         self._closed = True
         self._drop_idle()
 
@@ -73,7 +73,7 @@ class ConnectionPool:
 
     def _take(self) -> socket.socket | None:
         if self._pid != os.getpid():
-            # Forked: the parent talks over these sockets, so only our copies are closed.
+            # A fork: the parent still uses these connections, so only our descriptors are closed.
             self._pid = os.getpid()
             self._drop_idle()
         while self._idle:
@@ -87,7 +87,7 @@ class ConnectionPool:
         return None
 
     def _connect(self, deadline: float) -> socket.socket:
-        """Try each address of the host, with its share of the time that is left."""
+        """Try each address of the host, each for an equal share of the remaining time."""
         target = self._target
         addresses = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         for number, (family, kind, proto, _name, address) in enumerate(addresses):
@@ -155,9 +155,9 @@ def _close_all(idle: list[socket.socket]) -> None:
 
 
 def is_quiet(descriptor: int) -> bool:
-    """Tell whether an idle connection is open and nothing unasked for waits on it."""
+    """Tell whether an idle connection is open and has no unsolicited data to read."""
     try:
-        if hasattr(select, "poll"):  # select() takes no descriptor over 1023
+        if hasattr(select, "poll"):  # select() fails for descriptors over 1023
             poll = select.poll()
             poll.register(descriptor, select.POLLIN)
             return not poll.poll(0)
@@ -167,12 +167,12 @@ def is_quiet(descriptor: int) -> bool:
 
 
 def _has_more(sock: socket.socket) -> bool:
-    """Tell whether TLS has taken in more than was read of it."""
+    """Tell whether the TLS layer has buffered data that was not read."""
     return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
 
 
 def _read(sock: socket.socket, data: bytes, deadline: float) -> http1.Reply:
-    """Read the rest of an answer of which ``data`` came."""
+    """Read the rest of a reply that starts with ``data``."""
 
     def receive() -> bytes:
         sock.settimeout(_remaining(deadline))
@@ -191,5 +191,5 @@ def _read(sock: socket.socket, data: bytes, deadline: float) -> http1.Reply:
                 raise http.client.IncompleteRead(b"", stop - len(buffer))
             buffer += part
         data = bytes(buffer)
-    # Bytes after the answer belong to nobody; the connection must not be used again.
+    # After excess bytes the connection must not be used again.
     return 200, data[start:stop], len(data) == stop

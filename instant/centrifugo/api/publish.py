@@ -1,8 +1,8 @@
 """
-The bodies of publishing requests, and what the answers to them mean.
+Encode publishing requests and read the replies to them; no I/O.
 
-Pure: values in, values out. Source: Centrifugo's server API (centrifugal.dev,
-"Server API walkthrough"); tests compare the bodies with those of cent, the official client.
+Source: Centrifugo's server API (centrifugal.dev, "Server API walkthrough"). Tests compare the
+bodies with those of cent, the official client.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ def publishing(
     envelopes: Sequence[Envelope], timeout: float
 ) -> Generator[tuple[str, bytes, float], tuple[int, bytes], None]:
     """
-    Drive the publishing of envelopes: yields path, body and seconds left, takes the answer.
+    Publish envelopes, as a generator that leaves the I/O to its caller.
 
-    Written once for the synchronous and the asynchronous client, which do the I/O and throw
-    its errors in. Refused items don't stop the others; a failed exchange ends it all.
+    It yields path, body and the seconds that are left, and is sent status and body of the reply,
+    or has the error of the request thrown in. So it serves the synchronous and the asynchronous
+    client. A refused publication doesn't stop the others, a failed request stops everything.
     """
     deadline = time.monotonic() + timeout
     refused_items: list[PublishError] = []
@@ -69,13 +70,13 @@ def publishing(
         total = sum(len(envelope.channels) for envelope in envelopes)
         raise BatchError(
             f"{len(refused_items)} of {total} publications were refused, the others were sent. "
-            f"The first: {refused_items[0]}",
+            f"The first error: {refused_items[0]}",
             errors=refused_items,
         )
 
 
 def _command(envelope: Envelope) -> tuple[str, bytes]:
-    """Return the API method for an envelope, and the JSON of its parameters."""
+    """Return the API method that publishes an envelope, and its parameters as JSON."""
     names = envelope.channels
     key = _quote(envelope.idempotency_key)
     if len(names) == 1:
@@ -91,7 +92,7 @@ def _command(envelope: Envelope) -> tuple[str, bytes]:
 
 
 def _quote_all(names: Sequence[str]) -> bytes:
-    """Return the names as items of a JSON list; they are printable ASCII by their grammar."""
+    """Return the names as items of a JSON list. Valid names are printable ASCII."""
     joined = '","'.join(names)
     if "\\" in joined or joined.count('"') != 2 * (len(names) - 1):
         return b",".join(map(_quote, names))
@@ -106,10 +107,10 @@ def requests_for(
     envelopes: Sequence[Envelope],
 ) -> Iterator[tuple[str, bytes, Sequence[Envelope]]]:
     """
-    Yield method, body and envelopes of each request that carries the envelopes, in order.
+    Yield method, body and envelopes of each request that is needed, in order.
 
-    Several envelopes make one ``batch``, worked off in sequence by the server; only a very
-    large one is split.
+    Several envelopes go into one ``batch``, which the server runs in sequence; only a very large
+    one is split.
     """
     if len(envelopes) == 1:
         yield *_command(envelopes[0]), envelopes
@@ -134,10 +135,10 @@ def _batch(commands: Sequence[bytes]) -> bytes:
 
 def read_reply(method: str, envelopes: Sequence[Envelope], status: int, body: bytes) -> None:
     """
-    Read an answer: fill in state, offset and epoch of the publications, or raise.
+    Read a reply: set state, offset and epoch of the publications, and raise if any failed.
 
-    One refused publication raises its own PublishError, several or some of several a
-    BatchError whose ``errors`` name them; those that were published are marked sent.
+    ``publish`` raises the PublishError of its one publication. The other methods raise a
+    BatchError whose ``errors`` name those that were refused; the others are marked as sent.
     """
     channel = envelopes[0].channels[0] if method == "publish" else None
     if status != _OK:
@@ -160,8 +161,8 @@ def read_reply(method: str, envelopes: Sequence[Envelope], status: int, body: by
 
 
 NOT_CENTRIFUGO = (
-    "The answer is not one of Centrifugo's. Is another service listening at CENTRIFUGO_HOST and "
-    "CENTRIFUGO_PORT? (Centrifugo's own default port, 8000, is also that of runserver.)"
+    "The reply is not from Centrifugo. Is another service listening at CENTRIFUGO_HOST and "
+    "CENTRIFUGO_PORT? (Centrifugo's own default port, 8000, is also the one of runserver.)"
 )
 
 
@@ -169,9 +170,9 @@ def status_error(status: int, channel: str | None) -> PublishError:
     """Return the error for an HTTP status other than 200."""
     if status == _UNAUTHORIZED:
         return InvalidAPIKey(
-            "The server refused the API key (HTTP 401). It runs with another one than Django's: "
-            "start it with “manage.py runws”, or make CENTRIFUGO_API_KEY equal to http_api.key "
-            "in the server's config.json and restart it.",
+            "The server refused the API key (HTTP 401): it has another key than Django. Start it "
+            "with “manage.py runws”, or make CENTRIFUGO_API_KEY equal to http_api.key in the "
+            "server's config.json and restart it.",
             channel=channel,
             code=status,
         )
@@ -195,17 +196,17 @@ def _read_broadcast(envelopes: Sequence[Envelope], reply: Any) -> Iterator[Publi
 
 def _all_sent(envelope: Envelope, body: bytes) -> bool:
     """
-    Tell from the bytes alone whether every channel of a broadcast was served; note it if so.
+    Tell from the bytes alone whether a broadcast reached every channel; mark it as sent if so.
 
-    The answer to a thousand channels has 40 kB, and offsets in it that few callers read:
-    they are decoded when somebody does.
+    The reply for a thousand channels has 40 kB, most of it offsets that few callers read, so they
+    are decoded on first use.
     """
     publications = envelope.publications
     if not (
         isinstance(publications, Publications)
         and body.startswith(b'{"result":{"responses":[{"result":')
         and body.endswith(b"}]}}")
-        # A quotation mark inside a string would be escaped: this can be nothing but a result.
+        # Inside a string the quotation marks would be escaped, so each of these is a result.
         and body.count(b'{"result":') == len(publications) + 1
     ):
         return False
@@ -236,7 +237,7 @@ _READERS = {"publish": _read_publish, "broadcast": _read_broadcast, "batch": _re
 
 
 def _read_responses(envelope: Envelope, reply: Any) -> Iterator[PublishError]:
-    """Read the answer to a broadcast: one item a channel, in order."""
+    """Read the reply to a broadcast: one item per channel, in order."""
     if "error" in reply:
         envelope.mark("failed")
         yield refused(None, reply["error"])
@@ -260,29 +261,28 @@ def _sent(publication: Publication, result: Mapping[str, Any]) -> None:
 
 
 _REMEDIES = {
-    100: "The server has trouble of its own, perhaps with Redis or PostgreSQL: see its log.",
-    103: "The server's config does not permit it.",
-    107: "The server takes the request for malformed: see its log for the field.",
+    100: "The server has an internal problem, perhaps with Redis or PostgreSQL: see its log.",
+    103: "The server's config does not allow it.",
+    107: "The server considers the request malformed: see its log for the field.",
     108: "The server's config lacks an option that this needs.",
 }
 _UNKNOWN_CHANNEL = 102
 
 
 def refused(channel: str | None, error: Mapping[str, Any]) -> ServerRefused:
-    """Return the error for an error object of the server."""
+    """Return the exception for an error object of the server."""
     code, message = int(error["code"]), str(error.get("message", ""))
     if code == _UNKNOWN_CHANNEL:
         namespace = (channel or "").removeprefix("$").partition(":")[0]
         return UnknownNamespace(
-            f"{channel}: the server's config does not declare the namespace {namespace!r} "
-            f"(error 102). Add it to channel.namespaces in config.json and restart the server, "
-            f"or use a name without “:”.",
+            f"{channel}: the server's config has no namespace {namespace!r} (error 102). Add it to "
+            f"channel.namespaces in config.json and restart the server, or use a name without “:”.",
             channel=channel,
             code=code,
         )
     remedy = _REMEDIES.get(code, "")
     return ServerRefused(
-        f"{channel or 'The request'}: the server answered error {code}, {message}. {remedy}",
+        f"{channel or 'The request'}: the server replied with error {code}, {message}. {remedy}",
         channel=channel,
         code=code,
     )

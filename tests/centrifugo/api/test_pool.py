@@ -131,7 +131,7 @@ def test_a_new_connection_that_breaks_is_not_tried_again(pool_to):
         connection.reset()
 
     with RawServer(never) as server:
-        with pytest.raises(ServerUnreachable, match="without an answer"):
+        with pytest.raises(ServerUnreachable, match="without a reply"):
             post(pool_to(server))
         assert len(server.requests) == 1
 
