@@ -1,1 +1,1 @@
-"""Centrifugo's binary: found, installed and run."""
+"""Centrifugo's binary: install it, find it and run it."""

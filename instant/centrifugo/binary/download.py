@@ -1,4 +1,4 @@
-"""Download a release's archive and verify it."""
+"""Download the archive of a release and verify it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["CONNECT_TIMEOUT", "MAX_ARCHIVE", "READ_TIMEOUT", "Progress", "downlo
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
-"""Seconds without a single byte."""
+"""Seconds to wait for the next byte."""
 
 MAX_ARCHIVE = 300_000_000
-"""Bytes. What is larger is not Centrifugo."""
+"""Bytes. Centrifugo's archives are much smaller."""
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes there are, and how many there will be (None: not known)."""
+"""Called with the bytes so far, and with their total number, or None if that isn't known."""
 
 
 def download(
@@ -41,8 +41,8 @@ def download(
     """
     Download the archive to ``target``; return its sha256 and what that was compared with.
 
-    ``wanted`` is the sha256 that it has to have, None: the one in the release's checksums file,
-    which is fetched first. Waits 5 s for a connection and 30 s for each next byte. Raises
+    ``wanted`` is the expected sha256. With None it is taken from the release's checksums file,
+    which is downloaded first. Waits 5 s for a connection and 30 s for each next byte. Raises
     InstallError.
     """
     folder = release.folder_url(base_url, version)
@@ -60,21 +60,21 @@ def download(
         session.mount("http://", HTTPAdapter(max_retries=retry))
         session.mount("https://", HTTPAdapter(max_retries=retry))
         if wanted is None:
-            # First, so that a release that can't be verified costs no download.
+            # First, so that nothing is downloaded that could not be verified.
             verified_by = release.checksums_name(version)
             listing = target.with_name("checksums")
             _stream(session, f"{folder}/{verified_by}", listing, 1_000_000, None)
             wanted = release.checksum_of(listing.read_text(errors="replace"), name)
             if wanted is None:
                 raise InstallError(
-                    f"{verified_by} at {_shown(base_url)} does not list {name}, so that nothing "
-                    f"can verify it. Check --release, or give the archive's --sha256."
+                    f"{verified_by} at {_shown(base_url)} does not list {name}, so it can't be "
+                    f"verified. Check --release, or give the archive's --sha256."
                 )
         digest = _stream(session, f"{folder}/{name}", target, MAX_ARCHIVE, progress)
     if digest != wanted:
         raise InstallError(
             f"{name} has the sha256 {digest}, but {verified_by} says {wanted}. Nothing was "
-            f"installed. Try again; if it stays so, don't trust {_shown(base_url)}."
+            f"installed. Try again; if this happens again, don't trust {_shown(base_url)}."
         )
     return digest, verified_by
 
@@ -82,7 +82,7 @@ def download(
 def _stream(
     session: requests.Session, url: str, target: Path, limit: int, progress: Progress | None
 ) -> str:
-    """Stream ``url`` into ``target`` and return the sha256 of what came."""
+    """Download ``url`` to ``target`` and return its sha256."""
     digest, done = hashlib.sha256(), 0
     with (
         _network_errors(url),
@@ -90,15 +90,15 @@ def _stream(
         target.open("wb") as file,
     ):
         if url.startswith("https:") and not response.url.startswith("https:"):
-            raise InstallError(f"{_shown(url)} leads to an address without TLS. {_CLOSED}")
+            raise InstallError(f"{_shown(url)} redirects to an address without TLS. {_CLOSED}")
         if response.status_code != requests.codes.ok:
             raise InstallError(
-                f"{_shown(url)} answers {response.status_code} {response.reason}. Check "
+                f"{_shown(url)} replies {response.status_code} {response.reason}. Check "
                 f"--release and --base-url. {_CLOSED}"
             )
         length = response.headers.get("Content-Length", "")
         total = int(length) if length.isdecimal() else None
-        # Not decoded: some mirrors call a .tar.gz "Content-Encoding: gzip".
+        # Not decoded, because some mirrors send a .tar.gz with "Content-Encoding: gzip".
         for chunk in response.raw.stream(release.CHUNK, decode_content=False):
             done += len(chunk)
             if done > limit:
@@ -111,8 +111,8 @@ def _stream(
 
 
 _CLOSED = (
-    "Without a way there, download the archive elsewhere and use --archive FILE, or name a "
-    "mirror with --base-url; “runws --server embedded” needs no download."
+    "If this machine can't get there, download the archive elsewhere and use --archive FILE, or "
+    "name a mirror with --base-url. “runws --server embedded” needs no download."
 )
 
 
@@ -122,7 +122,7 @@ def _network_errors(url: str) -> Iterator[None]:
     try:
         yield
     except requests.exceptions.SSLError as exc:
-        raise InstallError(f"The certificate of {host} is not valid here. {_CLOSED}") from exc
+        raise InstallError(f"The certificate of {host} can't be verified. {_CLOSED}") from exc
     except (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError) as exc:
         raise InstallError(
             f"No connection to {host} within {CONNECT_TIMEOUT:g} s. {_CLOSED}"
@@ -132,9 +132,7 @@ def _network_errors(url: str) -> Iterator[None]:
             f"{host} sent nothing for {READ_TIMEOUT:g} s. Try again. {_CLOSED}"
         ) from exc
     except (urllib3.exceptions.HTTPError, requests.exceptions.ChunkedEncodingError) as exc:
-        raise InstallError(
-            f"The download from {host} broke off before its end. Try again. {_CLOSED}"
-        ) from exc
+        raise InstallError(f"The download from {host} broke off. Try again. {_CLOSED}") from exc
     except requests.exceptions.ConnectionError as exc:
         raise InstallError(f"No connection to {host}. {_CLOSED}") from exc
     except requests.exceptions.RequestException as exc:
@@ -142,5 +140,5 @@ def _network_errors(url: str) -> Iterator[None]:
 
 
 def _shown(url: str) -> str:
-    """Return ``url`` without the name and password that a mirror's address may hold."""
+    """Return ``url`` without a user name and password."""
     return re.sub(r"//[^/@]*@", "//", url)

@@ -1,10 +1,10 @@
 """
-Put the Centrifugo binary into a folder: download or take a local archive, verify, unpack.
+Install the Centrifugo binary: download an archive or take a local one, verify it, unpack it.
 
-Everything happens in a temporary folder inside the target, which goes away however it ends,
-and the finished binary is moved into place in one step: there is the old one or the new one,
-never half of one. The release's checksums file comes over the same TLS as the archive; only
-a ``sha256`` from somewhere else is stronger than that.
+All work is done in a temporary folder inside the target folder, which is always removed. The
+finished binary is moved into place in one step, so there is either the old one or the new one. A
+release's checksums file comes from the same host as the archive; only a ``sha256`` from another
+source is stronger evidence.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from instant.centrifugo.config.file import prepare_folder
 __all__ = ["MARKER", "InstallError", "Installed", "install", "installed"]
 
 MARKER = "installed.json"
-"""The file beside the binary that says which release it is."""
+"""The file next to the binary that says which release it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """An installed binary, and how far it can be trusted."""
+    """An installed binary, and what it was verified with."""
 
     binary: Path
     version: str
@@ -42,9 +42,9 @@ class Installed:
     archive_sha256: str
     binary_sha256: str
     verified_by: str
-    """What the archive was compared with; empty: with nothing."""
+    """What the archive's sha256 was compared with; ``""`` if with nothing."""
     kept: bool = False
-    """It was there already, unchanged."""
+    """Whether it was there before, unchanged."""
 
 
 def install(
@@ -61,13 +61,12 @@ def install(
     """
     Install the Centrifugo binary into ``directory`` and return what is there now.
 
-    A download is always verified: against ``sha256`` (of the archive, 64 hex digits), else
-    against the checksums file of the release at ``base_url``. A local ``archive`` is compared
-    with ``sha256``, else with a checksums file beside it, else with nothing: ``verified_by``
-    is then empty. The binary is kept where it is the wanted one, unless ``force``. Waits 5 s
-    for a connection and 30 s for each next byte.
+    A download is always verified, either against ``sha256`` (of the archive, 64 hex digits) or
+    against the checksums file of the release at ``base_url``. A local ``archive`` is compared with
+    ``sha256``, or with a checksums file next to it, or with nothing, and then ``verified_by`` is
+    empty. A binary that is already the right one is kept, unless ``force`` is true.
 
-    Raises InstallError, and leaves the folder as it was; so does Ctrl-C.
+    Raises InstallError. Then, and after Ctrl-C, the folder is as it was before.
     """
     target = platform or release.current_platform()
     wanted = _digest(sha256)
@@ -77,7 +76,7 @@ def install(
         there = None if force else installed(directory, target)
         if archive is None and there is not None and _is_wanted(there, version, wanted):
             return there
-        with _workshop(directory) as temporary:
+        with _temporary_folder(directory) as temporary:
             if archive is None:
                 source = temporary / "archive"
                 digest, verified_by = download(
@@ -112,9 +111,9 @@ def _is_wanted(there: Installed, version: str, sha256: str | None) -> bool:
 
 def installed(directory: Path, platform: Platform | None = None) -> Installed | None:
     """
-    Return what an earlier install() left in ``directory``, None where that isn't intact.
+    Return what an earlier install() left in ``directory``, or None if that isn't intact.
 
-    The binary is read and compared with its recorded sha256, which takes a moment.
+    Reads the whole binary to compare it with its recorded sha256.
     """
     target = platform or release.current_platform()
     try:
@@ -144,7 +143,7 @@ def _check(archive: Path, version: str, wanted: str | None) -> tuple[str, str]:
     if wanted not in {None, digest}:
         raise InstallError(
             f"{archive.name} has the sha256 {digest}, but {verified_by} says {wanted}. Nothing "
-            f"was installed. Fetch the archive again."
+            f"was installed. Download the archive again."
         )
     return digest, verified_by
 
@@ -166,7 +165,8 @@ def _place(found: Installed, unpacked: Path, marker: Path) -> None:
     record: dict[str, Any] = asdict(found)
     del record["binary"], record["kept"]
     marker.write_text(json.dumps(record, indent=2) + "\n")
-    # A marker that is older than the binary doesn't fit it, and the next run installs again.
+    # If this stops in between, the old marker doesn't match the new binary, and the next run
+    # installs again.
     unpacked.replace(found.binary)
     marker.replace(found.binary.with_name(MARKER))
 
@@ -185,8 +185,8 @@ def _digest(given: str | None) -> str | None:
 
 
 @contextlib.contextmanager
-def _workshop(directory: Path) -> Iterator[Path]:
-    """Give a folder inside ``directory``, on the same disk, that goes away in any case."""
+def _temporary_folder(directory: Path) -> Iterator[Path]:
+    """Make a temporary folder inside ``directory``, on the same disk, and always remove it."""
     existed = directory.is_dir()
     directory.mkdir(parents=True, exist_ok=True)
     try:

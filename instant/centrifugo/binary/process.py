@@ -1,4 +1,4 @@
-"""Find the server and run it as a child that behaves as if it had been started by hand."""
+"""Find the server's program, and run it as if it had been started by hand."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 BINARY_VARIABLE = "CENTRIFUGO_BIN"
-"""The environment variable that may name the binary."""
+"""The environment variable that can name the binary."""
 
 _PID_FILE = "server.pid"
 _PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -39,10 +39,10 @@ _PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP")
 
 def find_binary(directory: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
     """
-    Return the Centrifugo binary: the one in ``directory``, else CENTRIFUGO_BIN, else on PATH.
+    Return the Centrifugo binary in ``directory``, in CENTRIFUGO_BIN or on PATH, in this order.
 
-    Returns None where there is none. Raises InstantConfigError where CENTRIFUGO_BIN names
-    something that can't be run.
+    Returns None if there is none. Raises InstantConfigError if CENTRIFUGO_BIN names something that
+    can't be run.
     """
     own = directory / ("centrifugo.exe" if os.name == "nt" else "centrifugo")
     if own.is_file() and os.access(own, os.X_OK):
@@ -51,7 +51,7 @@ def find_binary(directory: Path, environ: Mapping[str, str] = os.environ) -> Pat
         found = shutil.which(named)
         if found is None:
             raise InstantConfigError(
-                f"{BINARY_VARIABLE} names {named}, which is no program that can be run. "
+                f"{BINARY_VARIABLE} names {named}, which is not an executable program. "
                 f"Correct or unset it."
             )
         return Path(found).absolute()
@@ -61,10 +61,10 @@ def find_binary(directory: Path, environ: Mapping[str, str] = os.environ) -> Pat
 
 def binary_version(binary: Path) -> str:
     """
-    Return what ``binary`` calls its version, ``6.9.1`` for example; ``""`` where it won't say.
+    Return the version that ``binary`` reports, for example ``6.9.1``, or ``""`` if it reports none.
 
-    Builds from source call themselves ``0.0.0``. Waits 5 s at most. Raises OSError where the
-    file can't be executed on this machine.
+    A build from source reports ``0.0.0``. Waits at most 5 s. Raises OSError if the file can't be
+    executed on this machine.
     """
     try:
         said = subprocess.run(  # noqa: S603  the binary that is about to be run
@@ -85,7 +85,7 @@ def binary_version(binary: Path) -> str:
 def centrifugo_command(
     binary: Path, config_file: Path, *, address: str | None = None, port: int | None = None
 ) -> list[str]:
-    """Return the command line of the binary; ``address`` and ``port`` override the file's."""
+    """Return the command line of the binary; ``address`` and ``port`` override the file."""
     command = [str(binary), "-c", str(config_file)]
     if address is not None:
         command += ["--http_server.address", address]
@@ -102,15 +102,15 @@ def embedded_command(
     data: Path | None = None,
 ) -> list[str]:
     """
-    Return the command line of the embedded server, run by this very Python.
+    Return the command line of the embedded server, run by this Python.
 
-    With ``data`` it keeps its histories in that file.
-    Raises InstantConfigError where the package was installed without it.
+    With ``data`` it keeps its histories in that file. Raises InstantConfigError if the package was
+    installed without the embedded server.
     """
     if importlib.util.find_spec("instant.embedded.__main__") is None:
         raise InstantConfigError(
-            "This installation of django-instant lacks instant.embedded. Install it again, or "
-            "run “manage.py installws”."
+            "This installation of django-instant lacks instant.embedded. Reinstall it, or run "
+            "“manage.py installws”."
         )
     command = [sys.executable, "-m", "instant.embedded", "--config", str(config_file)]
     if address is not None:
@@ -128,18 +128,18 @@ def environment(
     """
     Return the environment for the server: ``environ`` and the two keys that Django uses.
 
-    They win over the file's, so that both sides agree where a Django setting names another
-    key. They travel here and not on the command line, which every user of a machine can read.
+    They override the keys in the file, so both sides agree even if a Django setting has another
+    key. They aren't passed on the command line, which every user of the machine can read.
     """
     env = {**environ}
-    env.pop(BINARY_VARIABLE, None)  # the server takes all CENTRIFUGO_* for its own
+    env.pop(BINARY_VARIABLE, None)  # the server reads all CENTRIFUGO_* as its options
     env["CENTRIFUGO_CLIENT_TOKEN_HMAC_SECRET_KEY"] = hmac_key
     env["CENTRIFUGO_HTTP_API_KEY"] = api_key
     return env
 
 
 def read_pid(folder: Path) -> int | None:
-    """Return the process id of the server that run() holds in the folder; None where none does."""
+    """Return the process id of the server that run() runs for the folder, or None."""
     try:
         import fcntl  # noqa: PLC0415  not on Windows
 
@@ -150,12 +150,12 @@ def read_pid(folder: Path) -> int | None:
                 return int(file.read() or 0) or None
     except (ImportError, OSError, ValueError):
         return None
-    return None  # nobody holds it: the number in it may be another process by now
+    return None  # nobody locks it: the number may belong to another process by now
 
 
 def reload(folder: Path) -> bool:
     """
-    Let the server that run() holds in the folder read its config again; False where none does.
+    Tell the server that run() runs for the folder to reload its config; return False if none does.
 
     Raises NotImplementedError on Windows, which has no signal for this.
     """
@@ -170,7 +170,7 @@ def reload(folder: Path) -> bool:
 
 @contextmanager
 def _pid_file(folder: Path | None) -> Iterator[Callable[[int], None]]:
-    """Hold the folder's pid file while a server runs; the lock goes with this process."""
+    """Lock the folder's pid file while a server runs. The lock ends with this process."""
     if folder is None or os.name == "nt":
         yield lambda _pid: None
         return
@@ -178,13 +178,13 @@ def _pid_file(folder: Path | None) -> Iterator[Callable[[int], None]]:
 
     try:
         file = (folder / _PID_FILE).open("a+")
-    except OSError:  # a folder that is not ours to write; --reload then says so
+    except OSError:  # the folder isn't writable; syncws --reload says so then
         yield lambda _pid: None
         return
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # another one runs from this folder, on another port
+        except BlockingIOError:  # another server runs for this folder, on another port
             yield lambda _pid: None
             return
 
@@ -201,14 +201,13 @@ def run(
     command: Sequence[str], env: Mapping[str, str] | None = None, *, folder: Path | None = None
 ) -> int:
     """
-    Run ``command`` until it ends and return its exit code, 128 + n where signal n ended it.
+    Run ``command`` until it ends; return its exit code, or 128 + n if signal n ended it.
 
-    The child inherits stdin, stdout and stderr as they are. SIGINT, SIGTERM and SIGHUP that
-    this process gets are passed on; Ctrl-C in a terminal goes to the child directly and is not
-    sent twice. So “kill -INT” on this process alone does nothing while it runs in a terminal's
-    foreground: SIGTERM does. Called from another than the main thread it passes nothing on.
-    While it runs its process id is in ``folder``, for read_pid(). Raises OSError where the
-    command can't be started.
+    The child inherits stdin, stdout and stderr. SIGINT, SIGTERM and SIGHUP to this process are
+    passed on to it. Ctrl-C in a terminal reaches the child directly and isn't sent twice;
+    therefore “kill -INT” on this process has no effect while it is in a terminal's foreground, and
+    SIGTERM has. Signals are passed on only if this is called from the main thread. ``folder`` gets
+    a pid file for read_pid(). Raises OSError if the command can't be started.
     """
     with _relay() as relay, _pid_file(folder) as note_pid:
         process = subprocess.Popen(command, env=env)  # noqa: S603  the caller's own
@@ -224,7 +223,7 @@ def run(
 
 
 class _Relay:
-    """Pass signals on to a child, also those that came before there was one."""
+    """Pass signals on to a child, also those that arrived before it was started."""
 
     def __init__(self) -> None:
         self._early: list[int] = []
@@ -249,7 +248,7 @@ def _relay() -> Iterator[_Relay]:
     # Only the main thread may set handlers.
     if threading.current_thread() is threading.main_thread():
         for number in (getattr(signal, name) for name in _PASSED_ON if hasattr(signal, name)):
-            # What nohup ignores, the child inherits ignored.
+            # A signal that is ignored, as with nohup, stays ignored; the child inherits that.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 previous[number] = signal.signal(number, relay)
     try:
@@ -260,7 +259,7 @@ def _relay() -> Iterator[_Relay]:
 
 
 def _from_our_terminal(number: int) -> bool:
-    """Tell whether a terminal sends signal ``number`` to our whole process group itself."""
+    """Tell whether the terminal has sent this signal to our whole process group."""
     if number != signal.SIGINT or not hasattr(os, "tcgetpgrp"):
         return False
     with suppress(OSError):

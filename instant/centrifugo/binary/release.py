@@ -1,4 +1,4 @@
-"""The release of Centrifugo that Instant is built against: its files' names and what they hold."""
+"""Centrifugo's releases: versions, platforms, the names of their files, and their archives."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ __all__ = [
 ]
 
 VERSION = "6.9.1"
-"""The version whose answers the tests were recorded from."""
+"""The version that Instant is tested with."""
 
 BASE_URL = "https://github.com/centrifugal/centrifugo/releases/download"
-"""Where the releases are, each in a folder named for its tag."""
+"""The address of the releases; each is in a folder named like its tag."""
 
 SUPPORTED = (
     "linux_amd64",
@@ -47,7 +47,7 @@ SUPPORTED = (
     "freebsd_amd64",
     "windows_amd64",
 )
-"""The platforms that every release has an archive for."""
+"""The platforms of every release."""
 
 _MACHINES = {
     "x86_64": "amd64",
@@ -60,36 +60,36 @@ _MACHINES = {
 
 
 MAX_BINARY = 500_000_000
-"""Bytes. The program has 90 million; what is larger is not Centrifugo."""
+"""Bytes. The real program has about 90 million."""
 
 CHUNK = 256 * 1024
 
 
 class InstallError(Exception):
-    """The server could not be installed; one line says why and what to do about it."""
+    """The server can't be installed. The message says in one line why, and what to do."""
 
 
 class UnsupportedPlatform(InstallError):
-    """There is no Centrifugo binary for this machine; the message lists where there is one."""
+    """There is no Centrifugo binary for this machine. The message lists the platforms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """One platform that Centrifugo is released for, ``linux_amd64`` for example."""
+    """A platform of Centrifugo's releases, for example ``linux_amd64``."""
 
     name: str
 
     def __post_init__(self) -> None:
         if self.name not in SUPPORTED:
             raise UnsupportedPlatform(
-                f"There is no Centrifugo release for {self.name}; there are those for "
-                f"{', '.join(SUPPORTED)}. “manage.py runws --server embedded” runs the server "
-                f"in Python on any platform."
+                f"There is no Centrifugo release for {self.name}, only for "
+                f"{', '.join(SUPPORTED)}. “manage.py runws --server embedded” runs a server in "
+                f"Python on any platform."
             )
 
     @property
     def binary(self) -> str:
-        """The name of the program, in the archive and on the disk."""
+        """The program's file name, in the archive and on the disk."""
         return "centrifugo.exe" if self.name.startswith("windows") else "centrifugo"
 
     def archive(self, version: str) -> str:
@@ -100,19 +100,19 @@ class Platform:
 
 def current_platform(system: str | None = None, machine: str | None = None) -> Platform:
     """
-    Return the platform of this machine (or of the one named as ``sys.platform`` and uname do).
+    Return the platform of this machine, or of the given ``sys.platform`` and ``uname -m``.
 
     Raises UnsupportedPlatform.
     """
     system = (system or sys.platform).lower()
     machine = (machine or _platform.machine()).lower()
-    # sys.platform ends in the release on FreeBSD, and is "win32" on 64 bits too.
+    # sys.platform contains the version on FreeBSD, and is "win32" also on 64-bit Windows.
     system = {"win32": "windows"}.get(system, re.sub(r"\d+$", "", system))
     return Platform(f"{system}_{_MACHINES.get(machine, machine)}")
 
 
 def folder_url(base_url: str, version: str) -> str:
-    """Return the address of a release's files, without a slash at its end."""
+    """Return the address of a release's files, without a trailing slash."""
     return f"{base_url.rstrip('/')}/v{version}"
 
 
@@ -123,9 +123,9 @@ def checksums_name(version: str) -> str:
 
 def checksum_of(checksums: str, name: str) -> str | None:
     """
-    Return the sha256 of the file ``name`` from a checksums file, None where it isn't listed.
+    Return the sha256 of the file ``name`` in a checksums file, or None if it isn't listed.
 
-    Lines are those of sha256sum: 64 hex digits, blanks, an optional ``*``, the name.
+    The lines are those of sha256sum: 64 hex digits, spaces, an optional ``*``, the name.
     """
     for line in checksums.splitlines():
         match = re.fullmatch(r"([0-9a-fA-F]{64})\s+\*?(\S+)\s*", line)
@@ -135,7 +135,7 @@ def checksum_of(checksums: str, name: str) -> str | None:
 
 
 def parse_archive_name(name: str) -> tuple[str, str] | None:
-    """Return version and platform that an archive's name speaks of; None for another name."""
+    """Return version and platform from an archive's name, or None for any other name."""
     match = re.fullmatch(r"centrifugo_(\d+\.\d+\.\d+)_([a-z]+_[a-z0-9]+)\.(?:tar\.gz|zip)", name)
     return (match[1], match[2]) if match else None
 
@@ -144,9 +144,8 @@ def unpack(archive: Path, target: Path) -> str:
     """
     Copy the binary in ``archive`` to the new file ``target`` and return its sha256.
 
-    The member is the one at the top of the archive with the name of ``target``; links and
-    everything else are never looked into, so no path in the archive is ever used. Raises
-    InstallError.
+    Takes the regular file at the top of the archive that is named like ``target``. Nothing else is
+    read, neither links nor paths, so an archive can't write anywhere else. Raises InstallError.
     """
     broken = (
         tarfile.TarError,
@@ -163,11 +162,11 @@ def unpack(archive: Path, target: Path) -> str:
                 return _copy(source, target)
     except broken as exc:
         raise InstallError(
-            f"{archive.name} is not a whole archive. Nothing was installed; fetch it again."
+            f"{archive.name} is not a complete archive. Nothing was installed; download it again."
         ) from exc
     raise InstallError(
-        f"{archive.name} holds no file {target.name}: it is not a release of Centrifugo for this "
-        f"platform. Nothing was installed."
+        f"{archive.name} contains no file {target.name}: it is not a release of Centrifugo for "
+        f"this platform. Nothing was installed."
     )
 
 
@@ -195,7 +194,7 @@ def _member(archive: Path, name: str) -> Iterator[IO[bytes] | None]:
 
 
 def _to_the_end(stream: gzip.GzipFile) -> None:
-    # Only there is the checksum that tells an archive which was cut behind the binary.
+    # The checksum at the end tells whether the archive was cut off after the binary.
     done = 0
     while chunk := stream.read(CHUNK):
         done += len(chunk)

@@ -74,26 +74,26 @@ BROKEN_ZIP = BROKEN_ZIP.getvalue().replace(b"echo", b"ohce", 1)
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        (b"<html>Log in to the proxy</html>", "not a whole archive"),
-        (good_tar()[:-20], "not a whole archive"),
-        (good_tar()[:60], "not a whole archive"),
-        (BROKEN_ZIP, "not a whole archive"),
-        (tar_gz(member("LICENSE", b"x")), "holds no file centrifugo"),
-        (tar_gz(member("../centrifugo", BINARY)), "holds no file centrifugo"),
-        (tar_gz(member("/centrifugo", BINARY)), "holds no file centrifugo"),
-        (tar_gz(member("sub/centrifugo", BINARY)), "holds no file centrifugo"),
+        (b"<html>Log in to the proxy</html>", "not a complete archive"),
+        (good_tar()[:-20], "not a complete archive"),
+        (good_tar()[:60], "not a complete archive"),
+        (BROKEN_ZIP, "not a complete archive"),
+        (tar_gz(member("LICENSE", b"x")), "contains no file centrifugo"),
+        (tar_gz(member("../centrifugo", BINARY)), "contains no file centrifugo"),
+        (tar_gz(member("/centrifugo", BINARY)), "contains no file centrifugo"),
+        (tar_gz(member("sub/centrifugo", BINARY)), "contains no file centrifugo"),
         (
             tar_gz(member("centrifugo", type=tarfile.SYMTYPE, linkname="/bin/sh")),
-            "holds no file centrifugo",
+            "contains no file centrifugo",
         ),
         (
             tar_gz(
                 member("LICENSE", b"x"),
                 member("centrifugo", type=tarfile.LNKTYPE, linkname="LICENSE"),
             ),
-            "holds no file centrifugo",
+            "contains no file centrifugo",
         ),
-        (tar_gz(member("centrifugo", type=tarfile.DIRTYPE)), "holds no file centrifugo"),
+        (tar_gz(member("centrifugo", type=tarfile.DIRTYPE)), "contains no file centrifugo"),
     ],
     ids=[
         "html",
@@ -122,4 +122,4 @@ def test_zip_with_a_symlink_is_refused(fake, folder):
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
         zipped.writestr(info, "/bin/sh")
     fake.publish(WINDOWS, out.getvalue())
-    refused(fake, folder, "holds no file", platform=Platform("windows_amd64"))
+    refused(fake, folder, "contains no file", platform=Platform("windows_amd64"))
