@@ -1,10 +1,10 @@
 """
-What the server asks Django, and what it may be told: the wire of its event proxies.
+The protocol of the server's event proxies: what it asks Django, and the replies it understands.
 
-Pure: bytes in, bytes out. Everything here fails closed, because the server does not: it takes
-``{}`` and ``{"result": null}`` for “allowed”, and any status but 200 for “try again, for ever”.
-Source: centrifugal.dev, "Proxy events to the backend"; what each answer does to a client was
-run against v6.9.1.
+Does no I/O. Everything here fails closed, because the server doesn't: it takes ``{}`` and
+``{"result": null}`` as permission, and every status except 200 as a reason to try again for ever.
+Source: centrifugal.dev, "Proxy events to the backend". What each reply does to a client was
+observed on v6.9.1.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ __all__ = [
 Kind = Literal["subscribe", "publish", "sub_refresh"]
 
 KINDS: tuple[Kind, ...] = ("subscribe", "publish", "sub_refresh")
-"""What the server may ask: may somebody subscribe, publish, and stay subscribed."""
+"""What the server asks: may a client subscribe, publish, stay subscribed."""
 
 HEADER = "X-Instant-Proxy-Secret"
-"""The header in which the server shows the shared secret."""
+"""The header with the secret that the server shares with Django."""
 
 MAX_BODY = 1_000_000
-"""Bytes of a question. A larger publication would disconnect every subscriber (see producers)."""
+"""Bytes. A larger publication would disconnect every subscriber (see ``producers``)."""
 
 _ERROR_CODES = range(400, 2000)
 _DISCONNECT_CODES = range(4000, 5000)
@@ -47,53 +47,49 @@ _MAX_REASON = 32
 
 
 class MalformedQuestion(ValueError):
-    """The body is not one that the server would send; the message says why, without quoting."""
+    """The server would not send this body. The message says why, without quoting from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What the server wants to know: it has verified the connection's token already."""
+    """What the server asks. It has already verified the token of the connection."""
 
     client: str
-    """The connection's id."""
+    """The id of the connection."""
     user: str
-    """``sub`` of the connection's token; ``""`` for anonymous."""
+    """``sub`` of the connection's token; ``""`` for an anonymous client."""
     channel: str
     data: Any = field(default=None, repr=False)
-    """What the client sent along, as JSON; None where it sent nothing."""
+    """The JSON value that the client sent along, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A no that the client is told."""
+    """A refusal that the client is told about."""
 
     code: int
-    """400 to 1999; the server passes lower ones on, and SDKs try those again for ever."""
+    """400 to 1999. With a lower code, SDKs would try again for ever."""
     message: str
     temporary: bool = False
-    """Whether the client shall try again."""
+    """Whether the client should try again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
-    """A no that ends the connection."""
+    """A refusal that closes the connection."""
 
     code: int
-    """4000 to 4499: the client comes back; 4500 to 4999: it doesn't."""
+    """The client reconnects after 4000 to 4499, and doesn't after 4500 to 4999."""
     reason: str
-    """At most 32 ASCII characters: it travels in the WebSocket's close frame."""
+    """At most 32 ASCII characters, as it is sent in the WebSocket's close frame."""
 
 
 ENDED: Mapping[str, Any] = {"expired": True}
-"""The result that ends a subscription which is asked about; an error there does no more."""
+"""The result that ends a subscription when the server asks to prolong it; an error does not."""
 
 
 def read_question(body: bytes) -> Question:
-    """
-    Read a question; fields that nobody knows are passed over.
-
-    Raises MalformedQuestion for what isn't one.
-    """
+    """Read the body of a request; unknown fields are ignored. Raises MalformedQuestion."""
     if len(body) > MAX_BODY:
         raise MalformedQuestion(f"the body has {len(body):,} bytes, more than {MAX_BODY:,}")
     try:
@@ -112,10 +108,10 @@ def read_question(body: bytes) -> Question:
 
 def granted(*, expire_at: int, info: Any = None, pushes_joins: bool = False) -> Mapping[str, Any]:
     """
-    Return the result that opens or prolongs a subscription until ``expire_at`` (Unix time).
+    Return the result that allows a subscription, or prolongs it, until ``expire_at`` (Unix time).
 
-    ``info`` is what others see of the user in presence; ``pushes_joins`` lets the server tell
-    this subscriber who comes and goes, unasked, and counts when it is opened.
+    ``info`` is what others see of the user in presence. With ``pushes_joins`` the server tells this
+    client who subscribes and unsubscribes; it only has an effect on a new subscription.
     """
     result: dict[str, Any] = {"expire_at": expire_at}
     if info is not None:
@@ -127,35 +123,36 @@ def granted(*, expire_at: int, info: Any = None, pushes_joins: bool = False) -> 
 
 def answer(given: Mapping[str, Any] | Refusal | Disconnect) -> dict[str, Any]:
     """
-    Return an answer with exactly one key: ``result``, ``error`` or ``disconnect``.
+    Return a reply with exactly one key: ``result``, ``error`` or ``disconnect``.
 
-    Raises ValueError for codes and reasons that the server would not take as they are meant.
+    Raises ValueError for codes and reasons that the server would not pass on as they are, and
+    TypeError for a value of any other kind.
     """
     if isinstance(given, Refusal):
         if given.code not in _ERROR_CODES:
-            raise ValueError(f"An error has a code from 400 to 1999, not {given.code}.")
+            raise ValueError(f"An error code must be from 400 to 1999, not {given.code}.")
         error: dict[str, Any] = {"code": given.code, "message": given.message}
         return {"error": {**error, "temporary": True} if given.temporary else error}
     if isinstance(given, Disconnect):
         if given.code not in _DISCONNECT_CODES:
-            raise ValueError(f"A disconnect has a code from 4000 to 4999, not {given.code}.")
+            raise ValueError(f"A disconnect code must be from 4000 to 4999, not {given.code}.")
         if not given.reason.isascii() or len(given.reason) > _MAX_REASON:
-            raise ValueError(f"A reason has at most {_MAX_REASON} ASCII characters.")
+            raise ValueError(f"A reason must have at most {_MAX_REASON} ASCII characters.")
         return {"disconnect": {"code": given.code, "reason": given.reason}}
     if not isinstance(given, Mapping):
-        raise TypeError(f"{type(given).__name__} is no answer.")
+        raise TypeError(f"{type(given).__name__} is not a reply.")
     return {"result": dict(given)}
 
 
 def encode(given: Mapping[str, Any] | Refusal | Disconnect) -> bytes:
-    """Return the body of an answer; raises TypeError or ValueError for what isn't JSON."""
+    """Return the body of a reply; raises TypeError or ValueError as answer() and JSON do."""
     return json.dumps(answer(given), separators=(",", ":"), allow_nan=False).encode()
 
 
 def _text(fields: Mapping[str, Any], name: str, default: str | None = None) -> str:
     value = fields.get(name, default)
     if not isinstance(value, str):
-        raise MalformedQuestion(f"“{name}” is not a text")
+        raise MalformedQuestion(f"“{name}” is not a string")
     return value
 
 

@@ -1,1 +1,1 @@
-"""Which message server runs, and how its config is kept in line."""
+"""Which message server runs, and how its config follows the declarations in Python."""

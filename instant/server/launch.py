@@ -1,4 +1,4 @@
-"""What ``installws`` and ``runws`` do, between Django's settings and ``instant.centrifugo``."""
+"""Prepare the server's config, choose a server, and run it: the work of installws and runws."""
 
 from __future__ import annotations
 
@@ -29,38 +29,38 @@ NO_ORIGIN = (
 
 @dataclass(frozen=True, slots=True)
 class WrittenConfig:
-    """What ``complete_config`` did to the server's config file."""
+    """What complete_config() did to the server's config file."""
 
     new: bool
-    """There was none."""
+    """Whether there was no file before."""
     changed: bool
     from_old_version: bool
-    """It was one of Centrifugo 3 or 4, now carried over."""
+    """Whether it was a file of Centrifugo 3 or 4, which is now converted."""
     origins: tuple[str, ...]
     """The origins that may connect."""
     overridden: tuple[str, ...]
-    """Settings and environment variables that name another key than the file."""
+    """Settings and environment variables whose key differs from the one in the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A server that is ready to be run."""
+    """How to run a server."""
 
     command: list[str]
     env: dict[str, str] = field(repr=False)
     folder: Path
-    """Where its process id is noted while it runs."""
+    """The folder of its pid file."""
     title: str
-    """Which server it is, and why where that isn't plain."""
+    """Which server it is, and if that isn't obvious, why."""
     websocket: str
-    """Its address, ws:// or wss://."""
+    """The URL that clients connect to, ws:// or wss://."""
     wrote_config: bool
     warnings: tuple[str, ...]
 
 
 def complete_config(conf: Conf) -> WrittenConfig:
     """
-    Write into the server's config file what Instant needs and the apps declare.
+    Write what Instant needs and what the apps declare into the server's config file.
 
     Raises InstantConfigError.
     """
@@ -84,21 +84,20 @@ def plan(
     environ: Mapping[str, str] = os.environ,
 ) -> Plan:
     """
-    Return how to run the server: the binary where there is one, else the embedded server.
+    Return how to run the server: Centrifugo if it is installed, otherwise the embedded server.
 
-    The config is brought in line first: all of it is written where there is none, else what is
-    missing in it and what the apps declare. ``address`` and ``port`` override it. Without them
-    the server listens where the Django settings expect the API, if that is this machine; never
-    on port 8000 or on all addresses just because the file says nothing. ``data`` is the
-    embedded server's history file; with another server it is refused. Raises
-    InstantConfigError.
+    First writes the config file, or completes and updates it. ``address`` and ``port`` override
+    the file. Without them the server listens where Django's settings expect the API, if that is on
+    this machine; it never uses port 8000 or all addresses just because the file doesn't say
+    anything. ``data`` is the history file of the embedded server, and is refused with any other.
+    Raises InstantConfigError.
     """
     binary = _choose_binary(conf.dir, server, data, environ)
     config = read_config(conf.config_file)
     if config is not None and v3.is_flat(config):
         raise InstantConfigError(
-            f"{conf.config_file} is one of Centrifugo 3 or 4. “manage.py installws” carries its "
-            f"keys over to version 6."
+            f"{conf.config_file} is for Centrifugo 3 or 4. “manage.py installws” converts it to "
+            f"version 6 and keeps its keys."
         )
     written = complete_config(conf)
     conf = instant_conf.current()
@@ -137,10 +136,10 @@ def plan(
 
 def run(server: Plan) -> int:
     """
-    Run the server until it ends and return its exit code; make the checks that fall due meanwhile.
+    Run the server until it ends and return its exit code.
 
-    See ``process.run()`` for the signals that it passes on. Raises OSError where the command
-    can't be started.
+    Meanwhile a thread makes the follow-up checks that fall due. See ``process.run()`` for signals.
+    Raises OSError if the command can't be started.
     """
     worker = revoking.watch()
     try:
@@ -152,17 +151,17 @@ def run(server: Plan) -> int:
 def _choose_binary(
     folder: Path, server: str, data: Path | None, environ: Mapping[str, str]
 ) -> Path | None:
-    """Return the binary to run, None: the embedded server."""
+    """Return the binary to run, or None for the embedded server."""
     binary = None if server == "embedded" else process.find_binary(folder, environ)
     if server == "centrifugo" and binary is None:
         raise InstantConfigError(
             f"There is no Centrifugo binary in {folder}, in {process.BINARY_VARIABLE} or on "
-            f"PATH. “manage.py installws” installs it; “runws --server embedded” does without."
+            f"PATH. “manage.py installws” installs it; “runws --server embedded” works without it."
         )
     if data is not None and binary is not None:
         raise InstantConfigError(
-            "--data is the embedded server's: add “--server embedded”. Centrifugo keeps histories "
-            "over a restart with Redis or PostgreSQL."
+            "--data is for the embedded server: add “--server embedded”. Centrifugo needs Redis or "
+            "PostgreSQL to keep histories over a restart."
         )
     return binary
 
@@ -173,7 +172,7 @@ def _centrifugo_title(binary: Path) -> str:
     except OSError as exc:
         raise InstantConfigError(
             f"{binary} can't be started: {exc.strerror}. “manage.py installws --force” installs "
-            f"the one for this machine; “runws --server embedded” does without."
+            f"the one for this machine; “runws --server embedded” works without it."
         ) from exc
     return f"Centrifugo {version or 'of unknown version'} ({binary})"
 
@@ -181,7 +180,7 @@ def _centrifugo_title(binary: Path) -> str:
 def _override(
     conf: Conf, by_itself: Address, *, address: str | None, port: int | None
 ) -> tuple[str | None, int | None]:
-    """Return the address and the port to give on the command line, None: the server's own."""
+    """Return address and port for the command line; None where the config's own are right."""
     if address is None and not by_itself.names_host:
         address = DEFAULT_ADDRESS
     if port is None:
@@ -199,7 +198,7 @@ def _warnings(conf: Conf, written: WrittenConfig, by_itself: Address, at: Addres
     expected = api_port(conf, by_itself)
     if expected is not None and expected != at.port:
         found.append(
-            f"Django publishes to {conf.api_url}, this server listens on port {at.port}: set "
+            f"Django publishes to {conf.api_url}, but this server listens on port {at.port}: set "
             f"CENTRIFUGO_PORT = {at.port} in the settings."
         )
     return found

@@ -1,4 +1,4 @@
-"""Where the server asks Django: what its config has to say of it, and what may be in the way."""
+"""The URLs at which the server asks Django, and what would keep Django from replying."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from instant.namespaces import registered
 __all__ = ["obstacles", "urls"]
 
 _LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
-"""What Django allows under DEBUG where ALLOWED_HOSTS is empty (its ``get_host()``)."""
+"""What Django allows under DEBUG if ALLOWED_HOSTS is empty; see its ``get_host()``."""
 
 
 def urls(conf: Conf) -> Mapping[Kind, str] | None:
     """
-    Return the address of each question; None where no namespace has one and nobody gave PROXY_URL.
+    Return the URL for each kind of event, or None if nothing is to be asked.
 
-    Raises InstantConfigError where a namespace has one, and there is no address for it.
+    That is the case if no namespace wants the server to ask and PROXY_URL isn't set. Raises
+    InstantConfigError if a namespace does and no URL is known.
     """
     asking = [
         f"{cls.__module__}.{cls.__qualname__}"
@@ -37,8 +38,8 @@ def urls(conf: Conf) -> Mapping[Kind, str] | None:
     if conf.proxy_url is None:
         raise InstantConfigError(
             f"{' and '.join(asking)}: with authorize “proxy” or client_publish “ask” the server "
-            f'asks Django. Set INSTANT = {{"PROXY_URL": "http://127.0.0.1:8000"}} to where it '
-            f"finds Django."
+            f'asks Django. Set INSTANT = {{"PROXY_URL": "http://127.0.0.1:8000"}} to the address '
+            f"where it finds Django."
         )
     try:
         return {kind: conf.proxy_url + reverse(f"instant:proxy_{kind}") for kind in KINDS}
@@ -50,28 +51,28 @@ def urls(conf: Conf) -> Mapping[Kind, str] | None:
 
 
 def obstacles(found: Mapping[Kind, str]) -> Iterator[tuple[str, str]]:
-    """Yield what would keep Django from answering at the addresses, each with its remedy."""
+    """Yield what would keep Django from replying at these URLs, each with the remedy."""
     url = urlsplit(next(iter(found.values())))
     where = f"The server asks Django at {url.scheme}://{url.netloc}, and"
     host, _port = split_domain_port(url.netloc.lower())
     allowed = settings.ALLOWED_HOSTS or (_LOCAL_HOSTS if settings.DEBUG else [])
     if not validate_host(host, allowed):
         yield (
-            f"{where} {host!r} is not in ALLOWED_HOSTS: everything is refused.",
+            f"{where} {host!r} is not in ALLOWED_HOSTS: every request is refused.",
             f"Add {host!r} to ALLOWED_HOSTS.",
         )
-    # The server follows a redirect, and with a GET.
+    # The server follows redirects, and does so with a GET.
     if (
         settings.SECURE_SSL_REDIRECT
         and url.scheme == "http"
         and not any(re.search(p, url.path.lstrip("/")) for p in settings.SECURE_REDIRECT_EXEMPT)
     ):
         yield (
-            f"{where} SECURE_SSL_REDIRECT redirects that: everything is refused.",
+            f"{where} SECURE_SSL_REDIRECT redirects that: every request is refused.",
             'Make INSTANT["PROXY_URL"] https, or add "/proxy/" to SECURE_REDIRECT_EXEMPT.',
         )
     if settings.PREPEND_WWW and not host.startswith("www."):
         yield (
-            f"{where} PREPEND_WWW redirects that: everything is refused.",
-            f'Let INSTANT["PROXY_URL"] name “www.{host}”.',
+            f"{where} PREPEND_WWW redirects that: every request is refused.",
+            f'Use “www.{host}” in INSTANT["PROXY_URL"].',
         )

@@ -1,4 +1,4 @@
-"""What ``syncws`` does: the server's config as Python declares it, and how it differs."""
+"""Compare the server's config file with what Python declares, and update it: the work of syncws."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class CannotReload(Exception):
-    """No running server can be told to read its config again; the message says what to do."""
+    """There is no running server that could reload its config. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """The config file as it is and as it should be."""
+    """The config file as it is, and as it should be."""
 
     path: Path
     existing: Mapping[str, Any] | None = field(repr=False)
     wanted: Mapping[str, Any] = field(repr=False)
     namespaces: tuple[str, ...]
-    """Those that are declared in Python."""
+    """The names of the namespaces that Python declares."""
 
     @property
     def changed(self) -> bool:
-        """Whether they differ."""
+        """Whether the two differ."""
         return self.existing != self.wanted
 
     @property
     def diff(self) -> str:
-        """Their difference as a person reads it, with every secret masked."""
+        """The difference as a unified diff, with all secrets masked."""
         return readable(self.existing, self.wanted, str(self.path))
 
     @property
     def needs_restart(self) -> bool:
-        """Whether a running server takes it only after a restart; else a SIGHUP is enough."""
+        """Whether a running server has to be restarted; if not, it can reload the file."""
         return needs_restart(self.existing, self.wanted)
 
 
 def compare(conf: Conf) -> Sync:
-    """Return the config file beside what it should be; raises InstantConfigError."""
+    """Read the config file and compile what it should be. Raises InstantConfigError."""
     existing = read_config(conf.config_file)
     at = listens_at(existing or {}, {})
     completed = compile_config(
@@ -76,7 +76,7 @@ def compare(conf: Conf) -> Sync:
 
 
 def write(sync: Sync) -> bool:
-    """Write what should be; return whether it was another. Raises InstantConfigError."""
+    """Write the file as it should be; return whether it changed. Raises InstantConfigError."""
     changed = write_config(sync.path, sync.wanted)
     names = _names_file(sync.path.parent)
     if list(sync.namespaces) != _before(sync.path.parent):
@@ -85,27 +85,27 @@ def write(sync: Sync) -> bool:
 
 
 def reload(sync: Sync) -> None:
-    """Let the server that runws started read its config again; raises CannotReload."""
+    """Tell the server that runws started to reload its config. Raises CannotReload."""
     if sync.needs_restart:
         raise CannotReload(
-            "Restart the server: what changed (origins, ports, proxies, the API's key) is read "
-            "at its start only."
+            "Restart the server: it reads what changed (origins, ports, proxies or the API key) "
+            "only when it starts."
         )
     try:
         found = process.reload(sync.path.parent)
     except NotImplementedError:
-        raise CannotReload("Restart the server: Windows has no signal for this.") from None
+        raise CannotReload("Restart the server: on Windows it can't reload its config.") from None
     if not found:
         raise CannotReload(
-            "No server that “manage.py runws” started is running here. Restart it where it "
-            "runs, in its container or by its service manager."
+            "No server that was started by “manage.py runws” is running here. Restart it where it "
+            "runs, in its container or with its service manager."
         )
 
 
 def api_port(conf: Conf, by_itself: Address) -> int | None:
-    """Return the port where Django expects this machine's server; None: it is elsewhere."""
+    """Return the API port that Django expects on this machine; None if the server is elsewhere."""
     url = urlsplit(conf.api_url)
-    # A path means a reverse proxy before the server, an internal port a second one for the API.
+    # A path means that a reverse proxy is in front, an internal port that the API has its own.
     if by_itself.internal_port or url.path:
         return None
     return url.port if url.hostname in {*_LOOPBACK, by_itself.host} else None
@@ -116,16 +116,16 @@ def _names_file(folder: Path) -> Path:
 
 
 def _before(folder: Path) -> list[str]:
-    """Return the namespaces that were compiled into the file last time."""
+    """Return the names of the namespaces that were compiled into the file last time."""
     listed = (read_config(_names_file(folder)) or {}).get("namespaces")
     return [str(name) for name in listed] if isinstance(listed, list) else []
 
 
 def _declared(*, rows_ask: bool = False) -> list[NamespaceOptions]:
     """
-    Return all namespaces without a fault in their declaration; instant.E003 names the rest.
+    Return all namespaces that are declared correctly; instant.E003 names the others.
 
-    ``rows_ask``: whether the server can ask who may publish to rows in them.
+    ``rows_ask`` says whether the server can ask Django who may publish to a row's channel.
     """
     return [_options(cls, rows_ask=rows_ask) for cls in registered() if not list(cls.problems())]
 
@@ -136,7 +136,7 @@ def _options(cls: type[Namespace], *, rows_ask: bool) -> NamespaceOptions:
         size=cls.delivery.size,
         seconds=int(cls.delivery.ttl.total_seconds()),
         latest=cls.delivery.latest,
-        # Whether clients may see it or not: live enforcement finds there who has to go.
+        # Needed even if clients may not see it: presence tells who is to be unsubscribed.
         presence=cls.authorize != "open" or cls.presence,
         presence_for_subscribers=cls.allows("presence") == "subscribers",
         join_leave=cls.join_leave,
