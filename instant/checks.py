@@ -40,11 +40,11 @@ from instant.views import credentials
 __all__ = ["check_settings", "check_throttle"]
 
 _KEY_BYTES = 32
-"""RFC 7518, section 3.2: a key of at least the size of the hash output."""
+"""RFC 7518, section 3.2: the key must be at least as long as the hash."""
 
 _OF_ONE_PROCESS = ("locmem.LocMemCache", "dummy.DummyCache")
 _MANY_ENTRIES = 10_000
-"""A cache of Django's own that is full throws out what it likes; 300 entries are its default."""
+"""Django's database and file caches drop arbitrary entries when full; by default they hold 300."""
 
 _SECOND_FACTORS = ("django_otp", "allauth.mfa", "mfa", "kagi", "deux", "trench")
 
@@ -67,10 +67,10 @@ def check_throttle(
     app_configs: Sequence[AppConfig] | None,  # noqa: ARG001  Django's signature
     **_kwargs: Any,
 ) -> list[CheckMessage]:
-    """Check that failed logins are counted; of no interest before there is production."""
+    """Check that failed logins are counted; only relevant in production."""
     try:
         current = conf.current()
-    except InstantConfigError:  # E001 says it
+    except InstantConfigError:  # instant.E001
         return []
     if settings.DEBUG or not current.login or current.throttle is None:
         return []
@@ -78,19 +78,21 @@ def check_throttle(
     options = settings.CACHES[alias]
     backend = options.get("BACKEND", "")
     if backend.startswith("django.") and backend.endswith(_OF_ONE_PROCESS):
-        problem = "each process counts for itself, or nothing at all"
+        problem = "with it each process counts for itself, or not at all"
     elif backend.endswith((".DatabaseCache", ".FileBasedCache")) and _entries(options) < (
         _MANY_ENTRIES
     ):
-        problem = f"it holds {_entries(options)} entries, which an attacker fills"
+        problem = (
+            f"it holds only {_entries(options)} entries, so an attacker can push the count out"
+        )
     else:
         return []
     return [
         Warning(
-            f"INSTANT['THROTTLE'] counts failed logins in the cache {alias!r}, and {problem}.",
+            f"INSTANT['THROTTLE'] counts failed logins in the cache {alias!r}, but {problem}.",
             hint="Use Redis, Memcached, or the database with OPTIONS = "
-            f'{{"MAX_ENTRIES": {_MANY_ENTRIES}}}; INSTANT = {{"THROTTLE": {{"CACHE": "…"}}}} '
-            "names another in CACHES.",
+            f'{{"MAX_ENTRIES": {_MANY_ENTRIES}}}. INSTANT = {{"THROTTLE": {{"CACHE": "…"}}}} '
+            "selects another cache of CACHES.",
             id="instant.W006",
         )
     ]
@@ -120,7 +122,7 @@ def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
         length = _KEY_BYTES  # a fresh project: installws or runws will write one
     if length < _KEY_BYTES:
         yield Warning(
-            f"The HMAC key has {length} bytes; HS256 wants at least {_KEY_BYTES}.",
+            f"The HMAC key has {length} bytes; HS256 needs at least {_KEY_BYTES}.",
             hint="Make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'",
             id="instant.W001",
         )
@@ -128,19 +130,19 @@ def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
         yield Warning(
             f"{name} differs from {current.config_file}.",
             hint="“manage.py runws” starts the server with Django's value; a server that is "
-            "started otherwise refuses Django's tokens or requests.",
+            "started in another way refuses Django's tokens or requests.",
             id="instant.W002",
         )
     if "*" in current.allowed_origins:
         yield Warning(
             "Every origin may connect to the server.",
-            hint='Name your own in INSTANT["ALLOWED_ORIGINS"].',
+            hint='List your own origins in INSTANT["ALLOWED_ORIGINS"].',
             id="instant.W003",
         )
     second = next((app for app in _SECOND_FACTORS if app in settings.INSTALLED_APPS), None)
     if current.login and second is not None:
         yield Warning(
-            f"login/ of Instant asks for user name and password only, and {second} is installed.",
+            f"Instant's login/ asks for user name and password only, but {second} is installed.",
             hint='Set INSTANT = {"LOGIN": False}; pages then use the session of the site\'s login.',
             id="instant.W004",
         )
@@ -158,7 +160,7 @@ def _namespaces() -> Iterator[CheckMessage]:
         if len(claimants) > 1:
             yield Error(
                 f"The namespace {name!r} is declared by {' and by '.join(claimants)}.",
-                hint="Give each a name of its own.",
+                hint="Give each namespace a different name.",
                 id="instant.E003",
             )
 
@@ -174,30 +176,31 @@ def _proxies(current: conf.Conf) -> Iterator[CheckMessage]:
 
 
 def _presence(current: conf.Conf) -> Iterator[CheckMessage]:
-    """Look for a file in which somebody has switched off what enforcement needs."""
+    """Check that presence, which revoking needs, isn't switched off in the file."""
     try:
         without = without_presence(read_config(current.config_file) or {})
-    except InstantConfigError:  # told when it is needed, with the remedy
+    except InstantConfigError:  # whoever needs the file says so, with the remedy
         return
     if without:
         yield Warning(
-            f"{' and '.join(without)} in {current.config_file} has presence off: nobody there is "
-            f"let go when a channel changes its level or its groups.",
+            f"Presence is off for {' and '.join(without)} in {current.config_file}: when a channel "
+            f"changes its level or its groups, nobody is unsubscribed there.",
             hint='Set "presence": true there, and reload the server.',
             id="instant.W008",
         )
 
 
 def _drift(current: conf.Conf) -> Iterator[CheckMessage]:
-    """Compare a config that is there; a project without one has nothing to be in line."""
+    """Compare the config with the declarations, if there is a config yet."""
     try:
         there = current.config_file.exists()
         drifted = there and compare(current).changed
-    except (InstantConfigError, OSError):  # told when it is needed, with the remedy
+    except (InstantConfigError, OSError):  # whoever needs the file says so, with the remedy
         return
     if drifted:
         yield Warning(
-            f"{current.config_file} is not in line with the settings and the apps' realtime.py.",
-            hint="“manage.py syncws --check” shows how, “manage.py syncws” writes it.",
+            f"{current.config_file} differs from the settings and the apps' realtime.py.",
+            hint="“manage.py syncws --check” shows the difference, “manage.py syncws” updates the "
+            "file.",
             id="instant.W005",
         )

@@ -104,7 +104,7 @@ def test_for_a_user_on_named_channels(out, make_user, make_channel):
         ["order:2", "nothing", "Order.can_subscribe() refuses"],
         [f"user:{user.pk}", "subscribe, presence, history", "the user's own"],
     ]
-    with pytest.raises(CommandError, match="for whom"):
+    with pytest.raises(CommandError, match="--for USER"):
         call_command("channels", "order:1")
 
 

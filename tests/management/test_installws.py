@@ -52,7 +52,7 @@ def test_installs_binary_and_config_into_the_folder_of_the_settings(
     assert stat.S_IMODE((folder / "config.json").stat().st_mode) == 0o600
     assert (folder / ".gitignore").read_text() == "*\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["server"]
-    assert f"sha256 {sha256(good_tar())}: as {CHECKSUMS} says" in said
+    assert f"sha256 {sha256(good_tar())}: matches {CHECKSUMS}" in said
     assert "Next: python manage.py runws" in said
     config = read(folder)
     assert config["client"]["allowed_origins"] == ["https://example.com", "http://example.com"]
@@ -96,8 +96,8 @@ def test_again_keeps_binary_and_keys(fake, folder):
     before = (folder / "config.json").read_bytes()
     fake.asked.clear()
     said = installws("--base-url", fake.url)
-    assert "Installed already" in said
-    assert "Config kept" in said
+    assert "Already installed" in said
+    assert "Config unchanged" in said
     assert (folder / "config.json").read_bytes() == before
     assert fake.asked == []
 
@@ -117,8 +117,8 @@ def test_new_origins_of_the_settings_are_added(fake, folder, settings):
     installws("--base-url", fake.url)
     settings.INSTANT = {"DIR": folder, "ALLOWED_ORIGINS": ["https://new.example"]}
     said = installws("--base-url", fake.url)
-    assert "Config completed" in said
-    assert "started again" in said
+    assert "Config updated" in said
+    assert "Restart the server" in said
     assert read(folder)["client"]["allowed_origins"][-1] == "https://new.example"
 
 
@@ -130,7 +130,7 @@ def test_no_origin_is_warned_about(fake, folder, settings):
 
 def test_keys_of_the_settings_that_differ_are_named(fake, folder, settings):
     fake.publish(LINUX, good_tar())
-    assert "CENTRIFUGO_API_KEY and CENTRIFUGO_HMAC_KEY of" in installws("--base-url", fake.url)
+    assert "CENTRIFUGO_API_KEY and CENTRIFUGO_HMAC_KEY in" in installws("--base-url", fake.url)
     settings.CENTRIFUGO_HMAC_KEY, settings.CENTRIFUGO_API_KEY = secrets(folder)
     assert "CENTRIFUGO_" not in installws("--base-url", fake.url)
 
@@ -159,7 +159,7 @@ def test_old_file_is_carried_over_with_its_keys(fake, folder, settings):
     )
     fake.publish(LINUX, good_tar())
     said = installws("--base-url", fake.url)
-    assert "carried over to version 6" in said
+    assert "converted to version 6" in said
     assert secrets(folder) == ["old-hmac", "old-api"]
     assert "api_key" not in read(folder)
 
@@ -168,10 +168,10 @@ def test_closed_network(folder, tmp_path):
     archive = tmp_path / LINUX
     archive.write_bytes(good_tar())
     said = installws("--archive", str(archive))
-    assert "Nothing verified this archive" in said
+    assert "This archive was not verified" in said
     said = installws("--archive", str(archive), "--sha256", sha256(good_tar()), "--force")
-    assert "as the given sha256 says" in said
-    assert "Nothing verified" not in said
+    assert "matches the given sha256" in said
+    assert "not verified" not in said
 
 
 def test_unsupported_platform(folder, monkeypatch):
@@ -213,7 +213,7 @@ def test_ctrl_c_in_the_middle_of_the_download_leaves_nothing(fake, project):
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert not project.folder.exists()
-    assert err == b"CommandError: Interrupted. Nothing half-done was left.\n"
+    assert err == b"CommandError: Interrupted. No partial installation was left behind.\n"
 
 
 # Progress

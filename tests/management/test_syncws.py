@@ -113,7 +113,7 @@ def test_reload_signals_the_server_that_runws_holds(server_folder, capfd):
     thread.join(10)
     assert codes == [1]  # it got the SIGHUP
     assert process.read_pid(server_folder) is None
-    assert "reads its config again" in capfd.readouterr().out
+    assert "reloads its config" in capfd.readouterr().out
 
 
 def test_a_pid_left_by_a_killed_runws_is_not_believed(server_folder):

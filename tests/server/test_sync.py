@@ -77,7 +77,7 @@ def test_a_namespace_that_asks(server_folder, options, capsys):
         )
         assert found["without_namespace"]["publish_proxy_enabled"] is True
         out = capsys.readouterr().out
-        assert "restart it" in out
+        assert "Restart the server" in out
         assert secret not in out
         call_command("syncws")
         assert capsys.readouterr().out.startswith("Up to date")
@@ -99,7 +99,7 @@ def test_it_goes_with_the_last_that_asks(server_folder, registry, capsys):
         registry.remove(cls)
         call_command("syncws")
         assert written(server_folder) == before
-    assert capsys.readouterr().out.count("restart it.") == 3
+    assert capsys.readouterr().out.count("\nRestart the server") == 3
 
 
 def test_proxies_for_rows_alone(server_folder):

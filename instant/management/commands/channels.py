@@ -1,4 +1,4 @@
-"""Print which channels there are, or what one person may do there."""
+"""Print all channels, or what a user may do in them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from instant.rights import explain
 
 
 class Command(BaseCommand):
-    help = "Prints the catalogue of channels: pattern, rule, rights, delivery, where declared."
+    help = "Prints all channels with their rule, rights and delivery, and where they are declared."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "channels", nargs="*", help="With --for: these channels; else all that there are."
+            "channels", nargs="*", help="With --for: only these channels (default: all)."
         )
         parser.add_argument(
-            "--for", dest="user", help="What this user (by user name) may do, and why."
+            "--for", dest="user", help="Print what the user with this user name may do, and why."
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         if options["user"] is None:
             if options["channels"]:
-                raise CommandError("Say for whom: add “--for USER”.")
+                raise CommandError("Name a user: add “--for USER”.")
             lines = [("channels", "who may subscribe", "more rights", "delivery", "declared in")]
             lines += [astuple(kind) for kind in explain.kinds()]
             self.table(lines)

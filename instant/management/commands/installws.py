@@ -1,4 +1,4 @@
-"""Install the Centrifugo server for this machine and write its config."""
+"""Install the Centrifugo server for this machine, and write its config."""
 
 from __future__ import annotations
 
@@ -21,32 +21,35 @@ _MB = 1_000_000
 
 
 class Command(BaseCommand):
-    help = "Installs the Centrifugo server and writes its config with fresh keys."
+    help = "Installs the Centrifugo server and writes its config, with new keys if it has none."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--archive", type=Path, metavar="FILE", help="Take this archive, download nothing."
+            "--archive",
+            type=Path,
+            metavar="FILE",
+            help="Install this archive instead of downloading one.",
         )
         parser.add_argument(
             "--base-url",
             default=release.BASE_URL,
             metavar="URL",
-            help="Download from this mirror of the releases (default: %(default)s).",
+            help="Download from this address or mirror (default: %(default)s).",
         )
         parser.add_argument(
             "--sha256",
             metavar="HEX",
-            help="The archive must have this sha256; default: the release's checksums file.",
+            help="The archive's sha256 (default: the one in the release's checksums file).",
         )
         parser.add_argument(
             "--release",
             default=release.VERSION,
             metavar="VERSION",
-            help="Centrifugo's version (default: %(default)s, which Instant is tested with).",
+            help="The version of Centrifugo (default: %(default)s, which Instant is tested with).",
         )
         parser.add_argument(
-            "--force", action="store_true", help="Install again what is installed already."
+            "--force", action="store_true", help="Install it even if it is installed already."
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -59,7 +62,7 @@ class Command(BaseCommand):
             raise CommandError(str(exc)) from exc
         except KeyboardInterrupt:
             raise CommandError(
-                "Interrupted. Nothing half-done was left.", returncode=INTERRUPTED
+                "Interrupted. No partial installation was left behind.", returncode=INTERRUPTED
             ) from None
 
     def install(self, directory: Path, options: dict[str, Any]) -> installer.Installed:
@@ -84,40 +87,40 @@ class Command(BaseCommand):
 
     def report_binary(self, found: installer.Installed) -> None:
         if found.kept:
-            self.stdout.write(f"Installed already: {found.binary} (--force installs it again)")
+            self.stdout.write(f"Already installed: {found.binary} (--force installs it again)")
             return
         self.stdout.write(self.style.SUCCESS(f"Installed: {found.binary}"))
         if found.verified_by:
-            self.stdout.write(f"sha256 {found.archive_sha256}: as {found.verified_by} says")
+            self.stdout.write(f"sha256 {found.archive_sha256}: matches {found.verified_by}")
         else:
             self.stderr.write(
                 self.style.WARNING(
-                    f"Nothing verified this archive (sha256 {found.archive_sha256}): compare it "
-                    f"yourself, or give --sha256, or put "
-                    f"{release.checksums_name(found.version)} beside it."
+                    f"This archive was not verified (sha256 {found.archive_sha256}). Compare it "
+                    f"yourself, or use --sha256, or put {release.checksums_name(found.version)} "
+                    f"next to it."
                 )
             )
 
     def report_config(self, conf: instant_conf.Conf, written: WrittenConfig) -> None:
         if written.from_old_version:
             self.stdout.write(
-                f"Config of Centrifugo 3 or 4 carried over to version 6: {conf.config_file}"
+                f"Config of Centrifugo 3 or 4 converted to version 6: {conf.config_file}"
             )
         else:
-            what = "written" if written.new else "completed" if written.changed else "kept"
+            what = "written" if written.new else "updated" if written.changed else "unchanged"
             self.stdout.write(
-                f"Config {what}: {conf.config_file} (it holds the keys, nothing to copy)"
+                f"Config {what}: {conf.config_file} (Django reads the keys there, nothing to copy)"
             )
         if not written.origins:
             self.stderr.write(self.style.WARNING(NO_ORIGIN))
         if written.overridden:
             self.stdout.write(
-                f"{' and '.join(written.overridden)} of the settings or the environment differ "
-                f"from the file and win: runws passes them on, a server that you start yourself "
-                f"needs them in its environment."
+                f"{' and '.join(written.overridden)} in the settings or the environment differ "
+                f"from the file and override it. “runws” passes them on; a server that you start "
+                f"yourself needs them in its environment."
             )
         if written.changed and not written.new:
-            self.stdout.write("A server that is running takes this when it is started again.")
+            self.stdout.write("Restart the server if it is running.")
         self.stdout.write("Next: python manage.py runws")
 
 
@@ -125,8 +128,8 @@ class DownloadProgress:
     """
     Print how far a download is: a bar on a terminal, a few plain lines anywhere else.
 
-    ``write`` takes a text without adding a line end to it; ``terminal`` says whether the
-    carriage return works there.
+    ``write`` writes a string and adds no newline. ``terminal`` says whether a carriage return
+    works there.
     """
 
     def __init__(self, write: Callable[[str], object], *, terminal: bool) -> None:
@@ -136,7 +139,7 @@ class DownloadProgress:
         self._open = False
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Print the new state where it differs from what stands there."""
+        """Print the new state if it looks different from the last one."""
         step = done * 100 // total if total else done // _MB
         if not self._terminal and total:
             step -= step % _STEP
@@ -150,7 +153,7 @@ class DownloadProgress:
             self._write(f"{step:3} % of {(total or 0) / _MB:.1f} MB\n")
 
     def close(self) -> None:
-        """End the line of the bar, where there is one."""
+        """End the line of the bar, if there is one."""
         if self._open:
             self._open = False
             self._write("\n")

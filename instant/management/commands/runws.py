@@ -1,4 +1,4 @@
-"""Run the server: the Centrifugo binary where there is one, else the embedded server."""
+"""Run the server: Centrifugo if it is installed, otherwise the embedded server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from instant.server.launch import SERVERS, plan, run
 
 
 class Command(BaseCommand):
-    help = "Runs the server: Centrifugo where it is installed, else the embedded server."
+    help = "Runs the server: Centrifugo if it is installed, otherwise the embedded server."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -22,17 +22,17 @@ class Command(BaseCommand):
             "--server",
             choices=SERVERS,
             default="auto",
-            help="Which server to run; auto: the binary where there is one (default).",
+            help="The server to run (default: auto, which is Centrifugo if it is installed).",
         )
         parser.add_argument(
-            "--address", help="Listen here instead of where the config says; 0.0.0.0: everywhere."
+            "--address", help="Listen on this address instead of the config's; 0.0.0.0 for all."
         )
         parser.add_argument("--port", type=int, help="Listen on this port instead of the config's.")
         parser.add_argument(
             "--data",
             type=Path,
             metavar="FILE",
-            help="Embedded server only: keep histories in this file over restarts.",
+            help="Embedded server only: keep histories in this file when the server restarts.",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -52,7 +52,7 @@ class Command(BaseCommand):
         for warning in server.warnings:
             self.stderr.write(self.style.WARNING(warning))
         self.stdout.write(f"{server.title} at {server.websocket}")
-        # The server writes to the same place from now on, past Python's buffers.
+        # From now on the server writes to the same streams, and not through Python's buffers.
         self.stdout.flush()
         self.stderr.flush()
         try:

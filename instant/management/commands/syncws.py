@@ -1,4 +1,4 @@
-"""Bring the server's config in line with the namespaces that the apps declare."""
+"""Update the server's config to the namespaces that the apps declare."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from instant.server.sync import CannotReload, Sync, compare, reload, write
 
 
 class Command(BaseCommand):
-    help = "Writes the namespaces of the apps' realtime.py into the server's config."
+    help = "Writes the namespaces in the apps' realtime.py into the server's config."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--check",
             action="store_true",
-            help="Write nothing; print the difference and exit with 1 where there is one.",
+            help="Write nothing; print the difference and exit with status 1 if there is one.",
         )
         parser.add_argument(
             "--reload",
             action="store_true",
-            help="Let the server that runws started read its config again.",
+            help="Tell the server that runws started to reload its config.",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -47,14 +47,16 @@ class Command(BaseCommand):
                 reload(sync)
             except CannotReload as exc:
                 raise CommandError(str(exc)) from exc
-            self.stdout.write("The running server reads its config again.")
+            self.stdout.write("The running server reloads its config.")
         elif changed:
-            how = "restart it" if sync.needs_restart else "syncws --reload, or restart it"
-            self.stdout.write(f"For a server that is running: {how}.")
+            how = "Restart" if sync.needs_restart else "Use “syncws --reload” or restart"
+            self.stdout.write(f"{how} the server if it is running.")
 
     def check_only(self, sync: Sync) -> None:
         if sync.changed:
             self.stdout.write(sync.diff)
-            self.stderr.write(self.style.ERROR("Not in line. “manage.py syncws” writes it."))
+            self.stderr.write(
+                self.style.ERROR("The config is out of date. “manage.py syncws” updates it.")
+            )
             sys.exit(1)
         self.stdout.write(f"Up to date: {sync.path}")
