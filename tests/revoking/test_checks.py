@@ -242,7 +242,10 @@ def test_the_command_makes_what_is_due(client, ann, capsys):
     ann.groups.clear()
     Revocation.objects.update(due_at=timezone.now())
     call_command("enforce")
-    assert capsys.readouterr().out == "1 tried; 1 waiting: not due yet, or tried again.\n"
+    assert (
+        capsys.readouterr().out
+        == "Checks made: 1. Waiting: 1 (not due yet, or to be tried again).\n"
+    )
     assert len(client.changes) == 3
 
 

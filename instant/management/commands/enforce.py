@@ -1,4 +1,4 @@
-"""Make the follow-up checks that are due: rights that ended, enforced once more."""
+"""Make the follow-up checks that are due after rights were revoked."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from instant.revoking.thread import Worker
 
 class Command(BaseCommand):
     help = (
-        "Enforces once more what was taken away, when no old token is valid any more. Web "
-        "processes and runws do it by themselves; this is for sites where neither has threads."
+        "Makes the follow-up checks of revoked rights, which are due when old tokens have expired. "
+        "Web processes and runws do this in a thread; this command is for sites without either."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -25,7 +25,7 @@ class Command(BaseCommand):
             nargs="?",
             const=1.0,
             metavar="SECONDS",
-            help="Go on, and look every so many seconds (1).",
+            help="Keep running, and look again after so many seconds (default: 1).",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -34,9 +34,11 @@ class Command(BaseCommand):
             while count := run.follow_up():
                 tried += count
             waiting = Revocation.objects.count()
-            self.stdout.write(f"{tried} tried; {waiting} waiting: not due yet, or tried again.")
+            self.stdout.write(
+                f"Checks made: {tried}. Waiting: {waiting} (not due yet, or to be tried again)."
+            )
             return
         worker = Worker(run.look)
         while True:
-            worker.look()  # logs what fails: a database that is away comes back
+            worker.look()  # logs errors and goes on: the database may only be restarting
             time.sleep(options["watch"])
