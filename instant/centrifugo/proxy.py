@@ -21,13 +21,13 @@ __all__ = [
     "MAX_BODY",
     "Disconnect",
     "Kind",
-    "MalformedQuestion",
-    "Question",
+    "MalformedRequest",
+    "ProxyRequest",
     "Refusal",
-    "answer",
     "encode",
     "granted",
-    "read_question",
+    "read_request",
+    "reply",
 ]
 
 Kind = Literal["subscribe", "publish", "sub_refresh"]
@@ -46,12 +46,12 @@ _DISCONNECT_CODES = range(4000, 5000)
 _MAX_REASON = 32
 
 
-class MalformedQuestion(ValueError):
+class MalformedRequest(ValueError):
     """The server would not send this body. The message says why, without quoting from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class ProxyRequest:
     """What the server asks. It has already verified the token of the connection."""
 
     client: str
@@ -88,17 +88,17 @@ ENDED: Mapping[str, Any] = {"expired": True}
 """The result that ends a subscription when the server asks to prolong it; an error does not."""
 
 
-def read_question(body: bytes) -> Question:
-    """Read the body of a request; unknown fields are ignored. Raises MalformedQuestion."""
+def read_request(body: bytes) -> ProxyRequest:
+    """Read the body of a request; unknown fields are ignored. Raises MalformedRequest."""
     if len(body) > MAX_BODY:
-        raise MalformedQuestion(f"the body has {len(body):,} bytes, more than {MAX_BODY:,}")
+        raise MalformedRequest(f"the body has {len(body):,} bytes, more than {MAX_BODY:,}")
     try:
         fields = json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError):
-        raise MalformedQuestion("the body is not JSON") from None
+        raise MalformedRequest("the body is not JSON") from None
     if not isinstance(fields, dict):
-        raise MalformedQuestion("the body is not a JSON object")
-    return Question(
+        raise MalformedRequest("the body is not a JSON object")
+    return ProxyRequest(
         client=_text(fields, "client", ""),
         user=_text(fields, "user"),
         channel=_text(fields, "channel"),
@@ -121,7 +121,7 @@ def granted(*, expire_at: int, info: Any = None, pushes_joins: bool = False) -> 
     return result
 
 
-def answer(given: Mapping[str, Any] | Refusal | Disconnect) -> dict[str, Any]:
+def reply(given: Mapping[str, Any] | Refusal | Disconnect) -> dict[str, Any]:
     """
     Return a reply with exactly one key: ``result``, ``error`` or ``disconnect``.
 
@@ -145,14 +145,14 @@ def answer(given: Mapping[str, Any] | Refusal | Disconnect) -> dict[str, Any]:
 
 
 def encode(given: Mapping[str, Any] | Refusal | Disconnect) -> bytes:
-    """Return the body of a reply; raises TypeError or ValueError as answer() and JSON do."""
-    return json.dumps(answer(given), separators=(",", ":"), allow_nan=False).encode()
+    """Return the body of a reply; raises TypeError or ValueError as reply() and JSON do."""
+    return json.dumps(reply(given), separators=(",", ":"), allow_nan=False).encode()
 
 
 def _text(fields: Mapping[str, Any], name: str, default: str | None = None) -> str:
     value = fields.get(name, default)
     if not isinstance(value, str):
-        raise MalformedQuestion(f"“{name}” is not a string")
+        raise MalformedRequest(f"“{name}” is not a string")
     return value
 
 

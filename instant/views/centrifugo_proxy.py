@@ -29,12 +29,12 @@ from instant import conf, permissions
 from instant.centrifugo.proxy import (
     ENDED,
     HEADER,
-    MalformedQuestion,
-    Question,
+    MalformedRequest,
+    ProxyRequest,
     Refusal,
     encode,
     granted,
-    read_question,
+    read_request,
 )
 from instant.namespaces import Namespace, find_namespace
 from instant.rights import namespace_rules, tokens
@@ -44,7 +44,7 @@ __all__ = ["publish", "sub_refresh", "subscribe"]
 logger = logging.getLogger("instant.proxy")
 
 _Answer = Mapping[str, Any] | Refusal
-_View = Callable[[Question, Any], _Answer]
+_View = Callable[[ProxyRequest, Any], _Answer]
 
 _DENIED = Refusal(403, "permission denied")
 _LATER = Refusal(503, "not available", temporary=True)
@@ -55,7 +55,7 @@ class _Denied(Exception):
 
 
 def _endpoint(refusal: _Answer) -> Callable[[_View], Callable[[HttpRequest], HttpResponse]]:
-    """Make an endpoint of a function from question and user to the answer."""
+    """Make an endpoint of a function from a proxy request and its user to the reply."""
 
     def decorate(view: _View) -> Callable[[HttpRequest], HttpResponse]:
         @functools.wraps(view)
@@ -70,45 +70,45 @@ def _endpoint(refusal: _Answer) -> Callable[[_View], Callable[[HttpRequest], Htt
 
 
 @_endpoint(_DENIED)
-def subscribe(question: Question, user: Any) -> _Answer:
+def subscribe(event: ProxyRequest, user: Any) -> _Answer:
     """Answer whether the user may subscribe, and until when without being asked again."""
-    cls, kwargs = _proxied(question, user)
+    cls, kwargs = _proxied(event, user)
     return granted(
         expire_at=tokens.lives_until(),
         info=namespace_rules.info(cls, user, kwargs),
         # As permissions.grants() decides it for a token.
         pushes_joins=cls.join_leave
         and cls.decides("presence")
-        and permissions.ask(user, "presence", question.channel),
+        and permissions.ask(user, "presence", event.channel),
     )
 
 
 @_endpoint(ENDED)
-def sub_refresh(question: Question, user: Any) -> _Answer:
+def sub_refresh(event: ProxyRequest, user: Any) -> _Answer:
     """Answer whether the user may stay subscribed, and until when."""
-    cls, kwargs = _proxied(question, user)
+    cls, kwargs = _proxied(event, user)
     return granted(expire_at=tokens.lives_until(), info=namespace_rules.info(cls, user, kwargs))
 
 
 @_endpoint(_DENIED)
-def publish(question: Question, user: Any) -> _Answer:
+def publish(event: ProxyRequest, user: Any) -> _Answer:
     """Answer whether the user may publish; what is published is a JSON object, as Python's."""
-    if not isinstance(question.data, dict):
+    if not isinstance(event.data, dict):
         return Refusal(400, "publish a JSON object")
-    found = find_namespace(question.channel)
+    found = find_namespace(event.channel)
     if found is not None and found[0].client_publish == "subscribers":
         raise _Denied  # the server decides that itself
-    if not permissions.ask(user, "publish", question.channel):
+    if not permissions.ask(user, "publish", event.channel):
         raise _Denied
     return {}
 
 
-def _proxied(question: Question, user: Any) -> tuple[type[Namespace], dict[str, Any]]:
+def _proxied(event: ProxyRequest, user: Any) -> tuple[type[Namespace], dict[str, Any]]:
     """Return the namespace whose rule lets the user subscribe; a token opens all others."""
-    found = find_namespace(question.channel)
+    found = find_namespace(event.channel)
     if found is None or found[0].authorize != "proxy":
         raise _Denied
-    if not permissions.ask(user, "subscribe", question.channel):
+    if not permissions.ask(user, "subscribe", event.channel):
         raise _Denied
     return found
 
@@ -134,11 +134,11 @@ def _body(view: _View, refusal: _Answer, request: HttpRequest) -> bytes:
                 HEADER,
             )
             return encode(_DENIED)
-        question = read_question(request.body)
-        return encode(view(question, _user(question.user)))
+        event = read_request(request.body)
+        return encode(view(event, _user(event.user)))
     except _Denied:
         return encode(refusal)
-    except (MalformedQuestion, RequestDataTooBig, UnreadablePostError, RawPostDataException) as exc:
+    except (MalformedRequest, RequestDataTooBig, UnreadablePostError, RawPostDataException) as exc:
         logger.warning("%s was asked what no server asks: %s.", request.path, exc)
         return encode(Refusal(400, "bad request"))
     except (InterfaceError, OperationalError):

@@ -11,13 +11,13 @@ from instant.centrifugo.proxy import (
     ENDED,
     MAX_BODY,
     Disconnect,
-    MalformedQuestion,
-    Question,
+    MalformedRequest,
+    ProxyRequest,
     Refusal,
-    answer,
     encode,
     granted,
-    read_question,
+    read_request,
+    reply,
 )
 
 ASKED = {
@@ -28,11 +28,11 @@ ASKED = {
 
 def read(**changes):
     fields = {k: v for k, v in {**ASKED, **changes}.items() if v is not ...}
-    return read_question(json.dumps(fields).encode())
+    return read_request(json.dumps(fields).encode())
 
 
-def test_a_question_of_the_server():
-    assert read() == Question(client="c-1", user="7", channel="order:1", data=None)
+def test_a_request_of_the_server():
+    assert read() == ProxyRequest(client="c-1", user="7", channel="order:1", data=None)
     assert read(data={"x": 1}).data == {"x": 1}
     assert read(user="").user == ""
 
@@ -50,7 +50,7 @@ def test_what_nobody_knows_is_passed_over():
     ],
 )  # fmt: skip
 def test_wrong_types_are_refused(changes):
-    with pytest.raises(MalformedQuestion):
+    with pytest.raises(MalformedRequest):
         read(**changes)
 
 
@@ -62,9 +62,9 @@ def test_wrong_types_are_refused(changes):
         b'{"user":"7","channel":"order:1","data":{"n":-Infinity}}',
     ],
 )  # fmt: skip
-def test_what_is_no_question(body):
-    with pytest.raises(MalformedQuestion) as info:
-        read_question(body)
+def test_what_is_no_request(body):
+    with pytest.raises(MalformedRequest) as info:
+        read_request(body)
     assert "order" not in str(info.value)
 
 
@@ -72,18 +72,18 @@ def test_the_size():
     body = json.dumps({**ASKED, "data": ""}).encode()
     room = MAX_BODY - len(body)
     assert read(data="x" * room).data == "x" * room
-    with pytest.raises(MalformedQuestion):
+    with pytest.raises(MalformedRequest):
         read(data="x" * (room + 1))
 
 
-def test_answers():
-    assert answer({}) == {"result": {}}
-    assert answer(ENDED) == {"result": {"expired": True}}
-    assert answer(Refusal(403, "no")) == {"error": {"code": 403, "message": "no"}}
-    assert answer(Refusal(503, "no", temporary=True)) == {
+def test_replies():
+    assert reply({}) == {"result": {}}
+    assert reply(ENDED) == {"result": {"expired": True}}
+    assert reply(Refusal(403, "no")) == {"error": {"code": 403, "message": "no"}}
+    assert reply(Refusal(503, "no", temporary=True)) == {
         "error": {"code": 503, "message": "no", "temporary": True}
     }
-    assert answer(Disconnect(4500, "bye")) == {"disconnect": {"code": 4500, "reason": "bye"}}
+    assert reply(Disconnect(4500, "bye")) == {"disconnect": {"code": 4500, "reason": "bye"}}
     assert encode({"a": [1]}) == b'{"result":{"a":[1]}}'
 
 
@@ -106,14 +106,14 @@ def test_what_is_granted():
 )  # fmt: skip
 def test_codes_that_the_server_would_not_take_as_they_are_meant(wrong):
     with pytest.raises(ValueError):
-        answer(wrong)
+        reply(wrong)
 
 
 @pytest.mark.parametrize("wrong", [None, True, False, [], "x", 1])
-def test_what_is_no_answer(wrong):
+def test_what_is_no_reply(wrong):
     """An empty one would be “allowed”."""
     with pytest.raises(TypeError):
-        answer(wrong)
+        reply(wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"info": float("nan")}, {"info": object()}])
@@ -130,6 +130,6 @@ JSON = st.recursive(
 
 
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
-def test_any_body_is_a_question_or_refused(body):
-    with contextlib.suppress(MalformedQuestion):
-        assert isinstance(read_question(body), Question)
+def test_any_body_is_a_request_or_refused(body):
+    with contextlib.suppress(MalformedRequest):
+        assert isinstance(read_request(body), ProxyRequest)

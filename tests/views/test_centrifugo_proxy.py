@@ -387,7 +387,7 @@ def test_queries(declare, make_user, django_assert_num_queries):
 
 
 @pytest.mark.parametrize("secret", [None, "", "wrong", SECRET + "x", SECRET[:-1], SECRET.upper()])
-def test_forged_questions(declare, make_user, secret, caplog):
+def test_forged_requests(declare, make_user, secret, caplog):
     asked = []
     declare(
         can_subscribe=lambda self, user, pk: asked.append(user) or True,
@@ -471,7 +471,7 @@ def test_other_methods(method):
 @pytest.mark.parametrize(
     "body", ["", "{", "[]", "null", '{"user": 7, "channel": "order:1"}', '{"channel": "order:1"}']
 )
-def test_malformed_questions(declare, body, caplog):
+def test_malformed_requests(declare, body, caplog):
     declare(can_subscribe=lambda self, user, pk: True)
     for kind in KINDS:
         response = Client().post(
@@ -481,7 +481,7 @@ def test_malformed_questions(declare, body, caplog):
     assert "asked what no server asks" in caplog.text
 
 
-def test_huge_questions(declare):
+def test_huge_requests(declare):
     declare(client_publish="ask", can_publish=lambda self, user, pk: True)
     assert ask("publish", "", data={"x": "x" * 900_000}) == {"result": {}}
     assert ask("publish", "", data={"x": "x" * 1_000_000})["error"]["code"] == 400
