@@ -139,7 +139,9 @@ def test_real_servers_run_with_the_keys_that_django_resolved(project, server, re
         finally:
             process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=40)
-    assert process.returncode == 0
+    # Centrifugo replies a moment before it handles signals; until then SIGTERM ends it at once.
+    ended_at_once = server == "centrifugo" and process.returncode == 128 + signal.SIGTERM
+    assert process.returncode == 0 or ended_at_once
     name = found if server == "centrifugo" else "Embedded server (Python; as asked"
     assert f"{name}) at ws://127.0.0.1:{port}/connection/websocket" in out.decode()
     assert b"the-api-key-of-django" not in said + out + err
