@@ -1,6 +1,6 @@
 /** The script build. The only module that does something when it is loaded. */
 import { setPageConfig } from "./config.js";
-import { defineElement } from "./element.js";
+import { defineElement } from "./status-element.js";
 import { createInstant, type Instant } from "./instant.js";
 import { useInstant } from "./legacy.js";
 import type { PageConfig } from "./types.js";

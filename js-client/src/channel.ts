@@ -1,8 +1,8 @@
 import type { Connection } from "./connection.js";
 import { ChannelError } from "./errors.js";
 import { Feed } from "./feed.js";
-import { createId } from "./identity.js";
-import { askHistory, askPresence } from "./inquiry.js";
+import { createId } from "./tab.js";
+import { askHistory, askPresence } from "./ask.js";
 import type { Listeners } from "./listeners.js";
 import { byUser } from "./presence.js";
 import type {

@@ -6,7 +6,7 @@ import { ConnectError, InstantError, RefusedError, SignedOutError, SupersededErr
 import type { Feed } from "./feed.js";
 import { COLLECT, Grants, IdentityChanged, TOKEN_EXPIRED } from "./grants.js";
 import { Listeners } from "./listeners.js";
-import { Route } from "./route.js";
+import { Transports } from "./transports.js";
 import type { InstantEventMap, Status } from "./types.js";
 
 /** Milliseconds within which a second refused token is no accident. */
@@ -157,7 +157,7 @@ export class Connection {
 
   #createClient(): Centrifuge {
     const { config, grants } = this;
-    const route = new Route(config);
+    const route = new Transports(config);
     const client: Centrifuge = new Centrifuge(route.endpoints, {
       ...route.options,
       timeout: config.timeout,
@@ -214,7 +214,7 @@ export class Connection {
   }
 
   /** Asks for a grant for all channels held: what it lacks is denied, what it has again is asked for. */
-  #grant(route: Route, request: () => Promise<string>): Promise<string> {
+  #grant(route: Transports, request: () => Promise<string>): Promise<string> {
     return this.guard(async () => {
       const token = await request();
       route.lead(this.grants.urls);

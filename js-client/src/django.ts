@@ -2,7 +2,7 @@ import type { HistoryOptions, HistoryResult } from "centrifuge";
 
 import { isSameOrigin, type Config } from "./config.js";
 import { RefusedError, ReplyError, RequestError } from "./errors.js";
-import { TAB_HEADER } from "./identity.js";
+import { TAB_HEADER } from "./tab.js";
 import { isRecord, text } from "./json.js";
 import type { Visitors } from "./presence.js";
 import type { ChannelInfo, Right } from "./types.js";

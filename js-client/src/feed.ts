@@ -3,10 +3,10 @@ import type { JoinContext, LeaveContext, PublicationContext, SubscribedContext, 
 import type { Connection } from "./connection.js";
 import { ChannelError, InstantError } from "./errors.js";
 import { TOKEN_EXPIRED } from "./grants.js";
-import { askPresence, PERMISSION_DENIED } from "./inquiry.js";
+import { askPresence, PERMISSION_DENIED } from "./ask.js";
 import { Listeners } from "./listeners.js";
 import { toMessage } from "./message.js";
-import { Crowd } from "./presence.js";
+import { PresenceList } from "./presence.js";
 import { Sequence } from "./sequence.js";
 import type { ChannelStatus, Denial, InstantMessage, LostInfo, Right } from "./types.js";
 
@@ -24,7 +24,7 @@ export class Feed {
   readonly messages = new Listeners<InstantMessage>();
   readonly statuses = new Listeners<ChannelStatus>();
   readonly losses = new Listeners<LostInfo>();
-  readonly presences = new Crowd();
+  readonly presences = new PresenceList();
   sequence = new Sequence();
   /** True where the message server itself asks Django who may subscribe. */
   readonly isTokenless: boolean;
@@ -127,7 +127,7 @@ export class Feed {
       if (this.sequence.admits(message)) this.messages.emit(message);
     });
     const moved = (isHere: boolean) => (context: JoinContext | LeaveContext): void => {
-      if (!this.presences.change(context.info, isHere)) this.#loadCrowd();
+      if (!this.presences.change(context.info, isHere)) this.#loadPresence();
     };
     subscription.on("join", moved(true));
     subscription.on("leave", moved(false));
@@ -137,7 +137,7 @@ export class Feed {
   /** From now on the server tells who joins and leaves, which it does only where it was asked to. */
   hearJoins(): void {
     if (this.#hearsJoins) {
-      this.#loadCrowd();
+      this.#loadPresence();
       return;
     }
     this.#hearsJoins = true;
@@ -203,7 +203,7 @@ export class Feed {
     if (this.#connection.isConnected) this.#connection.listeners.error.emit(this.#error(error));
   }
 
-  #loadCrowd(): void {
+  #loadPresence(): void {
     if (!this.#hearsJoins || !this.#subscription || !this.isJoined) return;
     this.presences.load(askPresence(this.#subscription, this.#connection.django)).catch((error: unknown) => {
       this.#failed(error);
@@ -242,7 +242,7 @@ export class Feed {
       this.#wasLive = true;
       if (context.wasRecovering && !context.recovered) this.#lose();
       else this.#set(this.#gap ? "lost" : "live");
-      this.#loadCrowd();
+      this.#loadPresence();
     });
   }
 

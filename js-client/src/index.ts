@@ -13,6 +13,6 @@ export {
 } from "./errors.js";
 export { createInstant, type Instant } from "./instant.js";
 export { useInstant, type InstantClient, type Message } from "./legacy.js";
-export { defineStatusElement } from "./status.js";
+export { defineStatusElement } from "./status-element.js";
 // A star, so that `declare module "djangoinstant"` can add to `InstantEvents`.
 export type * from "./types.js";

@@ -4,7 +4,7 @@ import { Channel } from "./channel.js";
 import { resolveConfig } from "./config.js";
 import { Connection } from "./connection.js";
 import { SignedOutError } from "./errors.js";
-import { createId, TAB_HEADER } from "./identity.js";
+import { createId, TAB_HEADER } from "./tab.js";
 import type { ChannelInfo, InstantEventMap, InstantOptions, ListenOptions, Status } from "./types.js";
 
 /** Longest channel name that Centrifugo accepts, in bytes. */

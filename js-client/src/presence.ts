@@ -27,7 +27,7 @@ function without(people: ReadonlyMap<string, Person>, others: ReadonlyMap<string
 type Change = readonly [info: ClientInfo, isHere: boolean];
 
 /** Who is in a channel, kept up to date by what the server says about joins and leaves; told to the listeners. */
-export class Crowd extends Listeners<Presence> {
+export class PresenceList extends Listeners<Presence> {
   /** `undefined` while nobody knows. */
   #visitors: Map<string, Visitor> | undefined;
   #people: ReadonlyMap<string, Person> = new Map();

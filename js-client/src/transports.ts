@@ -2,7 +2,7 @@ import type { Centrifuge, TransportEndpoint } from "centrifuge";
 
 import type { Config } from "./config.js";
 import { ConfigError } from "./errors.js";
-import { recall, remember } from "./memory.js";
+import { recall, remember } from "./last-transport.js";
 
 /** The SDK's error for a connection that ended before its answer. */
 const CONNECTION_CLOSED = 11;
@@ -26,7 +26,7 @@ interface Progress {
  * order, and waits only before it begins anew. These are private fields of the SDK, and tests watch
  * them; were they to go, the SDK would stay with its first success, as it does without us.
  */
-export class Route {
+export class Transports {
   /** The SDK's list. It keeps this very array, so that changes reach it. */
   readonly endpoints: TransportEndpoint[] = [];
   /** Options for the SDK. */

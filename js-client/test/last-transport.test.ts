@@ -1,0 +1,108 @@
+/** The transport that worked is remembered by the tab. */
+import { expect, test, vi } from "vitest";
+import { WebSocket } from "ws";
+
+import type { WebSocketConstructor } from "../src/types.js";
+import { until, useSite } from "./site.js";
+
+const site = useSite();
+
+/** What browsers have for each tab. */
+class Storage {
+  readonly kept = new Map<string, string>();
+  getItem = (key: string): string | null => this.kept.get(key) ?? null;
+  setItem = (key: string, value: string): unknown => this.kept.set(key, value);
+  get way(): unknown {
+    const [way] = JSON.parse(this.kept.get("instant.way") ?? "[]") as unknown[];
+    return way;
+  }
+}
+
+/** What a page tries, up to its first connection; `blocked` are ways that don't work. */
+async function open(...blocked: string[]): Promise<string[]> {
+  const isPossible = blocked.length < 2;
+  const tried: string[] = [];
+  const attempt = (way: string): void => {
+    tried.push(way);
+    if (blocked.includes(way)) throw new TypeError("blocked");
+  };
+  const instant = site.instant({
+    WebSocket: function socket(url: string) {
+      tried.push("websocket");
+      return new WebSocket(blocked.includes("websocket") ? url.replace(/:\d+/, ":9") : url);
+    } as unknown as WebSocketConstructor,
+    fetch: async (input, init) => {
+      const url = input as string;
+      if (!url.endsWith("/connection/http_stream")) return fetch(input, init);
+      attempt("http_stream");
+      return stream();
+    },
+    transports: ["websocket", "http_stream"],
+  });
+  void instant.connect().catch(() => undefined);
+  await until(instant, isPossible ? "live" : "offline");
+  instant.disconnect();
+  return tried;
+}
+
+/** A response that never ends and begins with the answer to “connect”. */
+function stream(): Response {
+  const answer = `${JSON.stringify({ id: 1, connect: { client: "c", version: "fake" } })}\n`;
+  return new Response(
+    new ReadableStream({
+      start(controller) {
+        controller.enqueue(new TextEncoder().encode(answer));
+      },
+    }),
+  );
+}
+
+test("a next page begins with it, for a while, and forgets it when it fails", async () => {
+  const storage = new Storage();
+  vi.stubGlobal("sessionStorage", storage);
+  const address = site.centrifugo.url.replace("ws:", "http:").replace("websocket", "http_stream");
+  expect(await open("websocket")).toEqual(["websocket", "http_stream"]);
+  expect(storage.way).toBe(address);
+  const kept = storage.kept.get("instant.way");
+  expect(await open("websocket")).toEqual(["http_stream"]);
+  // Use does not prolong it, or nobody would ever come back to WebSockets.
+  expect(storage.kept.get("instant.way")).toBe(kept);
+  expect(await open("http_stream")).toEqual(["http_stream", "websocket"]);
+  expect(storage.way).toBe("");
+  await open("websocket");
+  expect(storage.way).toBe(address);
+  // Also where nothing works, so that the next page begins with the first choice again.
+  expect((await open("http_stream", "websocket")).slice(0, 2)).toEqual(["http_stream", "websocket"]);
+  expect(storage.way).toBe("");
+  expect(await open("websocket")).toEqual(["websocket", "http_stream"]);
+  const now = vi.spyOn(Date, "now").mockImplementation(() => performance.timeOrigin + performance.now() + 16 * 60_000);
+  expect(await open()).toEqual(["websocket"]);
+  now.mockRestore();
+});
+
+test("the first choice is nothing to remember", async () => {
+  const storage = new Storage();
+  vi.stubGlobal("sessionStorage", storage);
+  await open();
+  expect(storage.kept.size).toBe(0);
+});
+
+test.each([
+  ["forbids it", () => { throw new DOMException("denied", "SecurityError"); }],
+  ["holds nonsense", () => ({ getItem: () => "{}", setItem: () => { throw new DOMException("full", "QuotaExceededError"); } })],
+])("a browser that %s does without", async (_what, get) => {
+  Object.defineProperty(globalThis, "sessionStorage", { configurable: true, get });
+  try {
+    expect(await open("websocket")).toEqual(["websocket", "http_stream"]);
+    expect(await open("websocket")).toEqual(["websocket", "http_stream"]);
+  } finally {
+    Reflect.deleteProperty(globalThis, "sessionStorage");
+  }
+});
+
+test("an address that Django no longer names is not tried", async () => {
+  const storage = new Storage();
+  vi.stubGlobal("sessionStorage", storage);
+  storage.setItem("instant.way", JSON.stringify(["http://elsewhere.invalid/connection/http_stream", Date.now() + 60_000]));
+  expect(await open()).toEqual(["websocket"]);
+});
