@@ -43,7 +43,7 @@ async function bundle(options) {
  * DOM, of JSON or of the package's interface may be among them.
  */
 const INTERNAL =
-  /^_[^_]|^(?:accept|admits|begin|change|changed|channelToken|config|connectionToken|deny|django|drop|endpoints|expire|feeds|forget|grants|guard|hearJoins|hold|isBehind|isConnected|isDenied|isFresh|isHeld|isJoined|isTokenless|keep|lead|list|listeners|load|losses|opened|position|presences|readyToken|release|renew|restart|retreat|retry|rightsOf|seen|sequence|serverNow|settle|signOut|signsOut|statuses|until|used|websocketUrls)$/;
+  /^_[^_]|^(?:accept|attempt|begin|change|changed|channelToken|config|connectionToken|deny|django|drop|endpoints|expire|failed|feeds|forget|gaps|grants|guard|hearJoins|hold|isBehind|isConnected|isDenied|isFresh|isHeld|isJoined|isTokenless|listeners|load|opened|position|presences|readyToken|record|release|renew|restart|retry|rightsOf|seen|sequence|serverNow|setUrls|signOut|signsOut|statuses|until|used|websocketUrls)$/;
 
 /** With functions first, and without the two that make code shorter and gzip's result longer. Terser writes into what it is given. */
 const COMPRESS = { passes: 3, module: true, hoist_funs: true, lhs_constants: false, sequences: false };

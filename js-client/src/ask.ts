@@ -2,7 +2,7 @@ import type { HistoryResult, Subscription } from "centrifuge";
 
 import type { Django } from "./django.js";
 import { RefusedError } from "./errors.js";
-import type { Visitors } from "./presence.js";
+import type { PresenceAnswer } from "./presence.js";
 import type { HistoryOptions } from "./types.js";
 
 /** Messages that are asked for where nobody says how many, and the most that Django tells. */
@@ -26,8 +26,8 @@ async function ask<Answer>(answer: Promise<Answer>, instead: () => Promise<Answe
 }
 
 /** Who is in a channel. */
-export function askPresence(subscription: Subscription, django: Django): Promise<Visitors> {
-  return ask<Visitors>(subscription.presence(), () => django.presence(subscription.channel));
+export function askPresence(subscription: Subscription, django: Django): Promise<PresenceAnswer> {
+  return ask<PresenceAnswer>(subscription.presence(), () => django.presence(subscription.channel));
 }
 
 /** What was published in a channel. */

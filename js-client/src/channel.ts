@@ -132,7 +132,7 @@ export class Channel<Data = unknown> {
    * The channel is `lost` until the promise that it returns is fulfilled.
    */
   onLost(listener: (info: LostInfo) => unknown, options?: ListenOptions): () => void {
-    return this.#listen((feed) => feed.losses, listener, options);
+    return this.#listen((feed) => feed.gaps, listener, options);
   }
 
   /** Calls `listener` with who is here, at first and whenever somebody comes or goes. */

@@ -81,7 +81,7 @@ export class Connection {
   }
 
   /** Starts, and tells how the attempt ends. */
-  settle(): Promise<void> {
+  attempt(): Promise<void> {
     return new Promise((resolve, reject) => {
       const remove = this.listeners.status.add((status) => {
         if (status === "connecting") return;
@@ -157,9 +157,9 @@ export class Connection {
 
   #createClient(): Centrifuge {
     const { config, grants } = this;
-    const route = new Transports(config);
-    const client: Centrifuge = new Centrifuge(route.endpoints, {
-      ...route.options,
+    const transports = new Transports(config);
+    const client: Centrifuge = new Centrifuge(transports.endpoints, {
+      ...transports.options,
       timeout: config.timeout,
       minReconnectDelay: config.reconnectDelay[0],
       maxReconnectDelay: config.reconnectDelay[1],
@@ -167,25 +167,25 @@ export class Connection {
       getToken: () =>
         this.isConnected
           ? this.guard(() => grants.renew([]))
-          : this.#grant(route, () => grants.connectionToken()),
+          : this.#grant(transports, () => grants.connectionToken()),
       // Asked before every attempt, after getToken: the moment to replace a token that is too old, or of
       // somebody who was signed in before.
       getData: async () => {
-        if (!grants.isFresh) client.setToken(await this.#grant(route, () => grants.connectionToken()));
+        if (!grants.isFresh) client.setToken(await this.#grant(transports, () => grants.connectionToken()));
         return null;
       },
     });
     client.on("connecting", ({ code }) => {
       // Not for connect(): what login or channels() just fetched is fresh.
       if (code !== DISCONNECT.called) grants.expire();
-      route.begin(client);
+      transports.restart(client);
       // Without a network nothing is on the way. Not every browser knows, and Node doesn't.
       this.#set((globalThis.navigator as Navigator | undefined)?.onLine === false ? "offline" : "connecting");
     });
     client.on("connected", () => {
       this.#lastError = undefined;
       this.#expired = 0;
-      route.keep(client);
+      transports.connected(client);
       this.#connected();
     });
     client.on("disconnected", ({ code, reason }) => {
@@ -204,7 +204,7 @@ export class Connection {
     });
     client.on("error", ({ error: { code, message } }) => {
       if (this.isConnected) return;
-      const isOver = route.retreat(client, code);
+      const isOver = transports.failed(client, code);
       // An expired token is replaced; two in a row mean that no token is ever young enough.
       if (code === TOKEN_EXPIRED && this.#expired++ === 0) return;
       this.#fail(code, message);
@@ -214,10 +214,10 @@ export class Connection {
   }
 
   /** Asks for a grant for all channels held: what it lacks is denied, what it has again is asked for. */
-  #grant(route: Transports, request: () => Promise<string>): Promise<string> {
+  #grant(transports: Transports, request: () => Promise<string>): Promise<string> {
     return this.guard(async () => {
       const token = await request();
-      route.lead(this.grants.urls);
+      transports.setUrls(this.grants.urls);
       for (const feed of this.#held()) {
         if (this.grants.isDenied(feed.name)) feed.deny();
         else feed.retry();

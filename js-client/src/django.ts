@@ -4,7 +4,7 @@ import { isSameOrigin, type Config } from "./config.js";
 import { RefusedError, ReplyError, RequestError } from "./errors.js";
 import { TAB_HEADER } from "./tab.js";
 import { isRecord, text } from "./json.js";
-import type { Visitors } from "./presence.js";
+import type { PresenceAnswer } from "./presence.js";
 import type { ChannelInfo, Right } from "./types.js";
 
 /** A right to join one channel. */
@@ -91,8 +91,8 @@ export class Django {
     await this.#post("logout");
   }
 
-  async presence(channel: string): Promise<Visitors> {
-    return (await this.#post("presence", { channel })).body as unknown as Visitors;
+  async presence(channel: string): Promise<PresenceAnswer> {
+    return (await this.#post("presence", { channel })).body as unknown as PresenceAnswer;
   }
 
   /** What was published in a channel, asked and answered in the SDK's words. */

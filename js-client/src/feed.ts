@@ -23,7 +23,7 @@ export class Feed {
   readonly name: string;
   readonly messages = new Listeners<InstantMessage>();
   readonly statuses = new Listeners<ChannelStatus>();
-  readonly losses = new Listeners<LostInfo>();
+  readonly gaps = new Listeners<LostInfo>();
   readonly presences = new PresenceList();
   sequence = new Sequence();
   /** True where the message server itself asks Django who may subscribe. */
@@ -31,7 +31,7 @@ export class Feed {
   /** Only `#set()` changes it. */
   status: ChannelStatus = "idle";
   readonly #connection: Connection;
-  #users = 0;
+  #holders = 0;
   #subscription: Subscription | undefined;
   #hearsJoins = false;
   #grace: ReturnType<typeof setTimeout> | undefined;
@@ -71,7 +71,7 @@ export class Feed {
 
   /** One more listener. */
   hold(): void {
-    this.#users += 1;
+    this.#holders += 1;
     clearTimeout(this.#grace);
     if (this.isHeld) return;
     this.#set("subscribing");
@@ -84,8 +84,8 @@ export class Feed {
 
   /** One listener less. */
   release(): void {
-    this.#users -= 1;
-    if (this.#users) return;
+    this.#holders -= 1;
+    if (this.#holders) return;
     this.#grace = setTimeout(() => {
       this.#close();
     }, GRACE);
@@ -124,7 +124,7 @@ export class Feed {
     });
     subscription.on("publication", (publication) => {
       const message = this.message(publication, this.#isReplaying);
-      if (this.sequence.admits(message)) this.messages.emit(message);
+      if (this.sequence.record(message)) this.messages.emit(message);
     });
     const moved = (isHere: boolean) => (context: JoinContext | LeaveContext): void => {
       if (!this.presences.change(context.info, isHere)) this.#loadPresence();
@@ -251,7 +251,7 @@ export class Feed {
     const gap = (this.#gap = {});
     this.#set("lost");
     const info: LostInfo = { channel: this.name };
-    const loading = [...this.losses.emit(info), ...this.#connection.listeners.lost.emit(info)];
+    const loading = [...this.gaps.emit(info), ...this.#connection.listeners.lost.emit(info)];
     if (loading.length === 0) return;
     Promise.all(loading).then(
       () => {

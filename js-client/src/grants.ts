@@ -42,7 +42,7 @@ function userOf(token = ""): string | undefined {
  * A token may be used for seconds (`exp`), what it opened lives for an hour. So every connection begins
  * with one request that carries the names of all channels held, and everything that needs a token in
  * the next moments is answered from its reply. The SDK keeps the tokens it got and would send them
- * again after a reconnect; see `isFresh` and `#living()` for how it is kept from that.
+ * again after a reconnect; see `isFresh` and `#lateToken()` for how it is kept from that.
  */
 export class Grants {
   /** The message server's addresses, as Django last said. */
@@ -131,7 +131,7 @@ export class Grants {
   /** A token for a new subscription, when there is one at hand, else `""`. */
   readyToken(name: string): string {
     const known = this.#channels.get(name);
-    return isUsable(known) ? this.#living(name, known.token) : "";
+    return isUsable(known) ? this.#lateToken(name, known.token) : "";
   }
 
   /** A token to subscribe with; `""` when Django grants none. */
@@ -141,7 +141,7 @@ export class Grants {
     if (!known) return "";
     // A "no" is said once: the next question goes to Django.
     known.used = known.token === "";
-    return this.#living(name, known.token);
+    return this.#lateToken(name, known.token);
   }
 
   /** The channels that Django offers the user; also a grant to connect. */
@@ -169,10 +169,10 @@ export class Grants {
    * what it keeps is this object, and what goes out is the newest token. Were the SDK ever to turn it
    * into text earlier, the old token would be answered with 109 and asked for again: slower, not wrong.
    */
-  #living(name: string, token: string): string {
+  #lateToken(name: string, token: string): string {
     if (token === "") return token;
     let last = token;
-    const living = {
+    const late = {
       toJSON: (): string => {
         const known = this.#channels.get(name);
         if (known?.token) {
@@ -182,7 +182,7 @@ export class Grants {
         return last;
       },
     };
-    return living as unknown as string;
+    return late as unknown as string;
   }
 
   /** Collects names for a moment, then asks once. */

@@ -80,7 +80,7 @@ export class Instant {
     if (connection.isConnected) return;
     // A retry may be seconds away; whoever calls wants to know now.
     if (connection.status === "offline") connection.client?.disconnect();
-    await connection.settle();
+    await connection.attempt();
   }
 
   /** Closes the connection until something asks for it again. Channels keep their listeners. */
@@ -114,7 +114,7 @@ export class Instant {
   async refresh(): Promise<void> {
     this.#connection.grants.forget();
     this.#connection.client?.disconnect();
-    await this.#connection.settle();
+    await this.#connection.attempt();
   }
 
   /** The SDK's client, for what is not covered here; `undefined` before the first connection. */

@@ -23,7 +23,7 @@ export class Sequence {
   }
 
   /** Notes a message; false when it was delivered before. */
-  admits(message: InstantMessage): boolean {
+  record(message: InstantMessage): boolean {
     const { id, offset, own } = message;
     if (offset !== undefined && this.position) {
       if (offset <= this.position.offset) return false;

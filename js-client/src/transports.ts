@@ -2,7 +2,7 @@ import type { Centrifuge, TransportEndpoint } from "centrifuge";
 
 import type { Config } from "./config.js";
 import { ConfigError } from "./errors.js";
-import { recall, remember } from "./last-transport.js";
+import { lastTransport, setLastTransport } from "./last-transport.js";
 
 /** The SDK's error for a connection that ended before its answer. */
 const CONNECTION_CLOSED = 11;
@@ -33,10 +33,10 @@ export class Transports {
   readonly options;
   readonly #config: Config;
   /** What the tab's next pages begin with, `""` for the first choice. */
-  #kept = recall();
+  #stored = lastTransport();
   /** The SDK wants one from the beginning. */
   #urls: readonly string[] = ["ws:websocket"];
-  #last = this.#kept;
+  #last = this.#stored;
 
   constructor(config: Config) {
     this.#config = config;
@@ -62,30 +62,30 @@ export class Transports {
   }
 
   /** Goes where Django says, or the page. Throws `ConfigError` when nobody does. */
-  lead(urls: readonly string[]): void {
+  setUrls(urls: readonly string[]): void {
     if (!urls[0]) throw new ConfigError("No websocketUrl");
     this.#urls = urls;
     this.#list();
   }
 
   /** Connected: the next connection begins with this way. */
-  keep(client: Centrifuge): void {
+  connected(client: Centrifuge): void {
     this.#last = this.endpoints[(client as unknown as Progress)._currentTransportIndex]?.endpoint ?? "";
     // The first choice needs no memory.
-    this.#remember(this.#last === this.#ways()[0]?.endpoint ? "" : this.#last);
+    this.#store(this.#last === this.#inOrder()[0]?.endpoint ? "" : this.#last);
   }
 
   /** A connection begins. */
-  begin(client: Centrifuge): void {
+  restart(client: Centrifuge): void {
     this.#list();
     this.#prepare(client as unknown as Progress, 0);
   }
 
   /** An attempt failed; true when there is no other way to try at once. */
-  retreat(client: Centrifuge, code: number): boolean {
+  failed(client: Centrifuge, code: number): boolean {
     const sdk = client as unknown as Progress;
     // What was kept was tried first.
-    this.#remember("");
+    this.#store("");
     // It opened and died without an answer, which the SDK takes for something that works.
     const index = (sdk._currentTransportIndex + (code === CONNECTION_CLOSED ? 1 : 0)) % this.endpoints.length;
     this.#prepare(sdk, index);
@@ -93,8 +93,8 @@ export class Transports {
   }
 
   /** Not again what is kept already: it would live longer each time. */
-  #remember(way: string): void {
-    if (way !== this.#kept) remember((this.#kept = way));
+  #store(endpoint: string): void {
+    if (endpoint !== this.#stored) setLastTransport((this.#stored = endpoint));
   }
 
   #prepare(sdk: Progress, index: number): void {
@@ -104,7 +104,7 @@ export class Transports {
   }
 
   /** All ways, in the order of choice. */
-  #ways(): TransportEndpoint[] {
+  #inOrder(): TransportEndpoint[] {
     return this.#config.transports.flatMap((transport) =>
       this.#urls.flatMap((url) => {
         const endpoint = url.replace(/^ws(.*)websocket$/, `http$1${transport}`);
@@ -116,6 +116,6 @@ export class Transports {
 
   #list(): void {
     const rank = ({ endpoint }: TransportEndpoint): number => (endpoint === this.#last ? 0 : 1);
-    this.endpoints.splice(0, Infinity, ...this.#ways().sort((one, other) => rank(one) - rank(other)));
+    this.endpoints.splice(0, Infinity, ...this.#inOrder().sort((one, other) => rank(one) - rank(other)));
   }
 }

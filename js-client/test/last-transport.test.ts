@@ -12,9 +12,9 @@ class Storage {
   readonly kept = new Map<string, string>();
   getItem = (key: string): string | null => this.kept.get(key) ?? null;
   setItem = (key: string, value: string): unknown => this.kept.set(key, value);
-  get way(): unknown {
-    const [way] = JSON.parse(this.kept.get("instant.way") ?? "[]") as unknown[];
-    return way;
+  get endpoint(): unknown {
+    const [endpoint] = JSON.parse(this.kept.get("instant.transport") ?? "[]") as unknown[];
+    return endpoint;
   }
 }
 
@@ -62,18 +62,18 @@ test("a next page begins with it, for a while, and forgets it when it fails", as
   vi.stubGlobal("sessionStorage", storage);
   const address = site.centrifugo.url.replace("ws:", "http:").replace("websocket", "http_stream");
   expect(await open("websocket")).toEqual(["websocket", "http_stream"]);
-  expect(storage.way).toBe(address);
-  const kept = storage.kept.get("instant.way");
+  expect(storage.endpoint).toBe(address);
+  const kept = storage.kept.get("instant.transport");
   expect(await open("websocket")).toEqual(["http_stream"]);
   // Use does not prolong it, or nobody would ever come back to WebSockets.
-  expect(storage.kept.get("instant.way")).toBe(kept);
+  expect(storage.kept.get("instant.transport")).toBe(kept);
   expect(await open("http_stream")).toEqual(["http_stream", "websocket"]);
-  expect(storage.way).toBe("");
+  expect(storage.endpoint).toBe("");
   await open("websocket");
-  expect(storage.way).toBe(address);
+  expect(storage.endpoint).toBe(address);
   // Also where nothing works, so that the next page begins with the first choice again.
   expect((await open("http_stream", "websocket")).slice(0, 2)).toEqual(["http_stream", "websocket"]);
-  expect(storage.way).toBe("");
+  expect(storage.endpoint).toBe("");
   expect(await open("websocket")).toEqual(["websocket", "http_stream"]);
   const now = vi.spyOn(Date, "now").mockImplementation(() => performance.timeOrigin + performance.now() + 16 * 60_000);
   expect(await open()).toEqual(["websocket"]);
@@ -103,6 +103,6 @@ test.each([
 test("an address that Django no longer names is not tried", async () => {
   const storage = new Storage();
   vi.stubGlobal("sessionStorage", storage);
-  storage.setItem("instant.way", JSON.stringify(["http://elsewhere.invalid/connection/http_stream", Date.now() + 60_000]));
+  storage.setItem("instant.transport", JSON.stringify(["http://elsewhere.invalid/connection/http_stream", Date.now() + 60_000]));
   expect(await open()).toEqual(["websocket"]);
 });

@@ -8,10 +8,10 @@ import { soon, until, useSite } from "./site.js";
 const site = useSite();
 const DELAY = 400;
 
-test("the ways to connect are tried at once, and only a new round waits", async () => {
-  const attempts: { readonly way: string; readonly at: number }[] = [];
-  const note = (way: string): void => {
-    attempts.push({ way, at: performance.now() });
+test("transports are tried at once, and only a new round waits", async () => {
+  const attempts: { readonly transport: string; readonly at: number }[] = [];
+  const note = (transport: string): void => {
+    attempts.push({ transport, at: performance.now() });
   };
   const instant = site.instant({
     reconnectDelay: [DELAY, DELAY],
@@ -27,14 +27,14 @@ test("the ways to connect are tried at once, and only a new round waits", async 
   const proxy = await Proxy.start(Number(new URL(site.centrifugo.url).port));
   site.django.websocketUrl = proxy.url;
   await instant.connect();
-  expect(attempts.map(({ way }) => way)).toEqual(["websocket"]);
+  expect(attempts.map(({ transport }) => transport)).toEqual(["websocket"]);
   attempts.length = 0;
   proxy.isDown = true;
   proxy.cut();
   await soon(() => {
     expect(attempts.length).toBeGreaterThanOrEqual(5);
   });
-  expect(attempts.slice(0, 5).map(({ way }) => way)).toEqual(["websocket", "http_stream", "websocket", "http_stream", "websocket"]);
+  expect(attempts.slice(0, 5).map(({ transport }) => transport)).toEqual(["websocket", "http_stream", "websocket", "http_stream", "websocket"]);
   const gaps = attempts.slice(1, 5).map(({ at }, index) => at - (attempts[index]?.at ?? 0));
   expect(gaps.map((gap) => gap >= DELAY - 5)).toEqual([false, true, false, true]);
   proxy.isDown = false;
@@ -43,7 +43,7 @@ test("the ways to connect are tried at once, and only a new round waits", async 
   await proxy.stop();
 });
 
-test("a socket that opens and dies unanswered is no way to connect", async () => {
+test("a socket that opens and dies unanswered is no transport", async () => {
   const asked: string[] = [];
   site.centrifugo.refuses = true;
   const instant = site.instant({
