@@ -2,18 +2,21 @@ import { Centrifuge } from "centrifuge";
 
 import type { Config } from "./config.js";
 import { Django } from "./django.js";
-import { ConnectError, InstantError, RefusedError, SignedOutError, SupersededError } from "./errors.js";
+import { ConnectError, InstantError, SignedOutError, SupersededError, type RefusedError } from "./errors.js";
 import type { Feed } from "./feed.js";
 import { COLLECT, Grants, IdentityChanged, TOKEN_EXPIRED } from "./grants.js";
 import { Listeners } from "./listeners.js";
+import { endsUser, refusesUser } from "./signed-out.js";
 import { Transports } from "./transports.js";
 import type { InstantEventMap, Status } from "./types.js";
 
 /** Milliseconds within which a second refused token is no accident. */
 const TOKEN_REFUSED_AGAIN = 30_000;
 
-/** What Centrifugo says when it closes a connection for good, as far as a reason follows from it. */
-const DISCONNECT = { called: 0, invalidToken: 3500, forced: 3503, permission: 3507 } as const;
+/** The SDK's code for a connection that this page closed itself, or is opening because it was asked to. */
+const CALLED = 0;
+/** Centrifugo's code for a token that it does not accept. */
+const INVALID_TOKEN = 3500;
 
 /** The page's one socket: when it begins and ends, and what that means for its channels and for people. */
 export class Connection {
@@ -128,7 +131,7 @@ export class Connection {
 
   /** Ends it all where `cause` says that nobody may connect from here; tells whether it does. */
   signsOut(cause: unknown): cause is SignedOutError | RefusedError {
-    if (!(cause instanceof RefusedError || cause instanceof SignedOutError)) return false;
+    if (!refusesUser(cause)) return false;
     this.#lastError = cause;
     this.signOut();
     return true;
@@ -177,7 +180,7 @@ export class Connection {
     });
     client.on("connecting", ({ code }) => {
       // Not for connect(): what login or channels() just fetched is fresh.
-      if (code !== DISCONNECT.called) grants.expire();
+      if (code !== CALLED) grants.expire();
       transports.restart(client);
       // Without a network nothing is on the way. Not every browser knows, and Node doesn't.
       this.#set((globalThis.navigator as Navigator | undefined)?.onLine === false ? "offline" : "connecting");
@@ -189,10 +192,10 @@ export class Connection {
       this.#connected();
     });
     client.on("disconnected", ({ code, reason }) => {
-      if (code === DISCONNECT.called) return;
-      if (code === DISCONNECT.forced || code === DISCONNECT.permission) {
+      if (code === CALLED) return;
+      if (endsUser(code)) {
         this.signOut();
-      } else if (code === DISCONNECT.invalidToken && Date.now() - this.#tokenRefused > TOKEN_REFUSED_AGAIN) {
+      } else if (code === INVALID_TOKEN && Date.now() - this.#tokenRefused > TOKEN_REFUSED_AGAIN) {
         // Somebody signed in or out while the tokens were on their way: once more, with new ones.
         this.#tokenRefused = Date.now();
         grants.expire();

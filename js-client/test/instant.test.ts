@@ -457,10 +457,10 @@ describe("who is signed in", () => {
     expect(site.centrifugo.errors).toEqual([]);
   });
 
-  test("a user whom the server threw out is signed-out", async () => {
+  test.each([3503, 3507])("a user whose connection the server ended with %i is signed-out", async (code) => {
     const instant = site.instant();
     await instant.connect();
-    site.centrifugo.cut(3503);
+    site.centrifugo.cut(code);
     await until(instant, "signed-out");
   });
 
