@@ -5,32 +5,32 @@ import { RefusedError } from "./errors.js";
 import type { PresenceAnswer } from "./presence.js";
 import type { HistoryOptions } from "./types.js";
 
-/** Messages that are asked for where nobody says how many, and the most that Django tells. */
+/** How many messages `history()` asks for by default, and the most that Django returns. */
 const LIMIT = 100;
-/** Centrifugo's error for what is not allowed. */
+/** Centrifugo's error code for “permission denied”. */
 export const PERMISSION_DENIED = 103;
 
 /**
- * Asks over the socket, which costs Django nothing; and Django, where the message server's config keeps the
- * answer from its subscribers. A "no" of both is the server's error.
+ * Asks the message server over the socket, and Django only if the server's config does not allow
+ * subscribers to ask. When both refuse, rejects with the message server's error.
  */
-async function ask<Answer>(answer: Promise<Answer>, instead: () => Promise<Answer>): Promise<Answer> {
+async function ask<Answer>(answer: Promise<Answer>, askDjango: () => Promise<Answer>): Promise<Answer> {
   try {
     return await answer;
   } catch (error) {
     if ((error as { code?: number }).code !== PERMISSION_DENIED) throw error;
-    return instead().catch((cause: unknown) => {
+    return askDjango().catch((cause: unknown) => {
       throw cause instanceof RefusedError ? error : cause;
     });
   }
 }
 
-/** Who is in a channel. */
+/** Returns the clients that are in a channel. */
 export function askPresence(subscription: Subscription, django: Django): Promise<PresenceAnswer> {
   return ask<PresenceAnswer>(subscription.presence(), () => django.presence(subscription.channel));
 }
 
-/** What was published in a channel. */
+/** Returns past publications of a channel. */
 export function askHistory(
   subscription: Subscription,
   django: Django,

@@ -1,4 +1,4 @@
-/** The script build. The only module that does something when it is loaded. */
+/** The entry point of the script for browsers. It is the only module with side effects when it is loaded. */
 import { setPageConfig } from "./config.js";
 import { defineElement } from "./status-element.js";
 import { createInstant, type Instant } from "./instant.js";
@@ -7,9 +7,9 @@ import type { PageConfig } from "./types.js";
 
 declare global {
   interface Window {
-    /** The functions of the package. */
+    /** This package's functions. */
     $instant?: { readonly useInstant: typeof useInstant; readonly createInstant: typeof createInstant };
-    /** The page's connection, where the script tag carries `data-instant`. It asks for nothing before it is used. */
+    /** The page's connection, if the script tag has `data-instant`. It sends nothing before it is used. */
     instant?: Instant;
   }
 }
@@ -17,6 +17,6 @@ declare global {
 const json = document.currentScript?.dataset["instant"];
 const page = json && (JSON.parse(json) as PageConfig);
 if (page) setPageConfig(page);
-// A page that is swapped in by Turbo or htmx may carry the script again: the connection stays.
+// A page that Turbo or htmx swaps in may contain the script again: keep the connection.
 window.$instant ??= { useInstant, createInstant };
 if (page) defineElement((window.instant ??= createInstant()), page.texts);

@@ -24,15 +24,15 @@ import type {
 } from "./types.js";
 
 /**
- * One user's handle of a channel. Handles of the same name share one subscription, which begins with
- * the first listener of any of them and ends a moment after the last one left.
+ * A handle of a channel. Handles of the same name share one subscription: it starts with the first
+ * listener and ends 300 ms after the last listener is removed.
  */
 export class Channel<Data = unknown> {
   readonly name: string;
   readonly #connection: Connection;
   readonly #removers = new Set<() => void>();
 
-  /** @internal `Instant.channel()` makes them. */
+  /** @internal Use `Instant.channel()`. */
   constructor(name: string, connection: Connection) {
     this.name = name;
     this.#connection = connection;
@@ -42,23 +42,23 @@ export class Channel<Data = unknown> {
     return this.#feed.status;
   }
 
-  /** While `denied`: `"revoked"` when this page had the channel, else `"refused"`. */
+  /** While `status` is `denied`: `"revoked"` if this page was subscribed before, else `"refused"`. */
   get denial(): Denial | undefined {
     return this.#feed.denial;
   }
 
   /**
-   * What the user may do here besides listening, as Django last granted it; told anew with each connection.
-   * Of a channel that needs no token nothing is known: Django is not asked for it.
+   * What the user may do in the channel besides listening. Django says so with every connection; for a
+   * channel that needs no token Django is not asked, and the list is empty.
    */
   get rights(): readonly Right[] {
     return this.#feed.rights;
   }
 
   /**
-   * Calls `listener` with every message of that event class; `"*"` or `"message"` means all.
+   * Calls `listener` with every message of the event class; `"*"` and `"message"` stand for all messages.
    *
-   * Returns a function that removes the listener, as does `options.signal`.
+   * Returns a function that removes the listener. Aborting `options.signal` removes it too.
    */
   on<Name extends EventName>(
     event: Name,
@@ -69,10 +69,10 @@ export class Channel<Data = unknown> {
   }
 
   /**
-   * The next message of that event class; or the one with `options.id`, which may have arrived lately where
-   * it is the page's own: Django's answer and its message race.
+   * Returns the next message of the event class, or the message whose id is `options.id`. A message with
+   * that id which this page caused may have arrived already, because it races with Django's response.
    *
-   * Rejects with the reason of `options.signal` when it aborts, and with `ChannelError` after `leave()`.
+   * Rejects with the signal's reason when `options.signal` aborts, and with `ChannelError` after `leave()`.
    */
   async once<Name extends EventName>(event: Name, options: OnceOptions = {}): Promise<InstantMessage<PayloadOf<Name, Data>>> {
     const { id, signal } = options;
@@ -82,14 +82,14 @@ export class Channel<Data = unknown> {
     throw (signal?.reason ?? new ChannelError("left", { channel: this.name, code: 0 })) as Error;
   }
 
-  /** All messages, for `for await`; see `each()`. */
+  /** Iterates over all messages; see `each()`. */
   [Symbol.asyncIterator](): AsyncGenerator<InstantMessage<Data>, void, undefined> {
     return this.each("*");
   }
 
   /**
-   * The messages of that event class, for `for await`. They wait while the loop is busy. Leaving the
-   * loop removes the listener; `options.signal` and `leave()` end the loop.
+   * Iterates over the messages of the event class. Messages that arrive while the loop's body runs are
+   * queued. Leaving the loop removes the listener; `options.signal` and `leave()` end the loop.
    */
   async *each<Name extends EventName>(
     event: Name,
@@ -97,7 +97,7 @@ export class Channel<Data = unknown> {
   ): AsyncGenerator<InstantMessage<PayloadOf<Name, Data>>, void, undefined> {
     const waiting: InstantMessage<PayloadOf<Name, Data>>[] = [];
     let wake = (): void => undefined;
-    // Set to false by whatever removes the listener, which the compiler can't see.
+    // Typed as boolean, because the compiler does not see that a callback sets it to false.
     let isOpen = true as boolean;
     const remove = this.#hear(
       event,
@@ -122,20 +122,20 @@ export class Channel<Data = unknown> {
     }
   }
 
-  /** Calls `listener` when the channel's status changes. */
+  /** Calls `listener` with the channel's status whenever it changes. */
   onStatus(listener: (status: ChannelStatus) => void, options?: ListenOptions): () => void {
     return this.#listen((feed) => feed.statuses, listener, options);
   }
 
   /**
-   * Calls `listener` when messages were missed that the server no longer has: load the state again.
-   * The channel is `lost` until the promise that it returns is fulfilled.
+   * Calls `listener` when messages were missed and the server no longer has them, so that the page can
+   * load its state again. The channel is `lost` until the promise that the listener returns is fulfilled.
    */
   onLost(listener: (info: LostInfo) => unknown, options?: ListenOptions): () => void {
     return this.#listen((feed) => feed.gaps, listener, options);
   }
 
-  /** Calls `listener` with who is here, at first and whenever somebody comes or goes. */
+  /** Calls `listener` with the people in the channel: once at the start, then whenever somebody joins or leaves. */
   onPresence(listener: (presence: Presence) => void, options?: ListenOptions): () => void {
     return this.#listen(
       (feed) => {
@@ -147,15 +147,13 @@ export class Channel<Data = unknown> {
     );
   }
 
-  /**
-   * Who is here now, by user. Rejects with `ChannelError` where neither message server nor Django tells.
-   */
+  /** Returns who is in the channel now, by user. Rejects with `ChannelError` if that is not allowed. */
   async presence(): Promise<readonly Person[]> {
     const { clients } = await this.#feed.call((subscription) => askPresence(subscription, this.#connection.django));
     return [...byUser(Object.values(clients)).values()];
   }
 
-  /** Past messages, oldest first. Rejects with `ChannelError` where neither message server nor Django tells. */
+  /** Returns past messages, oldest first by default. Rejects with `ChannelError` if that is not allowed. */
   async history(options: HistoryOptions = {}): Promise<History<Data>> {
     const feed = this.#feed;
     const { publications, offset, epoch } = await feed.call((subscription) =>
@@ -166,8 +164,8 @@ export class Channel<Data = unknown> {
   }
 
   /**
-   * Publishes from here, where the channel lets browsers do that. Returns the message's id, which
-   * listeners see too. Rejects with `ChannelError`.
+   * Publishes a message, if the channel allows browsers to publish. Returns the message's id, which
+   * listeners get too. Rejects with `ChannelError`.
    */
   async publish<Name extends EventName = "*">(message: Outgoing<Name, PayloadOf<Name, Data>>): Promise<string> {
     const { id = createId(), eventClass, ...rest } = message;
@@ -176,12 +174,12 @@ export class Channel<Data = unknown> {
     return id;
   }
 
-  /** Removes the listeners of this handle; other handles of the channel go on. */
+  /** Removes the listeners that were added through this handle. Other handles of the channel keep theirs. */
   leave(): void {
     for (const remove of [...this.#removers]) remove();
   }
 
-  /** A new one where nobody listens yet, which is kept when somebody does. */
+  /** The feed that is in use, else a new one; `Connection` keeps it when it gets its first listener. */
   get #feed(): Feed {
     return this.#connection.feeds.get(this.name) ?? new Feed(this.name, this.#connection);
   }
@@ -197,7 +195,7 @@ export class Channel<Data = unknown> {
       (feed) => feed.messages,
       (message) => {
         if (message.own && options?.own === false) return;
-        // The payload's type is the application's claim; nothing can check it here.
+        // The application declares the payload's type; nothing can check it here.
         if (isAll || message.eventClass === event) listener(message as InstantMessage<Payload>);
       },
       options,

@@ -9,11 +9,11 @@ import type {
   WebSocketConstructor,
 } from "./types.js";
 
-/** Options and page settings, put together. */
+/** Options and page settings, merged. */
 export interface Config {
   readonly urls: Urls;
   readonly csrf: Csrf;
-  /** None: Django says. */
+  /** `undefined`: Django names them in its answers. */
   readonly websocketUrls: readonly string[] | undefined;
   readonly tokenless: readonly string[];
   readonly transports: readonly Transport[];
@@ -24,18 +24,18 @@ export interface Config {
   readonly EventSource: EventSourceConstructor | undefined;
 }
 
-/** Django's views, the needed ones first. */
+/** The names of Django's views; the first `NEEDED` must have a URL. */
 const VIEWS = ["login", "get_token", "subscribe", "logout", "presence", "history"] as const;
 const NEEDED = 4;
 
 let page: PageConfig | undefined;
 
-/** Remembers what the script tag said; `undefined` forgets it. */
+/** Stores the config of the page's script tag; `undefined` removes it. */
 export function setPageConfig(config: PageConfig | undefined): void {
   page = config;
 }
 
-/** True when `url` is of this page's origin, or there is no page. */
+/** True if `url` has the origin of this page, or if there is no page (in Node). */
 export function isSameOrigin(url: string): boolean {
   const here = globalThis.location as Location | undefined;
   return !here || new URL(url, here.href).origin === here.origin;
@@ -43,7 +43,7 @@ export function isSameOrigin(url: string): boolean {
 
 function urlsOf({ backend, urls }: InstantOptions): Urls {
   const root = backend?.replace(/\/*$/, "/instant/");
-  // The page knows where this site mounts `instant.urls`; for another site only the usual place is known.
+  // The page names the URLs of its own site. Another site is assumed to mount them under /instant/.
   const known = root === undefined || isSameOrigin(root) ? page?.urls : undefined;
   const found = VIEWS.map((name, index) => {
     const url = urls?.[name] ?? known?.[name] ?? (root && `${root}${name}/`);
@@ -57,7 +57,7 @@ function socketUrl(url: string): string {
   return /\/connection\/[^/]+$/.test(url) ? url : url.replace(/\/*$/, "/connection/websocket");
 }
 
-/** Merges into a new object; throws `ConfigError` where something is missing. */
+/** Merges options, page settings and defaults. Throws `ConfigError` if something is missing. */
 export function resolveConfig(options: InstantOptions): Config {
   const here: Pick<InstantOptions, "WebSocket" | "EventSource"> = globalThis;
   const { WebSocket = here.WebSocket, EventSource = here.EventSource } = options;

@@ -10,7 +10,7 @@ import { endsUser, refusesUser } from "./signed-out.js";
 import { Transports } from "./transports.js";
 import type { InstantEventMap, Status } from "./types.js";
 
-/** Milliseconds within which a second refused token is no accident. */
+/** Milliseconds in which a second rejected token is not taken for a coincidence. */
 const TOKEN_REFUSED_AGAIN = 30_000;
 
 /** The SDK's code for a connection that this page closed itself, or is opening because it was asked to. */
@@ -18,10 +18,10 @@ const CALLED = 0;
 /** Centrifugo's code for a token that it does not accept. */
 const INVALID_TOKEN = 3500;
 
-/** The page's one socket: when it begins and ends, and what that means for its channels and for people. */
+/** The page's one connection to the message server, and the status of the page that follows from it. */
 export class Connection {
   readonly config: Config;
-  /** Marks what this page caused. */
+  /** The random name of this page, by which it knows the messages that it caused. */
   readonly tab: string;
   readonly django: Django;
   readonly grants: Grants;
@@ -31,9 +31,9 @@ export class Connection {
     lost: new Listeners(),
     error: new Listeners(),
   };
-  /** Only `#set()` changes it. */
+  /** Changed by `#set()` only. */
   status: Status = "idle";
-  /** The SDK's, once there was a first attempt. */
+  /** The SDK's client; created by the first attempt to connect. */
   client: Centrifuge | undefined;
   #starting: ReturnType<typeof setTimeout> | undefined;
   #lastError: InstantError | undefined;
@@ -51,7 +51,7 @@ export class Connection {
     return this.status === "live" || this.status === "catching-up";
   }
 
-  /** A feed has its first listener, which connects the page; others of the same moment come along. */
+  /** Called when a feed gets its first listener. Connects the page, after a moment in which other feeds may open. */
   opened(feed: Feed): void {
     this.feeds.set(feed.name, feed);
     if (this.status !== "idle") return;
@@ -61,15 +61,15 @@ export class Connection {
     }, COLLECT);
   }
 
-  /** A feed lost its last listener a while ago. */
+  /** Called when a feed has had no listener for a while. */
   closed({ name }: Feed): void {
     this.feeds.delete(name);
     this.grants.drop(name);
   }
 
-  /** A feed has another status. */
+  /** Called when the status of a feed has changed. */
   changed(): void {
-    // Channels hear of a lost connection before this does.
+    // The SDK tells its subscriptions about a lost connection before it tells us.
     const state: string | undefined = this.client?.state;
     if (state === "connected") this.#connected();
   }
@@ -83,7 +83,7 @@ export class Connection {
     this.client.connect();
   }
 
-  /** Starts, and tells how the attempt ends. */
+  /** Starts to connect. Settles when this attempt has succeeded or failed. */
   attempt(): Promise<void> {
     return new Promise((resolve, reject) => {
       const remove = this.listeners.status.add((status) => {
@@ -104,7 +104,7 @@ export class Connection {
     this.client?.disconnect();
   }
 
-  /** After a change of user: the old connection ends; a new one begins if anything needs it. */
+  /** Closes the connection after a change of user, and opens a new one if anything needs it. */
   restart(): void {
     const isNeeded = this.#held().length > 0 || (this.client && this.status !== "idle");
     this.client?.disconnect();
@@ -112,7 +112,7 @@ export class Connection {
     else this.#set("idle");
   }
 
-  /** Runs a request for a token; a "no" of Django becomes `""`, the SDK's word for it. */
+  /** Runs a request for a token. Resolves with `""`, which the SDK takes for “unauthorized”, if Django refuses. */
   async guard(request: () => Promise<string>): Promise<string> {
     try {
       return await request();
@@ -129,7 +129,7 @@ export class Connection {
     }
   }
 
-  /** Ends it all where `cause` says that nobody may connect from here; tells whether it does. */
+  /** Signs the page out if `cause` says that nobody may connect from here; returns whether it does. */
   signsOut(cause: unknown): cause is SignedOutError | RefusedError {
     if (!refusesUser(cause)) return false;
     this.#lastError = cause;
@@ -137,7 +137,7 @@ export class Connection {
     return true;
   }
 
-  /** Ends it all, and forgets who it was. */
+  /** Closes the connection and forgets the user and all tokens. */
   signOut(): void {
     this.grants.forget();
     this.stop("signed-out");
@@ -147,7 +147,7 @@ export class Connection {
     return [...this.feeds.values()].filter((feed) => feed.isHeld);
   }
 
-  /** Connected; whether that is all, the channels know. */
+  /** Sets the status of a connected page, which depends on its channels. */
   #connected(): void {
     this.#set(this.#held().some((feed) => feed.isBehind) ? "catching-up" : "live");
   }
@@ -166,23 +166,23 @@ export class Connection {
       timeout: config.timeout,
       minReconnectDelay: config.reconnectDelay[0],
       maxReconnectDelay: config.reconnectDelay[1],
-      // Asked when there is no token yet, when the server found it expired, or to prolong a connection.
+      // Called if there is no token yet, if the server says that it has expired, or to refresh the connection.
       getToken: () =>
         this.isConnected
           ? this.guard(() => grants.renew([]))
           : this.#grant(transports, () => grants.connectionToken()),
-      // Asked before every attempt, after getToken: the moment to replace a token that is too old, or of
-      // somebody who was signed in before.
+      // Called before every attempt, after getToken: the place to replace a token that is too old, or that
+      // belongs to a user who was signed in before.
       getData: async () => {
         if (!grants.isFresh) client.setToken(await this.#grant(transports, () => grants.connectionToken()));
         return null;
       },
     });
     client.on("connecting", ({ code }) => {
-      // Not for connect(): what login or channels() just fetched is fresh.
+      // A connect() may follow login() or channels(), whose tokens are fresh.
       if (code !== CALLED) grants.expire();
       transports.restart(client);
-      // Without a network nothing is on the way. Not every browser knows, and Node doesn't.
+      // Not every browser knows whether there is a network, and Node never does.
       this.#set((globalThis.navigator as Navigator | undefined)?.onLine === false ? "offline" : "connecting");
     });
     client.on("connected", () => {
@@ -196,7 +196,7 @@ export class Connection {
       if (endsUser(code)) {
         this.signOut();
       } else if (code === INVALID_TOKEN && Date.now() - this.#tokenRefused > TOKEN_REFUSED_AGAIN) {
-        // Somebody signed in or out while the tokens were on their way: once more, with new ones.
+        // Somebody may have signed in or out while the tokens were on their way: try once more with new ones.
         this.#tokenRefused = Date.now();
         grants.expire();
         this.start();
@@ -208,7 +208,7 @@ export class Connection {
     client.on("error", ({ error: { code, message } }) => {
       if (this.isConnected) return;
       const isOver = transports.failed(client, code);
-      // An expired token is replaced; two in a row mean that no token is ever young enough.
+      // One expired token is replaced silently. Two in a row mean that every token arrives too late.
       if (code === TOKEN_EXPIRED && this.#expired++ === 0) return;
       this.#fail(code, message);
       if (isOver && this.status === "connecting") this.#set("offline");
@@ -216,7 +216,7 @@ export class Connection {
     return client;
   }
 
-  /** Asks for a grant for all channels held: what it lacks is denied, what it has again is asked for. */
+  /** Asks Django for tokens for all channels in use. Denies those it leaves out, retries those it grants again. */
   #grant(transports: Transports, request: () => Promise<string>): Promise<string> {
     return this.guard(async () => {
       const token = await request();

@@ -7,30 +7,30 @@ import { isRecord, text } from "./json.js";
 import type { PresenceAnswer } from "./presence.js";
 import type { ChannelInfo, Right } from "./types.js";
 
-/** A right to join one channel. */
+/** What Django grants for one channel. */
 export interface ChannelGrant extends ChannelInfo {
-  /** None where the message server asks Django itself. */
+  /** Missing if the message server asks Django itself. */
   readonly token?: string;
-  /** What else the user may do there. */
+  /** What the user may do there besides listening. */
   readonly rights: readonly Right[];
-  /** Local time in milliseconds until which the token is worth sending. */
+  /** Local time in milliseconds until which the token can be used. */
   readonly until: number;
 }
 
-/** As Django writes it. */
+/** A channel in Django's answer. */
 interface Granted extends Omit<ChannelGrant, "rights" | "until"> {
   readonly rights?: readonly Right[];
-  /** The server's time in seconds; none without a token. */
+  /** Unix time by the server's clock; missing without a token. */
   readonly exp?: number;
 }
 
-/** Channels, by name; `next` continues where the server cut the list, `""` where it did not. */
+/** A page of a list of channels. `next` is the name to continue after, `""` on the last page. */
 export interface ChannelPage {
   readonly channels: readonly ChannelGrant[];
   readonly next: string;
 }
 
-/** A right to connect, with rights to join channels. */
+/** What Django grants for a connection and its channels. */
 export interface ConnectionGrant extends ChannelPage {
   readonly token: string;
   /** Addresses of the message server. */
@@ -38,7 +38,7 @@ export interface ConnectionGrant extends ChannelPage {
   readonly until: number;
 }
 
-/** The reply of one request, with what is needed to read its times. */
+/** A response of Django, with the two times that are needed to interpret those in its body. */
 interface Reply {
   readonly body: Record<string, unknown>;
   readonly sent: number;
@@ -46,11 +46,12 @@ interface Reply {
 }
 
 /**
- * How long a token is worth sending, in local time.
+ * Returns the local time in milliseconds until which a token can be used.
  *
- * `exp` is the server's clock and the browser's may be wrong by hours, so the reply's own `Date` is
- * subtracted. A fifth is left for the way. Never under 5 s: a token sent too late costs one error 109,
- * a token that is never good enough would cost a request each.
+ * `exp` is by the server's clock, and the browser's clock may be wrong by hours: the response's `Date`
+ * header gives the difference. A fifth of the time is kept for the way to the message server. The result
+ * is at least 5 s ahead: a token that arrives too late costs one error 109, but a token that is never
+ * used would cost a request for each attempt.
  */
 function usableUntil(exp = 0, { sent, serverNow }: Reply): number {
   return sent + Math.max((exp * 1000 - serverNow) * 0.8, 5000);
@@ -62,7 +63,7 @@ function cookie(name: string): string {
   return found ? decodeURIComponent(found.slice(name.length + 1)) : "";
 }
 
-/** Django's views. Every method is one request; nothing is retried here. */
+/** Django's views. Each method sends one request and retries nothing. */
 export class Django {
   readonly #config: Config;
   readonly #tab: string;
@@ -73,12 +74,12 @@ export class Django {
     this.#tab = tab;
   }
 
-  /** A connection token; with the named channels, or with the user's own when none are given. */
+  /** Returns a connection token, with tokens for the named channels or, without names, for the user's own. */
   async connection(channels?: readonly string[]): Promise<ConnectionGrant> {
     return this.#connection(await this.#post("get_token", channels && { channels }));
   }
 
-  /** Channel tokens; the named ones, or the user's own from `after` on. */
+  /** Returns tokens for the named channels or, without names, for the user's own that come after `after`. */
   async channels(channels?: readonly string[], after?: string): Promise<ChannelPage> {
     return this.#page(await this.#post("subscribe", channels && { channels }, after));
   }
@@ -95,7 +96,7 @@ export class Django {
     return (await this.#post("presence", { channel })).body as unknown as PresenceAnswer;
   }
 
-  /** What was published in a channel, asked and answered in the SDK's words. */
+  /** Returns past publications; options and result are those of the SDK. */
   async history(channel: string, options: HistoryOptions): Promise<HistoryResult> {
     return (await this.#post("history", { channel, ...options })).body as unknown as HistoryResult;
   }
@@ -118,10 +119,10 @@ export class Django {
 
   async #post(name: keyof Config["urls"], body: object = {}, after?: string): Promise<Reply> {
     const { urls, csrf, fetch, timeout } = this.#config;
-    // A page that is told of no such view has nothing to ask there.
+    // The page's Django has no such view.
     if (!urls[name]) throw new RefusedError(`No URL for ${name}`, { status: 403 });
     const url = urls[name] + (after ? `?after=${encodeURIComponent(after)}` : "");
-    // Read for every request: Django changes it at login, in another tab too.
+    // Read for every request: a login changes it, also in another tab.
     const sameOrigin = isSameOrigin(url);
     const token = (sameOrigin && cookie(csrf.cookie)) || this.#csrfToken;
     const sent = Date.now();
@@ -133,7 +134,7 @@ export class Django {
         headers: {
           "Content-Type": "application/json",
           ...(token && { [csrf.header]: token }),
-          // Another site would have to allow the header first.
+          // A cross-origin request with this header would need a permission from the other site.
           ...(sameOrigin && { [TAB_HEADER]: this.#tab }),
         },
         body: JSON.stringify(body),

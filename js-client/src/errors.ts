@@ -1,4 +1,4 @@
-/** What an error tells beside its message. */
+/** The properties of errors, beside the message. */
 interface Details extends ErrorOptions {
   readonly status?: number;
   readonly retryAfter?: number | undefined;
@@ -7,19 +7,19 @@ interface Details extends ErrorOptions {
 }
 
 /**
- * What can go wrong, one class per kind.
+ * The base class of all errors of this package.
  *
  *   InstantError
- *   ├── ConfigError      the page or the options lack something
+ *   ├── ConfigError      something is missing on the page or in the options
  *   ├── RequestError     Django could not be reached
- *   ├── ReplyError       Django answered, but not with what was asked for
+ *   ├── ReplyError       Django answered with an error
  *   │   └── RefusedError Django answered 401 or 403
- *   ├── SignedOutError   nobody is signed in here who may connect
+ *   ├── SignedOutError   nobody who may connect is signed in
  *   ├── ConnectError     the message server could not be reached, or closed the connection
- *   ├── ChannelError     a subscription failed and is tried again
- *   └── SupersededError  a login, a logout or a new connection overtook the request
+ *   ├── ChannelError     something about one channel failed
+ *   └── SupersededError  a login, a logout or a new connection made the request pointless
  *
- * No message holds a token or a password.
+ * No message contains a token or a password.
  */
 export class InstantError extends Error {
   override name = "InstantError";
@@ -43,7 +43,7 @@ export class ReplyError extends InstantError {
   override name = "ReplyError";
   /** The HTTP status. */
   declare readonly status: number;
-  /** Seconds after which it may be tried again, where Django says so: after too many failed logins. */
+  /** Seconds to wait before the next try, if Django names them: after too many failed logins. */
   declare readonly retryAfter: number | undefined;
 }
 
@@ -57,7 +57,7 @@ export class SignedOutError extends InstantError {
 
 export class ConnectError extends InstantError {
   override name = "ConnectError";
-  /** Centrifugo's code, where the server gave one. */
+  /** Centrifugo's code, if the server sent one. */
   declare readonly code: number | undefined;
 }
 

@@ -10,15 +10,15 @@ import { PresenceList } from "./presence.js";
 import { Sequence } from "./sequence.js";
 import type { ChannelStatus, Denial, InstantMessage, LostInfo, Right } from "./types.js";
 
-/** Milliseconds to stay subscribed without a listener: a page fragment that is replaced comes back. */
+/** Milliseconds to stay subscribed without a listener: a replaced page fragment adds its listener again. */
 const GRACE = 300;
-/** Milliseconds between attempts to subscribe: an expired token must cost no visible pause. */
+/** Milliseconds between attempts to subscribe. The first is short, so that nobody notices an expired token. */
 const RESUBSCRIBE_FROM = 20;
 const RESUBSCRIBE_TO = 20_000;
-/** The SDK's error for what took too long. */
+/** The SDK's error code for a timeout. */
 const TIMEOUT = 1;
 
-/** The one subscription of a page to a channel, shared by its `Channel` handles. */
+/** The page's one subscription to a channel, shared by all `Channel` handles of that name. */
 export class Feed {
   readonly name: string;
   readonly messages = new Listeners<InstantMessage>();
@@ -26,9 +26,9 @@ export class Feed {
   readonly gaps = new Listeners<LostInfo>();
   readonly presences = new PresenceList();
   sequence = new Sequence();
-  /** True where the message server itself asks Django who may subscribe. */
+  /** True if the channel needs no token: the message server asks Django itself, or lets everybody in. */
   readonly isTokenless: boolean;
-  /** Only `#set()` changes it. */
+  /** Changed by `#set()` only. */
   status: ChannelStatus = "idle";
   readonly #connection: Connection;
   #holders = 0;
@@ -37,7 +37,7 @@ export class Feed {
   #grace: ReturnType<typeof setTimeout> | undefined;
   #isReplaying = false;
   #wasLive = false;
-  /** What was missed for good, until it is made good; each loss is another. */
+  /** Stands for messages that were lost, until the state is loaded again; each gap is another object. */
   #gap: object | undefined;
 
   constructor(name: string, connection: Connection) {
@@ -46,7 +46,7 @@ export class Feed {
     this.isTokenless = connection.config.tokenless.some((namespace) => name.startsWith(`${namespace}:`));
   }
 
-  /** What kind of "no" it is; `undefined` while it is none. */
+  /** Why the channel is denied; `undefined` while it is not. */
   get denial(): Denial | undefined {
     return this.status === "denied" ? (this.#wasLive ? "revoked" : "refused") : undefined;
   }
@@ -55,7 +55,7 @@ export class Feed {
     return this.status === "denied" ? [] : this.#connection.grants.rightsOf(this.name);
   }
 
-  /** True while it has listeners, or had one a moment ago. */
+  /** True while it has listeners, and for a moment after the last one is removed. */
   get isHeld(): boolean {
     return this.status !== "idle";
   }
@@ -64,25 +64,25 @@ export class Feed {
     return this.status === "live" || this.status === "lost";
   }
 
-  /** True while messages that this page had a right to are on their way. */
+  /** True while it is subscribing again, so that missed messages may be on their way. */
   get isBehind(): boolean {
     return this.#wasLive && this.status === "subscribing";
   }
 
-  /** One more listener. */
+  /** Counts one more listener. */
   hold(): void {
     this.#holders += 1;
     clearTimeout(this.#grace);
     if (this.isHeld) return;
     this.#set("subscribing");
-    // What else is asked for at the same moment decides how to subscribe.
+    // Listeners that are added in the same task decide how to subscribe.
     queueMicrotask(() => {
       this.open();
     });
     this.#connection.opened(this);
   }
 
-  /** One listener less. */
+  /** Counts one listener less. */
   release(): void {
     this.#holders -= 1;
     if (this.#holders) return;
@@ -91,7 +91,7 @@ export class Feed {
     }, GRACE);
   }
 
-  /** Subscribes, where there is a client to do it with. */
+  /** Subscribes, if the SDK's client exists. */
   open(): void {
     const { client, grants } = this.#connection;
     if (!client || this.#subscription || !this.isHeld) return;
@@ -113,13 +113,13 @@ export class Feed {
       this.#subscribed(subscription, context);
     });
     subscription.on("unsubscribed", ({ code, reason }) => {
-      // 0 is our own unsubscribe(); any other end is somebody else's decision.
+      // 0 is our own unsubscribe(); with any other code the server ended the subscription.
       if (code !== 0) this.#set("denied");
-      // A mistake, and no answer to who may: a namespace that the server lacks, too many channels.
+      // These codes report a mistake, such as an unknown namespace or too many channels.
       if (code > 100 && code < 200 && code !== PERMISSION_DENIED) this.#failed({ code, message: reason });
     });
     subscription.on("error", ({ error }) => {
-      // An expired token is replaced at once and nobody's concern.
+      // An expired token is replaced at once; nobody needs to know.
       if (error.code !== TOKEN_EXPIRED) this.#failed(error);
     });
     subscription.on("publication", (publication) => {
@@ -134,7 +134,7 @@ export class Feed {
     subscription.subscribe();
   }
 
-  /** From now on the server tells who joins and leaves, which it does only where it was asked to. */
+  /** Subscribes to joins and leaves, which the server sends only if the subscription asks for them. */
   hearJoins(): void {
     if (this.#hearsJoins) {
       this.#loadPresence();
@@ -147,18 +147,18 @@ export class Feed {
     this.open();
   }
 
-  /** Django left it out of a grant. */
+  /** Called when Django left the channel out of its answer. */
   deny(): void {
     this.#set("denied");
     this.#subscription?.unsubscribe();
   }
 
-  /** Asks again for a channel that was denied. */
+  /** Subscribes again, if the channel was denied. */
   retry(): void {
     if (this.status === "denied") this.#subscription?.subscribe();
   }
 
-  /** Runs a call that needs the subscription, when it is there. Rejects with `ChannelError`. */
+  /** Runs a call that needs a subscription, as soon as there is one. Rejects with `ChannelError`. */
   async call<Result>(run: (subscription: Subscription) => Promise<Result>): Promise<Result> {
     this.hold();
     try {
@@ -182,7 +182,7 @@ export class Feed {
         remove();
       };
       const signal = AbortSignal.timeout(this.#connection.config.timeout);
-      // Removed by whatever ends the waiting; a promise that was resolved ignores it.
+      // The callback runs however the waiting ends; rejecting does nothing if the promise is resolved.
       const remove = this.statuses.add(look, { signal }, () => {
         const isDenied = this.status === "denied";
         const code = isDenied ? PERMISSION_DENIED : TIMEOUT;
@@ -199,7 +199,7 @@ export class Feed {
   }
 
   #failed(error: unknown): void {
-    // While the connection is down its own error says more.
+    // While the connection is down, its own error says more.
     if (this.#connection.isConnected) this.#connection.listeners.error.emit(this.#error(error));
   }
 
@@ -233,7 +233,7 @@ export class Feed {
   }
 
   #subscribed(subscription: Subscription, context: SubscribedContext): void {
-    // The SDK hands over what was missed before it returns to the event loop.
+    // The SDK delivers the missed messages in this task, before the microtask below.
     this.#isReplaying = this.sequence.begin(context);
     queueMicrotask(() => {
       this.#isReplaying = false;
@@ -246,7 +246,7 @@ export class Feed {
     });
   }
 
-  /** Lost until every listener has loaded the state again; for ever where nobody listens. */
+  /** Sets `lost`, until every listener has loaded the state again. Without a listener it stays. */
   #lose(): void {
     const gap = (this.#gap = {});
     this.#set("lost");

@@ -2,22 +2,22 @@ import type { ChannelGrant, ChannelPage, ConnectionGrant, Django } from "./djang
 import { SignedOutError, SupersededError } from "./errors.js";
 import type { ChannelInfo, Right } from "./types.js";
 
-/** Names a request to Django may carry. */
+/** How many names a request to Django may contain. */
 const NAMES_PER_REQUEST = 256;
-/** Milliseconds in which channels that are asked for meet in one request. */
+/** Milliseconds for which channels are collected before one request asks for all of them. */
 export const COLLECT = 20;
-/** Milliseconds for which Django's "no" is not asked again. */
+/** Milliseconds for which a refusal is not asked about again. */
 const DENIED = 5000;
 
-/** Centrifugo's error for a token past its `exp`. */
+/** Centrifugo's error code for an expired token. */
 export const TOKEN_EXPIRED = 109;
 
-/** What is known about the connection, or one channel. */
+/** A token for the connection or for one channel. */
 interface Known {
-  /** `""` where it is denied. */
+  /** `""` if it is denied. */
   readonly token: string;
   readonly until: number;
-  /** Sent, or said to be denied: the next question goes to Django. */
+  /** True once the token was sent or the refusal was reported: then Django is asked again. */
   used?: boolean;
 }
 
@@ -25,7 +25,7 @@ function isUsable(known: Known | undefined): known is Known {
   return known !== undefined && !known.used && Date.now() <= known.until;
 }
 
-/** The user in a token, `""` for an anonymous one. Unverified: it only tells that the user changed. */
+/** Returns the user in a token, `""` for an anonymous one. Not verified: it only shows that the user changed. */
 function userOf(token = ""): string | undefined {
   try {
     const payload = token.replace(/.*\.(.*)\..*/, "$1").replace(/-/g, "+").replace(/_/g, "/");
@@ -37,25 +37,25 @@ function userOf(token = ""): string | undefined {
 }
 
 /**
- * What Django granted this page, and when to ask again.
+ * The tokens that Django granted this page.
  *
- * A token may be used for seconds (`exp`), what it opened lives for an hour. So every connection begins
- * with one request that carries the names of all channels held, and everything that needs a token in
- * the next moments is answered from its reply. The SDK keeps the tokens it got and would send them
- * again after a reconnect; see `isFresh` and `#lateToken()` for how it is kept from that.
+ * A token can be used for seconds (`exp`), but what it opened lives for an hour. So every connection
+ * starts with one request that names all channels in use, and its answer has all tokens that are needed
+ * in the next moments. The SDK keeps its tokens and would send them again after a reconnect; `isFresh`
+ * and `#lateToken()` prevent that.
  */
 export class Grants {
-  /** The message server's addresses, as Django last said. */
+  /** The message server's addresses in Django's last answer. */
   urls: readonly string[] = [];
   readonly #django: Django;
   readonly #held: () => readonly string[];
   readonly #channels = new Map<string, Known>();
-  /** What else the user may do, by channel; as last granted, also while a new connection asks again. */
+  /** The user's rights by channel, from the last answer. They stay while a new connection asks again. */
   readonly #rights = new Map<string, readonly Right[]>();
   #connection: Known | undefined;
   #user: string | undefined;
   #generation = 0;
-  /** Names that are collected, and the request for them. */
+  /** The names that are being collected, and the request that will ask for them. */
   readonly #names = new Set<string>();
   #asked: Promise<void> | undefined;
 
@@ -64,40 +64,40 @@ export class Grants {
     this.#held = held;
   }
 
-  /** True while the connection token that was given out is the newest, and worth sending. */
+  /** True while the connection token that the SDK has is the newest one and can be used. */
   get isFresh(): boolean {
     const known = this.#connection;
     return known?.used === true && Date.now() <= known.until;
   }
 
-  /** Makes everything stale, because a new connection begins; the user stays known. */
+  /** Forgets all tokens, because a new connection begins. The user stays known. */
   expire(): void {
     this.#generation += 1;
     this.#connection = undefined;
     this.#channels.clear();
   }
 
-  /** Forgets the user too, because a login or logout changes who it is. */
+  /** Forgets tokens, rights and user, because of a login or logout. */
   forget(): void {
     this.expire();
     this.#rights.clear();
     this.#user = undefined;
   }
 
-  /** Forgets a channel that nobody uses any more. */
+  /** Forgets a channel that is not used any more. */
   drop(name: string): void {
     this.#channels.delete(name);
     this.#rights.delete(name);
   }
 
-  /** Takes over what Django answered to `login`, for another user than before. */
+  /** Stores Django's answer to a login. */
   accept(grant: ConnectionGrant): readonly ChannelInfo[] {
     this.forget();
     this.#takeConnection(grant);
     return this.#take(grant.channels);
   }
 
-  /** A connection token that was not given out before. */
+  /** Returns a connection token that the SDK has not had. */
   async connectionToken(): Promise<string> {
     const known = this.#connection;
     if (!isUsable(known)) return this.renew();
@@ -105,7 +105,7 @@ export class Grants {
     return known.token;
   }
 
-  /** A new connection token, and with it those of all channels held, or of none to prolong a connection. */
+  /** Asks for a new connection token and tokens for the named channels: all in use, or none to refresh a connection. */
   async renew(names = this.#held()): Promise<string> {
     const generation = this.#generation;
     const first = names.slice(0, NAMES_PER_REQUEST);
@@ -118,33 +118,33 @@ export class Grants {
     return grant.token;
   }
 
-  /** True when the current grant was asked for `name` and did not hold it. */
+  /** True if Django was asked for the channel and left it out. */
   isDenied(name: string): boolean {
     return this.#channels.get(name)?.token === "";
   }
 
-  /** What the user may do in a channel besides listening. */
+  /** Returns what the user may do in a channel besides listening. */
   rightsOf(name: string): readonly Right[] {
     return this.#rights.get(name) ?? [];
   }
 
-  /** A token for a new subscription, when there is one at hand, else `""`. */
+  /** Returns the token for a new subscription if there is one, else `""`. */
   readyToken(name: string): string {
     const known = this.#channels.get(name);
     return isUsable(known) ? this.#lateToken(name, known.token) : "";
   }
 
-  /** A token to subscribe with; `""` when Django grants none. */
+  /** Returns a token to subscribe with, `""` if Django grants none. */
   async channelToken(name: string): Promise<string> {
     if (!isUsable(this.#channels.get(name))) await this.#ask(name);
     const known = this.#channels.get(name);
     if (!known) return "";
-    // A "no" is said once: the next question goes to Django.
+    // A refusal is returned once: the next call asks Django.
     known.used = known.token === "";
     return this.#lateToken(name, known.token);
   }
 
-  /** The channels that Django offers the user; also a grant to connect. */
+  /** Returns the channels that Django offers the user, and stores their tokens and that for the connection. */
   async list(): Promise<readonly ChannelInfo[]> {
     const generation = this.#generation;
     const found = new Map<string, ChannelGrant>();
@@ -154,7 +154,7 @@ export class Grants {
     for (let page: ChannelPage = grant; ; page = await this.#django.channels(undefined, page.next)) {
       const before = found.size;
       for (const channel of page.channels) found.set(channel.name, channel);
-      // A page without news ends it too, whatever the server says.
+      // A page that adds nothing ends the loop too, whatever `next` says.
       if (!page.next || found.size === before) break;
     }
     this.#check(generation);
@@ -162,12 +162,11 @@ export class Grants {
   }
 
   /**
-   * A token that is looked up when the frame is written.
+   * Returns an object that becomes the newest token when a command is written.
    *
-   * The SDK keeps a subscription's token and sends it again with every connection; it has no way to
-   * replace it. It puts the token into the command as it is, and `JSON.stringify` calls `toJSON`: so
-   * what it keeps is this object, and what goes out is the newest token. Were the SDK ever to turn it
-   * into text earlier, the old token would be answered with 109 and asked for again: slower, not wrong.
+   * The SDK keeps a subscription's token and sends it again with every connection; it cannot be replaced.
+   * The SDK puts it into the command unchanged, and `JSON.stringify` calls `toJSON`. If the SDK converted
+   * it to text earlier, the server would answer 109 and the SDK would ask for a token: slower, not wrong.
    */
   #lateToken(name: string, token: string): string {
     if (token === "") return token;
@@ -185,7 +184,7 @@ export class Grants {
     return late as unknown as string;
   }
 
-  /** Collects names for a moment, then asks once. */
+  /** Collects names for a moment, then asks for all of them in one request. */
   #ask(name: string): Promise<void> {
     this.#names.add(name);
     return (this.#asked ??= new Promise((resolve) => setTimeout(resolve, COLLECT)).then(() => {
@@ -208,7 +207,7 @@ export class Grants {
     }
   }
 
-  /** Refuses a reply that was overtaken by a login, a logout or a new connection. */
+  /** Throws if a login, a logout or a new connection came between a request and its answer. */
   #check(generation: number): void {
     if (generation !== this.#generation) throw new SupersededError("Overtaken");
   }
@@ -234,5 +233,5 @@ export class Grants {
   }
 }
 
-/** The browser's session belongs to another user than the connection: connect anew. */
+/** The browser's session now belongs to another user than the connection, which has to start anew. */
 export class IdentityChanged extends Error {}

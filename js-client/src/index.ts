@@ -1,4 +1,4 @@
-// What the package promises. Not here on purpose: the page's config, the HTTP layer and the grants.
+// The public names. Everything else is internal.
 export { Channel } from "./channel.js";
 export {
   ChannelError,
@@ -14,5 +14,5 @@ export {
 export { createInstant, type Instant } from "./instant.js";
 export { useInstant, type InstantClient, type Message } from "./legacy.js";
 export { defineStatusElement } from "./status-element.js";
-// A star, so that `declare module "djangoinstant"` can add to `InstantEvents`.
+// Exported with a star, so that `declare module "djangoinstant"` can extend `InstantEvents`.
 export type * from "./types.js";

@@ -7,12 +7,12 @@ import { SignedOutError } from "./errors.js";
 import { createId, TAB_HEADER } from "./tab.js";
 import type { ChannelInfo, InstantEventMap, InstantOptions, ListenOptions, Status } from "./types.js";
 
-/** Longest channel name that Centrifugo accepts, in bytes. */
+/** The longest channel name that Centrifugo accepts, in bytes. */
 const NAME_LIMIT = 255;
 
-/** The page's connection to its messages: one socket, however many channels. */
+/** The page's connection to the message server: one for all channels. */
 export class Instant {
-  /** Names this page to Django, so that it knows its own messages again; another one for each page load. */
+  /** A random name for this page load, by which the page recognizes the messages that it caused. */
   readonly tab = createId();
   readonly #connection: Connection;
 
@@ -21,25 +21,25 @@ export class Instant {
     this.#connection = new Connection(resolveConfig(options), this.tab);
   }
 
-  /** Where the connection stands; see `Status`. */
+  /** The state of the connection; see `Status`. */
   get status(): Status {
     return this.#connection.status;
   }
 
   /**
-   * Request headers by which the messages that a request causes are known as this page's own
-   * (`message.own`): for `fetch`, htmx and other clients, on requests to this page's site.
+   * Returns the headers that mark a request to Django as this page's, so that the messages it causes have
+   * `own: true` here. For `fetch`, htmx and others; send them to this page's site only.
    */
   headers(): Record<string, string> {
     return { [TAB_HEADER]: this.tab };
   }
 
-  /** An id for a message, to know it again when it arrives. */
+  /** Returns a new id for a message, to recognize the message when it arrives. */
   createId(): string {
     return createId();
   }
 
-  /** Calls `listener` for `"status"`, `"lost"` or `"error"`; returns what removes it. */
+  /** Calls `listener` with every `"status"`, `"lost"` or `"error"`. Returns a function that removes it. */
   on<Name extends keyof InstantEventMap>(
     event: Name,
     listener: (value: InstantEventMap[Name]) => unknown,
@@ -49,9 +49,9 @@ export class Instant {
   }
 
   /**
-   * A handle of a channel. Nothing is sent before its first listener; then the page connects by itself.
+   * Returns a handle of a channel. Its first listener connects the page; before that nothing is sent.
    *
-   * Throws `TypeError` for a name that no channel can have.
+   * Throws `TypeError` if no channel can have the name.
    */
   channel<Data = unknown>(name: string): Channel<Data> {
     if (!name || new TextEncoder().encode(name).length > NAME_LIMIT) {
@@ -60,7 +60,7 @@ export class Instant {
     return new Channel<Data>(name, this.#connection);
   }
 
-  /** The channels that Django offers the current user. Throws `SignedOutError` when nobody may ask. */
+  /** Returns the channels that Django offers the user. Rejects with `SignedOutError` if Django refuses. */
   async channels(): Promise<readonly ChannelInfo[]> {
     try {
       return await this.#connection.grants.list();
@@ -70,29 +70,29 @@ export class Instant {
   }
 
   /**
-   * Connects. Not needed before `channel().on()`, which does it.
+   * Connects the page, which the first listener of a channel does too.
    *
-   * Resolves when the connection is live. Rejects with `SignedOutError` when Django refuses, and with
-   * `ConnectError` when this attempt fails; attempts go on then until `disconnect()`.
+   * Resolves when the page is connected. Rejects with `SignedOutError` if Django refuses, and with
+   * `ConnectError` if this attempt fails; further attempts follow until `disconnect()`.
    */
   async connect(): Promise<void> {
     const connection = this.#connection;
     if (connection.isConnected) return;
-    // A retry may be seconds away; whoever calls wants to know now.
+    // The next attempt may be seconds away, and the caller wants an answer now.
     if (connection.status === "offline") connection.client?.disconnect();
     await connection.attempt();
   }
 
-  /** Closes the connection until something asks for it again. Channels keep their listeners. */
+  /** Closes the connection until it is needed again. Channels keep their listeners. */
   disconnect(): void {
     this.#connection.stop("idle");
   }
 
   /**
-   * Signs in with Django. Channels in use are asked for again, for the new user.
+   * Logs in to Django and connects again as the new user, with the channels in use.
    *
-   * Rejects with `RefusedError` for wrong credentials, and after too many with a `ReplyError` that has
-   * the `status` 429 and `retryAfter`.
+   * Rejects with `RefusedError` for wrong credentials and, after too many of them, with a `ReplyError`
+   * whose `status` is 429 and whose `retryAfter` is the number of seconds to wait.
    */
   async login(username: string, password: string): Promise<readonly ChannelInfo[]> {
     const { django, grants } = this.#connection;
@@ -101,15 +101,15 @@ export class Instant {
     return channels;
   }
 
-  /** Signs out with Django, then closes this page's connection. */
+  /** Logs out of Django, then closes this page's connection. */
   async logout(): Promise<void> {
     await this.#connection.django.logout();
     this.#connection.signOut();
   }
 
   /**
-   * Asks Django for everything again, for whoever is signed in now: after a login or logout of the
-   * page's own. Settles as `connect()` does.
+   * Connects again as the user who is signed in now. Call it after a login or logout that the page did
+   * without this client. Settles as `connect()` does.
    */
   async refresh(): Promise<void> {
     this.#connection.grants.forget();
@@ -117,13 +117,13 @@ export class Instant {
     await this.#connection.attempt();
   }
 
-  /** The SDK's client, for what is not covered here; `undefined` before the first connection. */
+  /** Returns the SDK's client, for what this class does not cover; `undefined` before the first attempt to connect. */
   getClient(): Centrifuge | undefined {
     return this.#connection.client;
   }
 }
 
-/** The page's connection, with the settings of `{% instant_script %}` and the options given here. */
+/** Creates a connection from the settings of `{% instant_script %}` and the given options. */
 export function createInstant(options: InstantOptions = {}): Instant {
   return new Instant(options);
 }

@@ -1,17 +1,17 @@
-/** Where the browser keeps it: for this tab, gone with it. */
+/** The key in `sessionStorage`, which belongs to the tab. */
 const KEY = "instant.transport";
 /**
- * Milliseconds for which it counts. Not prolonged by use: a laptop may be on a better network by now, and
- * only the first choice can find out.
+ * Milliseconds for which an entry counts. Using it does not extend the time: the laptop may be on a better
+ * network by now, and only an attempt with the first choice can show that.
  */
 const LIFE = 15 * 60_000;
 
 /**
- * The way to connect that worked on an earlier page of this tab where the first choice did not: what blocked
- * WebSockets there blocks them here too, and each page would find out anew. `""` where there is none.
+ * Returns the endpoint that worked on an earlier page of this tab after the first choice had failed, else
+ * `""`. What blocked WebSockets on that page blocks them here too, and each page would have to find out.
  */
 export function lastTransport(): string {
-  // Where storage is forbidden its very name throws; what was never kept is no JSON. Both: nothing.
+  // Reading `sessionStorage` throws if storage is forbidden, and JSON.parse() if there is no entry.
   try {
     const [endpoint, until] = JSON.parse(sessionStorage.getItem(KEY) ?? "") as [string, number];
     return Date.now() < until ? endpoint : "";
@@ -20,11 +20,11 @@ export function lastTransport(): string {
   }
 }
 
-/** Keeps it for the tab's next pages; `""` forgets it. */
+/** Stores the endpoint for the tab's next pages; `""` removes it. */
 export function setLastTransport(endpoint: string): void {
   try {
     sessionStorage.setItem(KEY, JSON.stringify([endpoint, Date.now() + LIFE]));
   } catch {
-    // Forbidden, or full: the next page finds out by itself.
+    // Storage is forbidden or full: the next page will find out by itself.
   }
 }

@@ -4,7 +4,7 @@ import { SignedOutError } from "./errors.js";
 import { createInstant, type Instant } from "./instant.js";
 import type { ChannelInfo, InstantOptions } from "./types.js";
 
-/** One publication in the shape of the first client. */
+/** A message in the format of the client of django-instant 4. */
 export interface Message {
   readonly channelName: string;
   readonly site: string;
@@ -18,31 +18,31 @@ export interface Message {
   readonly date: Date;
 }
 
-/** What `useInstant()` returns: functions that need no `this`, to be taken apart. */
+/** The functions that `useInstant()` returns. They need no `this`, so that the object can be destructured. */
 export interface InstantClient {
   /**
-   * Names the servers and asks for the user's channels; without arguments the page's settings count.
-   * Being logged out is no error here: `channels` stays as it is.
+   * Sets the servers' addresses, by default those of the page, and asks for the user's channels. If nobody
+   * is logged in, `channels` stays as it is; that is no error.
    *
-   * @param verbose ignored: this client prints nothing
+   * @param verbose ignored, because this client prints nothing
    */
   readonly init: (backendUrl?: string, websocketsUrl?: string, verbose?: boolean) => Promise<void>;
-  /** Signs in with Django. Rejects with `RefusedError` for wrong credentials. */
+  /** Logs in to Django. Rejects with `RefusedError` for wrong credentials. */
   readonly login: (username: string, password: string) => Promise<void>;
   /**
-   * Connects and, unless `autosub` is false, subscribes to all of `channels`. Resolves when connected,
-   * rejects with `SignedOutError` or `ConnectError`.
+   * Connects and, unless `autosub` is false, subscribes to all of `channels`. Resolves when the page is
+   * connected. Rejects with `SignedOutError` or `ConnectError`.
    */
   readonly connect: (autosub?: boolean) => Promise<void>;
   /** Subscribes to one channel, or to all of `channels`. */
   readonly subscribe: (channel?: string) => void;
-  /** Sets what is called with every message; the last one counts. */
+  /** Sets the function that is called with every message. It replaces the one before. */
   readonly onMessage: (listener: (message: Message) => void) => void;
   /** The centrifuge-js client; `undefined` before the first `connect()`. */
   readonly getClient: () => Centrifuge | undefined;
-  /** Asks Django for the user's channels again. Rejects with `SignedOutError` when logged out. */
+  /** Asks Django for the user's channels again. Rejects with `SignedOutError` if nobody is logged in. */
   readonly getToken: () => Promise<void>;
-  /** The same as `getToken`, as the first client's documentation wrote it. */
+  /** The same as `getToken`, as the documentation of django-instant 4 named it. */
   readonly get_token: () => Promise<void>;
   /** Resolves after the first `init()`. */
   readonly onReady: Promise<boolean>;
@@ -51,7 +51,7 @@ export interface InstantClient {
 }
 
 /**
- * The first client's functions, in any order: each one does first what it needs.
+ * Returns the functions of django-instant 4's client. They can be called in any order.
  *
  * `options` are those of `createInstant()`; `init` adds the addresses.
  */
@@ -101,7 +101,7 @@ export function useInstant(options: InstantOptions = {}): InstantClient {
   return {
     async init(backend, websocketUrl) {
       if (backend ?? websocketUrl) {
-        // Called again with other servers: leave the first ones, and go on with the same channels.
+        // A later call with other addresses leaves the first servers and keeps the channels.
         instant?.disconnect();
         instant = createInstant({ ...options, ...(backend && { backend }), ...(websocketUrl && { websocketUrl }) });
         isKnown = false;

@@ -1,11 +1,11 @@
 import type { ListenOptions } from "./types.js";
 
-/** A set of callbacks for one event. */
+/** The listeners of one event. */
 export class Listeners<Value> {
-  // An object each, so that one function added twice is called twice and removed apart.
+  // Each entry is an object, so that a function that was added twice is called twice.
   readonly #entries = new Set<{ readonly call: (value: Value) => unknown }>();
 
-  /** Adds `call` and returns what removes it; `removed` runs once, whoever removes it. */
+  /** Adds `call` and returns a function that removes it. `removed` runs once, however it is removed. */
   add(call: (value: Value) => unknown, { signal }: ListenOptions = {}, removed?: () => void): () => void {
     const remove = (): void => {
       if (!this.#entries.delete(entry)) return;
@@ -19,16 +19,16 @@ export class Listeners<Value> {
     return remove;
   }
 
-  /** Calls all and returns what they returned. */
+  /** Calls all listeners and returns their results. */
   emit(value: Value): unknown[] {
     const results: unknown[] = [];
     for (const entry of [...this.#entries]) {
-      // An earlier listener may have removed it.
+      // A listener before it may have removed it.
       if (!this.#entries.has(entry)) continue;
       try {
         results.push(entry.call(value));
       } catch (error) {
-        // It is the application's: reported like any other, and must not stop the connection.
+        // The browser reports it as an uncaught error, and neither other listeners nor the connection stop.
         queueMicrotask(() => {
           throw error;
         });

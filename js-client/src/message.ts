@@ -3,20 +3,20 @@ import type { PublicationContext } from "centrifuge";
 import { isRecord, text } from "./json.js";
 import type { InstantMessage } from "./types.js";
 
-/** What tells a publication of Django or of a page, or one that is made like them. */
+/** The keys of which a publication by Django or by a page has at least one. */
 const OURS = ["site", "channel", "message", "data", "event_class"];
 
-/** A publication as listeners see it; `tab` is the page's own name, what carries it is an echo. */
+/** Converts a publication to what listeners get. `tab` is the page's name: a publication with it is the page's own. */
 export function toMessage(
   channel: string,
   tab: string,
   { data: content, offset }: Pick<PublicationContext, "data" | "offset">,
   recovered: boolean,
 ): InstantMessage {
-  // Somebody may publish past Django: then the whole content is the data, and an `id` in it no message's.
+  // Without these keys it was published past Django: all of it is data, and an `id` in it means something else.
   const body = isRecord(content) && OURS.some((key) => key in content) ? content : { data: content as unknown };
   return {
-    // A broadcast names no channel: the one it came through is the one that counts.
+    // A broadcast has no channel in its payload, so that of the subscription is taken.
     channel,
     message: text(body["message"]),
     data: body["data"],

@@ -3,15 +3,15 @@ import type { ClientInfo } from "centrifuge";
 import { Listeners } from "./listeners.js";
 import type { Person, Presence } from "./types.js";
 
-/** One connection, in the words of the SDK or of Django. */
+/** One client in a channel, as the SDK or Django describes it. */
 export type PresentClient = Pick<ClientInfo, "user" | "connInfo" | "chanInfo"> & { readonly info?: unknown };
 
-/** The connections to a channel, by their ids. */
+/** All clients in a channel, by their ids. */
 export interface PresenceAnswer {
   readonly clients: Readonly<Record<string, PresentClient>>;
 }
 
-/** Connections, put together by user; everybody who is not signed in is one. */
+/** Groups clients by user. All who are not signed in are one person with the id `""`. */
 export function byUser(clients: Iterable<PresentClient>): Map<string, Person> {
   const people = new Map<string, Person>();
   for (const { user, connInfo, chanInfo, info = (chanInfo ?? connInfo) as unknown } of clients) {
@@ -26,15 +26,15 @@ function without(people: ReadonlyMap<string, Person>, others: ReadonlyMap<string
 
 type Change = readonly [info: ClientInfo, isHere: boolean];
 
-/** Who is in a channel, kept up to date by what the server says about joins and leaves; told to the listeners. */
+/** The list of people in a channel, kept up to date from joins and leaves. Its listeners get each change. */
 export class PresenceList extends Listeners<Presence> {
-  /** `undefined` while nobody knows. */
+  /** `undefined` while unknown. */
   #clients: Map<string, PresentClient> | undefined;
   #people: ReadonlyMap<string, Person> = new Map();
-  /** What was said while the list was on its way. */
+  /** Joins and leaves that arrived while the list was being loaded; `undefined` at other times. */
   #late: Change[] | undefined;
 
-  /** Takes a list of everybody, because joins and leaves were missed or somebody new wants to know. */
+  /** Replaces the list by the one that `asked` resolves with: after missed joins and leaves, or for a new listener. */
   async load(asked: Promise<PresenceAnswer>): Promise<void> {
     const late: Change[] = (this.#late = []);
     this.#clients = undefined;
@@ -46,7 +46,7 @@ export class PresenceList extends Listeners<Presence> {
     }
   }
 
-  /** Somebody came or went. False where that says nothing, because nobody knows who was here: load it again. */
+  /** Applies a join or leave. Returns false if the list is unknown and has to be loaded. */
   change(...change: Change): boolean {
     if (this.#late) this.#late.push(change);
     else if (this.#clients) this.#show(this.#clients, [change]);

@@ -2,27 +2,27 @@ import type { SubscribedContext } from "centrifuge";
 
 import type { InstantMessage } from "./types.js";
 
-/** Messages whose ids are remembered to notice a second delivery. */
+/** How many message ids are kept to recognize a second delivery. */
 const IDS = 256;
 
-/** What a page was given of a channel, so that nothing is given twice. */
+/** The messages of a channel that were delivered to the page, so that none is delivered twice. */
 export class Sequence {
-  /** Where to go on. */
+  /** The position to recover from. */
   position: { readonly epoch: string; offset: number } | undefined;
-  /** By id; only the page's own are kept whole, because only those are asked for again. */
+  /** The last messages by id. Only the page's own are kept whole, for `once()`; of others the id is enough. */
   readonly seen = new Map<string, InstantMessage | undefined>();
 
-  /** A subscription begins; true when what comes with it was missed. */
+  /** Called when a subscription starts. Returns true if the publications that come with it were missed. */
   begin({ streamPosition: now, hasRecoveredPublications }: SubscribedContext): boolean {
     const before = this.position;
-    // Only what was delivered counts: a channel that keeps its newest value sends it right after this.
+    // The position stays at the last delivered message, because the recovered ones follow after this call.
     const delivered = before && before.epoch === now?.epoch ? before.offset : 0;
     this.position = now && { epoch: now.epoch, offset: hasRecoveredPublications ? delivered : now.offset };
-    // What comes with the first subscription is the newest value, which nobody missed.
+    // The first subscription may come with the newest value, which nobody missed.
     return before !== undefined && hasRecoveredPublications;
   }
 
-  /** Notes a message; false when it was delivered before. */
+  /** Records a message. Returns false if it was delivered before. */
   record(message: InstantMessage): boolean {
     const { id, offset, own } = message;
     if (offset !== undefined && this.position) {
@@ -30,7 +30,7 @@ export class Sequence {
       this.position.offset = offset;
     }
     if (id === "") return true;
-    // At least once is what an outbox promises: the second time says nothing new.
+    // An outbox may publish a message twice, with another offset.
     if (this.seen.has(id)) return false;
     this.seen.set(id, own ? message : undefined);
     const [oldest = ""] = this.seen.keys();

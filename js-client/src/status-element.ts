@@ -1,10 +1,10 @@
 import type { Instant } from "./instant.js";
 import type { Status, StatusTexts } from "./types.js";
 
-/** Milliseconds of trouble that nobody needs to hear of. */
+/** Milliseconds of trouble before people are told. */
 const PATIENCE = 2000;
 
-/** Defines the element with these texts alone; see `defineStatusElement()`. */
+/** Defines the element with the given texts only; see `defineStatusElement()`. */
 export function defineElement(instant: Instant, texts: StatusTexts = {}, name = "instant-status"): void {
   const { customElements } = globalThis as { customElements?: CustomElementRegistry };
   if (!customElements || customElements.get(name)) return;
@@ -16,7 +16,7 @@ export function defineElement(instant: Instant, texts: StatusTexts = {}, name = 
       #isTold = false;
 
       connectedCallback(): void {
-        // Screen readers say what changes in here, when they have said the rest.
+        // Screen readers announce changes when they have finished what they are reading.
         this.setAttribute("role", "status");
         this.setAttribute("aria-live", "polite");
         this.#off = instant.on("status", this.#follow);
@@ -55,7 +55,7 @@ export function defineElement(instant: Instant, texts: StatusTexts = {}, name = 
   );
 }
 
-/** For pages without `{% instant_script %}`, which brings the texts translated. */
+/** The default texts. `{% instant_script %}` brings translated ones. */
 const ENGLISH: StatusTexts = {
   connecting: "Connecting…",
   live: "Connected again.",
@@ -65,11 +65,11 @@ const ENGLISH: StatusTexts = {
 };
 
 /**
- * Defines `<instant-status>`, which tells people about a connection that is not live.
+ * Defines `<instant-status>`, which tells people when the page is not connected.
  *
- * Its attribute `status` and its text follow `instant.status`: trouble after two seconds of it,
- * the end of trouble and `signed-out` at once. Texts are attributes named like the status, else those
- * given here, else English. Does nothing where there are no custom elements, or when it is there already.
+ * Its attribute `status` and its text follow `instant.status`. Trouble is shown after two seconds; its end
+ * and `signed-out` are shown at once. A text comes from the attribute that has the status's name, else
+ * from `texts`, else it is English. Does nothing if the element is defined already, or in Node.
  */
 export function defineStatusElement(instant: Instant, texts?: StatusTexts, name?: string): void {
   defineElement(instant, { ...ENGLISH, ...texts }, name);

@@ -1,7 +1,7 @@
-/** The request header that carries `Instant.tab` to Django. */
+/** The request header with `Instant.tab`. */
 export const TAB_HEADER = "X-Instant-Tab";
 
-/** 128 random bits, as digits. `crypto.randomUUID` is missing on pages without HTTPS. */
+/** Returns 128 random bits as digits. `crypto.randomUUID` exists on pages with HTTPS only. */
 export function createId(): string {
   return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

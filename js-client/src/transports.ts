@@ -4,13 +4,13 @@ import type { Config } from "./config.js";
 import { ConfigError } from "./errors.js";
 import { lastTransport, setLastTransport } from "./last-transport.js";
 
-/** The SDK's error for a connection that ended before its answer. */
+/** The SDK's error code for a connection that closed before the server answered. */
 const CONNECTION_CLOSED = 11;
-/** Its error for a transport that closed: after this one, and a timeout (1), it tries another way at once. */
+/** Its code for a closed transport. After this one, and after a timeout (1), it tries the next transport at once. */
 const TRANSPORT_CLOSED = 2;
 const EMULATION = "/emulation";
 
-/** The SDK's own words for where it stands among its endpoints. */
+/** Private fields of the SDK: how far it has got with its list of endpoints. */
 interface Progress {
   _transportWasOpen: boolean;
   _triedAllTransports: boolean;
@@ -18,23 +18,23 @@ interface Progress {
 }
 
 /**
- * Where and how to connect: every address by WebSocket, then by HTTP-streaming, then by SSE.
+ * The transports to try: WebSocket with every address, then HTTP-streaming, then SSE.
  *
- * The SDK goes through its endpoints until one works and then stays there for ever, though a laptop
- * may move to a network that lets no WebSocket through, and a server may go away. So before each attempt
- * it is told that nothing worked yet: it begins with what worked last, tries the others at once in their
- * order, and waits only before it begins anew. These are private fields of the SDK, and tests watch
- * them; were they to go, the SDK would stay with its first success, as it does without us.
+ * The SDK goes through its endpoints until one works, and then uses only that one, although a laptop may
+ * move to a network that blocks WebSockets, and a server may go away. So before each attempt we reset
+ * three private fields of the SDK. Then it starts with the endpoint that worked last, tries the others at
+ * once, and waits only before the next round. `test/sdk.test.ts` fails when a field is gone; without the
+ * fields the SDK would do what it does by itself.
  */
 export class Transports {
-  /** The SDK's list. It keeps this very array, so that changes reach it. */
+  /** The list that the SDK was given. It keeps this array, so that changes reach it. */
   readonly endpoints: TransportEndpoint[] = [];
   /** Options for the SDK. */
   readonly options;
   readonly #config: Config;
-  /** What the tab's next pages begin with, `""` for the first choice. */
+  /** The endpoint that is stored for the tab's next pages, `""` for none. */
   #stored = lastTransport();
-  /** The SDK wants one from the beginning. */
+  /** The SDK does not accept an empty list, so this stands for the first address. */
   #urls: readonly string[] = ["ws:websocket"];
   #last = this.#stored;
 
@@ -48,51 +48,51 @@ export class Transports {
     };
     this.options = {
       websocket: WebSocket,
-      // A function, because what the SDK makes with `new` must be the other constructor's object.
+      // The SDK calls it with `new`, so an arrow function would not do.
       eventsource:
         EventSource &&
         function source(url: string) {
           return new EventSource(pass(url));
         },
-      // The SDK has one address for what goes up, however many there are for what comes down.
+      // The SDK has one address for commands, so it is replaced by that of the server in use.
       fetch: (url: string, init: RequestInit) => fetch(url === EMULATION ? emulation : pass(url), init),
       emulationEndpoint: EMULATION,
     };
     this.#list();
   }
 
-  /** Goes where Django says, or the page. Throws `ConfigError` when nobody does. */
+  /** Sets the addresses of the message server. Throws `ConfigError` if there are none. */
   setUrls(urls: readonly string[]): void {
     if (!urls[0]) throw new ConfigError("No websocketUrl");
     this.#urls = urls;
     this.#list();
   }
 
-  /** Connected: the next connection begins with this way. */
+  /** Called when the page is connected. The next connection starts with this endpoint. */
   connected(client: Centrifuge): void {
     this.#last = this.endpoints[(client as unknown as Progress)._currentTransportIndex]?.endpoint ?? "";
-    // The first choice needs no memory.
+    // The first choice need not be stored.
     this.#store(this.#last === this.#inOrder()[0]?.endpoint ? "" : this.#last);
   }
 
-  /** A connection begins. */
+  /** Called before a connection: starts with the first endpoint of the list. */
   restart(client: Centrifuge): void {
     this.#list();
     this.#prepare(client as unknown as Progress, 0);
   }
 
-  /** An attempt failed; true when there is no other way to try at once. */
+  /** Called when an attempt has failed. Returns true if no other endpoint is tried at once. */
   failed(client: Centrifuge, code: number): boolean {
     const sdk = client as unknown as Progress;
-    // What was kept was tried first.
+    // The stored endpoint was tried first.
     this.#store("");
-    // It opened and died without an answer, which the SDK takes for something that works.
+    // The SDK takes a socket for working once it has opened, even if no answer came.
     const index = (sdk._currentTransportIndex + (code === CONNECTION_CLOSED ? 1 : 0)) % this.endpoints.length;
     this.#prepare(sdk, index);
     return index === 0 || code > TRANSPORT_CLOSED;
   }
 
-  /** Not again what is kept already: it would live longer each time. */
+  /** Stores the endpoint, unless it is stored already: that would extend its time. */
   #store(endpoint: string): void {
     if (endpoint !== this.#stored) setLastTransport((this.#stored = endpoint));
   }
@@ -103,7 +103,7 @@ export class Transports {
     sdk._triedAllTransports = index === 0;
   }
 
-  /** All ways, in the order of choice. */
+  /** All endpoints, in the order of choice. */
   #inOrder(): TransportEndpoint[] {
     return this.#config.transports.flatMap((transport) =>
       this.#urls.flatMap((url) => {

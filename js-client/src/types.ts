@@ -1,7 +1,7 @@
 import type { InstantError } from "./errors.js";
 
 /**
- * Payload types by event class, filled by the application:
+ * The types of payloads by event class. Applications add theirs:
  *
  * ```ts
  * declare module "djangoinstant" {
@@ -15,20 +15,20 @@ import type { InstantError } from "./errors.js";
 export interface InstantEvents {}
 
 /**
- * An event class (`""`: messages without one), or `"*"` or `"message"` for every message. Once `InstantEvents` has entries, only
- * those are event classes.
+ * An event class, `""` for messages without one, or `"*"` or `"message"` for all messages. Once
+ * `InstantEvents` has entries, no other event classes are allowed.
  */
 // eslint-disable-next-line @typescript-eslint/no-redundant-type-constituents -- empty here, filled by the application
 export type EventName = [keyof InstantEvents] extends [never] ? string : (keyof InstantEvents & string) | "*" | "message" | "";
 
-/** The payload of an event: the declared type where there is one, else the channel's. */
+/** The payload of an event: its declared type if it has one, else the type of the channel. */
 export type PayloadOf<Name extends string, Fallback> = Name extends keyof InstantEvents
   ? InstantEvents[Name]
   : Fallback;
 
-/** One publication, as a listener sees it. */
+/** What a listener gets. */
 export interface InstantMessage<Data = unknown> {
-  /** The channel it arrived on, also when it was broadcast to several. */
+  /** The channel it arrived on; also for a broadcast to several channels. */
   readonly channel: string;
   /** The text given to `publish()`, or `""`. */
   readonly message: string;
@@ -40,88 +40,87 @@ export interface InstantMessage<Data = unknown> {
   readonly bucket: string;
   /** The name of the site that published, or `""`. */
   readonly site: string;
-  /** The message's own id, or `""`. A message whose id was seen lately is not delivered again. */
+  /** The id of the message, or `""`. A message whose id was delivered recently is not delivered again. */
   readonly id: string;
-  /** True when a request of this page, or its `publish()`, caused it. */
+  /** True if a request of this page, or its `publish()`, caused the message. */
   readonly own: boolean;
-  /** The position in the channel's history; absent where the channel keeps none. */
+  /** The position in the channel's history; missing if the channel has none. */
   readonly offset?: number;
-  /** True when it was missed while the connection was down and replayed afterwards. */
+  /** True if it was missed while the connection was down and delivered afterwards. */
   readonly recovered: boolean;
-  /** When it arrived here. */
+  /** When it arrived in this page. */
   readonly date: Date;
 }
 
 /**
- * - `idle`: nothing uses the connection yet, or `disconnect()` was called
- * - `connecting`: on the way, first time or again
+ * - `idle`: nothing uses the connection, or `disconnect()` was called
+ * - `connecting`: an attempt to connect is under way
  * - `live`: messages arrive
- * - `catching-up`: connected again, and what was missed is on its way
- * - `offline`: there is no network, or no way to connect got through; it is retried, unless the server
- *   forbade it
- * - `signed-out`: Django says that this browser may not connect; not retried
+ * - `catching-up`: connected again, and missed messages are on their way
+ * - `offline`: there is no network, or no transport worked; attempts go on, unless the server forbids it
+ * - `signed-out`: Django refuses to let this browser connect; no attempts follow
  */
 export type Status = "idle" | "connecting" | "live" | "catching-up" | "offline" | "signed-out";
 
 /**
- * - `idle`: no listener
- * - `subscribing`: asked for, or waiting for the connection
+ * - `idle`: it has no listener
+ * - `subscribing`: waiting for the server, or for the connection
  * - `live`: messages arrive
- * - `lost`: messages arrive, but some were missed for good and no `onLost` has loaded the state since
- * - `denied`: not allowed; asked again with the next connection, login or `refresh()`
+ * - `lost`: messages arrive, but some were lost and no `onLost` listener has loaded the state since
+ * - `denied`: not allowed; tried again with the next connection, login or `refresh()`
  */
 export type ChannelStatus = "idle" | "subscribing" | "live" | "lost" | "denied";
 
-/** `revoked`: the page had the channel; `refused`: it never did. Why, nobody tells. */
+/** `revoked`: the page was subscribed before; `refused`: it never was. Django does not say why. */
 export type Denial = "revoked" | "refused";
 
-/** The connections of one user to one channel. */
+/** One user in a channel. */
 export interface Person {
-  /** The user's id as text; `""` for everybody who is not signed in. */
+  /** The user's id as text; `""` for all who are not signed in. */
   readonly user: string;
-  /** How many pages they have here, counted over all their devices. */
+  /** The number of their pages in the channel, on all devices. */
   readonly connections: number;
-  /** What the server says about the user beyond the id. */
+  /** What Django tells others about the user. */
   readonly info: unknown;
 }
 
-/** Who is in a channel, and what changed since the listener was last called. */
+/** The people in a channel, and what changed since the last call of the listener. */
 export interface Presence {
   readonly people: readonly Person[];
-  /** Who had no connection before. At first: everybody. */
+  /** People who were not there before. In the first call: everybody. */
   readonly joined: readonly Person[];
-  /** Who has none any more. */
+  /** People who are not there any more. */
   readonly left: readonly Person[];
 }
 
-/** A place in a channel's history. */
+/** A position in a channel's history. */
 export interface Position {
   readonly offset: number;
-  /** Which history it is: a server that lost it begins another. */
+  /** Identifies the history: a server that lost it starts another one. */
   readonly epoch: string;
 }
 
 export interface HistoryOptions {
-  /** At most so many messages. @default 100 */
+  /** The maximum number of messages. @default 100 */
   readonly limit?: number;
-  /** Only what came after it (or before it, with `newestFirst`). */
+  /** Only messages after this position (with `newestFirst`: before it). */
   readonly since?: Position;
   /** @default false */
   readonly newestFirst?: boolean;
 }
 
-/** Past messages, and where the channel's history stands. */
+/** Past messages, and the newest position in the channel's history. */
 export interface History<Data = unknown> extends Position {
   readonly messages: readonly InstantMessage<Data>[];
 }
 
-/** What `channel.publish()` sends; its names are those of `InstantMessage`. */
+/** The message that `channel.publish()` sends, with the names of `InstantMessage`. */
 export interface Outgoing<Name extends EventName, Data> {
   readonly data?: Data;
   readonly message?: string;
   readonly eventClass?: Name;
   readonly bucket?: string;
-  /** To know the message again when it comes back. @default a new one */
+  /** The id by which to recognize the message when it arrives. @default a new one */
   readonly id?: string;
 }
 
@@ -135,52 +134,52 @@ export interface ChannelInfo {
   readonly level: string;
 }
 
-/** A gap that could not be filled: what was published meanwhile is lost, so load the state again. */
+/** Names a channel that missed messages which the server no longer has: load the state again. */
 export interface LostInfo {
   readonly channel: string;
 }
 
-/** The events of an `Instant`, with what their listeners get. */
+/** The events of an `Instant`, and what their listeners get. */
 export interface InstantEventMap {
   /** The status changed. */
   status: Status;
-  /** A channel missed messages that the server no longer has. */
+  /** A channel missed messages which the server no longer has. */
   lost: LostInfo;
-  /** Something failed, mostly in the background and retried. */
+  /** Something failed in the background; most things are retried. */
   error: InstantError;
 }
 
-/** For every `on`. */
+/** Options of all functions that add a listener. */
 export interface ListenOptions {
-  /** Removes the listener when it aborts. */
+  /** Removes the listener when the signal aborts. */
   readonly signal?: AbortSignal;
 }
 
-/** For every `on` that hears messages. */
+/** Options of functions that add a listener for messages. */
 export interface MessageOptions extends ListenOptions {
-  /** False: not what this page caused itself, see `InstantMessage.own`. @default true */
+  /** False: without messages that this page caused (`InstantMessage.own`). @default true */
   readonly own?: boolean;
 }
 
-/** For `once`. */
+/** Options of `once()`. */
 export interface OnceOptions extends MessageOptions {
-  /** The message with this id alone: `Publication.id` in Python, or what `publish()` here returned. */
+  /** Only the message with this id: `Publication.id` in Python, or the result of `publish()` here. */
   readonly id?: string;
 }
 
-/** Where Django's views are. */
+/** The addresses of Django's views. */
 export interface Urls {
   readonly login: string;
   readonly get_token: string;
   readonly subscribe: string;
   readonly logout: string;
-  /** Who is in a channel; asked where the message server doesn't tell subscribers. */
+  /** Tells who is in a channel, if the message server does not allow subscribers to ask. */
   readonly presence?: string;
-  /** What was published in a channel; asked likewise. */
+  /** Returns past messages of a channel, in the same case. */
   readonly history?: string;
 }
 
-/** How Django's CSRF protection is named. */
+/** The names that Django's CSRF protection uses. */
 export interface Csrf {
   /** Name of the cookie, Django's `CSRF_COOKIE_NAME`. @default "csrftoken" */
   readonly cookie: string;
@@ -188,10 +187,10 @@ export interface Csrf {
   readonly header: string;
 }
 
-/** What `<instant-status>` says. An empty text says nothing. */
+/** The texts of `<instant-status>`. With an empty text it shows nothing. */
 export type StatusTexts = Readonly<Partial<Record<Status, string>>>;
 
-/** What the script tag's `data-instant` attribute holds. */
+/** The value of the script tag's `data-instant` attribute. */
 export interface PageConfig {
   readonly urls: Urls;
   readonly csrf?: Partial<Csrf>;
@@ -199,55 +198,56 @@ export interface PageConfig {
   readonly tokenless?: readonly string[];
 }
 
-/** The part of a WebSocket constructor that is used. */
+/** A WebSocket constructor, as far as it is used. */
 export type WebSocketConstructor = new (url: string) => WebSocket;
 
-/** The part of an EventSource constructor that is used. */
+/** An EventSource constructor, as far as it is used. */
 export type EventSourceConstructor = new (url: string) => EventSource;
 
-/** How messages arrive: by WebSocket, by a response that never ends, or by server-sent events. */
+/** How messages arrive: over a WebSocket, in an HTTP response that does not end, or as server-sent events. */
 export type Transport = "websocket" | "http_stream" | "sse";
 
-/** Everything has a value already on a page that carries `{% instant_script %}`. */
+/** The options of `createInstant()`. On a page with `{% instant_script %}` none is needed. */
 export interface InstantOptions {
   /**
-   * Address of a Django site that mounts `instant.urls` under `/instant/`, for pages without
+   * The address of a Django site that mounts `instant.urls` under `/instant/`; for pages without
    * `{% instant_script %}`.
    *
    * @example "https://example.com"
    */
   readonly backend?: string;
-  /** Where Django's views are; each one given here wins over `backend` and over the page. */
+  /** The addresses of Django's views; each of them wins over `backend` and over the page. */
   readonly urls?: Partial<Urls>;
-  /** Names of the CSRF cookie and header; wins over the page. */
+  /** The names of the CSRF cookie and header; they win over the page. */
   readonly csrf?: Partial<Csrf>;
   /**
-   * Namespaces (`order` of `order:42`) whose channels the message server opens without a token from
-   * Django: it asks Django itself, or lets everybody in.
+   * Namespaces (`order` for `order:42`) whose channels need no token from Django: the message server asks
+   * Django itself, or lets everybody in.
    *
-   * @default what the page says
+   * @default the page's
    */
   readonly tokenless?: readonly string[];
   /**
-   * Address of the message server, with or without `/connection/websocket`; or several, tried in turn.
+   * The address of the message server, with or without `/connection/websocket`; or several addresses,
+   * which are tried in turn.
    *
-   * @default what Django answers with each token
+   * @default the ones that Django sends with each token
    */
   readonly websocketUrl?: string | readonly string[];
   /**
-   * Ways to connect, in the order in which they are tried. Those after the WebSocket are used where its
-   * address ends in `/websocket`, with `/http_stream` and `/sse` in its place and `/emulation` beside it.
+   * The transports, in the order in which they are tried. The others need an address that ends in
+   * `/websocket`: they use it with `/http_stream` or `/sse` in that place, and `/emulation` for commands.
    *
    * @default ["websocket", "http_stream", "sse"]
    */
   readonly transports?: readonly Transport[];
   /**
-   * Milliseconds for a request to Django, and for each step with the message server.
+   * Timeout in milliseconds for a request to Django, and for each step with the message server.
    *
    * @default 5000
    */
   readonly timeout?: number;
-  /** Milliseconds between attempts to connect: from, to. @default [500, 20000] */
+  /** The shortest and the longest time between attempts to connect, in milliseconds. @default [500, 20000] */
   readonly reconnectDelay?: readonly [minimum: number, maximum: number];
   /** Another `fetch`, for tests or Node. @default globalThis.fetch */
   readonly fetch?: typeof globalThis.fetch;

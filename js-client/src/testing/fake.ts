@@ -2,14 +2,14 @@ import { createInstant, type Instant } from "../instant.js";
 import { isRecord } from "../json.js";
 import type { InstantOptions, Right, WebSocketConstructor } from "../types.js";
 
-/** What `publish()` in Python is given, in this package's names. */
+/** The arguments of `publish()` in Python, with this package's names. */
 export interface FakePublication {
   readonly message?: string;
   readonly data?: unknown;
   readonly eventClass?: string;
   readonly bucket?: string;
   readonly id?: string;
-  /** The tab that caused it; `instant.tab` makes it the page's own. */
+  /** The page that caused it. With `instant.tab` the message is the page's own. */
   readonly tab?: string;
 }
 
@@ -18,7 +18,7 @@ export interface FakeOptions {
   readonly user?: string;
   /** Channels that the user may not join. @default none */
   readonly denied?: readonly string[];
-  /** What else the user may do, by channel. @default nothing */
+  /** What the user may do besides listening, by channel. @default nothing */
   readonly rights?: Readonly<Record<string, readonly Right[]>>;
   /** More options for `createInstant()`. */
   readonly options?: InstantOptions;
@@ -39,7 +39,7 @@ interface Stored {
   readonly data: unknown;
 }
 
-/** A socket in memory: what the SDK needs of one. */
+/** A WebSocket in memory, with what the SDK uses of one. */
 class FakeSocket {
   onopen: (() => void) | null = null;
   onmessage: ((event: { data: string }) => void) | null = null;
@@ -68,32 +68,32 @@ class FakeSocket {
     this.end(1000, "");
   }
 
-  /** The connection ends, whoever ended it. */
+  /** Ends the connection, for either side. */
   end(code: number, reason: string): void {
     this.#server.sockets.delete(this);
-    // What was sent before still arrives.
+    // Frames that were sent before arrive first.
     setTimeout(() => this.onclose?.({ code, reason }), 0);
   }
 }
 
 /**
- * A page's connection to a Django and a message server that exist in memory alone.
+ * A page's connection to a Django and a message server that exist in memory only.
  *
- * `instant` is the real client: it connects, collects, replays and reports as it does on a page, only
- * without a network. What a server would do is done with the other methods.
+ * `instant` is the real client, which behaves as on a page but uses no network. The other methods do what
+ * the servers would do.
  */
 export class FakeInstant {
-  /** What the code under test is given. */
+  /** Give this to the code under test. */
   readonly instant: Instant;
-  /** What the page published, in order. */
+  /** The messages that the page published, in order. */
   readonly published: (FakePublication & { readonly channel: string })[] = [];
-  /** Id of the user who is signed in; `""` for nobody, `undefined` for nobody where nobody may connect. */
+  /** Id of the user who is signed in; `""` for nobody. With `undefined`, Django refuses the connection. */
   user: string | undefined;
-  /** Channels that the user may not join, asked with each connection. */
+  /** Channels that the user may not join; read with each connection. */
   readonly denied: Set<string>;
-  /** What else the user may do, by channel, told with each connection. */
+  /** What the user may do besides listening, by channel; read with each connection. */
   readonly rights: Record<string, readonly Right[]>;
-  /** True: no connection is possible. */
+  /** True while no connection is possible. */
   isDown = false;
   /** @internal */
   readonly sockets = new Set<FakeSocket>();
@@ -135,19 +135,19 @@ export class FakeInstant {
     this.#store(channel, { channel, site: "Site", ...publication, ...event_class });
   }
 
-  /** Breaks the connection; the page connects again by itself, unless `isDown`. */
+  /** Breaks the connection. The page connects again, unless `isDown`. */
   cut(): void {
     for (const socket of [...this.sockets]) socket.end(1006, "");
   }
 
-  /** Breaks the connection and forgets what was published: the page hears `lost`. */
+  /** Breaks the connection and deletes all histories: the page's channels become `lost`. */
   forget(): void {
     this.#histories.clear();
     this.#epoch += 1;
     this.cut();
   }
 
-  /** Takes a channel away, as a right that ends does. */
+  /** Ends the user's right to a channel, which becomes `denied`. */
   revoke(channel: string): void {
     this.denied.add(channel);
     this.#push(channel, { unsubscribe: { code: 2000, reason: "revoked" } });
@@ -239,7 +239,7 @@ export class FakeInstant {
   }
 }
 
-/** A page's connection without servers; give its `instant` to the code under test. */
+/** Creates a page's connection without servers; give its `instant` to the code under test. */
 export function createFakeInstant(options: FakeOptions = {}): FakeInstant {
   return new FakeInstant(options);
 }

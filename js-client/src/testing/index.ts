@@ -1,2 +1,2 @@
-/** `djangoinstant/testing`: a page's connection without servers, for an application's own tests. */
+/** `djangoinstant/testing`: a connection without servers, for the tests of applications. */
 export { createFakeInstant, type FakeInstant, type FakeOptions, type FakePublication } from "./fake.js";
