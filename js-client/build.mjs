@@ -2,7 +2,7 @@
  * Builds the script for Django's static files and the package for npm.
  *
  *   node build.mjs           writes ../instant/static/instant/instant.min.js with its licences, and dist/
- *   node build.mjs --check   writes nothing; exits 1 when what is committed is not what the source gives
+ *   node build.mjs --check   writes nothing; exits with 1 if the committed files differ from what the source gives
  */
 import { spawnSync } from "node:child_process";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -17,7 +17,7 @@ const target = fileURLToPath(new URL("../instant/static/instant/", import.meta.u
 const name = "instant.min.js";
 const licences = "instant.min.js.LICENSE.txt";
 
-/** Bytes of gzip that the script may have, and our part of it. */
+/** The maximum size of the script and of our part of it, in bytes of gzip. */
 const SCRIPT_LIMIT = 30 * 1024;
 const OWN_LIMIT = 7 * 1024;
 
@@ -32,26 +32,23 @@ const shared = {
   write: false,
 };
 
-/** The text of one bundle, built in memory. */
+/** Returns the text of a bundle. */
 async function bundle(options) {
   const { outputFiles } = await build({ ...shared, ...options });
   return outputFiles[0].text;
 }
 
 /**
- * Names that get shorter: the SDK's private ones, and ours that only modules of ours see. No name of the
- * DOM, of JSON or of the package's interface may be among them.
+ * Names that are shortened: private ones of the SDK, and ours that only our modules use. No name of the DOM,
+ * of JSON or of the public interface may be among them.
  */
 const INTERNAL =
   /^_[^_]|^(?:accept|attempt|begin|change|changed|channelToken|config|connectionToken|deny|django|drop|endpoints|expire|failed|feeds|forget|gaps|grants|guard|hearJoins|hold|isBehind|isConnected|isDenied|isFresh|isHeld|isJoined|isTokenless|listeners|load|opened|position|presences|readyToken|record|release|renew|restart|retry|rightsOf|seen|sequence|serverNow|setUrls|signOut|signsOut|statuses|until|used|websocketUrls)$/;
 
-/** With functions first, and without the two that make code shorter and gzip's result longer. Terser writes into what it is given. */
+/** Options that give the smallest result after gzip. Terser changes the object that it is given, so it gets a copy. */
 const COMPRESS = { passes: 3, module: true, hoist_funs: true, lhs_constants: false, sequences: false };
 
-/**
- * A bundle as small as it gets: the SDK's private names shortened by esbuild, the rest by terser, which
- * finds a few per cent more than esbuild does.
- */
+/** Returns a bundle that esbuild has minified with shortened names, and terser again, which saves a few per cent more. */
 async function smallest({ banner = "", ...options }) {
   const code = await bundle({ minify: true, mangleProps: INTERNAL, ...options });
   const format = { preamble: banner || undefined, ascii_only: false };
@@ -60,7 +57,7 @@ async function smallest({ banner = "", ...options }) {
 
 const size = (text) => gzipSync(text, { level: 9 }).length;
 
-/** The notices that must travel with the code that is bundled. */
+/** Returns the licences of the bundled code, and the version of the SDK. */
 async function notices() {
   const sdk = `${root}node_modules/centrifuge`;
   const { version } = JSON.parse(await readFile(`${sdk}/package.json`, "utf8"));
@@ -76,7 +73,7 @@ async function notices() {
 const { version, text: licenceText } = await notices();
 const banner = `/* Instant, MIT. Contains centrifuge-js ${version}, MIT: see ${licences}. Built from js-client/: do not edit. */`;
 const script = { entryPoints: ["src/browser.ts"], format: "iife" };
-// What the page would save without us: the script less the SDK alone, which is shrunk in the same way.
+// Our part is the script minus the SDK alone, minified in the same way.
 const sdkAlone = {
   stdin: { contents: 'export { Centrifuge } from "centrifuge"', resolveDir: root },
   format: "esm",
@@ -105,7 +102,7 @@ if (process.argv.includes("--check")) {
   for (const [file, text] of files) await writeFile(target + file, text);
   await rm(`${root}dist`, { recursive: true, force: true });
   await mkdir(`${root}dist`);
-  // Both entries share what they have in common, or there would be two of each class.
+  // Both entries share their common code, or each class would exist twice.
   const entryPoints = { index: "src/index.ts", testing: "src/testing/index.ts" };
   await build({ ...shared, entryPoints, outdir: "dist", packages: "external", splitting: true, write: true });
   for (const [file, text] of files) await writeFile(`${root}dist/${file}`, text);

@@ -17,7 +17,7 @@ try {
   const packed = execFileSync("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: root, encoding: "utf8" });
   const tarball = join(folder, packed.trim());
   run(bin("publint"), "run", tarball, "--strict");
-  // The script is a file for browsers, and CommonJS gets ES modules, which Node 20.19 and later can require().
+  // The script is for browsers only. CommonJS gets ES modules, which Node can require() from 20.19 on.
   run(bin("attw"), tarball, "--profile", "esm-only", "--exclude-entrypoints", "script");
 
   writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "user", private: true, type: "module" }));

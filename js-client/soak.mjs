@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
-// In node_modules' place in the tree, and in a folder of test/, so that paths stay right.
+// In test/, so that relative paths and node_modules are found.
 const outfile = `${root}test/soak.built.mjs`;
 await build({
   absWorkingDir: root,

@@ -14,7 +14,7 @@ export interface Message {
   readonly data: unknown;
   readonly eventClass: string;
   readonly bucket: string;
-  /** When it arrived here. */
+  /** When it arrived in this page. */
   readonly date: Date;
 }
 

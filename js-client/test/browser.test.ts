@@ -1,4 +1,4 @@
-/** The committed script, run as a page runs it. */
+/** The committed script, run as in a page. */
 import { readFileSync } from "node:fs";
 import { createContext, runInContext } from "node:vm";
 import { spawnSync } from "node:child_process";
@@ -12,7 +12,7 @@ const site = useSite();
 const root = new URL("../", import.meta.url);
 const script = readFileSync(new URL("../instant/static/instant/instant.min.js", root), "utf8");
 
-/** As much of a window as the script may expect. */
+/** Runs the script in a context that has what it needs of a window. */
 function run(dataset: Record<string, string>, before: object = {}): Record<string, unknown> {
   const calls: string[] = [];
   const window: Record<string, unknown> = {
@@ -47,14 +47,14 @@ function config(): Record<string, string> {
   return { instant: JSON.stringify({ urls, csrf: { cookie: "csrftoken", header: "X-CSRFToken" } }) };
 }
 
-test("without data-instant only the functions are there", () => {
+test("without data-instant the page gets the functions only", () => {
   const window = run({});
   expect(Object.keys(window["$instant"] as object)).toEqual(["useInstant", "createInstant"]);
   expect(window["instant"]).toBeUndefined();
   expect(window["calls"]).toEqual([]);
 });
 
-test("with data-instant the page has a connection, which sleeps until it is used", async () => {
+test("with data-instant the page gets a connection, which sends nothing until it is used", async () => {
   const window = run(config());
   expect(window["calls"]).toEqual([]);
   const texts: string[] = [];
@@ -71,7 +71,7 @@ test("with data-instant the page has a connection, which sleeps until it is used
   runInContext("instant.disconnect()", window);
 });
 
-test("the first client's use works on a page, as its documentation wrote it", async () => {
+test("the example in the documentation of django-instant 4 works", async () => {
   const window = run(config());
   const texts: string[] = [];
   window["add"] = (text: string) => texts.push(text);
@@ -95,14 +95,14 @@ test("the first client's use works on a page, as its documentation wrote it", as
   runInContext("stop()", window);
 });
 
-test("a page that carries the script twice keeps its connection", () => {
+test("a page that loads the script twice keeps its connection", () => {
   const [first, functions] = [{}, {}];
   const window = run(config(), { instant: first, $instant: functions });
   expect(window["instant"]).toBe(first);
   expect(window["$instant"]).toBe(functions);
 });
 
-test("<instant-status> is there, with the page's texts", () => {
+test("<instant-status> is defined with the page's texts", () => {
   const defined = new Map<string, new () => { connectedCallback(): void; textContent: string }>();
   const { instant } = config();
   const texts = { "signed-out": "Abgemeldet" };
@@ -137,7 +137,7 @@ test("settings that cannot be read are an error", () => {
   expect(() => run({ instant: "{}" })).toThrow("No URL for login");
 });
 
-test("the committed script is what the source gives, within its budget", { timeout: 30_000 }, () => {
+test("the committed script is built from the source, and within its budget", { timeout: 30_000 }, () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, ["build.mjs", "--check"], { cwd: root, encoding: "utf8" });
   expect(stderr).toBe("");
   expect(stdout).toMatch(/bytes of gzip/);

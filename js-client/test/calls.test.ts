@@ -14,7 +14,7 @@ async function subscribed(...names: string[]): Promise<void> {
 }
 
 describe("for await", () => {
-  test("gives every message in order, also those that arrive while the loop is busy", async () => {
+  test("yields every message in order, also those that arrive while its body runs", async () => {
     const channel = site.instant().channel("public");
     const texts: string[] = [];
     const loop = (async () => {
@@ -61,7 +61,7 @@ describe("for await", () => {
     await subscribed();
   });
 
-  test("each() takes one event class", async () => {
+  test("each() yields messages of one event class", async () => {
     const channel = site.instant().channel("public");
     const loop = (async (): Promise<InstantMessage | undefined> => {
       for await (const message of channel.each("shipped")) return message;
@@ -75,7 +75,7 @@ describe("for await", () => {
 });
 
 describe("once", () => {
-  test("resolves with the next message of the event class, and listens no more", async () => {
+  test("resolves with the next message of the event class, and removes its listener", async () => {
     const channel = site.instant().channel("public");
     const next = channel.once("shipped");
     await subscribed("public");
@@ -128,7 +128,7 @@ describe("presence", () => {
     return instant;
   }
 
-  test("is told by user, with joins and leaves", async () => {
+  test("is reported by user, with joins and leaves", async () => {
     await enter("anna");
     const watcher = await page("ben");
     site.django.user = "ben";
@@ -142,7 +142,7 @@ describe("presence", () => {
     expect(first?.people[0]).toEqual({ user: "anna", connections: 1, info: { name: "anna" } });
     expect(told.flatMap(({ joined }) => joined.map(({ user }) => user)).sort()).toEqual(["anna", "ben"]);
 
-    // A second tab of the same person is no second person.
+    // A second tab is not a second person.
     told.length = 0;
     const secondTab = await enter("anna");
     await soon(() => {
@@ -155,7 +155,7 @@ describe("presence", () => {
     expect(told.flatMap(({ joined, left }) => [...joined, ...left])).toEqual([]);
   });
 
-  test("says who left while the connection was down", async () => {
+  test("reports who left while the connection was down", async () => {
     const anna = await enter("anna");
     const watcher = await page("ben");
     site.django.user = "ben";
@@ -172,7 +172,7 @@ describe("presence", () => {
     });
   });
 
-  test("what happens while the list is on its way is not forgotten", async () => {
+  test("joins that arrive while the list is loaded are added to it", async () => {
     const watcher = await page("ben");
     site.django.user = "ben";
     let open = (): void => undefined;
@@ -190,7 +190,7 @@ describe("presence", () => {
     });
   });
 
-  test("a listener that comes later subscribes anew for joins, and misses no message", async () => {
+  test("a listener that is added later subscribes again for joins, and misses no message", async () => {
     const watcher = await page("ben");
     site.django.user = "ben";
     const inbox = new Inbox();
@@ -209,7 +209,7 @@ describe("presence", () => {
     });
     site.centrifugo.publish("room", { message: "after" });
     await inbox.holds("before", "between", "after");
-    // The next one is told from what is there.
+    // Another listener needs no new subscription.
     const second: Presence[] = [];
     watcher.channel("room").onPresence((presence) => second.push(presence));
     await soon(() => {
@@ -218,7 +218,7 @@ describe("presence", () => {
     expect(site.centrifugo.received.filter(({ name, params }) => name === "subscribe" && params.channel === "room")).toHaveLength(2);
   });
 
-  test("who is here is not asked again for what is no question of it", async () => {
+  test("publish(), history() and listeners for messages do not load presence again", async () => {
     const watcher = await page("ben");
     site.django.user = "ben";
     const told: Presence[] = [];
@@ -246,7 +246,7 @@ describe("presence", () => {
     expect(found).toEqual([{ user: "anna", connections: 3, info: { name: "anna" } }]);
   });
 
-  test("where it is not allowed, presence() rejects and a listener's page is told", async () => {
+  test("where it is not allowed, presence() rejects and onPresence() reports an error", async () => {
     site.centrifugo.permits = false;
     const instant = site.instant();
     const errors: unknown[] = [];
@@ -261,7 +261,7 @@ describe("presence", () => {
 });
 
 describe("history", () => {
-  test("gives past messages, oldest first, with the place to go on from", async () => {
+  test("returns past messages, oldest first, with the position to continue from", async () => {
     for (const message of ["a", "b", "c", "d"]) site.centrifugo.publish("public", { message, id: message });
     const channel = site.instant().channel("public");
     const { messages, ...position } = await channel.history({ limit: 2 });
@@ -276,11 +276,11 @@ describe("history", () => {
     expect(newest.messages.map(({ message }) => message)).toEqual(["d"]);
   });
 
-  test("a denied channel tells nothing", async () => {
+  test("a denied channel rejects", async () => {
     await expect(site.instant().channel("$staff").history()).rejects.toMatchObject({ name: "ChannelError", code: 103 });
   });
 
-  test("what takes too long is given up", async () => {
+  test("what takes too long rejects with a timeout", async () => {
     site.django.instead.push({ status: 500, body: "broken" });
     const instant = site.instant({ timeout: 100, reconnectDelay: [60_000, 60_000] });
     await expect(instant.channel("public").history()).rejects.toMatchObject({ name: "ChannelError", code: 1 });
@@ -288,7 +288,7 @@ describe("history", () => {
 });
 
 describe("publish", () => {
-  test("sends what listeners everywhere get, and knows its own", async () => {
+  test("reaches listeners in all pages, and is marked as own in one", async () => {
     const [here, there] = [site.instant(), site.instant()];
     const [mine, others] = [new Inbox(), new Inbox()];
     here.channel("public").on("*", mine.add);
@@ -313,7 +313,7 @@ describe("publish", () => {
 });
 
 describe("rights", () => {
-  test("are what Django granted last, and none where it did not", async () => {
+  test("are those that Django granted last, else none", async () => {
     site.django.rights.set("", ["public", "room"]);
     site.django.abilities.set("room", ["publish", "presence"]);
     const instant = site.instant();
@@ -328,7 +328,7 @@ describe("rights", () => {
     const during: (readonly string[])[] = [];
     instant.on("status", () => during.push(room.rights));
     site.centrifugo.cut();
-    // Nothing flickers while a new connection is on its way.
+    // They stay while the page connects again.
     await soon(() => {
       expect(during).toEqual([["publish", "presence"], ["history"], ["history"]]);
     });
@@ -338,7 +338,7 @@ describe("rights", () => {
       expect(room.denial).toBe("revoked");
     });
     expect(room.rights).toEqual([]);
-    // A later channel brings its own, and a channel that was left takes them along.
+    // A channel that is added later has its own rights; one that was left has none.
     site.django.rights.set("", ["public", "late"]);
     site.django.abilities.set("late", ["presence"]);
     instant.channel("late").on("*", () => undefined);
@@ -352,8 +352,8 @@ describe("rights", () => {
   });
 });
 
-describe("what the socket forbids, Django may tell", () => {
-  test("who is here, for presence() and for listeners", async () => {
+describe("where subscribers may not ask, Django answers", () => {
+  test("presence() and onPresence()", async () => {
     site.centrifugo.permits = false;
     const clients = { one: { user: "7", info: { name: "Ada" } }, two: { user: "7", info: { name: "Ada" } }, three: { user: "" } };
     site.django.told.set("presence public", { clients });
@@ -371,7 +371,7 @@ describe("what the socket forbids, Django may tell", () => {
     });
   });
 
-  test("what was, at most as much as Django tells", async () => {
+  test("history(), with at most as many messages as Django returns", async () => {
     site.centrifugo.permits = false;
     site.django.told.set("history public", { publications: [{ data: { message: "a", id: "1" }, offset: 3 }], offset: 3, epoch: "e" });
     const channel = site.instant().channel("public");
@@ -382,7 +382,7 @@ describe("what the socket forbids, Django may tell", () => {
     expect(site.django.seen.at(-1)).toMatchObject({ view: "history", body });
   });
 
-  test("its refusal is the server's, and a page without these addresses does not ask", async () => {
+  test("if Django refuses too, the server's error is reported; a page without the URLs does not ask", async () => {
     site.centrifugo.permits = false;
     const refusal = { name: "ChannelError", code: 103, channel: "public" };
     await expect(site.instant().channel("public").presence()).rejects.toMatchObject(refusal);
@@ -393,7 +393,7 @@ describe("what the socket forbids, Django may tell", () => {
     expect(site.django.views().filter((view) => view === "presence")).toHaveLength(1);
   });
 
-  test("another failure of Django is told as it is, and signs nobody out", async () => {
+  test("another error of Django is reported as it is, and does not sign the page out", async () => {
     site.centrifugo.permits = false;
     const instant = site.instant();
     await instant.connect();
@@ -405,7 +405,7 @@ describe("what the socket forbids, Django may tell", () => {
     expect(instant.status).toBe("live");
   });
 
-  test("what is allowed over the socket never asks Django", async () => {
+  test("where subscribers may ask, Django is not asked", async () => {
     const channel = site.instant().channel("public");
     await channel.presence();
     await channel.history();
@@ -414,8 +414,8 @@ describe("what the socket forbids, Django may tell", () => {
   });
 });
 
-describe("own echo", () => {
-  test("a message is found by its id, whether Django's answer or the message is faster", async () => {
+describe("own messages", () => {
+  test("once() finds a message by its id, whether the message or Django's response is faster", async () => {
     const instant = site.instant();
     const channel = instant.channel("public");
     const inbox = new Inbox();
@@ -427,12 +427,12 @@ describe("own echo", () => {
     site.centrifugo.publish("public", { message: "late", id: "2", tab });
     expect(await late).toMatchObject({ message: "late", own: true });
     expect(await channel.once("*", { id: "1" })).toBe(inbox.messages[0]);
-    // Through a reconnect, where it comes with what was missed.
+    // Also after a reconnect, among the missed messages.
     const missed = channel.once("*", { id: "3" });
     site.centrifugo.cut();
     site.centrifugo.publish("public", { message: "missed", id: "3", tab });
     expect(await missed).toMatchObject({ message: "missed", own: true, recovered: true });
-    // What others caused is not kept: that would be everybody's messages.
+    // Messages that others caused are not kept.
     site.centrifugo.publish("public", { message: "theirs", id: "4", tab: "another" });
     await inbox.holds("early", "late", "missed", "theirs");
     const controller = new AbortController();
@@ -441,7 +441,7 @@ describe("own echo", () => {
     await expect(never).rejects.toThrow("enough");
   });
 
-  test("is marked, and left out where the listener says so, in a replay too", async () => {
+  test("are marked and can be left out, also when they were missed", async () => {
     const instant = site.instant();
     const [all, others] = [new Inbox(), new Inbox()];
     instant.channel("public").on("*", all.add);
@@ -459,7 +459,7 @@ describe("own echo", () => {
     expect(others.texts).toEqual(["theirs", "nobody's", "theirs, replayed"]);
   });
 
-  test("a message whose id was seen is dropped, whatever its offset, also in a replay", async () => {
+  test("a message whose id was delivered is dropped, whatever its offset, also when it was missed", async () => {
     const instant = site.instant();
     const inbox = new Inbox();
     instant.channel("public").on("*", inbox.add);
@@ -472,7 +472,7 @@ describe("own echo", () => {
     site.centrifugo.publish("public", { message: "two", id: "2" });
     site.centrifugo.publish("public", { message: "three", id: "3" });
     await inbox.holds("one", "two", "three");
-    // What is long ago may come again: no page remembers for ever.
+    // Only the last 256 ids are kept.
     for (let count = 0; count < 256; count += 1) site.centrifugo.publish("public", { message: "x", id: `x${count.toString()}` });
     site.centrifugo.publish("public", { message: "one again", id: "1" });
     await soon(() => {
@@ -480,7 +480,7 @@ describe("own echo", () => {
     });
   });
 
-  test("the page names itself to Django, and to no other site", async () => {
+  test("requests to Django have the page's name in a header, requests to other sites do not", async () => {
     const instant = site.instant();
     expect(instant.tab).toMatch(/^\d+(-\d+){3}$/);
     expect(instant.headers()).toEqual({ "X-Instant-Tab": instant.tab });

@@ -12,7 +12,7 @@ async function subscribed(...names: string[]): Promise<void> {
   });
 }
 
-/** Resolves when whoever left up to now has lost the subscription, if nobody else held it. */
+/** Resolves when every channel that has lost its last listener by now is unsubscribed. */
 async function graceIsOver(instant: Instant): Promise<void> {
   const channel = instant.channel("somebody-who-leaves-last");
   channel.on("*", () => undefined);
@@ -23,7 +23,7 @@ async function graceIsOver(instant: Instant): Promise<void> {
 }
 
 describe("sharing", () => {
-  test("handles of a name share one subscription, which ends with the last listener", async () => {
+  test("handles of the same name share one subscription, which ends with the last listener", async () => {
     site.django.rights.set("", ["public", "other"]);
     const instant = site.instant();
     instant.channel("other").on("*", () => undefined);
@@ -111,7 +111,7 @@ describe("sharing", () => {
 });
 
 describe("messages", () => {
-  test("go to the listeners of their event class and to those of all", async () => {
+  test("reach the listeners of their event class and those of all messages", async () => {
     const instant = site.instant();
     const channel = instant.channel("public");
     const [shipped, star, all] = [new Inbox(), new Inbox(), new Inbox()];
@@ -127,7 +127,7 @@ describe("messages", () => {
     expect(shipped.texts).toEqual(["a"]);
   });
 
-  test("a broadcast takes its channel from the subscription it came through", async () => {
+  test("a broadcast message has the channel of the subscription it arrived on", async () => {
     site.django.rights.set("", ["a", "b"]);
     const instant = site.instant();
     const inbox = new Inbox();
@@ -140,7 +140,7 @@ describe("messages", () => {
     expect(inbox.messages.map(({ channel }) => channel)).toEqual(["a", "b"]);
   });
 
-  test("that arrive twice are heard once", async () => {
+  test("that arrive twice are delivered once", async () => {
     const instant = site.instant();
     const inbox = new Inbox();
     instant.channel("public").on("*", inbox.add);
@@ -151,7 +151,7 @@ describe("messages", () => {
     await inbox.holds("one", "two");
   });
 
-  test("a newest value that is sent with the subscription is heard", async () => {
+  test("the newest message, if it is sent with the subscription, is delivered", async () => {
     site.centrifugo.keepsNewest = true;
     site.centrifugo.publish("public", { message: "old" });
     site.centrifugo.publish("public", { message: "newest" });
@@ -161,7 +161,7 @@ describe("messages", () => {
     expect(inbox.messages[0]?.recovered).toBe(false);
   });
 
-  test("peer_11 data that looks like JSON stays text", async () => {
+  test("data that looks like JSON stays text", async () => {
     const instant = site.instant();
     const inbox = new Inbox();
     instant.channel("public").on("*", inbox.add);
@@ -189,7 +189,7 @@ describe("messages", () => {
     await inbox.holds("one", "two");
   });
 
-  test("a listener that throws is reported and hurts nobody else", async () => {
+  test("a listener that throws is reported, and the others are called", async () => {
     const reported: unknown[] = [];
     const later = globalThis.queueMicrotask;
     vi.stubGlobal("queueMicrotask", (run: () => void) => {
@@ -217,7 +217,7 @@ describe("messages", () => {
     expect(instant.status).toBe("live");
   });
 
-  test("removing a listener from within a message is heeded at once", async () => {
+  test("a listener that another listener removes is not called", async () => {
     const instant = site.instant();
     const channel = instant.channel("public");
     const seen: InstantMessage[] = [];
@@ -235,7 +235,7 @@ describe("messages", () => {
 });
 
 describe("denied", () => {
-  test("a channel that is not granted does not spoil the others, and is not asked for again", async () => {
+  test("a channel that Django does not grant does not affect the others, and is not asked for again", async () => {
     const instant = site.instant();
     const secret = instant.channel("$staff");
     const statuses: string[] = [];
@@ -249,7 +249,7 @@ describe("denied", () => {
     expect(site.centrifugo.count("subscribe")).toBe(1);
   });
 
-  test("a channel denied later does not spoil the others either", async () => {
+  test("a channel that is denied later does not affect the others", async () => {
     const instant = site.instant();
     await instant.connect();
     const secret = instant.channel("$staff");
@@ -263,7 +263,7 @@ describe("denied", () => {
     expect(instant.status).toBe("live");
   });
 
-  test("a subscription that the server takes away is denied", async () => {
+  test("a subscription that the server ends is denied", async () => {
     const instant = site.instant();
     const channel = instant.channel("public");
     channel.on("*", () => undefined);
@@ -274,7 +274,7 @@ describe("denied", () => {
     });
   });
 
-  test("a subscription that the server wants renewed is renewed with a new token", async () => {
+  test("a subscription that the server asks to renew is renewed with a new token", async () => {
     const instant = site.instant();
     const errors: unknown[] = [];
     instant.on("error", (error) => errors.push(error));
@@ -291,7 +291,7 @@ describe("denied", () => {
     expect(errors).toEqual([]);
   });
 
-  test("a token request that fails is repeated, and told", async () => {
+  test("a failed request for a token is repeated and reported", async () => {
     const instant = site.instant();
     const errors: string[] = [];
     instant.on("error", (error) => errors.push(error.name));
@@ -304,6 +304,6 @@ describe("denied", () => {
   });
 });
 
-test.each(["", "x".repeat(256), "é".repeat(128)])("a name that no channel can have is refused: %j", (name) => {
+test.each(["", "x".repeat(256), "é".repeat(128)])("a name that no channel can have throws: %j", (name) => {
   expect(() => site.instant().channel(name)).toThrow(TypeError);
 });

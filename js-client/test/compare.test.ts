@@ -1,6 +1,6 @@
 /**
- * 50 channels, one socket cut: this client beside plain centrifuge-js, used as its documentation says, with
- * one token request a subscription. The numbers are printed; what must be true is asserted.
+ * Compares this client with plain centrifuge-js, used as in its documentation with a token request for each
+ * subscription: 50 channels, one cut. The figures are printed; the guarantees are asserted.
  */
 import { Centrifuge } from "centrifuge";
 import { expect, test, vi } from "vitest";
@@ -19,14 +19,14 @@ interface Result {
   readonly missed: number;
 }
 
-/** Cuts the socket with every token too old, as it is after half a minute, and waits until all is back. */
+/** Cuts the connection when all tokens have expired, and waits until all channels are subscribed again. */
 async function cut(received: () => string[]): Promise<Result> {
   const [requests, refused] = [site.django.seen.length, site.centrifugo.errors.length];
   site.centrifugo.expireTokens(site.django.serial);
   const begun = performance.now();
   site.centrifugo.cut();
   for (const name of NAMES) site.centrifugo.publish(name, { message: `${name} missed` });
-  // Plain resubscribes wait for up to some seconds.
+  // The plain client waits for some seconds before it subscribes again.
   const all = (): void => {
     expect(received().length).toBe(NAMES.length);
   };
@@ -92,7 +92,7 @@ async function withPlain(): Promise<Result> {
   return result;
 }
 
-test("a cut with 50 channels costs one request and misses nothing", { timeout: 40_000 }, async () => {
+test("after a cut, 50 channels need one request and miss nothing", { timeout: 40_000 }, async () => {
   site.django.rights.set("", NAMES);
   const plain = await withPlain();
   site.centrifugo.forget();

@@ -20,21 +20,21 @@ test("the page's settings are used", () => {
   expect(resolveConfig({ WebSocket })).toMatchObject({ ...PAGE, tokenless: ["open"] });
 });
 
-test("options win over the page, one by one", () => {
+test("each option wins over the page", () => {
   setPageConfig(PAGE);
   const { urls, csrf } = resolveConfig({ WebSocket, urls: { login: "/other/" }, csrf: { cookie: "c" } });
   expect(urls).toEqual({ ...PAGE.urls, login: "/other/", presence: undefined, history: undefined });
   expect(csrf).toEqual({ cookie: "c", header: "X-My-CSRF" });
 });
 
-test("peer_23 the path /instant/ is not fixed: the own site's backend keeps the page's URLs", () => {
+test("a backend on the page's own site uses the page's URLs, whatever their path", () => {
   vi.stubGlobal("location", new URL("http://localhost:8000/page"));
   setPageConfig(PAGE);
   expect(resolveConfig({ WebSocket, backend: "http://localhost:8000" }).urls).toMatchObject(PAGE.urls);
   expect(resolveConfig({ WebSocket, backend: "http://other:8000/" }).urls.login).toBe("http://other:8000/instant/login/");
 });
 
-test("options and page are not changed by merging", () => {
+test("merging does not change options and page", () => {
   setPageConfig(PAGE);
   const options = { WebSocket, urls: { login: "/other/" } };
   const before = JSON.stringify([PAGE, options]);
@@ -51,7 +51,7 @@ test.each([
   expect(resolveConfig({ WebSocket, backend: "http://host", websocketUrl: [given, given] }).websocketUrls).toEqual([used, used]);
 });
 
-describe("what is missing is named", () => {
+describe("a missing setting is named", () => {
   test("no URLs", () => {
     expect(() => resolveConfig({ WebSocket })).toThrow(/instant_script/);
   });

@@ -12,7 +12,7 @@ function django(fetch?: typeof globalThis.fetch): Django {
 }
 
 describe("CSRF", () => {
-  test("the token that Django answered is sent, the newest one", async () => {
+  test("the newest token that Django sent is used", async () => {
     const views = django();
     await views.connection();
     await views.connection();
@@ -21,7 +21,7 @@ describe("CSRF", () => {
     expect(site.django.seen.map(({ csrf }) => csrf)).toEqual([undefined, "csrf-3", "csrf-6", "csrf-6"]);
   });
 
-  test("a cookie is read anew for every request and wins", async () => {
+  test("the cookie is read for every request, and wins", async () => {
     vi.stubGlobal("location", new URL(`${site.django.url}/page`));
     const page = { cookie: "other=1; csrftoken=first%21" };
     vi.stubGlobal("document", page);
@@ -34,7 +34,7 @@ describe("CSRF", () => {
     expect(site.django.seen.map(({ csrf }) => csrf)).toEqual(["first!", "second", "csrf-6"]);
   });
 
-  test("this site's cookie is not shown to another site", async () => {
+  test("this site's cookie is not sent to another site", async () => {
     vi.stubGlobal("location", new URL("http://elsewhere.example/page"));
     vi.stubGlobal("document", { cookie: "csrftoken=ours" });
     await django().connection();
@@ -56,7 +56,7 @@ test("requests are JSON by POST, with cookies", async () => {
   expect(fetch.mock.calls[1]?.[1]).toMatchObject({ credentials: "include", body: "{}" });
 });
 
-test.each([-7200, 0, 7200])("a server's clock %i s ahead does not change how long a token is good", async (ahead) => {
+test.each([-7200, 0, 7200])("a server's clock that is %i s ahead does not change how long a token can be used", async (ahead) => {
   site.django.clockAhead = ahead;
   const { until, channels } = await django().connection(["public"]);
   for (const time of [until, channels[0]?.until]) {
@@ -65,7 +65,7 @@ test.each([-7200, 0, 7200])("a server's clock %i s ahead does not change how lon
   }
 });
 
-describe("answers that help nobody", () => {
+describe("unusable answers", () => {
   test.each([
     [{ status: 403, body: { error: "log in first" } }, RefusedError, "log in first"],
     [{ status: 401, body: "<html>" }, RefusedError, "status 401"],
@@ -85,7 +85,7 @@ describe("answers that help nobody", () => {
     expect((failure as ReplyError).status).toBe(answer.status);
   });
 
-  test("no answer at all has the cause", async () => {
+  test("a failed request has its cause", async () => {
     const cause = new TypeError("failed");
     const failure = await django(() => Promise.reject(cause))
       .connection()

@@ -1,8 +1,8 @@
 /**
- * A message server for tests: the JSON protocol over real WebSockets, as far as this client speaks it.
+ * A message server for tests: the part of the JSON protocol that this client uses, over real WebSockets.
  *
- * It keeps what a test wants to look at (`received`, `errors`) and does what a test wants to happen
- * (`publish`, `cut`, `close`, `expireTokens`). To extend it, add a case to `#answer`.
+ * Tests read `received` and `errors`, and make things happen with `publish`, `cut`, `close` and
+ * `expireTokens`. To extend it, add a case to `#answer`.
  */
 import { createHmac } from "node:crypto";
 import { once } from "node:events";
@@ -13,15 +13,15 @@ import { type WebSocket, WebSocketServer } from "ws";
 export interface Claims {
   readonly sub: string;
   readonly channel?: string;
-  /** Unix time until which the token may be used. */
+  /** Unix time until which the token can be used. */
   readonly exp: number;
-  /** Unix time until which what it opened lives. */
+  /** Unix time at which the connection or subscription ends. */
   readonly expire_at: number;
-  /** Counts up with every token; see `expireTokens`. */
+  /** The number of the token; see `expireTokens`. */
   readonly serial: number;
 }
 
-/** The key that real servers check tokens with; the fake one believes what it reads. */
+/** The key that real servers verify tokens with. This server does not verify them. */
 export const TOKEN_KEY = "only-for-tests";
 
 export function sign(claims: Claims): string {
@@ -67,27 +67,27 @@ interface Peer {
   readonly socket: WebSocket;
   readonly client: string;
   readonly channels: Set<string>;
-  /** Channels whose joins and leaves it wants to hear. */
+  /** Channels whose joins and leaves it gets. */
   readonly joins: Set<string>;
   user: string | undefined;
 }
 
 export class FakeCentrifugo {
-  /** The name of every command that arrived, with its parameters. */
+  /** The commands that arrived, with their parameters. */
   readonly received: { readonly name: string; readonly params: Params }[] = [];
-  /** The code of every error that was answered, and of every connection ended for one. */
+  /** The codes of all errors, in replies and of closed connections. */
   readonly errors: number[] = [];
   epoch = "first";
-  /** True: a new subscriber gets the newest publication at once. */
+  /** True: a subscription comes with the newest publication. */
   keepsNewest = false;
-  /** False: channels have no history and nothing is recovered. */
+  /** False: channels have no history, and nothing is recovered. */
   keepsHistory = true;
-  /** True: subscribers may ask for presence and history, and publish. */
+  /** True: subscribers may publish, and ask for presence and history. */
   permits = true;
-  /** Namespaces whose channels are joined without a token, and channels that are refused then, by code. */
+  /** Namespaces whose channels need no token; and those channels that are refused, with the code. */
   readonly tokenless = new Set<string>();
   readonly refused = new Map<string, number>();
-  /** Answers to presence wait for it. */
+  /** Replies with presence wait for this promise. */
   gate: Promise<void> = Promise.resolve();
   readonly #server: WebSocketServer;
   #clients = 0;
@@ -114,7 +114,7 @@ export class FakeCentrifugo {
     return `ws://127.0.0.1:${port.toString()}/connection/websocket`;
   }
 
-  /** The channels that have a subscriber. */
+  /** The channels of all subscriptions. */
   get subscribed(): string[] {
     return [...this.#peers].flatMap((peer) => [...peer.channels]).sort();
   }
@@ -133,7 +133,7 @@ export class FakeCentrifugo {
     this.deliverNewest(channel);
   }
 
-  /** Sends a channel's newest publication, again if need be. */
+  /** Sends a channel's newest publication (again). */
   deliverNewest(channel: string): void {
     const publication = this.#history(channel).at(-1);
     for (const peer of this.#peers) {
@@ -143,7 +143,7 @@ export class FakeCentrifugo {
     }
   }
 
-  /** Takes a user's subscription away, as the server's API does. */
+  /** Ends the subscriptions to a channel, as the server's API does. */
   unsubscribe(channel: string, code = 2000): void {
     for (const peer of this.#peers) {
       if (!this.#leave(peer, channel)) continue;
@@ -151,7 +151,7 @@ export class FakeCentrifugo {
     }
   }
 
-  /** Ends every connection with a code, or without one as a broken network does. */
+  /** Closes all connections with a code, or breaks them if there is none. */
   cut(code?: number): void {
     for (const { socket } of this.#peers) {
       if (code === undefined) socket.terminate();
@@ -159,17 +159,17 @@ export class FakeCentrifugo {
     }
   }
 
-  /** Every token issued up to now is expired: what half an hour does, at once. */
+  /** Lets all tokens up to this number expire. */
   expireTokens(serial: number): void {
     this.#validFrom = serial + 1;
   }
 
-  /** While true, new sockets are dropped at once. */
+  /** While true, new connections are broken at once. */
   set refuses(value: boolean) {
     this.#refuses = value;
   }
 
-  /** What a restart with the memory engine does: nothing is remembered. */
+  /** Deletes all histories, as a restart with the memory engine does. */
   forget(): void {
     this.#histories.clear();
     this.epoch = "second";
@@ -246,7 +246,7 @@ export class FakeCentrifugo {
         const channel = params.channel ?? "";
         if (this.tokenless.has(channel.split(":")[0] ?? "")) return this.#admit(peer, channel, params);
         const claims = this.#claims(params.token);
-        // As the real server: a token of another user or channel ends the whole connection.
+        // As on the real server, a token for another user or channel ends the connection.
         if (claims.sub !== peer.user || claims.channel !== channel) throw new Refusal(3500, "invalid token");
         if (name === "subscribe") this.#join(peer, channel, params.join_leave === true);
         return { ...this.#life(claims), ...(name === "subscribe" && this.#position(channel, params)) };
@@ -264,11 +264,11 @@ export class FakeCentrifugo {
     }
   }
 
-  /** What happens where the server asks Django itself. */
+  /** Handles a subscription that needs no token. */
   #admit(peer: Peer, channel: string, params: Params): object {
     const code = this.refused.get(channel);
     if (code !== undefined) throw new Refusal(code, "refused");
-    // The real server checks a token where there is one, and does not ask.
+    // The real server verifies a token if there is one.
     if ("token" in params) throw new Refusal(3500, "invalid token");
     this.#join(peer, channel, params.join_leave === true);
     return this.#position(channel, params);

@@ -1,4 +1,4 @@
-/** Django's side of the contract for tests: the four views, sessions, CSRF cookies, over real HTTP. */
+/** A Django for tests: its views with session and CSRF token, over real HTTP. */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -20,28 +20,28 @@ interface Answer {
 }
 
 export class FakeDjango {
-  /** Every request, in order. */
+  /** All requests, in order. */
   readonly seen: Seen[] = [];
-  /** Channels by user; `""` is everybody who is not signed in, without an entry they are refused. */
+  /** The channels of each user, `""` for all who are not signed in. A user without an entry is refused. */
   readonly rights = new Map<string, string[]>([["", ["public"]]]);
   readonly passwords = new Map<string, string>([["anna", "secret-of-anna"]]);
-  /** What else users may do, by channel. */
+  /** Rights besides listening, by channel. */
   readonly abilities = new Map<string, unknown>();
-  /** What is answered about presence and history, by view and channel: `presence room`. */
+  /** Answers to presence and history, by view and channel (`presence room`). */
   readonly told = new Map<string, unknown>();
-  /** Seconds for which tokens may be used, and for which their result lives. */
+  /** Seconds for which tokens can be used, and after which connections and subscriptions end. */
   use = 30;
   connectionLife = 3600;
   channelLife = 3600;
-  /** Seconds by which this clock is ahead of the browser's. */
+  /** Seconds by which the server's clock is ahead of the browser's. */
   clockAhead = 0;
-  /** Answers instead of the view, once each. */
+  /** Answers that are sent instead of the view's, one for each request. */
   readonly instead: Answer[] = [];
-  /** Answers wait for it: what a slow network does. */
+  /** Answers wait for this promise, as on a slow network. */
   gate: Promise<void> = Promise.resolve();
-  /** How many channels an answer to a list may hold. */
+  /** The maximum number of channels in an answer. */
   pageSize = 128;
-  /** The user of the session, changed from outside where another tab would do it. */
+  /** The user of the session. Tests set it for a login in another tab. */
   user = "";
   serial = 0;
   websocketUrl: string | readonly string[];

@@ -1,4 +1,4 @@
-/** A page that is open all day: what arrived and what was shown must not stay in memory. */
+/** Counts the heap of a page that is open all day: messages and removed listeners must not stay in memory. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
@@ -13,19 +13,19 @@ import { soon } from "./site.js";
 
 const MESSAGES = 10_000;
 const MOUNTS = 1000;
-/** Channels that are shown at the same time; a connection may hold 128. */
+/** Channels in use at the same time; a connection can have 128. */
 const AT_ONCE = 100;
-/** Bytes by which the heap may differ; what a thousand channels hold while they are shown is more. */
+/** Bytes by which the heap may grow. A thousand channels in use take more. */
 const TOLERANCE = 1_200_000;
 
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
 
-/** What is in use, when everything that can be freed is. */
+/** Returns the used bytes after garbage collection. */
 async function heap(): Promise<number> {
   for (let time = 0; time < 4; time += 1) {
     collect();
-    // What is weakly held is freed between tasks.
+    // Weakly held objects are freed between tasks.
     await new Promise((resolve) => setImmediate(resolve));
   }
   return process.memoryUsage().heapUsed;
@@ -56,7 +56,7 @@ test.each(KINDS)("%s: 10,000 messages and 1,000 mounts leave nothing behind", { 
     const goal = heard + count;
     const commands = Array.from({ length: count }, (_, index) => {
       const id = `${(goal - index).toString()} of those whose id is rather long`;
-      // Some are the page's own, of which the last are kept whole on purpose.
+      // Half of them are the page's own, of which the last are kept on purpose.
       return { publish: { channel: "news", data: { id, tab: index % 2 ? instant.tab : "another", message: id.repeat(9) } } };
     });
     for (let first = 0; first < count; first += 500) {
@@ -66,7 +66,7 @@ test.each(KINDS)("%s: 10,000 messages and 1,000 mounts leave nothing behind", { 
       expect(heard).toBe(goal);
     });
   };
-  // Other channels each time: what is kept by name would hide behind the same ones.
+  // With other names each time, so that what is kept by name shows.
   const mount = async (from: number): Promise<void> => {
     for (let first = from; first < from + MOUNTS; first += AT_ONCE) {
       const mounted = Array.from({ length: AT_ONCE }, (_, index) => {
@@ -94,7 +94,7 @@ test.each(KINDS)("%s: 10,000 messages and 1,000 mounts leave nothing behind", { 
     django.seen.length = 0;
   };
 
-  // The first time makes what stays: the engine's own notes on code that runs often.
+  // The first round fills the engine's caches.
   await publish(1000);
   await mount(0);
   const before = await heap();
@@ -106,7 +106,7 @@ test.each(KINDS)("%s: 10,000 messages and 1,000 mounts leave nothing behind", { 
   const between = await heap();
   await mount(MOUNTS);
   await heap();
-  // The subscription that is still in use, once for each look at it.
+  // One subscription is still in use, and each round has counted it.
   expect(alive()).toBeLessThanOrEqual(MOUNTS / AT_ONCE);
   given.clear();
   const after = await heap();

@@ -8,7 +8,7 @@ const site = useSite();
 const NAMES = Array.from({ length: 50 }, (_, index) => `room${index.toString()}`);
 
 describe("connecting", () => {
-  test("asks for nothing before something is used", () => {
+  test("sends nothing before something is used", () => {
     const instant = site.instant();
     instant.channel("public");
     expect(instant.status).toBe("idle");
@@ -16,7 +16,7 @@ describe("connecting", () => {
     expect(site.django.seen).toEqual([]);
   });
 
-  test("a first listener connects the page and delivers", async () => {
+  test("the first listener connects the page and gets messages", async () => {
     const instant = site.instant();
     const statuses: Status[] = [];
     instant.on("status", (status) => statuses.push(status));
@@ -51,7 +51,7 @@ describe("connecting", () => {
     expect(statuses).toEqual(["connecting", "live"]);
   });
 
-  test("50 channels of one moment cost one request, and one frame's worth of subscribes", async () => {
+  test("50 channels that are opened together need one request, and are subscribed once", async () => {
     site.django.rights.set("", NAMES);
     const instant = site.instant();
     for (const name of NAMES) instant.channel(name).on("*", () => undefined);
@@ -62,7 +62,7 @@ describe("connecting", () => {
     expect(site.centrifugo.count("subscribe")).toBe(50);
   });
 
-  test("channels added later are collected into one request", async () => {
+  test("channels that are opened later need one request", async () => {
     site.django.rights.set("", NAMES);
     const instant = site.instant();
     await instant.connect();
@@ -77,7 +77,7 @@ describe("connecting", () => {
   test.each([
     ["before", ["get_token"]],
     ["after", ["get_token", "subscribe"]],
-  ])("channels opened within a few milliseconds, %s connecting, share a request", async (when, views) => {
+  ])("channels that are opened within a few milliseconds %s connecting share a request", async (when, views) => {
     site.django.rights.set("", NAMES);
     const instant = site.instant();
     if (when === "after") await instant.connect();
@@ -93,7 +93,7 @@ describe("connecting", () => {
     expect(site.django.views()).toEqual(views);
   });
 
-  test("peer_23 connect() rejects when the message server is away, and goes on trying", async () => {
+  test("connect() rejects if the message server is down, and further attempts follow", async () => {
     site.centrifugo.refuses = true;
     const instant = site.instant();
     await expect(instant.connect()).rejects.toBeInstanceOf(ConnectError);
@@ -102,7 +102,7 @@ describe("connecting", () => {
     await until(instant, "live");
   });
 
-  test("connect() while offline tries at once and rejects again", async () => {
+  test("connect() while offline makes an attempt and rejects again", async () => {
     site.centrifugo.refuses = true;
     const instant = site.instant();
     await expect(instant.connect()).rejects.toBeInstanceOf(ConnectError);
@@ -118,7 +118,7 @@ describe("connecting", () => {
     expect(instant.status).toBe("live");
   });
 
-  test("connect() rejects when Django is away, with the reason", async () => {
+  test("connect() rejects with the cause if Django is down", async () => {
     site.django.instead.push({ status: 500, body: "<h1>Server Error</h1>" });
     const instant = site.instant();
     const failure = await instant.connect().catch((error: unknown) => error);
@@ -127,7 +127,7 @@ describe("connecting", () => {
     await until(instant, "live");
   });
 
-  test("disconnect() ends a connect() that waits", async () => {
+  test("disconnect() ends a pending connect()", async () => {
     const instant = site.instant();
     const connecting = instant.connect();
     instant.disconnect();
@@ -135,7 +135,7 @@ describe("connecting", () => {
     expect(instant.status).toBe("idle");
   });
 
-  test("a code that forbids reconnecting ends in offline, with an error", async () => {
+  test("after a code that forbids reconnecting the page is offline, with an error", async () => {
     const instant = site.instant();
     const errors: unknown[] = [];
     instant.on("error", (error) => errors.push(error));
@@ -147,7 +147,7 @@ describe("connecting", () => {
 });
 
 describe("reconnecting", () => {
-  test("asks Django once for 50 channels and misses nothing", async () => {
+  test("needs one request for 50 channels, and misses nothing", async () => {
     site.django.rights.set("", NAMES);
     const instant = site.instant();
     const inbox = new Inbox();
@@ -168,12 +168,12 @@ describe("reconnecting", () => {
     expect(site.django.seen.slice(before)).toEqual([
       expect.objectContaining({ view: "get_token", body: { channels: NAMES } }),
     ]);
-    // No token was tried in vain: the SDK's stale ones never went out.
+    // The expired tokens that the SDK keeps were not sent.
     expect(site.centrifugo.errors).toEqual([]);
     expect(inbox.messages.every(({ recovered }) => recovered)).toBe(true);
   });
 
-  test("delivers what was missed once, in order, then goes on", async () => {
+  test("delivers missed messages once and in order, then new ones", async () => {
     const instant = site.instant();
     const inbox = new Inbox();
     instant.channel("public").on("*", inbox.add);
@@ -191,7 +191,7 @@ describe("reconnecting", () => {
     expect(inbox.messages.map(({ recovered }) => recovered)).toEqual([false, true, true, false]);
   });
 
-  test("says when a gap could not be filled", async () => {
+  test("reports a gap that cannot be filled", async () => {
     const instant = site.instant();
     const lost: string[] = [];
     instant.on("lost", ({ channel }) => lost.push(`instant ${channel}`));
@@ -213,7 +213,7 @@ describe("reconnecting", () => {
     await inbox.holds("before", "after");
   });
 
-  test("a token that got too old while the server was away is replaced before it is tried", async () => {
+  test("a token that expired while the server was down is replaced before it is sent", async () => {
     const now = vi.spyOn(Date, "now");
     const instant = site.instant();
     await instant.connect();
@@ -233,7 +233,7 @@ describe("reconnecting", () => {
     expect(site.centrifugo.errors).toEqual([]);
   });
 
-  test("a token that expired unnoticed costs a question, not the connection", async () => {
+  test("a token that expired unnoticed costs one more request, and no connection", async () => {
     const instant = site.instant();
     const told: unknown[] = [];
     instant.on("error", (error) => told.push(error));
@@ -249,7 +249,7 @@ describe("reconnecting", () => {
     expect(told).toEqual(["connecting", "live"]);
   });
 
-  test("tokens that are never young enough end in offline, with an error", async () => {
+  test("if all tokens arrive expired, the page is offline with an error", async () => {
     site.django.use = -60;
     const instant = site.instant();
     const failure = await instant.connect().catch((error: unknown) => error);
@@ -258,7 +258,7 @@ describe("reconnecting", () => {
     await until(instant, "live");
   });
 
-  test("a wrong clock in the browser costs no request", async () => {
+  test("a wrong clock in the browser costs no further request", async () => {
     site.django.clockAhead = -7200;
     const instant = site.instant();
     instant.channel("public").on("*", () => undefined);
@@ -268,7 +268,7 @@ describe("reconnecting", () => {
     expect(site.django.views()).toEqual(["get_token"]);
   });
 
-  test("a right taken away ends the channel at the next connection, one given back begins it", async () => {
+  test("a revoked right ends a channel at the next connection, and a granted one starts it", async () => {
     site.django.rights.set("", ["public", "extra"]);
     const instant = site.instant();
     const extra = instant.channel("extra");
@@ -292,8 +292,8 @@ describe("reconnecting", () => {
   });
 });
 
-describe("tokens that run out", () => {
-  test("peer_14 a connection is prolonged before it ends", async () => {
+describe("before the end of its life", () => {
+  test("a connection is refreshed", async () => {
     site.django.connectionLife = 1;
     const instant = site.instant();
     instant.channel("public").on("*", () => undefined);
@@ -306,7 +306,7 @@ describe("tokens that run out", () => {
     expect(instant.status).toBe("live");
   });
 
-  test("peer_14 a subscription is prolonged before it ends", async () => {
+  test("a subscription is refreshed", async () => {
     site.django.channelLife = 1;
     const instant = site.instant();
     instant.channel("public").on("*", () => undefined);
@@ -317,7 +317,7 @@ describe("tokens that run out", () => {
     expect(instant.channel("public").status).toBe("live");
   });
 
-  test("peer_14 a session that ended is noticed when the connection is prolonged", async () => {
+  test("a connection whose session has ended is signed-out", async () => {
     site.django.connectionLife = 1;
     const instant = site.instant();
     await instant.login("anna", "secret-of-anna").catch(() => undefined);
@@ -330,8 +330,8 @@ describe("tokens that run out", () => {
   });
 });
 
-describe("who is signed in", () => {
-  test("a refused connection is signed-out and not tried again", async () => {
+describe("the user", () => {
+  test("a page that Django refuses is signed-out, and makes no further attempt", async () => {
     site.django.rights.delete("");
     const instant = site.instant();
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
@@ -344,7 +344,7 @@ describe("who is signed in", () => {
     expect(site.centrifugo.received).toEqual([]);
   });
 
-  test("a refusal of channels is one of everything", async () => {
+  test("a page that Django refuses channels to is signed-out too", async () => {
     const instant = site.instant();
     await instant.connect();
     site.django.rights.delete("");
@@ -360,7 +360,7 @@ describe("who is signed in", () => {
     });
   });
 
-  test("an expired session is signed-out, never silently anonymous", async () => {
+  test("a page whose session has expired is signed-out, and does not become anonymous", async () => {
     site.django.rights.set("anna", ["public", "$users"]);
     site.django.user = "anna";
     const instant = site.instant();
@@ -374,7 +374,7 @@ describe("who is signed in", () => {
     expect(site.centrifugo.users).toEqual([""]);
   });
 
-  test("login brings the channels that were denied, logout closes the socket", async () => {
+  test("login() subscribes to channels that were denied, logout() closes the connection", async () => {
     site.django.rights.set("anna", ["public", "$users"]);
     const instant = site.instant();
     const inner = instant.channel("$users");
@@ -401,7 +401,7 @@ describe("who is signed in", () => {
     expect(site.django.views().at(-1)).toBe("logout");
   });
 
-  test("a login reconnects as the new user where no channel would notice, too", async () => {
+  test("login() connects as the new user also without channels", async () => {
     site.django.rights.set("anna", []);
     const instant = site.instant();
     await instant.connect();
@@ -414,7 +414,7 @@ describe("who is signed in", () => {
     expect(site.centrifugo.errors).toEqual([]);
   });
 
-  test("an answer for the user before a login comes too late to count", async () => {
+  test("an answer for the user before a login is ignored", async () => {
     site.django.rights.set("anna", ["$users"]);
     const instant = site.instant();
     let release = (): void => undefined;
@@ -437,7 +437,7 @@ describe("who is signed in", () => {
     await until(instant, "live");
   });
 
-  test("another user in the same browser gets a connection of their own", async () => {
+  test("another user in the same browser gets a new connection", async () => {
     site.django.rights.set("anna", ["public"]);
     site.django.rights.set("ben", ["public", "late"]);
     site.django.user = "anna";
@@ -453,7 +453,7 @@ describe("who is signed in", () => {
       expect(site.centrifugo.subscribed).toEqual(["late", "public"]);
     });
     expect(errors).toEqual([]);
-    // Noticed here, before the server ended the connection over it.
+    // The page noticed it before the server did.
     expect(site.centrifugo.errors).toEqual([]);
   });
 
@@ -464,7 +464,7 @@ describe("who is signed in", () => {
     await until(instant, "signed-out");
   });
 
-  test("a failed logout leaves everything as it is", async () => {
+  test("a failed logout changes nothing", async () => {
     const instant = site.instant();
     await instant.connect();
     site.django.instead.push({ status: 500, body: "broken" });
@@ -482,7 +482,7 @@ test("channels() lists all pages, each channel once", async () => {
   expect(site.django.views()).toEqual(["get_token", "subscribe", "subscribe"]);
 });
 
-test("channels() ends when the server's pages bring nothing new", async () => {
+test("channels() ends if a page contains nothing new", async () => {
   const page = { channels: [{ name: "a", level: "public", token: "t" }], next: "a" };
   const connection = { ...page, ws_token: "t", csrf_token: "c" };
   site.django.instead.push({ status: 200, body: connection }, { status: 200, body: page }, { status: 200, body: page });

@@ -1,4 +1,4 @@
-/** The transport that worked is remembered by the tab. */
+/** The transport that worked is stored for the next pages of the tab. */
 import { expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 
@@ -7,7 +7,7 @@ import { until, useSite } from "./site.js";
 
 const site = useSite();
 
-/** What browsers have for each tab. */
+/** Stands for `sessionStorage`. */
 class Storage {
   readonly kept = new Map<string, string>();
   getItem = (key: string): string | null => this.kept.get(key) ?? null;
@@ -18,13 +18,13 @@ class Storage {
   }
 }
 
-/** What a page tries, up to its first connection; `blocked` are ways that don't work. */
+/** Opens a page and returns the transports that it tried; those in `blocked` do not work. */
 async function open(...blocked: string[]): Promise<string[]> {
   const isPossible = blocked.length < 2;
   const tried: string[] = [];
-  const attempt = (way: string): void => {
-    tried.push(way);
-    if (blocked.includes(way)) throw new TypeError("blocked");
+  const attempt = (transport: string): void => {
+    tried.push(transport);
+    if (blocked.includes(transport)) throw new TypeError("blocked");
   };
   const instant = site.instant({
     WebSocket: function socket(url: string) {
@@ -57,7 +57,7 @@ function stream(): Response {
   );
 }
 
-test("a next page begins with it, for a while, and forgets it when it fails", async () => {
+test("the next page starts with it, for a while, and removes it when it fails", async () => {
   const storage = new Storage();
   vi.stubGlobal("sessionStorage", storage);
   const address = site.centrifugo.url.replace("ws:", "http:").replace("websocket", "http_stream");
@@ -65,13 +65,13 @@ test("a next page begins with it, for a while, and forgets it when it fails", as
   expect(storage.endpoint).toBe(address);
   const kept = storage.kept.get("instant.transport");
   expect(await open("websocket")).toEqual(["http_stream"]);
-  // Use does not prolong it, or nobody would ever come back to WebSockets.
+  // Using it does not extend its time, or the tab would never return to WebSockets.
   expect(storage.kept.get("instant.transport")).toBe(kept);
   expect(await open("http_stream")).toEqual(["http_stream", "websocket"]);
   expect(storage.endpoint).toBe("");
   await open("websocket");
   expect(storage.endpoint).toBe(address);
-  // Also where nothing works, so that the next page begins with the first choice again.
+  // It is removed also when nothing works, so that the next page starts with the first choice.
   expect((await open("http_stream", "websocket")).slice(0, 2)).toEqual(["http_stream", "websocket"]);
   expect(storage.endpoint).toBe("");
   expect(await open("websocket")).toEqual(["websocket", "http_stream"]);
@@ -80,7 +80,7 @@ test("a next page begins with it, for a while, and forgets it when it fails", as
   now.mockRestore();
 });
 
-test("the first choice is nothing to remember", async () => {
+test("the first choice is not stored", async () => {
   const storage = new Storage();
   vi.stubGlobal("sessionStorage", storage);
   await open();
@@ -88,9 +88,9 @@ test("the first choice is nothing to remember", async () => {
 });
 
 test.each([
-  ["forbids it", () => { throw new DOMException("denied", "SecurityError"); }],
+  ["is forbidden", () => { throw new DOMException("denied", "SecurityError"); }],
   ["holds nonsense", () => ({ getItem: () => "{}", setItem: () => { throw new DOMException("full", "QuotaExceededError"); } })],
-])("a browser that %s does without", async (_what, get) => {
+])("the client works in a browser whose storage %s", async (_what, get) => {
   Object.defineProperty(globalThis, "sessionStorage", { configurable: true, get });
   try {
     expect(await open("websocket")).toEqual(["websocket", "http_stream"]);
@@ -100,7 +100,7 @@ test.each([
   }
 });
 
-test("an address that Django no longer names is not tried", async () => {
+test("an address that Django does not name any more is not tried", async () => {
   const storage = new Storage();
   vi.stubGlobal("sessionStorage", storage);
   storage.setItem("instant.transport", JSON.stringify(["http://elsewhere.invalid/connection/http_stream", Date.now() + 60_000]));

@@ -1,4 +1,4 @@
-/** The first client's documented use, in every order that makes sense. */
+/** The functions of django-instant 4's client, in every order that makes sense. */
 import { afterEach, beforeEach, describe, expect, type MockInstance, test, vi } from "vitest";
 
 import { setPageConfig } from "../src/config.js";
@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   setPageConfig(undefined);
-  // peer_08: nothing of what the tests of this file do is ever printed.
+  // No test of this file may print anything.
   for (const print of prints) expect(print).not.toHaveBeenCalled();
   vi.restoreAllMocks();
 });
@@ -33,7 +33,7 @@ async function bothLive(): Promise<void> {
 }
 
 describe("the documented order", () => {
-  test("peer_08 init, login, connect, onMessage, subscribe: messages arrive, nothing is printed", async () => {
+  test("init, login, connect, onMessage, subscribe: messages arrive, nothing is printed", async () => {
     const { init, login, connect, subscribe, onMessage, getClient, onReady, channels } = site.client();
     expect(getClient()).toBeUndefined();
     await init(site.django.url, site.centrifugo.url.replace("/connection/websocket", ""), true);
@@ -86,7 +86,7 @@ describe("the documented order", () => {
   });
 });
 
-describe("peer_23 other orders", () => {
+describe("other orders", () => {
   function page(): void {
     const view = (name: string): string => `${site.django.url}/instant/${name}/`;
     setPageConfig({
@@ -95,7 +95,7 @@ describe("peer_23 other orders", () => {
     });
   }
 
-  test("peer_23 init while logged out does not throw, and login afterwards works", async () => {
+  test("init while logged out does not throw, and login afterwards works", async () => {
     const { init, login, connect, channels, onReady } = site.client();
     await init(site.django.url);
     await expect(onReady).resolves.toBe(true);
@@ -105,7 +105,7 @@ describe("peer_23 other orders", () => {
     await bothLive();
   });
 
-  test("peer_23 login before init, on a page with settings", async () => {
+  test("login before init, on a page with settings", async () => {
     page();
     const { init, login, connect } = site.client();
     await login(...ANNA);
@@ -114,19 +114,19 @@ describe("peer_23 other orders", () => {
     await bothLive();
   });
 
-  test("peer_23 connect without init, on a page with settings", async () => {
+  test("connect without init, on a page with settings", async () => {
     page();
     site.django.user = "anna";
     await site.client().connect();
     await bothLive();
   });
 
-  test("peer_23 login before init, without settings, says what is missing", async () => {
+  test("login before init, without settings, says what is missing", async () => {
     await expect(useInstant().login(...ANNA)).rejects.toBeInstanceOf(ConfigError);
     expect(site.django.seen).toEqual([]);
   });
 
-  test("peer_23 connect before login rejects, and works after it", async () => {
+  test("connect before login rejects, and works after it", async () => {
     const { init, login, connect } = site.client();
     await init(site.django.url);
     await expect(connect()).rejects.toBeInstanceOf(SignedOutError);
@@ -135,7 +135,7 @@ describe("peer_23 other orders", () => {
     await bothLive();
   });
 
-  test("peer_23 login while connected as anonymous brings the user's channels", async () => {
+  test("login while connected as anonymous brings the user's channels", async () => {
     site.django.rights.set("", ["public"]);
     const { init, login, connect, channels } = site.client();
     await init(site.django.url);
@@ -148,7 +148,7 @@ describe("peer_23 other orders", () => {
     expect(names(channels)).toEqual(["$users", "public"]);
   });
 
-  test("peer_23 two inits and a login leave each channel once", async () => {
+  test("two inits and a login leave each channel once", async () => {
     site.django.user = "anna";
     const { init, login, connect, channels, getToken, get_token } = site.client();
     await init(site.django.url);
@@ -162,7 +162,7 @@ describe("peer_23 other orders", () => {
     expect(site.centrifugo.count("connect")).toBe(1);
   });
 
-  test("peer_23 init again while connected goes on with the new servers", async () => {
+  test("init again while connected goes on with the new servers", async () => {
     site.django.user = "anna";
     const { init, connect, onMessage } = site.client();
     const messages: string[] = [];
@@ -182,7 +182,7 @@ describe("peer_23 other orders", () => {
     });
   });
 
-  test("peer_23 two connects make one connection", async () => {
+  test("two connects make one connection", async () => {
     site.django.user = "anna";
     const { init, connect } = site.client();
     await init(site.django.url);
@@ -193,7 +193,7 @@ describe("peer_23 other orders", () => {
     expect(site.centrifugo.count("subscribe")).toBe(2);
   });
 
-  test("peer_23 getToken is there, and rejects when logged out", async () => {
+  test("getToken is there, and rejects when logged out", async () => {
     const { init, getToken, get_token, login, channels } = site.client();
     await init(site.django.url);
     await expect(getToken()).rejects.toBeInstanceOf(SignedOutError);
@@ -202,7 +202,7 @@ describe("peer_23 other orders", () => {
     expect(names(channels)).toEqual(["$users", "public"]);
   });
 
-  test("peer_23 connect rejects when the message server is away", async () => {
+  test("connect rejects when the message server is away", async () => {
     site.django.user = "anna";
     site.centrifugo.refuses = true;
     const { init, connect } = site.client();
@@ -210,20 +210,20 @@ describe("peer_23 other orders", () => {
     await expect(connect()).rejects.toBeInstanceOf(ConnectError);
   });
 
-  test("peer_23 wrong credentials reject and change nothing", async () => {
+  test("wrong credentials reject and change nothing", async () => {
     const { init, login, channels } = site.client();
     await init(site.django.url);
     await expect(login("anna", "wrong")).rejects.toBeInstanceOf(RefusedError);
     expect(channels.size).toBe(0);
   });
 
-  test("peer_23 init rejects when Django is broken", async () => {
+  test("init rejects when Django is broken", async () => {
     site.django.instead.push({ status: 500, body: "broken" });
     await expect(site.client().init(site.django.url)).rejects.toThrow("status 500");
   });
 });
 
-test("peer_08 no error says a token or a password", async () => {
+test("no error says a token or a password", async () => {
   site.django.instead.push({ status: 200, body: { ws_token: "", channels: [{ name: "a", token: "tok-en" }] } });
   const instant = site.instant();
   const failures: unknown[] = [];

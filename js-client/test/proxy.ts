@@ -1,18 +1,18 @@
-/** What stands between browsers and servers: a reverse proxy that can be told to fail. */
+/** A reverse proxy that tests can make fail. */
 import { once } from "node:events";
 import { createServer, request as send, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 
 export class Proxy {
-  /** Port on this machine that everything is passed on to. */
+  /** The port of the server behind it. */
   target: number;
-  /** True: no WebSocket gets through. */
+  /** True: WebSockets are refused. */
   blocksUpgrades = false;
-  /** True: no response that never ends gets through, but server-sent events do. */
+  /** True: HTTP-streaming is refused, but not server-sent events. */
   blocksStreams = false;
-  /** True: every connection is dropped at once. */
+  /** True: every connection is broken at once. */
   isDown = false;
-  /** Path of each request and upgrade that arrived. */
+  /** The paths of all requests and upgrades. */
   readonly paths: string[] = [];
   readonly #server = createServer();
   readonly #sockets = new Set<Socket>();
@@ -46,7 +46,7 @@ export class Proxy {
     return `ws://127.0.0.1:${this.port.toString()}/connection/websocket`;
   }
 
-  /** Breaks every connection, as a cable does. */
+  /** Breaks all connections. */
   cut(): void {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }

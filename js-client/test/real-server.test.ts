@@ -1,4 +1,4 @@
-/** This client on real servers, through a proxy that fails in the ways networks do. */
+/** This client on real servers, through a proxy that fails as networks do. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
 import type { Instant } from "../src/instant.js";
@@ -24,7 +24,7 @@ describe.each(KINDS)("%s", (kind) => {
   beforeEach(async () => {
     proxy = await Proxy.start(server.port);
     site.django.websocketUrl = proxy.url;
-    // Nobody may not publish or look around, unless the server's config says so.
+    // Anonymous clients may not publish or ask for presence unless the server's config allows it.
     site.django.rights.set("anna", []);
     site.django.user = "anna";
   });
@@ -32,7 +32,7 @@ describe.each(KINDS)("%s", (kind) => {
     await proxy.stop();
   });
 
-  /** A page that listens; each test has a channel of its own, because the server is shared. */
+  /** Opens a page with a listener. Tests share the server, so each has its own channel. */
   async function page(name: string, options?: InstantOptions): Promise<{ instant: Instant; inbox: Inbox }> {
     site.django.rights.get("anna")?.push(name);
     const instant = site.instant(options);
@@ -49,7 +49,7 @@ describe.each(KINDS)("%s", (kind) => {
     return connecting.at(-1)?.replace("/connection/", "") ?? "none";
   }
 
-  test("messages arrive, and are replayed after a cut, each once", async () => {
+  test("messages arrive once each, also those that a cut delayed", async () => {
     const { inbox } = await page("replay");
     await server.publish("replay", { message: "one" });
     await inbox.holds("one");
@@ -87,31 +87,31 @@ describe.each(KINDS)("%s", (kind) => {
     });
   });
 
-  test("a proxy that blocks upgrades is passed by HTTP-streaming, reconnects included", async () => {
+  test("HTTP-streaming gets through a proxy that blocks upgrades, also after a cut", async () => {
     proxy.blocksUpgrades = true;
     const first = site.instant();
     const statuses: string[] = [];
     first.on("status", (status) => statuses.push(status));
     await first.connect();
-    // That the first way failed is nobody's concern while there are others.
+    // A failed transport is not reported while there are others.
     expect(statuses).toEqual(["connecting", "live"]);
     first.disconnect();
     const { instant, inbox } = await page("stream");
     expect(transport()).toBe("http_stream");
     await server.publish("stream", { message: "one" });
     await inbox.holds("one");
-    // What goes up finds its way too.
+    // Commands get through too.
     await instant.channel("stream").publish({ message: "two" });
     await inbox.holds("one", "two");
     proxy.paths.length = 0;
     proxy.cut();
     await server.publish("stream", { message: "three" });
     await inbox.holds("one", "two", "three");
-    // It begins with what worked.
+    // It starts with the transport that worked.
     expect(proxy.paths.filter((path) => path.startsWith("/connection/"))).toEqual(["/connection/http_stream"]);
   });
 
-  test("a page that moves behind such a proxy gets through, and takes WebSocket again later", async () => {
+  test("a page that moves behind such a proxy gets through, and returns to WebSocket later", async () => {
     const { instant, inbox } = await page("moving");
     expect(transport()).toBe("websocket");
     proxy.blocksUpgrades = true;
@@ -128,7 +128,7 @@ describe.each(KINDS)("%s", (kind) => {
     expect(transport()).toBe("websocket");
   });
 
-  test("a server that was away for some attempts is reached by WebSocket", async () => {
+  test("after some failed attempts the page connects by WebSocket", async () => {
     const { instant, inbox } = await page("away");
     proxy.isDown = true;
     proxy.cut();
@@ -139,7 +139,7 @@ describe.each(KINDS)("%s", (kind) => {
     await soon(() => {
       expect(failures).toBeGreaterThan(12);
     });
-    // At the end of a round, as nearly always: within a round nothing waits.
+    // Wait for the end of a round, because attempts within a round follow at once.
     await new Promise<void>((resolve) => {
       const remove = instant.on("error", () => {
         if (Reflect.get(instant.getClient() ?? {}, "_currentTransportIndex") !== 0) return;
@@ -156,7 +156,7 @@ describe.each(KINDS)("%s", (kind) => {
   test.each([
     ["the page", "option"],
     ["Django", "answer"],
-  ])("of several addresses named by %s the next one is tried, also after a success", async (_by, way) => {
+  ])("the next of several addresses that %s names is tried, also after a success", async (_by, way) => {
     const second = await Proxy.start(server.port);
     try {
       const urls = [proxy.url, second.url];
@@ -185,7 +185,7 @@ describe.each(KINDS)("%s", (kind) => {
     }
   });
 
-  test("a server that was killed comes back, and the page knows what it missed", async () => {
+  test("after a server was killed, the page connects again and knows that messages were lost", async () => {
     const own = await RealServer.start(kind);
     const before = proxy.target;
     proxy.target = own.port;

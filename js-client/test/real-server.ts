@@ -1,6 +1,6 @@
 /**
- * Real message servers: the embedded one of this repository, and Centrifugo where `INSTANT_CENTRIFUGO`
- * names its binary.
+ * Real message servers: the embedded one of this repository, and Centrifugo if `INSTANT_CENTRIFUGO` names
+ * its binary.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -74,7 +74,7 @@ export type Kind = "embedded" | "centrifugo";
 const binary = process.env["INSTANT_CENTRIFUGO"] ?? "";
 const interpreter = python();
 
-/** The servers that can be started here. */
+/** The servers that can be started on this machine. */
 export const KINDS: readonly Kind[] = [
   ...(interpreter === undefined ? [] : ["embedded" as const]),
   ...(existsSync(binary) ? ["centrifugo" as const] : []),
@@ -115,7 +115,7 @@ export class RealServer {
     await listens(this.port, this.#child);
   }
 
-  /** Kills it; histories are gone with it. */
+  /** Kills the server and with it all histories. */
   async kill(): Promise<void> {
     const child = this.#child;
     this.#child = undefined;

@@ -7,7 +7,7 @@ import type { InstantMessage, InstantOptions, Status, WebSocketConstructor } fro
 import { FakeCentrifugo } from "./fake-centrifugo.js";
 import { FakeDjango } from "./fake-django.js";
 
-/** A site with its message server, new for each test, and what a test opens on it. */
+/** A Django and a message server, and the pages that a test opens. New for each test. */
 export interface Site {
   readonly centrifugo: FakeCentrifugo;
   readonly django: FakeDjango;
@@ -16,7 +16,7 @@ export interface Site {
   client(): InstantClient;
 }
 
-/** Makes a site for each test of the file. */
+/** Starts a site before each test of the file, and stops it afterwards. */
 export function useSite(): Site {
   let centrifugo: FakeCentrifugo;
   let django: FakeDjango;
@@ -64,7 +64,7 @@ export function useSite(): Site {
   };
 }
 
-/** Waits until `assertion` passes; a moment is enough on loopback. */
+/** Waits until `assertion` passes. */
 export function soon(assertion: () => void): Promise<void> {
   return vi.waitFor(assertion, { interval: 2, timeout: 3000 });
 }
@@ -75,7 +75,7 @@ export async function until(instant: Instant, status: Status): Promise<void> {
   });
 }
 
-/** Everything that arrives, for tests that count. */
+/** Collects messages. */
 export class Inbox {
   readonly messages: InstantMessage[] = [];
   readonly add = (message: InstantMessage): void => {

@@ -1,6 +1,6 @@
 /**
- * Three minutes of messages with the connection cut every few seconds: `npm run soak`. Not a part of
- * `npm test`, which has what it takes in memory. Exit code 1 when a message was lost or doubled.
+ * Sends messages for three minutes and cuts the connection every few seconds: `npm run soak`. Exits with 1 if
+ * a message was lost or delivered twice.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -65,7 +65,7 @@ async function soak(kind: Kind): Promise<void> {
     while (Date.now() < end) {
       await pause(1000 + Math.random() * 4000);
       cuts += 1;
-      // A cable, a proxy that begins to block upgrades, a server that is away for a moment.
+      // A broken network, a proxy that blocks upgrades, a server that is down for a moment.
       proxy.blocksUpgrades = cuts % 5 === 4;
       proxy.isDown = cuts % 3 === 2;
       proxy.cut();

@@ -5,7 +5,7 @@ import type { Instant } from "../src/instant.js";
 import { defineStatusElement } from "../src/status-element.js";
 import type { Status, StatusTexts } from "../src/types.js";
 
-/** As much of an element as it uses; Chromium has the real one. */
+/** The part of HTMLElement that is used. */
 class FakeElement {
   textContent = "";
   readonly #attributes = new Map<string, string>();
@@ -67,7 +67,7 @@ function element(texts?: StatusTexts, attributes: Record<string, string> = {}): 
   return made;
 }
 
-test("is a polite live region that says nothing while all is well", () => {
+test("is a polite live region, and empty while the page is connected", () => {
   const status = element();
   expect([status.getAttribute("role"), status.getAttribute("aria-live")]).toEqual(["status", "polite"]);
   for (const value of ["idle", "connecting", "live"] as const) {
@@ -77,7 +77,7 @@ test("is a polite live region that says nothing while all is well", () => {
   expect(status.getAttribute("status")).toBe("live");
 });
 
-test("doesn't flash: trouble under two seconds is not told", () => {
+test("does not show trouble of less than two seconds", () => {
   const status = element();
   tell("live");
   tell("connecting");
@@ -90,7 +90,7 @@ test("doesn't flash: trouble under two seconds is not told", () => {
   expect([status.getAttribute("status"), status.textContent]).toEqual(["live", ""]);
 });
 
-test("tells of longer trouble, of how it goes on, and of its end", () => {
+test("shows longer trouble, its changes and its end", () => {
   const status = element();
   tell("live");
   tell("connecting");
@@ -108,7 +108,7 @@ test("tells of longer trouble, of how it goes on, and of its end", () => {
   expect([status.getAttribute("status"), status.textContent]).toEqual(["connecting", "Connecting…"]);
 });
 
-test("tells at once who is signed out", () => {
+test("shows signed-out at once", () => {
   const status = element();
   tell("live");
   tell("signed-out");
@@ -125,7 +125,7 @@ test("takes its texts from attributes, then from the page's config", () => {
   expect(status.textContent).toBe("");
 });
 
-test("begins with what is so, and listens no more when it is taken away", () => {
+test("starts with the current status, and removes its listener when it is removed", () => {
   tell("signed-out");
   const status = element();
   expect(status.textContent).toBe("You are signed out.");
@@ -138,7 +138,7 @@ test("begins with what is so, and listens no more when it is taken away", () => 
   expect(status.getAttribute("status")).toBe("live");
 });
 
-test("is defined once, and not where there are no elements", () => {
+test("is defined once, and not in Node", () => {
   element();
   defineStatusElement(instant);
   expect(defined.size).toBe(1);

@@ -1,4 +1,4 @@
-/** What a page is told about its connection and its channels. */
+/** The status of the connection and of channels. */
 import { describe, expect, test, vi } from "vitest";
 
 import type { Instant } from "../src/instant.js";
@@ -14,7 +14,7 @@ function follow(instant: Instant): Status[] {
 }
 
 describe("catching-up", () => {
-  test("lasts until every channel has what it missed", async () => {
+  test("lasts until every channel has its missed messages", async () => {
     site.django.rights.set("", ["a", "b"]);
     const instant = site.instant();
     const [a, b] = [new Inbox(), new Inbox()];
@@ -37,7 +37,7 @@ describe("catching-up", () => {
     expect(instant.channel("a").status).toBe("live");
   });
 
-  test("does not wait for what is denied, and not for channels that are new", async () => {
+  test("does not wait for channels that are denied or new", async () => {
     site.django.rights.set("", ["a", "b"]);
     const instant = site.instant();
     instant.channel("a").on("*", () => undefined);
@@ -58,7 +58,7 @@ describe("catching-up", () => {
     expect(seen).toEqual(["connecting", "catching-up", "live"]);
   });
 
-  test("connect() is content with it", async () => {
+  test("is enough for connect()", async () => {
     const instant = site.instant();
     instant.channel("public").on("*", () => undefined);
     await until(instant, "live");
@@ -74,7 +74,7 @@ describe("catching-up", () => {
 });
 
 describe("offline", () => {
-  test("is said at once where the browser knows that there is no network", async () => {
+  test("is set at once if the browser knows that there is no network", async () => {
     const instant = site.instant();
     await instant.connect();
     vi.stubGlobal("navigator", { onLine: false });
@@ -87,7 +87,7 @@ describe("offline", () => {
 });
 
 describe("a denied channel", () => {
-  test("was refused where the page never had it, and revoked where it did", async () => {
+  test("is revoked if the page was subscribed before, else refused", async () => {
     site.django.rights.set("", ["public", "extra"]);
     const instant = site.instant();
     const [never, had] = [instant.channel("$staff"), instant.channel("extra")];
@@ -146,7 +146,7 @@ describe("a channel with a gap", () => {
     });
   });
 
-  test("stays lost where nobody listens, where loading fails, and through a reconnect", async () => {
+  test("stays lost without a listener, after a failed load, and through a reconnect", async () => {
     const instant = site.instant();
     const channel = instant.channel("public");
     await gap(channel);
@@ -178,7 +178,7 @@ describe("a channel with a gap", () => {
     });
   });
 
-  test("hears what comes afterwards, though its offsets begin anew", async () => {
+  test("gets later messages, although their offsets start again", async () => {
     const instant = site.instant();
     const inbox = new Inbox();
     const channel = instant.channel("public");
@@ -189,7 +189,7 @@ describe("a channel with a gap", () => {
     });
     for (const message of ["one", "two", "three"]) site.centrifugo.publish("public", { message });
     await inbox.holds("one", "two", "three");
-    // The same epoch with a shorter history: what a server restored from a backup has.
+    // The same epoch with a shorter history, as on a server that was restored from a backup.
     site.centrifugo.forget();
     site.centrifugo.epoch = "first";
     const lost = new Promise((resolve) => channel.onLost(resolve));

@@ -1,4 +1,4 @@
-/** The fake that applications test with. */
+/** The fake that applications use in their tests. */
 import { afterEach, expect, test, vi } from "vitest";
 
 import { createFakeInstant, type FakeInstant, type FakeOptions } from "../src/testing/index.js";
@@ -15,7 +15,7 @@ afterEach(() => {
   for (const { instant } of open.splice(0)) instant.disconnect();
 });
 
-test("a page hears what is published, and what it missed", async () => {
+test("a page gets what is published, and what it missed", async () => {
   const page = fake();
   const heard: unknown[] = [];
   page.instant.channel("order:42").on("shipped", ({ data, recovered }) => heard.push([data, recovered]));
@@ -32,7 +32,7 @@ test("a page hears what is published, and what it missed", async () => {
   });
 });
 
-test("a page publishes, reads history and presence, and knows its own", async () => {
+test("a page publishes, reads history and presence, and recognizes its own messages", async () => {
   const page = fake({ user: "7" });
   const room = page.instant.channel("room");
   const next = room.once("*");
@@ -44,7 +44,7 @@ test("a page publishes, reads history and presence, and knows its own", async ()
   expect(await room.presence()).toEqual([{ user: "7", connections: 1, info: undefined }]);
 });
 
-test("rights, losses and the end of a session", async () => {
+test("revoked rights, lost messages and the end of a session", async () => {
   const page = fake({ denied: ["$staff"], rights: { news: ["presence"] } });
   const { instant } = page;
   const [secret, news] = [instant.channel("$staff"), instant.channel("news")];

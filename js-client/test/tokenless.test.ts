@@ -1,4 +1,4 @@
-/** Channels that the message server opens without a token: it asks Django itself. */
+/** Channels that need no token, because the message server asks Django itself. */
 import { expect, test } from "vitest";
 
 import type { Instant } from "../src/instant.js";
@@ -6,13 +6,13 @@ import { Inbox, soon, until, useSite } from "./site.js";
 
 const site = useSite();
 
-/** A page whose namespace `order` needs no token. */
+/** Opens a page whose namespace `order` needs no token. */
 function page(): Instant {
   site.centrifugo.tokenless.add("order");
   return site.instant({ tokenless: ["order"] });
 }
 
-test("they are joined without a token, and Django is never asked for them", async () => {
+test("they are subscribed to without a token, and Django is not asked for one", async () => {
   const instant = page();
   const [inbox, other] = [new Inbox(), new Inbox()];
   instant.channel("order:1").on("*", inbox.add);
@@ -38,7 +38,7 @@ test("they are joined without a token, and Django is never asked for them", asyn
   ]);
 });
 
-test("a namespace is the part before the first colon, and all of it", async () => {
+test("a namespace is the whole part before the first colon", async () => {
   const instant = page();
   for (const name of ["order", "orders:1", "$order:1", "a:order:1"]) instant.channel(name).on("*", () => undefined);
   instant.channel("order:1:2").on("*", () => undefined);
@@ -48,7 +48,7 @@ test("a namespace is the part before the first colon, and all of it", async () =
   expect(site.django.seen[0]?.body).toEqual({ channels: ["order", "orders:1", "$order:1", "a:order:1"] });
 });
 
-test.each([403, 103])("a refusal with %i is one, and is asked again with the next connection", async (code) => {
+test.each([403, 103])("a channel that is refused with %i is denied, and tried again with the next connection", async (code) => {
   const instant = page();
   site.centrifugo.refused.set("order:1", code);
   const [order, other] = [instant.channel("order:1"), instant.channel("order:2")];
@@ -70,7 +70,7 @@ test.each([403, 103])("a refusal with %i is one, and is asked again with the nex
   });
 });
 
-test("one that is taken away is revoked, and one that is to be asked for again is", async () => {
+test("one that the server ends is revoked, and one that it asks to renew is renewed", async () => {
   const instant = page();
   const order = instant.channel("order:1");
   order.on("*", () => undefined);
@@ -89,7 +89,7 @@ test("one that is taken away is revoked, and one that is to be asked for again i
   });
 });
 
-test("they are listed without a token, with rights, and joined all the same", async () => {
+test("channels() lists them with their rights, and they can be subscribed to", async () => {
   const instant = page();
   const channels = [{ name: "order:1", level: "users", rights: ["presence"] }];
   const token = { ws_token: "a.b.c", exp: Date.now() / 1000 + 30, url: site.centrifugo.url };
@@ -105,7 +105,7 @@ test("they are listed without a token, with rights, and joined all the same", as
   expect(site.django.views()).toEqual(["get_token", "get_token"]);
 });
 
-test("a login asks for them again, as whoever it is now", async () => {
+test("login() subscribes to them again as the new user", async () => {
   site.django.rights.set("anna", []);
   const instant = page();
   site.centrifugo.refused.set("order:1", 403);

@@ -8,7 +8,7 @@ import { soon, until, useSite } from "./site.js";
 const site = useSite();
 const DELAY = 400;
 
-test("transports are tried at once, and only a new round waits", async () => {
+test("all transports are tried at once, and only a new round waits", async () => {
   const attempts: { readonly transport: string; readonly at: number }[] = [];
   const note = (transport: string): void => {
     attempts.push({ transport, at: performance.now() });
@@ -43,7 +43,7 @@ test("transports are tried at once, and only a new round waits", async () => {
   await proxy.stop();
 });
 
-test("a socket that opens and dies unanswered is no transport", async () => {
+test("a socket that opens and closes without an answer counts as failed", async () => {
   const asked: string[] = [];
   site.centrifugo.refuses = true;
   const instant = site.instant({
@@ -60,7 +60,7 @@ test("a socket that opens and dies unanswered is no transport", async () => {
   await until(instant, "live");
 });
 
-test("transports can be chosen, and an address that names no WebSocket path is one for WebSockets alone", async () => {
+test("transports can be chosen, and an address that does not end in /websocket is used for WebSockets only", async () => {
   const asked: string[] = [];
   const spy: typeof fetch = (input, init) => {
     asked.push(new URL(input as string).pathname);

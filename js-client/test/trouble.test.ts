@@ -1,4 +1,4 @@
-/** What nobody plans: storms, publications of others, answers that are none, and mistakes in the set-up. */
+/** Unusual cases: many disconnects, publications in other formats, unusable answers, mistakes in the set-up. */
 import { describe, expect, test, vi } from "vitest";
 
 import type { InstantError } from "../src/errors.js";
@@ -23,7 +23,7 @@ async function join(instant: Instant, name: string, inbox = new Inbox()): Promis
   return inbox;
 }
 
-describe("publications of others", () => {
+describe("publications in other formats", () => {
   test.each([null, "text", 5, true, [1], { order: 42 }, { id: 7, nested: { id: "x" } }])("%j is data", async (content) => {
     const inbox = await join(site.instant(), "public");
     site.centrifugo.publish("public", content);
@@ -31,7 +31,7 @@ describe("publications of others", () => {
     expect(inbox.messages[0]).toMatchObject({ channel: "public", data: content, message: "", eventClass: "", id: "", own: false });
   });
 
-  test("an id in them is theirs: nothing is dropped for it", async () => {
+  test("an id in them is data: nothing is dropped for it", async () => {
     const inbox = await join(site.instant(), "public");
     site.centrifugo.publish("public", { id: "42", status: "packed" });
     site.centrifugo.publish("public", { id: "42", status: "shipped" });
@@ -43,7 +43,7 @@ describe("publications of others", () => {
     });
   });
 
-  test("wrong types in a publication like Django's are nothing", async () => {
+  test("values of a wrong type are ignored", async () => {
     const inbox = await join(site.instant(), "public");
     site.centrifugo.publish("public", { site: 1, message: { deep: [1] }, event_class: 5, bucket: null, id: {}, tab: [] });
     await inbox.holds("");
@@ -51,7 +51,7 @@ describe("publications of others", () => {
   });
 });
 
-test("a storm of disconnects ends in live, each message once, with a request for each connection", async () => {
+test("after many disconnects the page is live, with each message once and one request for each connection", async () => {
   const { centrifugo, django } = site;
   const instant = site.instant();
   const inbox = await join(instant, "public");
@@ -61,7 +61,7 @@ test("a storm of disconnects ends in live, each message once, with a request for
     texts.push(round.toString());
     centrifugo.publish("public", { message: round.toString() });
     const connects = centrifugo.count("connect");
-    // Twice, as when rights change twice: the second may meet a connection that is being made.
+    // Twice, because the second may hit a connection that is being opened.
     centrifugo.cut(4000);
     centrifugo.cut(4000);
     await soon(() => {
@@ -73,7 +73,7 @@ test("a storm of disconnects ends in live, each message once, with a request for
   expect(django.seen.length - before).toBeLessThanOrEqual(centrifugo.count("connect"));
 });
 
-test("a channel that cannot be, for a mistake, is denied and told", async () => {
+test("a channel that cannot be subscribed to because of a mistake is denied and reported", async () => {
   const { centrifugo } = site;
   centrifugo.tokenless.add("room");
   centrifugo.refused.set("room:1", 102).set("room:2", 106).set("room:3", 103).set("room:4", 403);
@@ -84,7 +84,7 @@ test("a channel that cannot be, for a mistake, is denied and told", async () => 
   await soon(() => {
     expect(channels.map(({ status }) => status)).toEqual(["denied", "denied", "denied", "denied"]);
   });
-  // The other two are answers.
+  // The other two codes are refusals.
   expect(errors).toMatchObject([
     { name: "ChannelError", channel: "room:1", code: 102 },
     { name: "ChannelError", channel: "room:2", code: 106 },
@@ -92,7 +92,7 @@ test("a channel that cannot be, for a mistake, is denied and told", async () => 
 });
 
 describe("too many failed logins", () => {
-  test("are told with the seconds to wait", async () => {
+  test("are reported with the seconds to wait", async () => {
     const error = "Too many failed logins. Try again in 7 seconds.";
     site.django.instead.push({ status: 429, body: { error }, headers: { "Retry-After": "7" } });
     await expect(site.instant().login("anna", "wrong")).rejects.toMatchObject({
@@ -103,14 +103,14 @@ describe("too many failed logins", () => {
     });
   });
 
-  test.each([{}, { "Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT" }])("%j says nothing of seconds", async (headers) => {
+  test.each([{}, { "Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT" }])("%j names no seconds", async (headers) => {
     site.django.instead.push({ status: 503, body: "<h1>", headers });
     await expect(site.instant().login("anna", "wrong")).rejects.toMatchObject({ status: 503, retryAfter: undefined });
   });
 });
 
-describe("who is here", () => {
-  test("is asked again with the next who comes, where the first answer failed", async () => {
+describe("presence", () => {
+  test("is loaded again with the next join, if the first answer was an error", async () => {
     const { centrifugo } = site;
     centrifugo.permits = false;
     const instant = site.instant();
@@ -129,7 +129,7 @@ describe("who is here", () => {
     expect(errors).toHaveLength(1);
   });
 
-  test("what is told meanwhile waits for an answer, not for ever", async () => {
+  test("joins during a failed load do not prevent the next load", async () => {
     const { centrifugo } = site;
     centrifugo.permits = false;
     const instant = site.instant();
@@ -140,7 +140,7 @@ describe("who is here", () => {
       await soon(() => {
         expect(errors).toHaveLength(count);
       });
-      // Each asks anew, for the one before has failed.
+      // Each join loads it again, because the load before has failed.
       await join(site.instant(), "public");
     }
     expect(listener).not.toHaveBeenCalled();
