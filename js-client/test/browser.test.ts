@@ -1,51 +1,17 @@
 /** The committed script, run as in a page. */
-import { readFileSync } from "node:fs";
-import { createContext, runInContext } from "node:vm";
 import { spawnSync } from "node:child_process";
+import { runInContext } from "node:vm";
 
 import { expect, test } from "vitest";
-import { WebSocket } from "ws";
 
 import { soon, useSite } from "./site.js";
+import { openWindow, pageConfig } from "./window.js";
 
 const site = useSite();
 const root = new URL("../", import.meta.url);
-const script = readFileSync(new URL("../instant/static/instant/instant.min.js", root), "utf8");
-
-/** Runs the script in a context that has what it needs of a window. */
-function run(dataset: Record<string, string>, before: object = {}): Record<string, unknown> {
-  const calls: string[] = [];
-  const window: Record<string, unknown> = {
-    ...before,
-    calls,
-    document: { currentScript: { dataset }, cookie: "" },
-    location: new URL(site.django.url),
-    fetch: (...given: Parameters<typeof fetch>) => {
-      calls.push("fetch");
-      return fetch(...given);
-    },
-    WebSocket,
-    AbortSignal,
-    TextEncoder,
-    URL,
-    atob,
-    crypto,
-    clearTimeout,
-    queueMicrotask,
-    setTimeout,
-    console: new Proxy({}, { get: () => () => calls.push("console") }),
-  };
-  window["window"] = window;
-  createContext(window);
-  runInContext(script, window);
-  return window;
-}
-
-function config(): Record<string, string> {
-  const view = (name: string): string => `${site.django.url}/instant/${name}/`;
-  const urls = Object.fromEntries(["login", "get_token", "subscribe", "logout"].map((name) => [name, view(name)]));
-  return { instant: JSON.stringify({ urls, csrf: { cookie: "csrftoken", header: "X-CSRFToken" } }) };
-}
+const run = (dataset: Record<string, string>, before?: object): Record<string, unknown> =>
+  openWindow(site.django.url, dataset, before);
+const config = (): Record<string, string> => ({ instant: pageConfig(site.django.url) });
 
 test("without data-instant the page gets the functions only", () => {
   const window = run({});
@@ -104,11 +70,10 @@ test("a page that loads the script twice keeps its connection", () => {
 
 test("<instant-status> is defined with the page's texts", () => {
   const defined = new Map<string, new () => { connectedCallback(): void; textContent: string }>();
-  const { instant } = config();
   const texts = { "signed-out": "Abgemeldet" };
   const attributes: string[] = [];
   const window = run(
-    { instant: JSON.stringify({ ...(JSON.parse(instant ?? "") as object), texts }) },
+    { instant: pageConfig(site.django.url, { texts }) },
     {
       HTMLElement: class {
         textContent = "";
