@@ -79,7 +79,7 @@ export class Channel<Data = unknown> {
     const arrived = id && this.#feed.sequence.seen.get(id);
     if (arrived) return arrived as InstantMessage<PayloadOf<Name, Data>>;
     for await (const message of this.each(event, options)) if (!id || message.id === id) return message;
-    throw (signal?.reason ?? new ChannelError("left", { channel: this.name, code: 0 })) as Error;
+    throw (signal?.reason ?? new ChannelError(`${this.name}: left`, { channel: this.name, code: 0 })) as Error;
   }
 
   /** Iterates over all messages; see `each()`. */

@@ -47,7 +47,7 @@ function urlsOf({ backend, urls }: InstantOptions): Urls {
   const known = root === undefined || isSameOrigin(root) ? page?.urls : undefined;
   const found = VIEWS.map((name, index) => {
     const url = urls?.[name] ?? known?.[name] ?? (root && `${root}${name}/`);
-    if (!url && index < NEEDED) throw new ConfigError(`No URL for ${name}: no {% instant_script %}, backend or urls`);
+    if (!url && index < NEEDED) throw new ConfigError(`No URL for ${name}. Put {% instant_script %} before this script, or set the option backend or urls.`);
     return [name, url];
   });
   return Object.fromEntries(found) as Urls;
@@ -61,7 +61,7 @@ function socketUrl(url: string): string {
 export function resolveConfig(options: InstantOptions): Config {
   const here: Pick<InstantOptions, "WebSocket" | "EventSource"> = globalThis;
   const { WebSocket = here.WebSocket, EventSource = here.EventSource } = options;
-  if (!WebSocket) throw new ConfigError("No WebSocket here");
+  if (!WebSocket) throw new ConfigError("No WebSocket here. Set the option WebSocket.");
   return {
     urls: urlsOf(options),
     csrf: { cookie: "csrftoken", header: "X-CSRFToken", ...page?.csrf, ...options.csrf },

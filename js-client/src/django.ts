@@ -103,14 +103,14 @@ export class Django {
 
   #connection(reply: Reply): ConnectionGrant {
     const { ws_token: token, url, exp } = reply.body as { ws_token?: string; url?: string | string[]; exp?: number };
-    if (!token) throw new ReplyError("get_token: no token", { status: 200 });
+    if (!token) throw new ReplyError("get_token: the answer has no token", { status: 200 });
     const urls = this.#config.websocketUrls ?? [url ?? []].flat();
     return { ...this.#page(reply), token, urls, until: usableUntil(exp, reply) };
   }
 
   #page(reply: Reply): ChannelPage {
     const { channels, next } = reply.body as { channels?: Granted[]; next?: string | null };
-    if (!Array.isArray(channels)) throw new ReplyError("get_token: no channels", { status: 200 });
+    if (!Array.isArray(channels)) throw new ReplyError("The answer has no channels", { status: 200 });
     return {
       channels: channels.map(({ exp, rights = [], ...granted }) => ({ ...granted, rights, until: usableUntil(exp, reply) })),
       next: next ?? "",
@@ -143,11 +143,11 @@ export class Django {
       });
       content = await response.json().catch((): unknown => undefined);
     } catch (cause) {
-      throw new RequestError(`${name}: no answer`, { cause });
+      throw new RequestError(`${name}: Django did not answer`, { cause });
     }
     const { status, headers } = response;
     if (!response.ok || !isRecord(content)) {
-      const reason = (isRecord(content) && text(content["error"])) || `status ${String(status)} is no answer`;
+      const reason = (isRecord(content) && text(content["error"])) || `unexpected answer with status ${String(status)}`;
       const retryAfter = Number(headers.get("Retry-After")) || undefined;
       throw new (status === 401 || status === 403 ? RefusedError : ReplyError)(`${name}: ${reason}`, { status, retryAfter });
     }

@@ -186,7 +186,7 @@ export class Feed {
       const remove = this.statuses.add(look, { signal }, () => {
         const isDenied = this.status === "denied";
         const code = isDenied ? PERMISSION_DENIED : TIMEOUT;
-        reject(new ChannelError(isDenied ? "denied" : "timeout", { channel: this.name, code }));
+        reject(new ChannelError(`${this.name}: ${isDenied ? "denied" : "timeout"}`, { channel: this.name, code }));
       });
       look();
     });

@@ -209,7 +209,7 @@ export class Grants {
 
   /** Throws if a login, a logout or a new connection came between a request and its answer. */
   #check(generation: number): void {
-    if (generation !== this.#generation) throw new SupersededError("Overtaken");
+    if (generation !== this.#generation) throw new SupersededError("A login, a logout or a new connection came first");
   }
 
   #takeConnection({ token, urls, until }: ConnectionGrant): Known {

@@ -63,7 +63,7 @@ export class Transports {
 
   /** Sets the addresses of the message server. Throws `ConfigError` if there are none. */
   setUrls(urls: readonly string[]): void {
-    if (!urls[0]) throw new ConfigError("No websocketUrl");
+    if (!urls[0]) throw new ConfigError("Django named no address of the message server. Set the option websocketUrl.");
     this.#urls = urls;
     this.#list();
   }
