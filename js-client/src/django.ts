@@ -28,6 +28,8 @@ interface Granted extends Omit<ChannelGrant, "rights" | "until"> {
 export interface ChannelPage {
   readonly channels: readonly ChannelGrant[];
   readonly next: string;
+  /** Names about which Django cannot decide now, for example because the database is down: neither granted nor denied. */
+  readonly unknown: readonly string[];
 }
 
 /** What Django grants for a connection and its channels. */
@@ -109,11 +111,16 @@ export class Django {
   }
 
   #page(reply: Reply): ChannelPage {
-    const { channels, next } = reply.body as { channels?: Granted[]; next?: string | null };
+    const { channels, next, unknown = [] } = reply.body as {
+      channels?: Granted[];
+      next?: string | null;
+      unknown?: string[];
+    };
     if (!Array.isArray(channels)) throw new ReplyError("The answer has no channels", { status: 200 });
     return {
       channels: channels.map(({ exp, rights = [], ...granted }) => ({ ...granted, rights, until: usableUntil(exp, reply) })),
       next: next ?? "",
+      unknown,
     };
   }
 

@@ -1,5 +1,5 @@
 import type { ChannelGrant, ChannelPage, ConnectionGrant, Django } from "./django.js";
-import { SignedOutError, SupersededError } from "./errors.js";
+import { ReplyError, SignedOutError, SupersededError } from "./errors.js";
 import type { ChannelInfo, Right } from "./types.js";
 
 /** How many names a request to Django may contain. */
@@ -94,7 +94,7 @@ export class Grants {
   accept(grant: ConnectionGrant): readonly ChannelInfo[] {
     this.forget();
     this.#takeConnection(grant);
-    return this.#take(grant.channels);
+    return this.#take(grant);
   }
 
   /** Returns a connection token that the SDK has not had. */
@@ -112,7 +112,7 @@ export class Grants {
     const grant = await this.#django.connection(first);
     this.#check(generation);
     const known = this.#takeConnection(grant);
-    this.#take(grant.channels, first);
+    this.#take(grant, first);
     await this.#fetch(names.slice(NAMES_PER_REQUEST));
     known.used = true;
     return grant.token;
@@ -138,7 +138,7 @@ export class Grants {
   async channelToken(name: string): Promise<string> {
     if (!isUsable(this.#channels.get(name))) await this.#ask(name);
     const known = this.#channels.get(name);
-    if (!known) return "";
+    if (!known) throw new ReplyError(`${name}: Django could not decide now`, { status: 200 });
     // A refusal is returned once: the next call asks Django.
     known.used = known.token === "";
     return this.#lateToken(name, known.token);
@@ -158,7 +158,7 @@ export class Grants {
       if (!page.next || found.size === before) break;
     }
     this.#check(generation);
-    return this.#take([...found.values()]);
+    return this.#take({ channels: [...found.values()], unknown: [] });
   }
 
   /**
@@ -199,11 +199,11 @@ export class Grants {
     for (let start = 0; start < names.length; start += NAMES_PER_REQUEST) {
       const some = names.slice(start, start + NAMES_PER_REQUEST);
       const generation = this.#generation;
-      const { channels } = await this.#django.channels(some);
+      const page = await this.#django.channels(some);
       this.#check(generation);
-      const user = userOf(channels[0]?.token);
+      const user = userOf(page.channels[0]?.token);
       if (user !== undefined && user !== (this.#user ?? user)) throw new IdentityChanged();
-      this.#take(channels, some);
+      this.#take(page, some);
     }
   }
 
@@ -220,12 +220,16 @@ export class Grants {
     return (this.#connection = { token, until });
   }
 
-  #take(granted: readonly ChannelGrant[], asked: readonly string[] = []): readonly ChannelInfo[] {
+  /** Stores what Django granted. Of the names that were asked for, those that are missing in the answer are denied. */
+  #take({ channels, unknown }: Omit<ChannelPage, "next">, asked: readonly string[] = []): readonly ChannelInfo[] {
     for (const name of asked) {
+      // Without an entry Django is asked again, and the rights stay as they were.
+      this.#channels.delete(name);
+      if (unknown.includes(name)) continue;
       this.drop(name);
       this.#channels.set(name, { token: "", until: Date.now() + DENIED });
     }
-    return granted.map(({ name, level, token, until, rights }) => {
+    return channels.map(({ name, level, token, until, rights }) => {
       if (token) this.#channels.set(name, { token, until });
       this.#rights.set(name, rights);
       return { name, level };

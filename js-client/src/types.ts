@@ -64,7 +64,7 @@ export type Status = "idle" | "connecting" | "live" | "catching-up" | "offline" 
 
 /**
  * - `idle`: it has no listener
- * - `subscribing`: waiting for the server, or for the connection
+ * - `subscribing`: waiting for the connection, the server or Django
  * - `live`: messages arrive
  * - `lost`: messages arrive, but some were lost and no `onLost` listener has loaded the state since
  * - `denied`: not allowed; tried again with the next connection, login or `refresh()`

@@ -25,6 +25,8 @@ export class FakeDjango {
   /** The channels of each user, `""` for all who are not signed in. A user without an entry is refused. */
   readonly rights = new Map<string, string[]>([["", ["public"]]]);
   readonly passwords = new Map<string, string>([["anna", "secret-of-anna"]]);
+  /** Channels about which Django cannot decide now. */
+  readonly unknown = new Set<string>();
   /** Rights besides listening, by channel. */
   readonly abilities = new Map<string, unknown>();
   /** Answers to presence and history, by view and channel (`presence room`). */
@@ -122,7 +124,8 @@ export class FakeDjango {
       return told === undefined ? { status: 403, body: { error: "no such channel" } } : { status: 200, body: told };
     }
     const asked = body["channels"] as string[] | undefined;
-    const names = asked?.filter((name) => rights.includes(name)) ?? [...rights].sort().filter((name) => name > after);
+    const unknown = asked?.filter((name) => this.unknown.has(name)) ?? [];
+    const names = asked?.filter((name) => rights.includes(name) && !this.unknown.has(name)) ?? [...rights].sort().filter((name) => name > after);
     const page = names.slice(0, this.pageSize);
     const channels = page.map((name) => ({
       name,
@@ -131,11 +134,12 @@ export class FakeDjango {
       ...(this.abilities.has(name) && { rights: this.abilities.get(name) }),
     }));
     const next = names.length > page.length ? page.at(-1) : null;
-    if (view === "subscribe") return { status: 200, body: { channels, next } };
+    const answer = { channels, next, ...(unknown.length > 0 && { unknown }) };
+    if (view === "subscribe") return { status: 200, body: answer };
     const { token: ws_token, exp, expire_at } = this.#token(this.connectionLife);
     this.serial += 1;
     const csrf_token = `csrf-${this.serial.toString()}`;
-    return { status: 200, body: { csrf_token, ws_token, url: this.websocketUrl, exp, expire_at, channels, next } };
+    return { status: 200, body: { csrf_token, ws_token, url: this.websocketUrl, exp, expire_at, ...answer } };
   }
 
   #token(life: number, channel?: string): { token: string; exp: number; expire_at: number } {

@@ -91,6 +91,78 @@ test("a channel that cannot be subscribed to because of a mistake is denied and 
   ]);
 });
 
+describe("a channel about which Django cannot decide now", () => {
+  test("is not denied, and asked for again until Django can", async () => {
+    const { django } = site;
+    django.unknown.add("public");
+    const instant = site.instant();
+    const errors = errorsOf(instant);
+    const channel = instant.channel("public");
+    const statuses: string[] = [];
+    channel.onStatus((status) => statuses.push(status));
+    const inbox = new Inbox();
+    channel.on("*", inbox.add);
+    await soon(() => {
+      expect(django.seen.length).toBeGreaterThan(3);
+    });
+    expect([instant.status, channel.status]).toEqual(["live", "subscribing"]);
+    expect(errors[0]).toMatchObject({ name: "ChannelError", channel: "public", message: expect.stringContaining("not decide") as string });
+    django.unknown.clear();
+    await soon(() => {
+      expect(channel.status).toBe("live");
+    });
+    expect(statuses).toEqual(["subscribing", "live"]);
+    expect(django.views().slice(0, 3)).toEqual(["get_token", "subscribe", "subscribe"]);
+    // More and more time is left between the questions.
+    expect(django.seen.length).toBeLessThan(30);
+  });
+
+  test("keeps what the page knew of it, through a reconnect", async () => {
+    const { centrifugo, django } = site;
+    django.rights.set("", ["public", "other"]);
+    django.abilities.set("public", ["publish"]);
+    const instant = site.instant();
+    const inbox = await join(instant, "public");
+    await join(instant, "other");
+    const channel = instant.channel("public");
+    const statuses: string[] = [];
+    channel.onStatus((status) => statuses.push(status));
+    django.unknown.add("public");
+    centrifugo.expireTokens(django.serial);
+    centrifugo.cut();
+    centrifugo.publish("public", { message: "missed" });
+    await soon(() => {
+      expect(instant.channel("other").status).toBe("live");
+      expect(django.views().filter((view) => view === "subscribe").length).toBeGreaterThan(1);
+    });
+    expect([instant.status, channel.status, channel.rights]).toEqual(["catching-up", "subscribing", ["publish"]]);
+    django.unknown.clear();
+    await inbox.holds("missed");
+    expect(statuses).toEqual(["subscribing", "live"]);
+  });
+
+  test("that was denied before is asked for again too", async () => {
+    const { centrifugo, django } = site;
+    const instant = site.instant();
+    await join(instant, "public");
+    const channel = instant.channel("late");
+    channel.on("*", () => undefined);
+    await soon(() => {
+      expect(channel.status).toBe("denied");
+    });
+    django.unknown.add("late");
+    django.rights.get("")?.push("late");
+    centrifugo.cut();
+    await soon(() => {
+      expect(channel.status).toBe("subscribing");
+    });
+    django.unknown.clear();
+    await soon(() => {
+      expect(channel.status).toBe("live");
+    });
+  });
+});
+
 describe("too many failed logins", () => {
   test("are reported with the seconds to wait", async () => {
     const error = "Too many failed logins. Try again in 7 seconds.";
