@@ -1,9 +1,9 @@
 import type { Connection } from "./connection.js";
-import { ChannelError } from "./errors.js";
 import { Feed } from "./feed.js";
 import { createId } from "./tab.js";
 import { askHistory, askPresence } from "./ask.js";
 import type { Listeners } from "./listeners.js";
+import { MessageQueue } from "./message-queue.js";
 import { byUser } from "./presence.js";
 import type {
   ChannelStatus,
@@ -72,14 +72,25 @@ export class Channel<Data = unknown> {
    * Returns the next message of the event class, or the message whose id is `options.id`. A message with
    * that id which this page caused may have arrived already, because it races with Django's response.
    *
-   * Rejects with the signal's reason when `options.signal` aborts, and with `ChannelError` after `leave()`.
+   * Rejects with `ChannelError` if the channel is denied and after `leave()`, and with the signal's reason
+   * when `options.signal` aborts.
    */
   async once<Name extends EventName>(event: Name, options: OnceOptions = {}): Promise<InstantMessage<PayloadOf<Name, Data>>> {
     const { id, signal } = options;
     const arrived = id && this.#feed.sequence.seen.get(id);
     if (arrived) return arrived as InstantMessage<PayloadOf<Name, Data>>;
-    for await (const message of this.each(event, options)) if (!id || message.id === id) return message;
-    throw (signal?.reason ?? new ChannelError(`${this.name}: left`, { channel: this.name, code: 0 })) as Error;
+    const messages = this.each(event, options);
+    const check = (): void => {
+      if (this.status === "denied") void messages.return();
+    };
+    const off = this.onStatus(check, options);
+    check();
+    try {
+      for await (const message of messages) if (!id || message.id === id) return message;
+    } finally {
+      off();
+    }
+    throw (signal?.aborted ? signal.reason : this.#feed.refusal("left", 0)) as Error;
   }
 
   /** Iterates over all messages; see `each()`. */
@@ -88,38 +99,26 @@ export class Channel<Data = unknown> {
   }
 
   /**
-   * Iterates over the messages of the event class. Messages that arrive while the loop's body runs are
-   * queued. Leaving the loop removes the listener; `options.signal` and `leave()` end the loop.
+   * Iterates over the messages of the event class. Messages that arrive between the call and the loop, or
+   * while the loop's body runs, are queued. Leaving the loop removes the listener; `return()`,
+   * `options.signal` and `leave()` end the loop, also from outside.
    */
-  async *each<Name extends EventName>(
+  each<Name extends EventName>(
     event: Name,
     options?: MessageOptions,
   ): AsyncGenerator<InstantMessage<PayloadOf<Name, Data>>, void, undefined> {
-    const waiting: InstantMessage<PayloadOf<Name, Data>>[] = [];
-    let wake = (): void => undefined;
-    // Typed as boolean, because the compiler does not see that a callback sets it to false.
-    let isOpen = true as boolean;
-    const remove = this.#hear(
+    const messages = new MessageQueue<InstantMessage<PayloadOf<Name, Data>>>();
+    messages.remove = this.#hear(
       event,
       (message: InstantMessage<PayloadOf<Name, Data>>) => {
-        waiting.push(message);
-        wake();
+        messages.push(message);
       },
       options,
       () => {
-        isOpen = false;
-        wake();
+        messages.end();
       },
     );
-    try {
-      while (isOpen) {
-        const message = waiting.shift();
-        if (message) yield message;
-        else await new Promise<void>((resolve) => (wake = resolve));
-      }
-    } finally {
-      remove();
-    }
+    return messages;
   }
 
   /** Calls `listener` with the channel's status whenever it changes. */

@@ -51,6 +51,11 @@ export class Connection {
     return this.status === "live" || this.status === "catching-up";
   }
 
+  /** True while no attempt to connect is under way or will follow by itself. */
+  get hasEnded(): boolean {
+    return this.status === "signed-out";
+  }
+
   /** Called when a feed gets its first listener. Connects the page, after a moment in which other feeds may open. */
   opened(feed: Feed): void {
     this.feeds.set(feed.name, feed);

@@ -174,21 +174,29 @@ export class Feed {
     return toMessage(this.name, this.#connection.tab, publication, recovered);
   }
 
+  /** The error of a call for which there is no subscription: why there is none, else `reason` and `code`. */
+  refusal(reason: string, code: number): ChannelError {
+    const { status, hasEnded } = this.#connection;
+    const isDenied = this.status === "denied";
+    const why = isDenied ? "denied" : hasEnded ? status : reason;
+    return new ChannelError(`${this.name}: ${why}`, { channel: this.name, code: why === reason ? code : PERMISSION_DENIED });
+  }
+
   #joined(): Promise<Subscription> {
     return new Promise((resolve, reject) => {
-      const look = (): void => {
-        if (this.status === "subscribing") return;
+      const check = (): void => {
+        if (this.status === "subscribing" && !this.#connection.hasEnded) return;
         if (this.isJoined && this.#subscription) resolve(this.#subscription);
         remove();
       };
       const signal = AbortSignal.timeout(this.#connection.config.timeout);
+      const removeOther = this.#connection.listeners.status.add(check, { signal });
       // The callback runs however the waiting ends; rejecting does nothing if the promise is resolved.
-      const remove = this.statuses.add(look, { signal }, () => {
-        const isDenied = this.status === "denied";
-        const code = isDenied ? PERMISSION_DENIED : TIMEOUT;
-        reject(new ChannelError(`${this.name}: ${isDenied ? "denied" : "timeout"}`, { channel: this.name, code }));
+      const remove = this.statuses.add(check, { signal }, () => {
+        removeOther();
+        reject(this.refusal("timeout", TIMEOUT));
       });
-      look();
+      check();
     });
   }
 

@@ -61,6 +61,45 @@ describe("for await", () => {
     await subscribed();
   });
 
+  test("each() listens from the call on, not from the first next()", async () => {
+    const channel = site.instant().channel("public");
+    const messages = channel.each("*");
+    await subscribed("public");
+    site.centrifugo.publish("public", { message: "one" });
+    site.centrifugo.publish("public", { message: "two" });
+    const inbox = new Inbox();
+    channel.on("*", inbox.add);
+    site.centrifugo.publish("public", { message: "three" });
+    await inbox.holds("one", "two", "three");
+    const texts: string[] = [];
+    for await (const { message } of messages) {
+      texts.push(message);
+      if (message === "three") break;
+    }
+    expect(texts).toEqual(["one", "two", "three"]);
+    expect(await messages.next()).toEqual({ value: undefined, done: true });
+  });
+
+  test("return() from outside ends a pending next() at once, and throw() too", async () => {
+    const channel = site.instant().channel("public");
+    const [first, second] = [channel.each("*"), channel.each("*")];
+    const pending = [first.next(), first.next(), second.next()];
+    await subscribed("public");
+    expect(await first.return()).toEqual({ value: undefined, done: true });
+    await expect(second.throw(new Error("stop"))).rejects.toThrow("stop");
+    expect(await Promise.all(pending)).toEqual(pending.map(() => ({ value: undefined, done: true })));
+    await subscribed();
+  });
+
+  test("several next() at once get messages in their order", async () => {
+    const messages = site.instant().channel("public").each("*");
+    const three = [messages.next(), messages.next(), messages.next()];
+    await subscribed("public");
+    for (const message of ["one", "two", "three"]) site.centrifugo.publish("public", { message });
+    expect((await Promise.all(three)).map(({ value }) => value?.message)).toEqual(["one", "two", "three"]);
+    await messages.return();
+  });
+
   test("each() yields messages of one event class", async () => {
     const channel = site.instant().channel("public");
     const loop = (async (): Promise<InstantMessage | undefined> => {
@@ -98,6 +137,35 @@ describe("once", () => {
     await expect(channel.once("*", { signal: controller.signal })).rejects.toBe(reason);
     expect(channel.status).toBe("subscribing");
   });
+});
+
+test("once() rejects if the channel is denied, also if it was denied before", async () => {
+  const channel = site.instant().channel("$staff");
+  channel.on("*", () => undefined);
+  const denied = { name: "ChannelError", channel: "$staff", code: 103 };
+  await expect(channel.once("*")).rejects.toMatchObject(denied);
+  expect(channel.status).toBe("denied");
+  await expect(channel.once("*")).rejects.toMatchObject(denied);
+});
+
+test("a call of a signed-out page rejects at once, and a pending one when the page is signed out", async () => {
+  const instant = site.instant();
+  const channel = instant.channel("public");
+  const error = { name: "ChannelError", channel: "public", code: 103, message: expect.stringContaining("signed-out") as string };
+  await instant.connect();
+  await instant.logout();
+  const before = performance.now();
+  await expect(channel.publish({ message: "x" })).rejects.toMatchObject(error);
+  expect(performance.now() - before).toBeLessThan(500);
+  await instant.connect();
+  site.django.gate = new Promise(() => undefined);
+  const pending = instant.channel("late").presence();
+  const failed = expect(pending).rejects.toMatchObject({ ...error, channel: "late" });
+  await soon(() => {
+    expect(site.django.views().at(-1)).toBe("subscribe");
+  });
+  site.centrifugo.cut(3503);
+  await failed;
 });
 
 describe("presence", () => {
