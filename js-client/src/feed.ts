@@ -248,7 +248,7 @@ export class Feed {
       const state: string = subscription.state;
       if (this.#subscription !== subscription || state !== "subscribed") return;
       this.#wasLive = true;
-      if (context.wasRecovering && !context.recovered) this.#lose();
+      if (this.sequence.hasGap) this.#lose();
       else this.#set(this.#gap ? "lost" : "live");
       this.#loadPresence();
     });

@@ -9,12 +9,17 @@ const IDS = 256;
 export class Sequence {
   /** The position to recover from. */
   position: { readonly epoch: string; offset: number } | undefined;
+  /** True if messages were missed before the current subscription which the server no longer has. */
+  hasGap = false;
   /** The last messages by id. Only the page's own are kept whole, for `once()`; of others the id is enough. */
   readonly seen = new Map<string, InstantMessage | undefined>();
 
   /** Called when a subscription starts. Returns true if the publications that come with it were missed. */
-  begin({ streamPosition: now, hasRecoveredPublications }: SubscribedContext): boolean {
+  begin({ streamPosition: now, hasRecoveredPublications, wasRecovering, recovered }: SubscribedContext): boolean {
     const before = this.position;
+    // With the delivery Latest the server recovers nothing before the first message, and nothing is missing then.
+    const isSame = before?.epoch === now?.epoch && before?.offset === now?.offset;
+    this.hasGap = before !== undefined && wasRecovering && !recovered && !isSame;
     // The position stays at the last delivered message, because the recovered ones follow after this call.
     const delivered = before && before.epoch === now?.epoch ? before.offset : 0;
     this.position = now && { epoch: now.epoch, offset: hasRecoveredPublications ? delivered : now.offset };

@@ -80,6 +80,8 @@ export class FakeCentrifugo {
   epoch = "first";
   /** True: a subscription comes with the newest publication. */
   keepsNewest = false;
+  /** True: channels recover their newest publication only, as with the delivery `Latest`. */
+  isLatest = false;
   /** False: channels have no history, and nothing is recovered. */
   keepsHistory = true;
   /** True: subscribers may publish, and ask for presence and history. */
@@ -329,6 +331,11 @@ export class FakeCentrifugo {
     if (!this.keepsHistory) return {};
     const history = this.#history(channel);
     const position = { recoverable: true, positioned: true, epoch: this.epoch };
+    if (this.isLatest) {
+      // The server takes every subscription for one that recovers; without a publication it recovers nothing.
+      const publications = history.length > 0 && !(epoch === this.epoch && offset === history.length) ? history.slice(-1) : [];
+      return { ...position, offset: history.length, was_recovering: true, recovered: history.length > 0, publications };
+    }
     if (recover !== true) {
       return { ...position, offset: history.length, publications: this.keepsNewest ? history.slice(-1) : [] };
     }

@@ -87,6 +87,27 @@ describe.each(KINDS)("%s", (kind) => {
     });
   });
 
+  test("with the delivery Latest nothing is lost before the first message", async () => {
+    const { instant, inbox } = await page("latest:1");
+    const lost: string[] = [];
+    instant.on("lost", ({ channel }) => lost.push(channel));
+    proxy.cut();
+    await until(instant, "connecting");
+    await soon(() => {
+      expect(instant.channel("latest:1").status).toBe("live");
+    });
+    await server.publish("latest:1", { message: "first" });
+    await inbox.holds("first");
+    proxy.cut();
+    await until(instant, "connecting");
+    await server.publish("latest:1", { message: "second" });
+    await server.publish("latest:1", { message: "third" });
+    await soon(() => {
+      expect(inbox.texts.at(-1)).toBe("third");
+    });
+    expect(lost).toEqual([]);
+  });
+
   test("HTTP-streaming gets through a proxy that blocks upgrades, also after a cut", async () => {
     proxy.blocksUpgrades = true;
     const first = site.instant();

@@ -21,6 +21,10 @@ const CONFIG = {
   sse: { enabled: true },
   http_stream: { enabled: true },
   channel: {
+    // What the delivery Latest is compiled to.
+    namespaces: [
+      { name: "latest", history_size: 1, history_ttl: "300s", force_recovery: true, force_recovery_mode: "cache", auto_cache_recover: true },
+    ],
     without_namespace: {
       history_size: 5000,
       history_ttl: "300s",

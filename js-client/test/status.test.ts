@@ -178,6 +178,35 @@ describe("a channel with a gap", () => {
     });
   });
 
+  test("with the delivery Latest is none before the first message, at first and after a cut", async () => {
+    site.centrifugo.isLatest = true;
+    const instant = site.instant();
+    const lost: string[] = [];
+    instant.on("lost", ({ channel: name }) => lost.push(name));
+    const channel = instant.channel("public");
+    const inbox = new Inbox();
+    channel.on("*", inbox.add);
+    const statuses: ChannelStatus[] = [];
+    channel.onStatus((status) => statuses.push(status));
+    await soon(() => {
+      expect(statuses.at(-1)).toMatch(/live|lost/);
+    });
+    site.centrifugo.cut();
+    await soon(() => {
+      expect(statuses).toEqual(["live", "subscribing", "live"]);
+    });
+    expect(lost).toEqual([]);
+    site.centrifugo.cut();
+    site.centrifugo.publish("public", { message: "first" });
+    await inbox.holds("first");
+    // A server that forgot it may have had newer ones.
+    site.centrifugo.forget();
+    site.centrifugo.cut();
+    await soon(() => {
+      expect(lost).toEqual(["public"]);
+    });
+  });
+
   test("gets later messages, although their offsets start again", async () => {
     const instant = site.instant();
     const inbox = new Inbox();
