@@ -190,6 +190,7 @@ export class Channel<Data = unknown> {
     removed?: () => void,
   ): () => void {
     const isAll = event === "*" || event === "message";
+    const key = options?.key && `${options.key} ${isAll ? "*" : event}`;
     return this.#listen(
       (feed) => feed.messages,
       (message) => {
@@ -197,7 +198,7 @@ export class Channel<Data = unknown> {
         // The application declares the payload's type; nothing can check it here.
         if (isAll || message.eventClass === event) listener(message as InstantMessage<Payload>);
       },
-      options,
+      { ...options, ...(key && { key }) },
       removed,
     );
   }

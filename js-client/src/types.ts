@@ -153,6 +153,11 @@ export interface InstantEventMap {
 export interface ListenOptions {
   /** Removes the listener when the signal aborts. */
   readonly signal?: AbortSignal;
+  /**
+   * Replaces the listener for the same event that has the same key, so that a script which runs again adds
+   * no second one. On channels, a key belongs to the channel.
+   */
+  readonly key?: string;
 }
 
 /** Options of functions that add a listener for messages. */

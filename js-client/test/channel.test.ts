@@ -94,6 +94,45 @@ describe("sharing", () => {
     expect(channel.status).toBe("idle");
   });
 
+  test("a listener with a key replaces the one with the same key, through any handle", async () => {
+    const instant = site.instant();
+    const [first, second, other, plain] = [new Inbox(), new Inbox(), new Inbox(), new Inbox()];
+    const statuses: string[] = [];
+    const shown: string[] = [];
+    for (const inbox of [first, second]) {
+      // What an inline script does each time when htmx or Turbo swaps its page in.
+      instant.channel("public").on("*", inbox.add, { key: "board" });
+      instant.channel("public").onStatus((status) => statuses.push(status), { key: "board" });
+      instant.on("status", (status) => shown.push(status), { key: "board" });
+    }
+    instant.channel("public").on("shipped", other.add, { key: "board" });
+    instant.channel("public").on("*", plain.add);
+    await subscribed("public");
+    site.centrifugo.publish("public", { message: "one", event_class: "shipped" });
+    await plain.holds("one");
+    expect([first.texts, second.texts, other.texts]).toEqual([[], ["one"], ["one"]]);
+    expect([statuses, shown]).toEqual([["live"], ["live"]]);
+    expect(site.centrifugo.count("subscribe")).toBe(1);
+  });
+
+  test("a key ends a loop, and its listener keeps the subscription of the one before", async () => {
+    const instant = site.instant();
+    const texts: string[] = [];
+    const loop = (async () => {
+      for await (const { message } of instant.channel("public").each("*", { key: "board" })) texts.push(message);
+    })();
+    await subscribed("public");
+    const off = instant.channel("public").on("*", ({ message }) => texts.push(message), { key: "board" });
+    await loop;
+    await graceIsOver(instant);
+    site.centrifugo.publish("public", { message: "one" });
+    await soon(() => {
+      expect(texts).toEqual(["one"]);
+    });
+    off();
+    await subscribed();
+  });
+
   test("the function that on() returns removes one listener, once", async () => {
     const instant = site.instant();
     const [kept, removed] = [new Inbox(), new Inbox()];

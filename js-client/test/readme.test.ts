@@ -77,8 +77,36 @@ test("the script of the first page runs, and shows what Django publishes", async
   runInContext("instant.disconnect()", window);
 });
 
+test("the script for htmx and Turbo handles each message once, however often it runs", async () => {
+  const page = blocksIn("html").find((text) => text.includes("key:")) ?? "";
+  const code = /<script>\n([^]*)<\/script>/.exec(page)?.[1] ?? "";
+  const texts: string[] = [];
+  const element = { set textContent(text: string) { texts.push(text); } };
+  let isThere = true;
+  const document = { querySelector: (selector: string) => (selector === "#board" && isThere ? element : null) };
+  const window = openWindow(site.django.url, { instant: pageConfig(site.django.url) }, { document });
+  for (let visit = 0; visit < 3; visit += 1) runInContext(code, window);
+  const all: string[] = [];
+  window["all"] = all;
+  runInContext(`instant.channel("public").on("*", ({ message }) => { all.push(message) })`, window);
+  await soon(() => {
+    expect(site.centrifugo.subscribed).toEqual(["public"]);
+  });
+  site.centrifugo.publish("public", { message: "one" });
+  await soon(() => {
+    expect([all, texts]).toEqual([["one"], ["one"]]);
+  });
+  // On a page that has no such element it does nothing.
+  isThere = false;
+  site.centrifugo.publish("public", { message: "two" });
+  await soon(() => {
+    expect([all, texts]).toEqual([["one", "two"], ["one"]]);
+  });
+  runInContext("instant.disconnect()", window);
+});
+
 test("the elements have texts for statuses that exist", () => {
-  const [, element = ""] = blocksIn("html");
+  const element = blocksIn("html").find((text) => text.includes("<instant-status>")) ?? "";
   const named = [...element.matchAll(/ ([a-z-]+)="/g)].map(([, name]) => name);
   const statuses = /^\| `instant.status`[^]*?\n\n/m.exec(readme)?.[0] ?? "";
   expect(named).toEqual(["offline", "live"]);
