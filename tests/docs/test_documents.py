@@ -11,19 +11,9 @@ from tests.docs.documents import CLIENT, ROOT, names, prose, text
 sys.path.insert(0, str(ROOT / "docs"))
 
 WIDTH = 120
-LATER = {CLIENT}
-"""Written anew elsewhere at this moment; their marks here go with that."""
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason="written anew"))
-        if name in LATER
-        else name
-        for name in names()
-    ],
-)
+@pytest.mark.parametrize("name", names())
 def test_no_line_is_too_long(name):
     long = [n for n, line in enumerate(text(name).splitlines(), 1) if len(line) > WIDTH]
     assert not long
