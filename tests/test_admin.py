@@ -115,7 +115,7 @@ def test_publishing_that_the_server_can_not_ask_about_is_said(admin, level, url,
     assert ("PROXY_URL" in told(response)) is warns
 
 
-def test_peer_25_list_filters_and_search(admin):
+def test_list_filters_and_search(admin):
     group = Group.objects.create(name="red")
     for number in range(60):
         channel = Channel.objects.create(name=f"$c{number}", level="groups", description="about x")
@@ -127,7 +127,7 @@ def test_peer_25_list_filters_and_search(admin):
     assert "60 results" in admin.get(LIST + "?q=about").content.decode()
 
 
-def test_peer_05_the_list_takes_a_constant_number_of_queries(admin, django_assert_max_num_queries):
+def test_the_list_takes_a_constant_number_of_queries(admin, django_assert_max_num_queries):
     for number in range(50):
         channel = Channel.objects.create(name=f"$c{number}", level="groups")
         channel.groups.add(Group.objects.create(name=f"g{number}"))

@@ -18,7 +18,7 @@ def test_defaults():
 
 
 @pytest.mark.parametrize("name", ["order:1", "a b", "a#b", "a*", "ü", "$", "", "x" * 256, "a$b"])
-def test_peer_19_names_are_validated_also_by_save(name):
+def test_names_are_validated_also_by_save(name):
     with pytest.raises(ValidationError):
         Channel(name=name, level="public").full_clean()
     with pytest.raises(ValidationError):
@@ -57,7 +57,7 @@ def test_a_change_of_level_is_held_too():
 
 
 @pytest.mark.parametrize(("name", "level"), [("news", "users"), ("$news", "public")])
-def test_peer_19_the_database_holds_it_where_save_is_not_asked(name, level):
+def test_the_database_holds_it_where_save_is_not_asked(name, level):
     with pytest.raises(IntegrityError), transaction.atomic():
         Channel.objects.bulk_create([Channel(name=name, level=level)])
     Channel.objects.create(name="$good", level="users")

@@ -62,21 +62,21 @@ def test_who_may_subscribe(people, rows, person):
     assert following is None
 
 
-def test_peer_03_groups_do_not_open_another_level(people, rows):
+def test_groups_do_not_open_another_level(people, rows):
     assert not permissions.may(people["grouped"], "subscribe", "$top")
     assert not permissions.may(people["member"], "subscribe", "$top")
 
 
-def test_peer_17_anonymous_is_not_logged_in(people, rows):
+def test_anonymous_is_not_logged_in(people, rows):
     assert [c.name for c in permissions.channels_for(people["anonymous"])] == ["open"]
 
 
-def test_peer_20_superusers_have_the_staff_channels_and_no_group(people, rows):
+def test_superusers_have_the_staff_channels_and_no_group(people, rows):
     assert permissions.may(people["superuser"], "subscribe", "$staff")
     assert not permissions.may(people["superuser"], "subscribe", "$red")
 
 
-def test_peer_04_no_duplicates(people, rows):
+def test_a_channel_of_two_groups_is_listed_once(people, rows):
     user = people["grouped"]  # in two of the channel's groups
     assert [c.name for c in permissions.channels_for(user)].count("$red") == 1
     assert [g.name for g in permissions.grants_after(user, "", 100)[0]].count("$red") == 1
@@ -166,7 +166,7 @@ def test_unknown_action(people):
 
 
 def test_a_user_without_groups_reads_no_group_channel(people, make_channel):
-    """No full scan: the plan must find rows by an index, see DESIGN and peers.md 3.4."""
+    """No full scan: the plan must find rows by an index."""
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 

@@ -152,7 +152,7 @@ def test_what_is_not_given_is_left_out(publications):
     }
 
 
-def test_peer_21_message_or_data_is_required(publications):
+def test_message_or_data_is_required(publications):
     with pytest.raises(ValueError, match="message or data"):
         publish("public")
     with pytest.raises(ValueError, match="message or data"):
@@ -169,7 +169,7 @@ def test_an_empty_value_is_a_value(publications, empty):
     assert len(publications) == 2
 
 
-def test_peer_11_the_body_is_one_json_object(server_settings):
+def test_the_body_is_one_json_object(server_settings):
     value = uuid.uuid4()
     with RawServer(answering) as server:
         server_settings(server)
@@ -193,7 +193,7 @@ def test_peer_11_the_body_is_one_json_object(server_settings):
     }
 
 
-def test_peer_02_settings_are_read_when_used(publications):
+def test_settings_are_read_when_used(publications):
     with override_settings(SITE_NAME="Another"):
         publish("public", "a")
     publish("public", "b")

@@ -44,7 +44,7 @@ def fill():
 
 
 def reference(user):
-    """Two queries, as research/peers.md 3.4 measured them: by level, and by group."""
+    """Two queries: by level, and by group."""
     by_level = Channel.objects.filter(is_active=True, level__in=["public", "users"])
     matching = Channel.groups.through.objects.filter(group__in=user.groups.all()).values(
         "channel_id"

@@ -46,14 +46,14 @@ def test_bad_names_say_what_would_be_right(name, remedy):
         check_name(name)
 
 
-def test_peer_18_the_dollar_stands_before_the_namespace():
+def test_the_dollar_stands_before_the_namespace():
     check_name("$ns:a:b")
     with pytest.raises(InvalidChannelName, match=r"Use '\$ns:x'"):
         check_name("ns:$x")
 
 
 @pytest.mark.parametrize("name", ROWS_BAD)
-def test_peer_19_bad_row_names(name):
+def test_bad_row_names(name):
     with pytest.raises(InvalidChannelName) as info:
         check_row_name(name)
     assert ROWS_BAD[name].replace("\\", "") in str(info.value) or name in BAD

@@ -62,7 +62,7 @@ def test_environment_wins_over_the_file(folder, monkeypatch):
     assert (found.public_port, found.audience) == (9002, "env-site")
 
 
-def test_peer_02_settings_win_over_all_and_are_read_when_used(folder, monkeypatch):
+def test_settings_win_over_all_and_are_read_when_used(folder, monkeypatch):
     monkeypatch.setenv("CENTRIFUGO_HTTP_API_KEY", "env-key")
     for value in ("one", "two"):
         with override_settings(
@@ -212,7 +212,7 @@ def test_dir_is_in_base_dir_and_never_the_working_directory(tmp_path, monkeypatc
         _ = conf.current().config_file
 
 
-def test_peer_02_the_seeds_settings_need_no_base_dir():
+def test_the_seeds_settings_need_no_base_dir():
     with override_settings(INSTANT=None, BASE_DIR=None):
         assert conf.current().hmac_key
         with (

@@ -121,7 +121,7 @@ def test_the_levels_reach_whom_they_should(page, make_user, make_channel):
     assert pages[1].quiet()
 
 
-def test_peer_16_what_is_published_to_a_channel_nobody_may_join_is_read_by_nobody(
+def test_what_is_published_to_a_channel_nobody_may_join_is_read_by_nobody(
     page, make_user, make_channel
 ):
     """publish() asks no database: rights are asked where somebody wants to read."""

@@ -16,7 +16,7 @@ def claims(token, key=KEY):
     return jwt.decode(token.value, key, algorithms=["HS256"], audience="tests")
 
 
-def test_peer_12_the_subject_is_the_primary_key(make_user):
+def test_the_subject_is_the_primary_key(make_user):
     user = make_user("a.name@with+signs")
     found = claims(tokens.Signer(user).connection_token())
     assert found["sub"] == str(user.pk)  # not the name: it changes, is reused, and is private
@@ -24,7 +24,7 @@ def test_peer_12_the_subject_is_the_primary_key(make_user):
     assert found["aud"] == "tests"
 
 
-def test_peer_14_a_token_is_used_for_seconds_and_what_it_opens_lives_an_hour(make_user):
+def test_a_token_is_used_for_seconds_and_what_it_opens_lives_an_hour(make_user):
     found = claims(tokens.Signer(make_user()).connection_token())
     now = time.time()
     assert now < found["exp"] <= now + 30
@@ -77,7 +77,7 @@ def test_settings_are_read_when_used(make_user):
     assert found["expire_at"] <= time.time() + 67
 
 
-def test_peer_02_without_a_key_no_token_is_minted(make_user):
+def test_without_a_key_no_token_is_minted(make_user):
     user = make_user()
     with (
         override_settings(CENTRIFUGO_HMAC_KEY=None),

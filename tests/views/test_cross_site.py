@@ -35,7 +35,7 @@ BODIES = {
 
 
 def passes(site, origin, token):
-    """The rule, as the design has it."""
+    """The rule, written once more."""
     if site == "same-origin" or origin in OWN:
         return True
     return site is None and origin is None and token == "good"

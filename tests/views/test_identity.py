@@ -94,7 +94,7 @@ def test_named_channels_and_the_ones_that_are_not_there(web, make_user, make_cha
     assert post(web, "get_token", {"channels": []}).json()["channels"] == []
 
 
-def test_peer_17_anonymous_visitors_get_public_channels(web, make_channel):
+def test_anonymous_visitors_get_public_channels(web, make_channel):
     make_channel("public")
     make_channel("$users", "users")
     body = web.get("/instant/get_token/").json()
@@ -153,7 +153,7 @@ def test_credentials_are_checked_even_when_logged_in(web, make_user):
 
 
 @pytest.mark.parametrize("case", ["wrong password", "unknown user", "inactive user"])
-def test_peer_24_bad_credentials_are_json(web, make_user, case):
+def test_bad_credentials_are_json(web, make_user, case):
     make_user("ann", is_active=case != "inactive user")
     name = "bob" if case == "unknown user" else "ann"
     password = "no" if case == "wrong password" else "pw"
@@ -178,7 +178,7 @@ class AsksForTheRequest:
 
 
 @override_settings(AUTHENTICATION_BACKENDS=["tests.views.test_identity.AsksForTheRequest"])
-def test_peer_24_the_request_goes_to_authenticate(web, make_user):
+def test_the_request_goes_to_authenticate(web, make_user):
     make_user("ann")
     assert post(web, "login", {"username": "x", "password": "y"}).status_code == 200
     assert post(web, "login", {"username": "locked", "password": "y"}).status_code == 403
@@ -212,7 +212,7 @@ def test_logout(web, make_user):
     assert post(web, "logout").status_code == 200
 
 
-def test_peer_13_logout_is_no_get(web, make_user):
+def test_logout_is_no_get(web, make_user):
     web.force_login(make_user())
     response = web.get("/instant/logout/")
     assert response.status_code == 405
@@ -241,7 +241,7 @@ def test_other_methods(web, name, method):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["get_token", "subscribe", "login"])
-def test_peer_07_malformed_bodies_are_400_with_a_reason(web, raw, name):
+def test_malformed_bodies_are_400_with_a_reason(web, raw, name):
     response = web.post(f"/instant/{name}/", raw, content_type=JSON)
     assert response.status_code == 400
     assert response["Content-Type"] == JSON
@@ -257,7 +257,7 @@ def test_peer_07_malformed_bodies_are_400_with_a_reason(web, raw, name):
         {"username": "\ud800", "password": "x"}, {"username": "x", "password": "\udfff"},
     ],
 )  # fmt: skip
-def test_peer_07_malformed_logins(web, body):
+def test_malformed_logins(web, body):
     assert post(web, "login", body).status_code == 400
 
 
@@ -265,7 +265,7 @@ def test_peer_07_malformed_logins(web, body):
     "kind",
     ["text/plain", "application/x-www-form-urlencoded", "", "text/json", "application/json-seq"],
 )
-def test_peer_06_only_json_is_read(web, make_user, kind):
+def test_only_json_is_read(web, make_user, kind):
     """4.2.0 took a cross-site form's text/plain for a login."""
     make_user("ann")
     body = json.dumps({"username": "ann", "password": "pw"})
@@ -348,7 +348,7 @@ def test_256_names_are_fine(web):
 )
 @override_settings(CSRF_TRUSTED_ORIGINS=["https://trusted.example", "https://*.wild.example"])
 @pytest.mark.parametrize("name", ["login", "logout", "get_token", "subscribe"])
-def test_peer_06_cross_site_posts(make_user, headers, status, name):
+def test_cross_site_posts(make_user, headers, status, name):
     make_user("ann")
     client = Client(enforce_csrf_checks=True)
     body = {"username": "ann", "password": "pw"}
