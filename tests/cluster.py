@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 HOST = "INSTANT_TESTS_PGHOST"
-ABSENT = "PostgreSQL is not installed on this machine: nothing was tested on it."
+ABSENT = "PostgreSQL is not installed on this machine: nothing can be tested on it."
 DEBIAN = Path("/usr/lib/postgresql")
 """Where Debian keeps a folder for each major version, outside of PATH."""
 
@@ -99,8 +99,8 @@ class Cluster:
 def main():
     folder = programs()
     if folder is None:
-        print(ABSENT)
-        return 0
+        print(ABSENT, file=sys.stderr)
+        return 1
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Cluster(folder) as cluster:

@@ -1,5 +1,6 @@
-"""Fixtures that several rooms share."""
+"""Fixtures that several rooms share, and what is so for all tests."""
 
+import hypothesis
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
@@ -10,6 +11,33 @@ from django.test import override_settings
 
 from instant import namespaces
 from instant.models import Channel
+from tests import real_server
+
+# How long an example takes says something about the machine, not about the code.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
+
+
+# Of the files with such tests, those that take longest first.
+LONG = ("browser", "slow", "conformance")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config, items):
+    """After others have shuffled and selected: leave out, and side by side let long files begin."""
+    result = yield
+    real_server.leave_out(items)
+    if hasattr(config, "workerinput"):
+        ranks = {}
+        for item in items:
+            rank = next(
+                (n for n, mark in enumerate(LONG) if item.get_closest_marker(mark)), len(LONG)
+            )
+            ranks[item.path] = min(rank, ranks.get(item.path, rank))
+        items.sort(key=lambda item: ranks[item.path])
+    return result
 
 
 @pytest.fixture(scope="session", autouse=True)

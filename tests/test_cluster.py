@@ -58,7 +58,7 @@ def is_alive(pid):
         return False
 
 
-def test_where_there_is_none_it_says_so(monkeypatch, capsys):
+def test_where_there_is_none_it_fails_and_says_why(monkeypatch, capsys):
     monkeypatch.setattr(cluster, "programs", lambda: None)
-    assert cluster.main() == 0
-    assert capsys.readouterr().out == f"{cluster.ABSENT}\n"
+    assert cluster.main() == 1
+    assert capsys.readouterr().err == f"{cluster.ABSENT}\n"

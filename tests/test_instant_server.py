@@ -9,6 +9,7 @@ from instant import apublish, backends, publish
 from instant.backends.locmem import LocmemBackend
 from instant.testing import instant_server as run_server
 from tests.live.subscriber import Subscriber
+from tests.ports import free_port
 
 
 def subscribe(*names):
@@ -64,7 +65,7 @@ def test_two_servers_have_nothing_in_common():
 
 
 def test_afterwards_the_port_is_free_and_the_backend_as_before():
-    with run_server() as server:
+    with run_server(port=free_port()) as server:
         pass
     assert isinstance(backends.get_backend(), LocmemBackend)
     with socket.create_server(("127.0.0.1", server.port)):

@@ -17,7 +17,8 @@ from django.test.utils import get_runner, setup_databases, teardown_databases  #
 
 from tests.benchmarks import fanout, granting, publishing, revoking
 from tests.benchmarks.timing import pin
-from tests.live.servers import BINARY, LiveServer
+from tests.live.servers import LiveServer
+from tests.real_server import BINARY
 
 
 def canned():

@@ -18,7 +18,9 @@ import jwt
 
 from tests.benchmarks import peers
 from tests.benchmarks.timing import pin, verdict
-from tests.live.servers import BINARY, LiveServer, free_port
+from tests.live.servers import LiveServer
+from tests.ports import free_port
+from tests.real_server import BINARY
 
 SUBSCRIBERS = 500
 BURST_SUBSCRIBERS = 100

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.benchmarks.timing import Process
-from tests.live.servers import free_port
+from tests.ports import free_port
 
 ENVIRONMENTS = Path(__file__).parent.parent.parent / ".bench"
 

@@ -17,8 +17,9 @@ from instant import Namespace, namespaces
 from instant.models import Channel
 from instant.rights.tokens import Signer
 from tests.benchmarks.timing import pin, verdict
-from tests.live.servers import BINARY, LiveServer, use
+from tests.live.servers import LiveServer, use
 from tests.live.subscriber import Subscriber
+from tests.real_server import BINARY
 
 ROUNDS = 60
 WATCHERS = 100

@@ -7,7 +7,8 @@ from playwright.sync_api import sync_playwright
 
 from tests.browser.pages import Visitor
 from tests.browser.relay import Relay
-from tests.browser.site import Site, free_port
+from tests.browser.site import Site
+from tests.ports import free_port
 
 ARGUMENTS = (
     "--no-sandbox",

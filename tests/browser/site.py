@@ -4,11 +4,12 @@ import os
 import re
 import selectors
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from tests.ports import free_port
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "example"
 START_SECONDS = 60
@@ -111,8 +112,3 @@ def environment(folder):
         # Django's own test settings are named in the tests' environment.
         "DJANGO_SETTINGS_MODULE": "shop.settings",
     }
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]

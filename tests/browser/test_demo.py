@@ -6,7 +6,8 @@ import socket
 import subprocess
 import urllib.request
 
-from tests.browser.site import Demo, environment, free_port
+from tests.browser.site import Demo, environment
+from tests.ports import free_port
 
 
 def options(server="embedded"):

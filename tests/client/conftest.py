@@ -13,7 +13,8 @@ import pytest
 from tests.browser.conftest import ARGUMENTS, chromium_path
 from tests.browser.pages import Visitor
 from tests.browser.relay import Relay
-from tests.browser.site import Site, free_port
+from tests.browser.site import Site
+from tests.ports import free_port
 
 __all__ = ["chromium_path"]
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.client.hall.running import Hall
-from tests.live.servers import KINDS
+from tests.real_server import KINDS
 
 # Each test has channels and users of its own: the site is the same for all.
 _numbers = itertools.count(1)

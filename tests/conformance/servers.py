@@ -3,15 +3,13 @@
 import asyncio
 import contextlib
 import json
-import os
-import shutil
-import socket
 import tempfile
 from pathlib import Path
 
 from instant.embedded import EmbeddedServer
+from tests.ports import free_port
+from tests.real_server import BINARY
 
-BINARY = os.environ.get("CENTRIFUGO_BIN") or shutil.which("centrifugo")
 START_TIME = 15.0
 
 
@@ -24,12 +22,6 @@ async def embedded(config):
         yield f"http://127.0.0.1:{port}"
     finally:
         await server.stop()
-
-
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 async def _listening(port):
@@ -45,7 +37,7 @@ async def _listening(port):
 @contextlib.asynccontextmanager
 async def centrifugo(config):
     """Run the real server."""
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.json"
         served = {**config, "http_server": {"address": "127.0.0.1", "port": port}}

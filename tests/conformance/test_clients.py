@@ -12,7 +12,8 @@ import centrifuge
 import pytest
 
 from tests.conformance.player import SECRET, token
-from tests.conformance.servers import BINARY, SERVERS
+from tests.conformance.servers import SERVERS
+from tests.real_server import KINDS
 
 pytestmark = pytest.mark.conformance
 
@@ -57,17 +58,7 @@ CONFIG = {
 }
 
 
-@pytest.fixture(
-    params=[
-        "embedded",
-        pytest.param(
-            "centrifugo",
-            marks=pytest.mark.skipif(
-                not BINARY, reason="no centrifugo binary on PATH or in CENTRIFUGO_BIN"
-            ),
-        ),
-    ]
-)
+@pytest.fixture(params=KINDS)
 async def url(request):
     async with SERVERS[request.param](CONFIG) as found:
         yield found

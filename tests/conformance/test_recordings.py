@@ -9,7 +9,7 @@ import pytest
 from tests.conformance.backend import Backend
 from tests.conformance.player import Player
 from tests.conformance.recordings import config_of, scenarios
-from tests.conformance.servers import BINARY, SERVERS
+from tests.conformance.servers import SERVERS
 
 # Scenarios the embedded server doesn't pass yet, with the reason. The first goal of this file is that
 # there is nothing here; a scenario that passes unexpectedly fails.
@@ -40,14 +40,13 @@ AT_ONCE = {"embedded": 24, "centrifugo": 10}
 
 
 def _cases():
-    absent = pytest.mark.skipif(
-        not BINARY, reason="no centrifugo binary on PATH or in CENTRIFUGO_BIN"
-    )
     for name in scenarios():
         reason = NOT_YET.get(name)
         marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
         yield pytest.param("embedded", name, marks=marks, id=f"embedded-{name}")
-        yield pytest.param("centrifugo", name, marks=absent, id=f"centrifugo-{name}")
+        yield pytest.param(
+            "centrifugo", name, marks=pytest.mark.real_server, id=f"centrifugo-{name}"
+        )
 
 
 async def _play(server, name):

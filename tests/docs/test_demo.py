@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.servers import free_port
 from tests.live.subscriber import Subscriber
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow

@@ -15,7 +15,7 @@ import urllib.request
 import pytest
 
 from tests.docs.documents import blocks, text
-from tests.live.servers import free_port
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

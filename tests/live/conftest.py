@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.live.servers import KINDS, LiveServer
+from tests.live.servers import LiveServer
+from tests.real_server import KINDS
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -2,35 +2,16 @@
 
 import contextlib
 import json
-import os
-import shutil
 import socket
 import subprocess
 import sys
 import time
 
-import pytest
 from django.test import override_settings
 
 from instant.centrifugo.config.defaults import compile_config
-
-BINARY = os.environ.get("CENTRIFUGO_BIN") or shutil.which("centrifugo")
-
-KINDS = [
-    "embedded",
-    pytest.param(
-        "centrifugo",
-        marks=pytest.mark.skipif(
-            BINARY is None, reason="no centrifugo binary on PATH or in CENTRIFUGO_BIN"
-        ),
-    ),
-]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from tests.ports import free_port
+from tests.real_server import BINARY
 
 
 def use(server, **instant):

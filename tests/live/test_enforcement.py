@@ -11,8 +11,9 @@ from instant import Namespace, publish
 from instant.models import Channel, Revocation
 from instant.revoking.receivers import depends_on
 from instant.rights.tokens import Signer
-from tests.live.servers import KINDS, LiveServer, use
+from tests.live.servers import LiveServer, use
 from tests.live.subscriber import Subscriber
+from tests.real_server import KINDS
 
 pytestmark = [
     pytest.mark.conformance,

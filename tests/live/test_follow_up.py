@@ -18,8 +18,9 @@ from django.test import override_settings
 
 from instant import publish
 from instant.rights.tokens import Signer
-from tests.live.servers import BINARY, KINDS, free_port
 from tests.live.subscriber import Subscriber
+from tests.ports import free_port
+from tests.real_server import BINARY, KINDS
 
 pytestmark = [pytest.mark.conformance, pytest.mark.slow]
 

@@ -10,8 +10,9 @@ from guardian.shortcuts import assign_perm, get_objects_for_user, remove_perm
 
 from instant import Namespace, permissions
 from instant.revoking.receivers import depends_on
-from tests.live.servers import KINDS, LiveServer, use
+from tests.live.servers import LiveServer, use
 from tests.live.subscriber import Subscriber
+from tests.real_server import KINDS
 
 pytestmark = [pytest.mark.conformance, pytest.mark.django_db(transaction=True)]
 

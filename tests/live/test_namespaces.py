@@ -12,8 +12,9 @@ from instant import Namespace, conf, namespaces, publish
 from instant.deliveries import AtMostOnce, Latest, Recoverable
 from instant.exceptions import UnknownNamespace
 from instant.server.sync import compare, write
-from tests.live.servers import KINDS, LiveServer, use
+from tests.live.servers import LiveServer, use
 from tests.live.subscriber import Subscriber
+from tests.real_server import KINDS
 
 pytestmark = [pytest.mark.conformance, pytest.mark.django_db(transaction=True)]
 

@@ -12,8 +12,10 @@ from django.test import override_settings
 from instant import Namespace, conf, namespaces, publish
 from instant.rights.tokens import Signer
 from instant.server.sync import compare, write
-from tests.live.servers import KINDS, LiveServer, free_port, use
+from tests.live.servers import LiveServer, use
 from tests.live.subscriber import Subscriber
+from tests.ports import free_port
+from tests.real_server import KINDS
 
 pytestmark = [pytest.mark.conformance, pytest.mark.django_db(transaction=True)]
 

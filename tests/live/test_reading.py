@@ -10,8 +10,9 @@ from instant import Namespace, conf, publish
 from instant.deliveries import AtMostOnce, Recoverable
 from instant.rights.tokens import Signer
 from instant.server import sync
-from tests.live.servers import KINDS, LiveServer, use
+from tests.live.servers import LiveServer, use
 from tests.live.subscriber import Subscriber
+from tests.real_server import KINDS
 
 pytestmark = [pytest.mark.conformance, pytest.mark.django_db(transaction=True)]
 

@@ -4,7 +4,8 @@ import pytest
 
 from instant import publish
 from instant.exceptions import ServerUnreachable
-from tests.live.servers import KINDS, LiveServer, use
+from tests.live.servers import LiveServer, use
+from tests.real_server import KINDS
 
 pytestmark = pytest.mark.conformance
 

@@ -1,18 +1,16 @@
 """The command in a process of its own."""
 
 import json
-import os
-import shutil
 import signal
-import socket
 
 import pytest
 import requests
-import urllib3
 from django.core.management import CommandError, call_command
-from requests.adapters import HTTPAdapter
+from requests.adapters import HTTPAdapter, Retry
 
 from tests.centrifugo.binary.fake_release import script
+from tests.ports import free_port
+from tests.real_server import BINARY
 
 pytestmark = pytest.mark.slow  # starts processes
 
@@ -108,17 +106,16 @@ def test_binary_missing(project):
 
 @pytest.mark.parametrize(
     ("server", "ready"),
-    [("centrifugo", b"serving websocket"), ("embedded", b"listening on")],
+    [
+        pytest.param("centrifugo", b"serving websocket", marks=pytest.mark.real_server),
+        ("embedded", b"listening on"),
+    ],
 )
 def test_real_servers_run_with_the_keys_that_django_resolved(project, server, ready):
-    found = os.environ.get("CENTRIFUGO_BIN") or shutil.which("centrifugo")
-    if not found and server == "centrifugo":
-        pytest.skip("no centrifugo binary on PATH or in CENTRIFUGO_BIN")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     project.set("CENTRIFUGO_API_KEY = 'the-api-key-of-django'")
     project.set(f"CENTRIFUGO_PORT = {port}")
-    with project.start("runws", "--server", server, CENTRIFUGO_BIN=found or "") as process:
+    with project.start("runws", "--server", server, CENTRIFUGO_BIN=BINARY or "") as process:
         try:
             said = b""
             while ready not in said:
@@ -127,7 +124,7 @@ def test_real_servers_run_with_the_keys_that_django_resolved(project, server, re
                 said += line
             # Centrifugo says so a moment before it listens.
             with requests.Session() as session:
-                retry = urllib3.Retry(connect=30, backoff_factor=0.01, backoff_max=0.2)
+                retry = Retry(connect=30, backoff_factor=0.01, backoff_max=0.2)
                 session.mount("http://", HTTPAdapter(max_retries=retry))
                 answer = session.post(
                     f"http://127.0.0.1:{port}/api/info",
@@ -142,14 +139,13 @@ def test_real_servers_run_with_the_keys_that_django_resolved(project, server, re
     # Centrifugo replies a moment before it handles signals; until then SIGTERM ends it at once.
     ended_at_once = server == "centrifugo" and process.returncode == 128 + signal.SIGTERM
     assert process.returncode == 0 or ended_at_once
-    name = found if server == "centrifugo" else "Embedded server (Python; as asked"
+    name = BINARY if server == "centrifugo" else "Embedded server (Python; as asked"
     assert f"{name}) at ws://127.0.0.1:{port}/connection/websocket" in out.decode()
     assert b"the-api-key-of-django" not in said + out + err
 
 
 def test_histories_outlive_the_embedded_server(project, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     project.set(f"CENTRIFUGO_PORT = {port}")
     project.set("CENTRIFUGO_API_KEY = 'key'")
     options = ("--server", "embedded", "--data", str(tmp_path / "history.db"))

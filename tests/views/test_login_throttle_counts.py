@@ -17,7 +17,7 @@ from instant.conf.throttle import parse_limits
 from instant.views import login_throttle
 from instant.views.client_address import Address
 from instant.views.login_throttle import TooManyFailures
-from tests.live.servers import free_port
+from tests.ports import free_port
 
 HERE, THERE = Address("203.0.113.1", shared=False), Address("203.0.113.2", shared=False)
 SHARED, NOWHERE = Address("10.0.0.1", shared=True), Address(None, shared=True)

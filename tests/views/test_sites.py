@@ -68,36 +68,39 @@ def round_trip(client, post, name="ann"):
     return found
 
 
-@pytest.mark.parametrize(
-    "middleware",
-    [
-        [SESSION, AUTH],
-        [SESSION, AUTH, CSRF],
-        [CSRF, SESSION, AUTH],
-        [SESSION, AUTH, LOGIN_REQUIRED],
-        [SECURITY, SESSION, COMMON, CSRF, AUTH, LOGIN_REQUIRED],
-        [SESSION, AUTH, "tests.views.test_sites.Reader"],
-        [SESSION, AUTH, "tests.views.test_sites.Forbids"],
-        [GZIP, SESSION, AUTH],
-        CACHE,
-    ],
-)
-@pytest.mark.parametrize(
-    "extra",
-    [
-        {},
-        {"CSRF_USE_SESSIONS": True},
-        {"CSRF_COOKIE_HTTPONLY": True},
-        {"APPEND_SLASH": False, "PREPEND_WWW": False},
-        {"SESSION_ENGINE": "django.contrib.sessions.backends.signed_cookies"},
-    ],
-    ids=lambda extra: next(iter(extra), "plain"),
-)
+MIDDLEWARE = [
+    [SESSION, AUTH],
+    [SESSION, AUTH, CSRF],
+    [CSRF, SESSION, AUTH],
+    [SESSION, AUTH, LOGIN_REQUIRED],
+    [SECURITY, SESSION, COMMON, CSRF, AUTH, LOGIN_REQUIRED],
+    [SESSION, AUTH, "tests.views.test_sites.Reader"],
+    [SESSION, AUTH, "tests.views.test_sites.Forbids"],
+    [GZIP, SESSION, AUTH],
+    CACHE,
+]
+SETTINGS = [
+    {},
+    {"CSRF_USE_SESSIONS": True},
+    {"CSRF_COOKIE_HTTPONLY": True},
+    {"APPEND_SLASH": False, "PREPEND_WWW": False},
+    {"SESSION_ENGINE": "django.contrib.sessions.backends.signed_cookies"},
+]
+
+
+def sites():
+    """Combine the two, where Django takes both: tokens in sessions want the session before."""
+    for number, middleware in enumerate(MIDDLEWARE):
+        for extra in SETTINGS:
+            if not extra.get("CSRF_USE_SESSIONS") or middleware[0] != CSRF:
+                name = f"{next(iter(extra), 'plain')}-middleware{number}"
+                yield pytest.param(middleware, extra, id=name)
+
+
+@pytest.mark.parametrize(("middleware", "extra"), sites())
 def test_middleware_and_csrf(make_user, make_channel, post, middleware, extra):
     make_user("ann")
     make_channel("$users", "users")
-    if extra.get("CSRF_USE_SESSIONS") and middleware[0] == CSRF:
-        pytest.skip("Django itself wants the session before")
     with override_settings(MIDDLEWARE=middleware, **extra):
         found = round_trip(Client(enforce_csrf_checks=True), post)
         assert [response.status_code for response in found] == [200] * 5

@@ -17,6 +17,7 @@ from tests.centrifugo.binary.fake_release import (
     sha256,
 )
 from tests.centrifugo.binary.installs import AMD64, put, refused
+from tests.ports import free_port
 
 
 def test_a_given_sha256_replaces_the_checksums_file(fake, folder):
@@ -77,9 +78,8 @@ def test_redirect_away_from_tls_is_refused(folder, monkeypatch):
         install(folder, base_url="https://mirror.example", platform=AMD64)
 
 
-def test_no_server(folder):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+def test_no_connection_to_the_release_server(folder):
+    port = free_port()
     with pytest.raises(InstallError) as caught:
         install(folder, base_url=f"http://127.0.0.1:{port}", platform=AMD64)
     assert "No connection to 127.0.0.1" in str(caught.value)
@@ -137,8 +137,7 @@ def test_too_large_a_download(fake, folder, monkeypatch):
 
 
 def test_a_mirrors_password_is_never_shown(folder):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     for url in (f"http://me:hunter2@127.0.0.1:{port}", "ftp://me:hunter2@example.com", "nonsense"):
         with pytest.raises(InstallError) as caught:
             install(folder, base_url=url, platform=AMD64)

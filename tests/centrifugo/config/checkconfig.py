@@ -1,14 +1,12 @@
-"""What the real server says of a config; skipped where there is none."""
+"""What the real server says of a config; left out where there is none."""
 
 import subprocess
 
 import pytest
 
-from tests.live.servers import BINARY
+from tests.real_server import BINARY
 
-needs_binary = pytest.mark.skipif(
-    BINARY is None, reason="no centrifugo binary on PATH or in CENTRIFUGO_BIN"
-)
+needs_binary = pytest.mark.real_server
 
 
 def complaints(path, env=None):

@@ -11,7 +11,8 @@ import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.live.servers import BINARY, free_port
+from tests.ports import free_port
+from tests.real_server import BINARY
 
 ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 60
