@@ -97,7 +97,7 @@ def sites():
                 yield pytest.param(middleware, extra, id=name)
 
 
-@pytest.mark.parametrize(("middleware", "extra"), sites())
+@pytest.mark.parametrize(("middleware", "extra"), list(sites()))
 def test_middleware_and_csrf(make_user, make_channel, post, middleware, extra):
     make_user("ann")
     make_channel("$users", "users")

@@ -1,5 +1,7 @@
 """What is done behind a page's back."""
 
+import importlib
+
 from django.contrib.auth.models import Group, User
 
 from instant import publish
@@ -24,6 +26,11 @@ def deactivate(user):
     found = User.objects.get(username=user)
     found.is_active = False
     found.save()
+
+
+def wake_up():
+    """Import what Instant imports when it first asks the server; on a busy machine a page gives up."""
+    importlib.import_module("cent")
 
 
 def say(channel, *texts):

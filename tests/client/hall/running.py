@@ -40,6 +40,7 @@ class Hall:
                 (self._port, "runserver", f"127.0.0.1:{self._port}", "--noreload"),
             ):
                 self._start(started, port, command)
+            self.change("wake_up")
             self._stack = started.pop_all()
         return self
 
