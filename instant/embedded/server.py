@@ -256,7 +256,11 @@ def _limited(handler: Handler) -> Handler:
     async def serve(server: EmbeddedServer, request: web.Request) -> web.StreamResponse:
         if not server.may_connect():
             return web.Response(status=503)
-        return await handler(server, request)
+        try:
+            return await handler(server, request)
+        except ConnectionError:
+            # The client left before its answer began: nobody reads this one.
+            return web.Response(status=499)
 
     return serve
 

@@ -1,7 +1,9 @@
 """Connections over HTTP responses that don't end."""
 
+import asyncio
 import json
 
+import aiohttp
 import pytest
 
 from tests.conformance.player import token
@@ -56,3 +58,27 @@ async def test_only_allowed_origins_may_read(site):
         ) as response:
             assert response.status == 204
             assert response.headers.get("Access-Control-Allow-Origin") == allowed
+
+
+GONE = ["websocket", "sse?cf_connect={}", "uni_sse?cf_connect={}"]
+
+
+@pytest.mark.parametrize("config", [STREAMS])
+@pytest.mark.parametrize("path", GONE)
+async def test_a_client_that_leaves_before_its_answer_is_no_error(site, monkeypatch, caplog, path):
+    async def gone(response, request):
+        request.transport.close()
+        return await prepare(response, request)
+
+    prepare = aiohttp.web.StreamResponse.prepare
+    monkeypatch.setattr(aiohttp.web.StreamResponse, "prepare", gone)
+    upgrade = (
+        f"GET /connection/{path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    writer.write(upgrade.encode())
+    assert await reader.read() == b""
+    writer.close()
+    await site.until(lambda: not site.server.websockets and not site.server.http_streams)
+    assert caplog.text == ""
