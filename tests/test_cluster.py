@@ -44,7 +44,7 @@ def test_nothing_is_left_of_it(how):
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     else:
         process.terminate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert process.returncode != 0
     assert not folder.exists()
     assert not is_alive(pid)

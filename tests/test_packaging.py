@@ -117,5 +117,5 @@ def test_a_new_project_in_an_empty_environment(wheel, tmp_path):
         assert f"ws://localhost:{port}/connection/websocket True" in out
     finally:
         server.send_signal(signal.SIGTERM)
-        rest = server.communicate(timeout=20)[0]
+        rest = server.communicate(timeout=60)[0]
     assert server.returncode == 0, rest

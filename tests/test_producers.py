@@ -7,7 +7,6 @@ import decimal
 import json
 import pickle
 import threading
-import time
 import uuid
 from contextlib import suppress
 
@@ -584,16 +583,15 @@ class TestTransactions:
 
         def silent(connection):
             connection.read_request()
-            done.wait(20)
+            done.wait(60)
 
         with RawServer(silent) as server:
             server_settings(server, TIMEOUT=0.5)
             with transaction.atomic():
                 for n in range(100):
                     publish("a", data={"n": n})
-                started = time.monotonic()
             # In one request under one deadline; 100 requests would cost 50 s.
-            assert time.monotonic() - started < 0.75
+            assert server.connections == 1
             done.set()
         assert "No reply" in caplog.text
 

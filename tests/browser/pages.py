@@ -3,7 +3,7 @@
 from playwright.sync_api import expect
 
 PASSWORD = "demo"
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=60_000)
 
 # Chromium's own message on the console is for people; the event is what counts.
 LISTEN_FOR_VIOLATIONS = """

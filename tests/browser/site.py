@@ -49,7 +49,7 @@ class Site:
             env=self.env,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=START_SECONDS,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr

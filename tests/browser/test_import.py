@@ -33,7 +33,7 @@ def test_progress_goes_to_a_hundred(visit):
     sam.context.add_init_script(KEEP_PROGRESS)
     sam.open("/catalogue/import/")
     sam.page.get_by_role("button", name="Take the bundled list").click()
-    expect(sam.page.locator(".status-line")).to_have_text("Done", timeout=40_000)
+    expect(sam.page.locator(".status-line")).to_have_text("Done", timeout=60_000)
     expect(sam.page.locator(".percent")).to_have_text("100 %")
     expect(count(sam, "refused")).to_have_text("9")
     rows = sam.page.locator("#refused li")

@@ -44,12 +44,12 @@ def hears(page, *texts):
     page.wait_for_function(
         "(texts) => JSON.stringify(window.heard) === texts",
         arg=json.dumps(list(texts), separators=(",", ":")),
-        timeout=30_000,
+        timeout=60_000,
     )
 
 
 def is_live(page):
-    page.wait_for_function("() => instant.status === 'live'", timeout=30_000)
+    page.wait_for_function("() => instant.status === 'live'", timeout=60_000)
 
 
 @contextlib.contextmanager
@@ -211,7 +211,7 @@ def test_a_server_that_was_restarted(visit, site, restart):
     hears(page, "before")
     page.evaluate("() => { window.lost = 0; channel.onLost(() => { lost += 1; }); }")
     restart()
-    page.wait_for_function("() => lost === 1 && channel.status === 'live'", timeout=30_000)
+    page.wait_for_function("() => lost === 1 && channel.status === 'live'", timeout=60_000)
     is_live(page)
     say(site, "after")
     hears(page, "before", "after")

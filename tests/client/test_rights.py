@@ -108,7 +108,7 @@ class Guest:
         return self.page.evaluate(script, list(arguments))
 
     def wait(self, script, *arguments):
-        self.page.wait_for_function(script, arg=list(arguments), timeout=15_000)
+        self.page.wait_for_function(script, arg=list(arguments), timeout=60_000)
 
     def listen(self, name, *, watch=False):
         """Listen to a channel and wait for what comes of it."""

@@ -10,7 +10,7 @@ from instant.embedded import EmbeddedServer
 from tests.ports import free_port
 from tests.real_server import BINARY
 
-START_TIME = 15.0
+START_TIME = 60.0
 
 
 @contextlib.asynccontextmanager

@@ -17,7 +17,7 @@ from tests.real_server import KINDS
 
 pytestmark = pytest.mark.conformance
 
-PATIENCE = 30
+PATIENCE = 60
 HISTORY = {"history_size": 100, "history_ttl": "300s", "force_recovery": True}
 CONFIG = {
     "client": {"token": {"hmac_secret_key": SECRET}},

@@ -80,7 +80,7 @@ def test_make_demo_ends_in_a_live_message(clone):
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(demo.pid, signal.SIGINT)  # as a terminal does
-        rest = demo.communicate(timeout=30)[0]
+        rest = demo.communicate(timeout=60)[0]
     assert "Stopped." in rest, said + rest
     assert "Traceback" not in said + rest
     # Nothing of it is in the way of git, and no key was printed.

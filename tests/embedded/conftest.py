@@ -53,7 +53,7 @@ class Site:
 
     async def until(self, condition):
         """Wait for something to become true."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():
                 await asyncio.sleep(0.005)
 

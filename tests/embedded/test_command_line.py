@@ -93,7 +93,7 @@ def test_a_taken_port_is_one_clear_line(run):
         taken.listen()
         port = taken.getsockname()[1]
         process = run(CONFIG, "--address", "127.0.0.1", "--port", str(port))
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     (line,) = errors.splitlines()
     assert f"can't listen on 127.0.0.1:{port}" in line
@@ -102,7 +102,7 @@ def test_a_taken_port_is_one_clear_line(run):
 def test_a_bad_config_is_one_clear_line_without_secrets(run):
     config = {"client": {"token": {"hmac_secret_key": "s3cret", "x": 1}}, "log_level": "info"}
     process = run(config)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert errors == "instant.embedded: unknown keys in config: log_level, client.token.x\n"
 

@@ -10,11 +10,12 @@ import websockets
 from instant.embedded import EmbeddedServer
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG
+from tests.ports import free_port
 
 
 async def test_stop_says_shutdown_and_frees_the_port():
     server = EmbeddedServer(CONFIG, variables={})
-    port = await server.start("127.0.0.1", 0)
+    port = await server.start("127.0.0.1", free_port())
     url = f"ws://127.0.0.1:{port}/connection/websocket"
     async with websockets.connect(url) as client:
         await client.send(json.dumps({"id": 1, "connect": {"token": token({"sub": "1"})}}))
@@ -35,9 +36,7 @@ async def test_a_taken_port_is_an_error_and_leaves_nothing_behind(site):
 
 
 async def test_a_port_of_its_own_for_the_api():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        internal = probe.getsockname()[1]
+    internal = free_port()
     ports = {"internal_address": "127.0.0.1", "internal_port": str(internal)}
     server = EmbeddedServer({**CONFIG, "http_server": ports}, variables={})
     port = await server.start("127.0.0.1", 0)

@@ -22,7 +22,7 @@ def use(server, **instant):
         INSTANT={
             "DIR": server.folder,
             "BACKEND": "instant.backends.centrifugo.CentrifugoBackend",
-            "TIMEOUT": 5,
+            "TIMEOUT": 60,
             "ENFORCE_IN_BACKGROUND": False,  # a thread of its own would meet the test's database
             **instant,
         },
@@ -56,7 +56,7 @@ class LiveServer:
         self.process = subprocess.Popen(
             command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
                 socket.create_connection(("127.0.0.1", self.port), 1).close()

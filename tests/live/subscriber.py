@@ -7,6 +7,9 @@ import time
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+# Seconds; a busy machine takes some of them.
+PATIENCE = 60
+
 
 class Subscriber:
     """One connection; replies and pushes in the order in which they came."""
@@ -25,7 +28,7 @@ class Subscriber:
         self._socket.send(json.dumps({"id": self._id, **command}))
         kept = []
         while True:
-            line = self._next(5)
+            line = self._next(PATIENCE)
             if line.get("id") == self._id:
                 self._lines = kept + self._lines
                 return line
@@ -37,7 +40,7 @@ class Subscriber:
     def subscribe(self, channel, token=None, **more):
         return self.ask(subscribe={"channel": channel, "token": token or "", **more})
 
-    def publications(self, count, timeout=5):
+    def publications(self, count, timeout=PATIENCE):
         """Return the next publications as (channel, data)."""
         found = []
         while len(found) < count:
@@ -55,7 +58,7 @@ class Subscriber:
 
     def pushed(self, kind):
         """Wait for a push of a kind and return when it came (time.perf_counter())."""
-        while kind not in self._next(5).get("push", {}):
+        while kind not in self._next(PATIENCE).get("push", {}):
             continue
         return time.perf_counter()
 
@@ -63,7 +66,7 @@ class Subscriber:
         """Return the code with which the server ends the connection."""
         try:
             while True:
-                self._next(5)
+                self._next(PATIENCE)
         except ConnectionClosed as exc:
             return exc.rcvd.code
 

@@ -104,7 +104,7 @@ def site(request, tmp_path):
         "runws", "--server", request.param, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     with override_settings(**site.settings):
-        until(lambda: connects(site), 30)
+        until(lambda: connects(site), 60)
         yield site
     server.terminate()
     server.wait()

@@ -76,7 +76,7 @@ def reload(live):
 
 def until_known(channel):
     """Publish until the server has read its config again."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             return publish(channel, data=0)

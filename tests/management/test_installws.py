@@ -210,7 +210,7 @@ def test_ctrl_c_in_the_middle_of_the_download_leaves_nothing(fake, project):
         assert fake.half_sent.wait(30)
         assert [path.name[:9] for path in project.folder.iterdir()] == [".install-"]
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert not project.folder.exists()
     assert err == b"CommandError: Interrupted. No partial installation was left behind.\n"

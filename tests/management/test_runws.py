@@ -48,7 +48,7 @@ def test_the_keys_travel_in_the_environment_and_nowhere_else(project):
     path = put(project, REPORT)
     project.set("CENTRIFUGO_API_KEY = 'the-api-key-of-django'")
     with project.start("runws", "--verbosity", "3") as process:
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert err == b""
     first, second, report = out.decode().splitlines()
@@ -73,7 +73,7 @@ def test_signals_and_exit_code_pass_through(project, name, code):
         process.send_signal(signal.SIGHUP)
         assert next(lines(process)) == b"reloaded\n"
         process.send_signal(signal.Signals[name])
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert err == b""
 
@@ -82,7 +82,7 @@ def test_log_lines_come_as_they_are(project):
     said = b'{"level":"info"}\nb\'quoted\'\r\n\xff not text\nno end'
     put(project, f"os.write(1, {said!r}); os.write(2, {said!r}); raise SystemExit(3)")
     with project.start("runws") as process:
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert out.endswith(b"/connection/websocket\n" + said)
     assert err == said
     assert process.returncode == 3
@@ -91,13 +91,13 @@ def test_log_lines_come_as_they_are(project):
 def test_death_by_signal_is_seen_outside(project):
     put(project, "os.kill(os.getpid(), signal.SIGKILL)")
     with project.start("runws") as process:
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
     assert process.returncode == 137
 
 
 def test_binary_missing(project):
     with project.start("runws", "--server", "centrifugo") as process:
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert out == b""
     assert err.startswith(b"CommandError: There is no Centrifugo binary in ")
@@ -130,12 +130,12 @@ def test_real_servers_run_with_the_keys_that_django_resolved(project, server, re
                     f"http://127.0.0.1:{port}/api/info",
                     json={},
                     headers={"X-API-Key": "the-api-key-of-django"},
-                    timeout=10,
+                    timeout=60,
                 )
             assert answer.json()["result"]["nodes"]
         finally:
             process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=40)
+        out, err = process.communicate(timeout=60)
     # Centrifugo replies a moment before it handles signals; until then SIGTERM ends it at once.
     ended_at_once = server == "centrifugo" and process.returncode == 128 + signal.SIGTERM
     assert process.returncode == 0 or ended_at_once
@@ -153,7 +153,7 @@ def test_histories_outlive_the_embedded_server(project, tmp_path):
     with project.start("runws", *options) as first:
         _wait_for(first, b"listening on")
         first.send_signal(signal.SIGTERM)
-        first.communicate(timeout=40)
+        first.communicate(timeout=60)
     path = next(project.folder.glob("config.json"))
     content = json.loads(path.read_text())
     content.setdefault("channel", {})["without_namespace"] = {
@@ -168,11 +168,11 @@ def test_histories_outlive_the_embedded_server(project, tmp_path):
                 f"http://127.0.0.1:{port}/api/publish",
                 json={"channel": "news", "data": 1},
                 headers={"X-API-Key": "key"},
-                timeout=10,
+                timeout=60,
             )
             positions.append(answer.json()["result"])
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=40)
+            process.communicate(timeout=60)
     first_position, second = positions
     assert (first_position["offset"], second["offset"]) == (1, 2)
     assert first_position["epoch"] == second["epoch"]

@@ -320,11 +320,11 @@ def passes(monkeypatch):
 def test_the_thread_looks_until_it_is_not_needed(passes):
     worker = Worker(run.look)
     worker.wake(0)
-    assert passes.acquire(timeout=5)
+    assert passes.acquire(timeout=60)
     worker.stop()
     worker.wake(1000)
     for _ in range(5):
-        assert passes.acquire(timeout=5)
+        assert passes.acquire(timeout=60)
     worker.wake(1000)
     assert sum(t.name == "instant-follow-up" for t in threading.enumerate()) == 1
     worker.stop()
@@ -340,7 +340,7 @@ def test_a_database_that_is_away_is_told_once_and_asked_again(passes, monkeypatc
     worker = Worker(run.look)
     worker.wake(1000)
     for _ in range(5):
-        assert passes.acquire(timeout=5)
+        assert passes.acquire(timeout=60)
     worker.stop()
     assert [record.getMessage() for record in caplog.records] == [
         "Follow-up checks can't be made: away"

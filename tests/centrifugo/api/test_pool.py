@@ -272,14 +272,12 @@ def test_no_answer_in_time(pool_to):
 
     def silent(connection):
         connection.read_request()
-        done.wait(10)
+        done.wait(60)
 
     with RawServer(silent) as server:
         pool = pool_to(server)
-        started = time.monotonic()
         with pytest.raises(PublishTimeout, match="in time"):
             post(pool, 0.1)
-        assert time.monotonic() - started < 1
         assert pool.idle == 0
         done.set()
 
@@ -289,15 +287,14 @@ def test_a_trickle_of_bytes_does_not_extend_the_deadline(pool_to):
 
     def trickle(connection):
         connection.read_request()
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
         while not stop.wait(0.02):
             connection.send(b"x")
 
     with RawServer(trickle) as server:
-        started = time.monotonic()
+        # The whole answer would take 20 s.
         with pytest.raises(PublishTimeout):
             post(pool_to(server), 0.2)
-        assert time.monotonic() - started < 1
         stop.set()
 
 
@@ -413,7 +410,6 @@ def test_a_dead_address_leaves_time_for_the_next(monkeypatch):
         def connect(self, address):
             tried.append(self.gettimeout())
             if address[0] == "127.0.0.9":
-                time.sleep(self.gettimeout())
                 raise TimeoutError
             connect(self, address)
 
@@ -421,24 +417,26 @@ def test_a_dead_address_leaves_time_for_the_next(monkeypatch):
         addresses(monkeypatch, "127.0.0.9", "127.0.0.9", "127.0.0.1")
         monkeypatch.setattr(socket, "socket", Dead)
         pool = Synchronous(server.url)
-        assert post(pool, 0.6) == (200, OK)
+        assert post(pool, 60) == (200, OK)
         pool.close()
-    assert tried[0] <= 0.2
+    assert tried[0] <= 20
     assert len(tried) == 3
 
 
 def test_only_dead_addresses_cost_one_timeout(monkeypatch):
+    waited = []
+
     class Dead(socket.socket):
         def connect(self, address):
-            time.sleep(self.gettimeout())
+            waited.append(self.gettimeout())
+            time.sleep(waited[-1])
             raise TimeoutError
 
     addresses(monkeypatch, *["127.0.0.9"] * 4)
     monkeypatch.setattr(socket, "socket", Dead)
-    started = time.monotonic()
     with pytest.raises(ServerUnreachable, match="not in time"):
         post(Synchronous("http://dead.example:8427"), 0.4)
-    assert time.monotonic() - started < 0.6
+    assert sum(waited) <= 0.4
 
 
 def test_the_key_is_in_no_traceback(pool_to):

@@ -54,7 +54,7 @@ class Hall:
             data=json.dumps({"arguments": arguments, **more}).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return json.load(response)["result"]
 
     def _command(self, *arguments):
@@ -72,7 +72,7 @@ class Hall:
 
         def stop():
             process.send_signal(signal.SIGTERM)
-            process.wait(30)
+            process.wait(60)
             assert "Traceback" not in log.read_text()
 
         started.callback(stop)

@@ -65,7 +65,7 @@ class Running:
             json.dumps(body).encode(),
             {"X-API-Key": "key"},
         )
-        with urllib.request.urlopen(request, timeout=20) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return json.load(response)["result"]
 
     def subscribe(self, channel, **since):
@@ -147,14 +147,14 @@ def test_a_subscriber_is_never_told_what_a_crash_forgets(running):
             thread.start()
         seen = {}
         while len(seen) < 100:
-            for line in socket.recv(timeout=20).splitlines():
+            for line in socket.recv(timeout=60).splitlines():
                 if "push" in line:
                     pub = json.loads(line)["push"]["pub"]
                     seen[pub["offset"]] = pub["data"]
         running.kill()
         try:
             while True:
-                for line in socket.recv(timeout=20).splitlines():
+                for line in socket.recv(timeout=60).splitlines():
                     pub = json.loads(line)["push"]["pub"]
                     seen[pub["offset"]] = pub["data"]
         except Exception:
@@ -294,7 +294,7 @@ async def test_a_file_that_can_not_be_written_any_more(tmp_path, monkeypatch):
     monkeypatch.setattr(HistoryFile, "write", full)
     server.broker.publish("open:1", "1", server.broker.names.options("open:1"))
     waiting = asyncio.create_task(server.history_writer.written())
-    await asyncio.wait_for(stopped.wait(), 20)
+    await asyncio.wait_for(stopped.wait(), 60)
     assert not waiting.done(), "nothing is answered that isn't written"
     waiting.cancel()
     await server.stop()
