@@ -44,7 +44,8 @@ export class Connection {
     this.config = config;
     this.tab = tab;
     this.django = new Django(config, tab);
-    this.grants = new Grants(this.django, () => this.#held().flatMap((feed) => (feed.isTokenless ? [] : feed.name)));
+    const names = (): string[] => this.#held().flatMap((feed) => (feed.isTokenless ? [] : feed.name));
+    this.grants = new Grants(this.django, names, config.reconnectDelay[1]);
   }
 
   get isConnected(): boolean {
@@ -105,6 +106,7 @@ export class Connection {
 
   stop(status: Status): void {
     clearTimeout(this.#starting);
+    this.grants.expire();
     this.#set(status);
     this.client?.disconnect();
   }

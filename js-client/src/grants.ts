@@ -1,11 +1,14 @@
 import type { ChannelGrant, ChannelPage, ConnectionGrant, Django } from "./django.js";
 import { ReplyError, SignedOutError, SupersededError } from "./errors.js";
+import { refusesUser } from "./signed-out.js";
 import type { ChannelInfo, Right } from "./types.js";
 
 /** How many names a request to Django may contain. */
 const NAMES_PER_REQUEST = 256;
 /** Milliseconds for which channels are collected before one request asks for all of them. */
 export const COLLECT = 20;
+/** Milliseconds after which a user who was signed in and is refused is asked about once more. */
+const SECOND_LOOK = 3000;
 /** Milliseconds for which a refusal is not asked about again. */
 const DENIED = 5000;
 
@@ -49,6 +52,7 @@ export class Grants {
   urls: readonly string[] = [];
   readonly #django: Django;
   readonly #held: () => readonly string[];
+  readonly #secondLook: number;
   readonly #channels = new Map<string, Known>();
   /** The user's rights by channel, from the last answer. They stay while a new connection asks again. */
   readonly #rights = new Map<string, readonly Right[]>();
@@ -59,9 +63,10 @@ export class Grants {
   readonly #names = new Set<string>();
   #asked: Promise<void> | undefined;
 
-  constructor(django: Django, held: () => readonly string[]) {
+  constructor(django: Django, held: () => readonly string[], maximumDelay: number) {
     this.#django = django;
     this.#held = held;
+    this.#secondLook = Math.min(SECOND_LOOK, maximumDelay);
   }
 
   /** True while the connection token that the SDK has is the newest one and can be used. */
@@ -107,10 +112,8 @@ export class Grants {
 
   /** Asks for a new connection token and tokens for the named channels: all in use, or none to refresh a connection. */
   async renew(names = this.#held()): Promise<string> {
-    const generation = this.#generation;
     const first = names.slice(0, NAMES_PER_REQUEST);
-    const grant = await this.#django.connection(first);
-    this.#check(generation);
+    const grant = await this.#askConnection(first);
     const known = this.#takeConnection(grant);
     this.#take(grant, first);
     await this.#fetch(names.slice(NAMES_PER_REQUEST));
@@ -148,8 +151,7 @@ export class Grants {
   async list(): Promise<readonly ChannelInfo[]> {
     const generation = this.#generation;
     const found = new Map<string, ChannelGrant>();
-    const grant = await this.#django.connection();
-    this.#check(generation);
+    const grant = await this.#askConnection();
     this.#takeConnection(grant);
     for (let page: ChannelPage = grant; ; page = await this.#django.channels(undefined, page.next)) {
       const before = found.size;
@@ -198,24 +200,48 @@ export class Grants {
   async #fetch(names: readonly string[]): Promise<void> {
     for (let start = 0; start < names.length; start += NAMES_PER_REQUEST) {
       const some = names.slice(start, start + NAMES_PER_REQUEST);
-      const generation = this.#generation;
-      const page = await this.#django.channels(some);
-      this.#check(generation);
+      const page = await this.#send(() => this.#django.channels(some));
       const user = userOf(page.channels[0]?.token);
       if (user !== undefined && user !== (this.#user ?? user)) throw new IdentityChanged();
       this.#take(page, some);
     }
   }
 
-  /** Throws if a login, a logout or a new connection came between a request and its answer. */
+  /** Asks for a connection token. Throws `SignedOutError` if it is an anonymous one, and a user was signed in. */
+  #askConnection(names?: readonly string[]): Promise<ConnectionGrant> {
+    return this.#send(async () => {
+      const grant = await this.#django.connection(names);
+      if (userOf(grant.token) === "" && this.#user) throw new SignedOutError("The session has ended");
+      return grant;
+    });
+  }
+
+  /**
+   * Sends a request to Django. If Django refuses a user who was signed in, the request is sent once more
+   * after a moment: another one, such as a change of the password, may be about to renew the session.
+   */
+  async #send<Answer>(request: () => Promise<Answer>): Promise<Answer> {
+    const generation = this.#generation;
+    let answer: Answer;
+    try {
+      answer = await request();
+    } catch (error) {
+      if (!this.#user || !refusesUser(error)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, this.#secondLook));
+      this.#check(generation);
+      answer = await request();
+    }
+    this.#check(generation);
+    return answer;
+  }
+
+  /** Throws if a login, a logout, a new connection or its end came between a request and its answer. */
   #check(generation: number): void {
     if (generation !== this.#generation) throw new SupersededError("A login, a logout or a new connection came first");
   }
 
   #takeConnection({ token, urls, until }: ConnectionGrant): Known {
-    const user = userOf(token);
-    if (user === "" && this.#user) throw new SignedOutError("The session has ended");
-    this.#user = user ?? this.#user;
+    this.#user = userOf(token) ?? this.#user;
     this.urls = urls;
     return (this.#connection = { token, until });
   }

@@ -1,7 +1,9 @@
 import { describe, expect, test, vi } from "vitest";
 
 import { ConnectError, RefusedError, SignedOutError, SupersededError } from "../src/errors.js";
-import type { Status } from "../src/types.js";
+import type { Instant } from "../src/instant.js";
+import type { InstantOptions, Status } from "../src/types.js";
+import { sign } from "./fake-centrifugo.js";
 import { Inbox, soon, until, useSite } from "./site.js";
 
 const site = useSite();
@@ -372,6 +374,89 @@ describe("the user", () => {
     expect(site.centrifugo.count("connect")).toBe(1);
     await instant.refresh();
     expect(site.centrifugo.users).toEqual([""]);
+  });
+
+  describe("a user whom Django refuses", () => {
+    /** Opens a page of a user who is signed in. */
+    async function open(options?: InstantOptions): Promise<{ instant: Instant; statuses: Status[] }> {
+      site.django.rights.set("anna", ["public", "late"]);
+      site.django.user = "anna";
+      const instant = site.instant(options);
+      instant.channel("public").on("*", () => undefined);
+      await until(instant, "live");
+      await soon(() => {
+        expect(instant.channel("public").status).toBe("live");
+      });
+      site.django.seen.length = 0;
+      const statuses: Status[] = [];
+      instant.on("status", (status) => statuses.push(status));
+      return { instant, statuses };
+    }
+    const refusal = { status: 403, body: { error: "log in first" } };
+
+    test("once stays signed in, because a request may be about to renew the session", async () => {
+      const { instant, statuses } = await open();
+      site.django.instead.push(refusal);
+      site.centrifugo.cut();
+      await soon(() => {
+        expect(site.django.views()).toEqual(["get_token", "get_token"]);
+        expect(statuses.at(-1)).toBe("live");
+      });
+      expect([site.centrifugo.users, statuses]).toEqual([["anna"], ["connecting", "catching-up", "live"]]);
+      // The same with channels that are added.
+      site.django.instead.push(refusal);
+      instant.channel("late").on("*", () => undefined);
+      await soon(() => {
+        expect(instant.channel("late").status).toBe("live");
+      });
+      // And with a list.
+      site.django.instead.push(refusal);
+      expect(await instant.channels()).toHaveLength(2);
+      expect(statuses).toEqual(["connecting", "catching-up", "live"]);
+    });
+
+    test("as anonymous stays signed in likewise", async () => {
+      const { statuses } = await open();
+      const ws_token = sign({ sub: "", exp: Date.now() / 1000 + 30, expire_at: 0, serial: 0 });
+      site.django.instead.push({ status: 200, body: { ws_token, url: site.centrifugo.url, channels: [] } });
+      site.centrifugo.cut();
+      await soon(() => {
+        expect(statuses).toEqual(["connecting", "catching-up", "live"]);
+      });
+      expect(site.centrifugo.users).toEqual(["anna"]);
+    });
+
+    test("twice is signed-out, a moment later", async () => {
+      const { instant, statuses } = await open({ reconnectDelay: [5, 20_000] });
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+      site.django.user = "";
+      site.centrifugo.cut(4000);
+      await soon(() => {
+        expect(site.django.views()).toEqual(["get_token"]);
+      });
+      await vi.advanceTimersByTimeAsync(2000);
+      expect(statuses).toEqual(["connecting"]);
+      await vi.advanceTimersByTimeAsync(1000);
+      vi.useRealTimers();
+      await until(instant, "signed-out");
+      expect(site.django.views()).toEqual(["get_token", "get_token"]);
+    });
+
+    test("is not asked for again after disconnect()", async () => {
+      const { instant } = await open({ reconnectDelay: [5, 20_000] });
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+      site.django.instead.push(refusal);
+      site.centrifugo.cut(4000);
+      await soon(() => {
+        expect(site.django.views()).toEqual(["get_token"]);
+      });
+      instant.disconnect();
+      await vi.advanceTimersByTimeAsync(5000);
+      vi.useRealTimers();
+      // Whatever was sent before this has arrived before it.
+      await instant.channels();
+      expect(site.django.views()).toEqual(["get_token", "get_token"]);
+    });
   });
 
   test("login() subscribes to channels that were denied, logout() closes the connection", async () => {
