@@ -81,6 +81,7 @@ def script_config() -> dict[str, Any]:
             "live": gettext("Connected again."),
             "catching-up": gettext("Catching up…"),
             "offline": gettext("Not connected. Trying again…"),
+            "stopped": gettext("Not connected. Reload the page to try again."),
             "signed-out": gettext("You are signed out."),
         },
     }

@@ -45,6 +45,7 @@ def test_one_external_script_with_its_config():
             "live": "Connected again.",
             "catching-up": "Catching up…",
             "offline": "Not connected. Trying again…",
+            "stopped": "Not connected. Reload the page to try again.",
             "signed-out": "You are signed out.",
         },
     }

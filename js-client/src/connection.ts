@@ -1,6 +1,7 @@
 import { Centrifuge } from "centrifuge";
 
 import type { Config } from "./config.js";
+import { CALLED, mayBeTemporary } from "./disconnect.js";
 import { Django } from "./django.js";
 import { ConnectError, InstantError, SignedOutError, SupersededError, type RefusedError } from "./errors.js";
 import type { Feed } from "./feed.js";
@@ -10,13 +11,8 @@ import { endsUser, refusesUser } from "./signed-out.js";
 import { Transports } from "./transports.js";
 import type { InstantEventMap, Status } from "./types.js";
 
-/** Milliseconds in which a second rejected token is not taken for a coincidence. */
-const TOKEN_REFUSED_AGAIN = 30_000;
-
-/** The SDK's code for a connection that this page closed itself, or is opening because it was asked to. */
-const CALLED = 0;
-/** Centrifugo's code for a token that it does not accept. */
-const INVALID_TOKEN = 3500;
+/** Milliseconds without a closed connection after which the next one is tried again at once. */
+const CLOSURES_FORGOTTEN = 30_000;
 
 /** The page's one connection to the message server, and the status of the page that follows from it. */
 export class Connection {
@@ -37,7 +33,9 @@ export class Connection {
   client: Centrifuge | undefined;
   #starting: ReturnType<typeof setTimeout> | undefined;
   #lastError: InstantError | undefined;
-  #tokenRefused = 0;
+  /** How often the server has closed the connection in a row, and when it did last. */
+  #closures = 0;
+  #closed = 0;
   #expired = 0;
 
   constructor(config: Config, tab: string) {
@@ -54,7 +52,7 @@ export class Connection {
 
   /** True while no attempt to connect is under way or will follow by itself. */
   get hasEnded(): boolean {
-    return this.status === "signed-out";
+    return this.status === "signed-out" || this.status === "stopped";
   }
 
   /** Called when a feed gets its first listener. Connects the page, after a moment in which other feeds may open. */
@@ -81,12 +79,9 @@ export class Connection {
   }
 
   start(): void {
-    clearTimeout(this.#starting);
     this.#lastError = undefined;
     this.#set("connecting");
-    this.client ??= this.#createClient();
-    for (const feed of this.#held()) feed.open();
-    this.client.connect();
+    this.#open();
   }
 
   /** Starts to connect. Settles when this attempt has succeeded or failed. */
@@ -165,6 +160,31 @@ export class Connection {
     this.listeners.status.emit(status);
   }
 
+  #open(): void {
+    clearTimeout(this.#starting);
+    this.client ??= this.#createClient();
+    for (const feed of this.#held()) feed.open();
+    this.client.connect();
+  }
+
+  /** Connects again after the server has closed the connection: at once, then with back-off. */
+  #retry(code: number, reason: string): void {
+    const [minimum, maximum] = this.config.reconnectDelay;
+    const now = Date.now();
+    if (now - this.#closed > CLOSURES_FORGOTTEN + maximum) this.#closures = 0;
+    this.#closed = now;
+    const delay = this.#closures && Math.random() * Math.min(maximum, minimum * 2 ** this.#closures);
+    if (this.#closures++) {
+      this.#fail(code, reason);
+      this.#set("offline");
+    }
+    this.grants.expire();
+    // In a task of its own also at once: the SDK is not done with the closed connection.
+    this.#starting = setTimeout(() => {
+      this.#open();
+    }, delay);
+  }
+
   #createClient(): Centrifuge {
     const { config, grants } = this;
     const transports = new Transports(config);
@@ -190,7 +210,8 @@ export class Connection {
       if (code !== CALLED) grants.expire();
       transports.restart(client);
       // Not every browser knows whether there is a network, and Node never does.
-      this.#set((globalThis.navigator as Navigator | undefined)?.onLine === false ? "offline" : "connecting");
+      if ((globalThis.navigator as Navigator | undefined)?.onLine === false) this.#set("offline");
+      else if (code !== CALLED) this.#set("connecting");
     });
     client.on("connected", () => {
       this.#lastError = undefined;
@@ -202,14 +223,11 @@ export class Connection {
       if (code === CALLED) return;
       if (endsUser(code)) {
         this.signOut();
-      } else if (code === INVALID_TOKEN && Date.now() - this.#tokenRefused > TOKEN_REFUSED_AGAIN) {
-        // Somebody may have signed in or out while the tokens were on their way: try once more with new ones.
-        this.#tokenRefused = Date.now();
-        grants.expire();
-        this.start();
+      } else if (mayBeTemporary(code)) {
+        this.#retry(code, reason);
       } else {
-        this.#fail(code, `Closed: ${reason}`);
-        this.#set("offline");
+        this.#fail(code, reason);
+        this.#set("stopped");
       }
     });
     client.on("error", ({ error: { code, message } }) => {

@@ -61,6 +61,7 @@ const ENGLISH: StatusTexts = {
   live: "Connected again.",
   "catching-up": "Catching up…",
   offline: "Not connected. Trying again…",
+  stopped: "Not connected. Reload the page to try again.",
   "signed-out": "You are signed out.",
 };
 

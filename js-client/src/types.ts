@@ -57,10 +57,11 @@ export interface InstantMessage<Data = unknown> {
  * - `connecting`: an attempt to connect is under way
  * - `live`: messages arrive
  * - `catching-up`: connected again, and missed messages are on their way
- * - `offline`: there is no network, or no transport worked; attempts go on, unless the server forbids it
+ * - `offline`: there is no network, or no attempt succeeded; further ones follow
+ * - `stopped`: the server closed the connection for good; no attempts follow before `connect()` or `refresh()`
  * - `signed-out`: Django refuses to let this browser connect; no attempts follow
  */
-export type Status = "idle" | "connecting" | "live" | "catching-up" | "offline" | "signed-out";
+export type Status = "idle" | "connecting" | "live" | "catching-up" | "offline" | "stopped" | "signed-out";
 
 /**
  * - `idle`: it has no listener

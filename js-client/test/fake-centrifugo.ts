@@ -24,10 +24,10 @@ export interface Claims {
 /** The key that real servers verify tokens with. This server does not verify them. */
 export const TOKEN_KEY = "only-for-tests";
 
-export function sign(claims: Claims): string {
+export function sign(claims: Claims, key = TOKEN_KEY): string {
   const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
   const text = `${part({ alg: "HS256", typ: "JWT" })}.${part(claims)}`;
-  return `${text}.${createHmac("sha256", TOKEN_KEY).update(text).digest("base64url")}`;
+  return `${text}.${createHmac("sha256", key).update(text).digest("base64url")}`;
 }
 
 interface Command {
@@ -89,6 +89,8 @@ export class FakeCentrifugo {
   /** Namespaces whose channels need no token; and those channels that are refused, with the code. */
   readonly tokenless = new Set<string>();
   readonly refused = new Map<string, number>();
+  /** The code with which every connection is refused, if there is one. */
+  refusal: number | undefined;
   /** Replies with presence wait for this promise. */
   gate: Promise<void> = Promise.resolve();
   readonly #server: WebSocketServer;
@@ -237,6 +239,7 @@ export class FakeCentrifugo {
   #answer(peer: Peer, name: string, params: Params): object {
     switch (name) {
       case "connect": {
+        if (this.refusal !== undefined) throw new Refusal(this.refusal, "by a test");
         const claims = this.#claims(params.token);
         peer.user = claims.sub;
         return { client: peer.client, version: "fake", ping: 25, pong: true, ...this.#life(claims) };

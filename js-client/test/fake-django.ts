@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-import { type Claims, sign } from "./fake-centrifugo.js";
+import { type Claims, sign, TOKEN_KEY } from "./fake-centrifugo.js";
 
 export interface Seen {
   readonly view: string;
@@ -35,6 +35,8 @@ export class FakeDjango {
   use = 30;
   connectionLife = 3600;
   channelLife = 3600;
+  /** The key that signs tokens. */
+  key = TOKEN_KEY;
   /** Seconds by which the server's clock is ahead of the browser's. */
   clockAhead = 0;
   /** Answers that are sent instead of the view's, one for each request. */
@@ -153,6 +155,6 @@ export class FakeDjango {
       serial: this.serial,
     };
     const ahead = this.clockAhead;
-    return { token: sign(claims), exp: claims.exp + ahead, expire_at: claims.expire_at + ahead };
+    return { token: sign(claims, this.key), exp: claims.exp + ahead, expire_at: claims.expire_at + ahead };
   }
 }

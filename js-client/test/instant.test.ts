@@ -137,14 +137,67 @@ describe("connecting", () => {
     expect(instant.status).toBe("idle");
   });
 
-  test("after a code that forbids reconnecting the page is offline, with an error", async () => {
-    const instant = site.instant();
-    const errors: unknown[] = [];
-    instant.on("error", (error) => errors.push(error));
-    await instant.connect();
-    site.centrifugo.cut(3501);
-    await until(instant, "offline");
-    expect(errors).toEqual([expect.objectContaining({ name: "ConnectError", code: 3501 })]);
+  describe("a connection that the server ends for good", () => {
+    test.each([3501, 3505, 4501])("with %i is stopped, with an error, until connect()", async (code) => {
+      const instant = site.instant();
+      const errors: unknown[] = [];
+      instant.on("error", (error) => errors.push(error));
+      await instant.connect();
+      site.centrifugo.cut(code);
+      await until(instant, "stopped");
+      expect(errors).toEqual([expect.objectContaining({ name: "ConnectError", code })]);
+      await expect(instant.channel("public").publish({ message: "x" })).rejects.toThrow("public: stopped");
+      expect(site.django.views()).toEqual(["get_token"]);
+      await instant.connect();
+      expect(instant.status).toBe("live");
+    });
+
+    test.each([3500, 3504, 3509])("with %i is tried again: at once with new tokens, then with back-off", async (code) => {
+      const instant = site.instant({ reconnectDelay: [20, 1000] });
+      const inbox = new Inbox();
+      const statuses: Status[] = [];
+      const errors: unknown[] = [];
+      instant.channel("public").on("*", inbox.add);
+      await until(instant, "live");
+      await soon(() => {
+        expect(instant.channel("public").status).toBe("live");
+      });
+      instant.on("status", (status) => statuses.push(status));
+      instant.on("error", (error) => errors.push(error));
+      site.centrifugo.refusal = code;
+      site.centrifugo.cut();
+      await soon(() => {
+        expect(errors.length).toBeGreaterThan(2);
+      });
+      // It does not flicker while it is tried again.
+      expect(statuses).toEqual(["connecting", "offline"]);
+      expect(errors[0]).toMatchObject({ name: "ConnectError", code });
+      // Each attempt has new tokens, and the first two follow each other at once.
+      expect(site.django.seen).toHaveLength(site.centrifugo.count("connect"));
+      site.centrifugo.publish("public", { message: "missed" });
+      site.centrifugo.refusal = undefined;
+      await inbox.holds("missed");
+      await until(instant, "live");
+    });
+
+    test("is left alone after disconnect(), and tried at once by connect()", async () => {
+      const instant = site.instant({ reconnectDelay: [60_000, 60_000] });
+      site.centrifugo.refusal = 3500;
+      await expect(instant.connect()).rejects.toMatchObject({ name: "ConnectError", cause: { code: 3500 } });
+      expect([instant.status, site.centrifugo.count("connect")]).toEqual(["offline", 2]);
+      site.centrifugo.refusal = undefined;
+      await instant.connect();
+      expect(site.centrifugo.count("connect")).toBe(3);
+      site.centrifugo.refusal = 3500;
+      site.centrifugo.cut(3500);
+      await until(instant, "offline");
+      const connects = site.centrifugo.count("connect");
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+      instant.disconnect();
+      await vi.advanceTimersByTimeAsync(200_000);
+      vi.useRealTimers();
+      expect([instant.status, site.centrifugo.count("connect")]).toEqual(["idle", connects]);
+    });
   });
 });
 

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 
 import type { Instant } from "../src/instant.js";
 import type { InstantOptions, Presence } from "../src/types.js";
+import { TOKEN_KEY } from "./fake-centrifugo.js";
 import { Proxy } from "./proxy.js";
 import { KINDS, RealServer } from "./real-server.js";
 import { Inbox, soon, until, useSite } from "./site.js";
@@ -85,6 +86,24 @@ describe.each(KINDS)("%s", (kind) => {
     await soon(() => {
       expect(told.at(-1)?.people[0]?.connections).toBe(1);
     });
+  });
+
+  test("a wrong key is tried again until it is corrected, and nothing is missed", async () => {
+    const { instant, inbox } = await page("wrong-key");
+    const codes: unknown[] = [];
+    instant.on("error", (error) => codes.push(Reflect.get(error, "code")));
+    await server.publish("wrong-key", { message: "one" });
+    await inbox.holds("one");
+    site.django.key = "of another server";
+    proxy.cut();
+    await soon(() => {
+      expect(codes.length).toBeGreaterThan(3);
+    });
+    expect([instant.status, new Set(codes)]).toEqual(["offline", new Set([3500])]);
+    await server.publish("wrong-key", { message: "two" });
+    site.django.key = TOKEN_KEY;
+    await inbox.holds("one", "two");
+    await until(instant, "live");
   });
 
   test("with the delivery Latest nothing is lost before the first message", async () => {

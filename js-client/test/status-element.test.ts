@@ -100,6 +100,8 @@ test("shows longer trouble, its changes and its end", () => {
   expect([status.getAttribute("status"), status.textContent]).toEqual(["offline", "Not connected. Trying again…"]);
   tell("catching-up");
   expect([status.getAttribute("status"), status.textContent]).toEqual(["catching-up", "Catching up…"]);
+  tell("stopped");
+  expect(status.textContent).toBe("Not connected. Reload the page to try again.");
   tell("live");
   expect([status.getAttribute("status"), status.textContent]).toEqual(["live", "Connected again."]);
   tell("connecting");

@@ -7,6 +7,7 @@ const WORDS = {
   live: "Live",
   "catching-up": "Catching up",
   offline: "Offline",
+  stopped: "Not connected",
   "signed-out": "Signed out",
 };
 const TOASTS = 4;
