@@ -38,6 +38,7 @@ from instant.centrifugo.proxy import (
 )
 from instant.namespaces import Namespace, find_namespace
 from instant.rights import namespace_rules, tokens
+from instant.views.caching import keep_out_of_caches
 
 __all__ = ["publish", "sub_refresh", "subscribe"]
 
@@ -61,7 +62,7 @@ def _endpoint(refusal: _Answer) -> Callable[[_View], Callable[[HttpRequest], Htt
         @functools.wraps(view)
         def respond(request: HttpRequest) -> HttpResponse:
             response = HttpResponse(_body(view, refusal, request), content_type="application/json")
-            response["Cache-Control"] = "no-store"
+            keep_out_of_caches(request, response)
             return response
 
         return login_not_required(csrf_exempt(respond))

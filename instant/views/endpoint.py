@@ -1,7 +1,7 @@
 """
 What all endpoints for browsers have in common.
 
-JSON in and JSON out, ``no-store``, no redirect to a login page, no stack trace. 400 says what
+JSON in and JSON out, for no cache, no redirect to a login page, no stack trace. 400 says what
 is wrong with the request, 401 that its own credentials are, 403 that it may not, 429 when it
 may be tried again.
 """
@@ -28,12 +28,12 @@ from django.http import (
     UnreadablePostError,
 )
 from django.middleware.csrf import CsrfViewMiddleware
-from django.utils.cache import patch_vary_headers
 from django.utils.http import is_same_domain
 from django.views.decorators.csrf import csrf_exempt
 
 from instant import conf
 from instant.views import credentials
+from instant.views.caching import keep_out_of_caches
 from instant.views.login_throttle import TooManyFailures
 
 __all__ = ["BadRequest", "Body", "Forbidden", "Unavailable", "endpoint"]
@@ -92,8 +92,7 @@ def endpoint(
         @functools.wraps(view)
         def answer(request: HttpRequest) -> HttpResponse:
             response = _answer(view, request, methods, own_credentials)
-            response["Cache-Control"] = "no-store"
-            patch_vary_headers(response, ("Cookie", "Authorization"))
+            keep_out_of_caches(request, response)
             return response
 
         # The cross-site check is _check_site(); Django's own runs there where it is needed.

@@ -80,7 +80,7 @@ def ask(client, name, channel="order:1", status=200, **body):
         f"/instant/{name}/", json.dumps({"channel": channel, **body}), "application/json"
     )
     assert response.status_code == status, response.content
-    assert response["Cache-Control"] == "no-store"
+    assert response["Cache-Control"] == "private, no-store"
     return json.loads(response.content, parse_constant=pytest.fail)
 
 

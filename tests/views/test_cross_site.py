@@ -109,7 +109,7 @@ def test_a_get_changes_nothing_and_tells_other_sites_nothing(make_user, make_cha
     response = client.get("/instant/get_token/", headers=cross)
     assert response.status_code == 200
     assert not [header for header in response.headers if header.startswith("Access-Control")]
-    assert response["Cache-Control"] == "no-store"
+    assert response["Cache-Control"] == "private, no-store"
 
 
 @pytest.mark.parametrize(
@@ -126,4 +126,4 @@ def test_methods(db, name, allowed):
             continue
         assert (response.status_code, response["Allow"]) == (405, allowed), method
         assert response["Content-Type"] == "application/json"
-        assert response["Cache-Control"] == "no-store"
+        assert response["Cache-Control"] == "private, no-store"

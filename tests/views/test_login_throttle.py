@@ -55,7 +55,7 @@ def test_the_eleventh_guess_is_429_and_asks_nothing(guess, make_user, asked):
     assert asked == ["ann"] * 10
     response = guess.response
     assert response["Content-Type"] == "application/json"
-    assert response["Cache-Control"] == "no-store"
+    assert response["Cache-Control"] == "private, no-store"
     wait = int(response["Retry-After"])
     assert 290 <= wait <= 300
     assert response.json() == {"error": f"Too many failed logins. Try again in {wait} seconds."}

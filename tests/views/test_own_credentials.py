@@ -124,7 +124,7 @@ def test_wrong_credentials_are_401_with_or_without_a_session(
             response = ask(native, post, name, Authorization=bad)
             assert response.status_code == 401, bad
             assert response["WWW-Authenticate"]
-            assert response["Cache-Control"] == "no-store"
+            assert response["Cache-Control"] == "private, no-store"
             assert set(response.json()) == {"error"}
             assert "nobody" not in response.content.decode()
 
