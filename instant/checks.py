@@ -14,6 +14,7 @@ instant.W005 the server's config differs from the settings and the apps' ``realt
 instant.W006 failed logins are counted in a cache that loses count (``check --deploy``)
 instant.W007 Django would refuse or redirect what the server asks at ``PROXY_URL``
 instant.W008 presence is off in the server's config, and revoking rights needs it
+instant.W011 an option in the server's config lets any client end Centrifugo 6.9.1
 ============ =======================================================================
 """
 
@@ -29,6 +30,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 from instant import conf
 from instant.backends import get_backend
 from instant.centrifugo.config.file import read_config
+from instant.centrifugo.config.known_faults import exposing
 from instant.centrifugo.config.namespaces import without_presence
 from instant.exceptions import InstantConfigError
 from instant.namespaces import registered
@@ -107,7 +109,7 @@ def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
     yield from _namespaces()
     yield from _proxies(current)
     yield from _drift(current)
-    yield from _presence(current)
+    yield from _config(current)
     try:
         get_backend()
     except InstantConfigError as exc:
@@ -175,18 +177,29 @@ def _proxies(current: conf.Conf) -> Iterator[CheckMessage]:
         yield Warning(problem, hint=remedy, id="instant.W007")
 
 
-def _presence(current: conf.Conf) -> Iterator[CheckMessage]:
-    """Check that presence, which revoking needs, isn't switched off in the file."""
+def _config(current: conf.Conf) -> Iterator[CheckMessage]:
+    """Look for what somebody has switched off or on in the server's file, to their harm."""
     try:
-        without = without_presence(read_config(current.config_file) or {})
-    except InstantConfigError:  # whoever needs the file says so, with the remedy
+        config = read_config(current.config_file) or {}
+    except InstantConfigError:  # told when it is needed, with the remedy
         return
+    without = without_presence(config)
     if without:
         yield Warning(
             f"Presence is off for {' and '.join(without)} in {current.config_file}: when a channel "
             f"changes its level or its groups, nobody is unsubscribed there.",
             hint='Set "presence": true there, and reload the server.',
             id="instant.W008",
+        )
+    exposed = list(exposing(config))
+    if exposed:
+        yield Warning(
+            f"{' and '.join(exposed)} in {current.config_file}: one malformed request of any "
+            f"client ends Centrifugo 6.9.1.",
+            hint="Switch it off. To let everybody subscribe, declare the namespace in a "
+            'realtime.py with authorize = "open". If your server is a newer one that bears it, '
+            'or the embedded one, silence this: SILENCED_SYSTEM_CHECKS = ["instant.W011"].',
+            id="instant.W011",
         )
 
 

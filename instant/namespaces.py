@@ -74,7 +74,7 @@ class Namespace:
     How the server knows who may subscribe.
 
     ``token``: Django signs each subscription. ``proxy``: the server asks Django each time, so
-    that a right ends with the commit. ``open``: everybody may, unasked.
+    that a right ends with the commit. ``open``: Django signs for everybody, and asks no rule.
     """
     client_publish: ClassVar[Literal["nobody", "subscribers", "ask"]] = "nobody"
     """Who may publish from the browser; ``ask``: the server asks Django's can_publish()."""
@@ -255,7 +255,7 @@ def find_namespace(channel: str) -> tuple[type[Namespace], dict[str, Any]] | Non
 
 def tokenless_namespaces() -> list[str]:
     """Return the namespaces to whose channels browsers subscribe without a token."""
-    return sorted(cls.name for cls in _registry if cls.authorize != "token")
+    return sorted(cls.name for cls in _registry if cls.authorize == "proxy")
 
 
 def row_namespaces() -> frozenset[str]:

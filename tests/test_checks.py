@@ -151,3 +151,51 @@ def test_w008_presence_is_off(registry, server_folder):
     path.write_text(json.dumps(config))
     [message] = [m for m in run_checks() if m.id == "instant.W008"]
     assert "channel.without_namespace and the namespace “user”" in message.msg
+
+
+EXPOSING = {
+    "client.insecure": {"client": {"insecure": True}},
+    "client.proxy.connect": {"client": {"proxy": {"connect": {"enabled": True}}}},
+    "client.subscribe_to_user_personal_channel": {
+        "client": {"subscribe_to_user_personal_channel": {"enabled": "true"}}
+    },
+    "allow_subscribe_for_client in channel.without_namespace": {
+        "channel": {"without_namespace": {"allow_subscribe_for_client": True}}
+    },
+    "allow_user_limited_channels in the namespace “x”": {
+        "channel": {"namespaces": [{"name": "x", "allow_user_limited_channels": True}]}
+    },
+    "allow_tags_filter in the namespace “x”": {
+        "channel": {"namespaces": [{"name": "x", "allow_tags_filter": 1}]}
+    },
+    "subscription_type in the namespace “x”": {
+        "channel": {"namespaces": [{"name": "x", "subscription_type": "shared_poll"}]}
+    },
+}
+HARMLESS = [
+    {"client": {"insecure": False, "proxy": {"connect": {"enabled": "false"}}}},
+    {"client": 5, "channel": {"namespaces": [5, {"name": "x", "allow_tags_filter": "0"}]}},
+    {
+        "channel": {
+            "without_namespace": {
+                "allow_subscribe_for_client": True,
+                "subscribe_proxy_enabled": True,
+            }
+        }
+    },
+]
+
+
+@pytest.mark.parametrize("option", EXPOSING)
+def test_w011_an_option_that_lets_a_client_end_the_server(tmp_path, option):
+    (tmp_path / "config.json").write_text(json.dumps(EXPOSING[option]))
+    with override_settings(INSTANT={"DIR": tmp_path}):
+        [message] = [m for m in run_checks() if m.id == "instant.W011"]
+    assert message.msg.startswith(f"{option} in {tmp_path}")
+
+
+@pytest.mark.parametrize("config", HARMLESS, ids=["off", "nonsense", "a proxy is asked"])
+def test_w011_what_is_harmless(tmp_path, config):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with override_settings(INSTANT={"DIR": tmp_path}):
+        assert "instant.W011" not in ids()

@@ -141,7 +141,6 @@ def _options(cls: type[Namespace], *, rows_ask: bool) -> NamespaceOptions:
         presence_for_subscribers=cls.allows("presence") == "subscribers",
         join_leave=cls.join_leave,
         history_for_subscribers=cls.allows("history") == "subscribers",
-        open=cls.authorize == "open",
         subscribers_publish=cls.client_publish == "subscribers",
         asks_to_subscribe=cls.authorize == "proxy",
         asks_to_publish=cls.client_publish == "ask" or (cls.rows and rows_ask),

@@ -114,12 +114,13 @@ def test_reload_adds_namespaces_and_drops_nobody(live, declared, make_user):
     # order:2 is somebody else's: no token, and none opens nothing.
     assert subscriber.subscribe("order:2")["error"]["code"] == 103
 
-    # An open one needs no token, and its newest message comes at once.
+    # An open one has a token for anybody, and its newest message comes at once.
     publish("price:x", data=1)
     publish("price:x", data=2)
-    anonymous = Subscriber(live.url)
-    anonymous.connect(_anonymous_token())
-    reply = anonymous.subscribe("price:x")["subscribe"]
+    anonymous, theirs = connect(Client())
+    assert set(theirs) == {"price:x", "tick:all"}
+    assert anonymous.subscribe("price:x")["error"]["code"] == 103
+    reply = anonymous.subscribe("price:x", theirs["price:x"])["subscribe"]
     assert [p["data"]["data"] for p in reply["publications"]] == [2]
     assert anonymous.subscribe("tick:all")["error"]["code"] == 103
 
@@ -131,7 +132,3 @@ def test_reload_adds_namespaces_and_drops_nobody(live, declared, make_user):
     assert publish("tick:all", data=1).offset is None  # nothing is kept
     anonymous.close()
     subscriber.close()
-
-
-def _anonymous_token():
-    return Client().get("/instant/get_token/").json()["ws_token"]

@@ -17,7 +17,6 @@ _SWITCHES: Mapping[str, Sequence[str]] = {
     # Each “anonymous” option extends the other one to anonymous subscribers; alone it does nothing.
     "presence_for_subscribers": ("allow_presence_for_subscriber", "allow_presence_for_anonymous"),
     "history_for_subscribers": ("allow_history_for_subscriber", "allow_history_for_anonymous"),
-    "open": ("allow_subscribe_for_client", "allow_subscribe_for_anonymous"),
     "subscribers_publish": ("allow_publish_for_subscriber", "allow_publish_for_anonymous"),
     "asks_to_subscribe": ("subscribe_proxy_enabled", "sub_refresh_proxy_enabled"),
     "asks_to_publish": ("publish_proxy_enabled",),
@@ -32,6 +31,9 @@ _OURS = frozenset(
         "force_recovery",
         "force_recovery_mode",
         "auto_cache_recover",
+        # Never on: Centrifugo 6.9.1 ends at one frame of a client that needs no token.
+        "allow_subscribe_for_client",
+        "allow_subscribe_for_anonymous",
     }
 ).union(*_SWITCHES.values())
 """The options that a declaration sets. All others in the file belong to the user."""
@@ -55,8 +57,6 @@ class NamespaceOptions:
     join_leave: bool
     """Whether the server announces who subscribes and unsubscribes."""
     history_for_subscribers: bool
-    open: bool
-    """Whether anybody may subscribe, without a token."""
     subscribers_publish: bool
     asks_to_subscribe: bool = False
     """Whether the server asks Django who may subscribe, and who may stay subscribed."""
@@ -109,10 +109,17 @@ def compile_namespaces(
 
 
 def without_presence(config: Mapping[str, Any]) -> list[str]:
-    """Return where presence is off: outside of namespaces, or in the namespace of the users."""
-    channel = config.get("channel", {})
+    """Return which of the channels that are always there have presence switched off."""
+    channel = config.get("channel")
+    if not isinstance(channel, Mapping):
+        return []
     found = {"channel.without_namespace": channel.get("without_namespace")}
-    for entry in channel.get("namespaces") or ():
-        if entry.get("name") == USER_NAMESPACE:
+    listed = channel.get("namespaces")
+    for entry in listed if isinstance(listed, list) else ():
+        if isinstance(entry, Mapping) and entry.get("name") == USER_NAMESPACE:
             found["the namespace “user”"] = entry
-    return [name for name, options in found.items() if options and options.get("presence") is False]
+    return [
+        name
+        for name, options in found.items()
+        if isinstance(options, Mapping) and options.get("presence") is False
+    ]

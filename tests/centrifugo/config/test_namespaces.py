@@ -15,7 +15,7 @@ from tests.centrifugo.config.test_proxies import URLS
 def declared(name="order", **changes):
     values = {
         "size": 100, "seconds": 300, "latest": False, "presence": False, "join_leave": False,
-        "open": False, "subscribers_publish": False, "presence_for_subscribers": False,
+        "subscribers_publish": False, "presence_for_subscribers": False,
         "history_for_subscribers": False,
     }  # fmt: skip
     return NamespaceOptions(name=name, **{**values, **changes})
@@ -36,13 +36,6 @@ ALL = {
         {
             "presence": False, "history_size": 1, "history_ttl": "86400s", "force_recovery": True,
             "force_recovery_mode": "cache", "auto_cache_recover": True,
-        },
-    ),
-    "open": (
-        {"open": True, "size": 0, "seconds": 0},
-        {
-            "presence": False, "allow_subscribe_for_client": True,
-            "allow_subscribe_for_anonymous": True,
         },
     ),
     "all the rest": (

@@ -1,0 +1,111 @@
+"""Frames that end Centrifugo 6.9.1, sent to servers with the config that Python compiles."""
+
+import contextlib
+import json
+
+import pytest
+from django.test import Client
+from websockets.exceptions import ConnectionClosed
+
+from instant import Namespace, conf
+from instant.server.sync import compare, write
+from tests.live.servers import KINDS, LiveServer, use
+from tests.live.subscriber import Subscriber
+
+pytestmark = [pytest.mark.conformance, pytest.mark.django_db]
+
+NAMES = ["news:1", "room:1", "desk:1", "public"]
+
+
+@pytest.fixture(params=KINDS)
+def live(request, tmp_path, registry, live_server, make_channel):
+    """A server whose config has a namespace of each kind, and rows."""
+    make_channel("public")
+    everybody = {"can_subscribe": lambda self, user, pk: True}
+    for name, attributes in {
+        "news": {"authorize": "open", "presence": True, "history": True, "join_leave": True},
+        "room": {"client_publish": "subscribers", **everybody},
+        "desk": {"authorize": "proxy", "client_publish": "ask", **everybody},
+    }.items():
+        type(name, (Namespace,), {"name": name, "pattern": "<int:pk>", **attributes})
+    server = LiveServer(request.param, tmp_path)
+    with use(server, ALLOWED_ORIGINS=["http://testserver"], PROXY_URL=live_server.url):
+        write(compare(conf.current()))
+        server.start()
+        yield server
+        server.kill()
+
+
+def grants():
+    answer = (
+        Client()
+        .post(
+            "/instant/get_token/",
+            json.dumps({"channels": NAMES}),
+            content_type="application/json",
+            headers={"Sec-Fetch-Site": "same-origin"},
+        )
+        .json()
+    )
+    tokens = {channel["name"]: channel.get("token", "") for channel in answer["channels"]}
+    assert list(tokens) == NAMES
+    return answer["ws_token"], tokens
+
+
+def at_connect(token, tokens):
+    """Subscriptions that the server shall make when the client connects."""
+    for value in (None, {}, {"tf": {"op": "and", "nodes": [None]}}):
+        yield {"connect": {"token": token, "subs": dict.fromkeys(NAMES, value)}}
+        for name in NAMES:
+            yield {"connect": {"token": token, "subs": {name: value}}}
+    yield {"connect": {"token": token, "subs": {name: {"token": tokens[name]} for name in NAMES}}}
+    for name in ("#", "#1", "user:1", "$public"):
+        yield {"connect": {"token": token, "subs": {name: None}}}
+    yield {"connect": {"subs": dict.fromkeys(NAMES)}}
+
+
+def later(name, token):
+    """Commands of a client that may subscribe."""
+    for nodes in ([None], [{"op": "and", "nodes": [None]}], [{"key": "a", "cmp": "eq"}, None]):
+        for op in ("and", "or", "not"):
+            tf = {"op": op, "nodes": nodes}
+            yield {"subscribe": {"channel": name, "token": token, "tf": tf}}
+    for track in ([None], [{"items": [None]}]):
+        yield {"sub_refresh": {"channel": name, "token": token, "type": 1, "track": track}}
+    yield {"subscribe": None}
+    yield {"publish": {"channel": name, "data": None}}
+    yield {"presence": None}
+
+
+def send(server, command, before=()):
+    """Send a command on a connection of its own, whatever comes of it."""
+    with contextlib.suppress(ConnectionClosed, TimeoutError, OSError):
+        page = Subscriber(server.url)
+        try:
+            for first in before:
+                page.ask(**first)
+            page.ask(**command)
+        finally:
+            page.close()
+
+
+@pytest.mark.parametrize("who", ["a user", "a visitor"])
+def test_no_frame_ends_the_server(live, make_user, who):
+    token, tokens = grants(make_user() if who == "a user" else None)
+    attacks = [(command, ()) for command in at_connect(token, tokens)]
+    for name in NAMES:
+        connect = {"connect": {"token": token}}
+        subscribe = {"subscribe": {"channel": name, "token": tokens[name]}}
+        attacks += [(command, (connect,)) for command in later(name, tokens[name])]
+        attacks += [(command, (connect, subscribe)) for command in later(name, tokens[name])]
+    for command, before in attacks:
+        send(live, command, before)
+        try:
+            page = Subscriber(live.url)
+        except OSError:
+            pytest.fail(f"{command} ended the server")
+        page.close()
+    page = Subscriber(live.url)
+    assert "connect" in page.connect(token)
+    assert "subscribe" in page.subscribe("news:1", tokens["news:1"])
+    page.close()
