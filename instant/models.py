@@ -195,11 +195,15 @@ class Revocation(models.Model):
     those are over, whoever comes first enforces the loss again and deletes the row.
     """
 
-    loss = models.JSONField(_("loss"), help_text=_("Whom and what to look at; see losses.Loss."))
+    loss = models.JSONField(_("affected"), help_text=_("Whom and what to look at again."))
     created_at = models.DateTimeField(_("created"))
-    due_at = models.DateTimeField(_("due"), db_index=True)
+    due_at = models.DateTimeField(
+        _("due"),
+        db_index=True,
+        help_text=_("Until then somebody works on it, or it is not time yet."),
+    )
     is_last = models.BooleanField(
-        _("last pass"),
+        _("follow-up check"),
         default=False,
         help_text=_("When it is due, no token from before the change can be used."),
     )

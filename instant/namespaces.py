@@ -78,13 +78,19 @@ class Namespace:
     """
     client_publish: ClassVar[Literal["nobody", "subscribers", "ask"]] = "nobody"
     """Who may publish from the browser; ``ask``: the server asks Django's can_publish()."""
-    depends_on: ClassVar[Mapping[str, Callable[[Any], _Dependent]]] = {}
+    depends_on: ClassVar[Mapping[str, Callable[[Any], _Dependent] | Mapping[str, Any]]] = {}
     """
     Models whose changes may take rights away, by label.
 
     ``{"shop.Order": lambda order: {"pk": order.pk}}``: when an order is saved or deleted,
     whoever is in that channel is asked for again after the commit, as by recheck(). The
     function returns the channel's arguments, a list of them, or None for no channel.
+
+    A dict says more: ``channels`` is that function; ``users`` one that returns whom it may
+    concern, users or their primary keys, so that nobody else is asked for; ``fields`` are the
+    columns that matter when an instance is saved that was there before.
+    ``{"chat.Member": {"channels": lambda m: {"pk": m.room_id}, "users": lambda m: [m.user_id],
+    "fields": ["room", "user", "role"]}}``
     """
 
     _route: ClassVar[Pattern]
@@ -148,6 +154,15 @@ class Namespace:
         Override it, and its three siblings, where one query can answer for all.
         """
         return [self.can_subscribe(user, **kwargs) for kwargs in many]
+
+    def can_subscribe_users(self, users: Sequence[Any], **kwargs: Any) -> Any:
+        """
+        Return for each of many users, in their order, what can_subscribe() would.
+
+        For a channel that many are subscribed to, when its rights may have changed: override
+        it where one query can answer for all. Anonymous visitors are one of them.
+        """
+        return [self.can_subscribe(user, **kwargs) for user in users]
 
     def can_publish_many(self, user: Any, many: Sequence[Mapping[str, Any]]) -> Any:
         """Return for each of many channels what can_publish() would."""

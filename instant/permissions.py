@@ -23,7 +23,7 @@ that user alone, rows or not. For channels of a declared namespace its methods d
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
@@ -133,25 +133,27 @@ def grants_after(user: Any, after: str, limit: int) -> tuple[list[Grant], str | 
     return page, found[room - 1].name if len(found) > room else None
 
 
-def permitted(users: Sequence[Any], channel: str) -> set[Any]:
+def permitted(
+    users: Sequence[Any], channel: str, *, step: Callable[[], None] = lambda: None
+) -> set[Any]:
     """
     Return the primary keys of those users who may subscribe to the channel.
 
     The users are taken as they are; read them from the database where that may have changed.
     A rule that can't reach the database raises: to refuse would throw out who has the right.
+    ``step`` is called before everything that may take a query, and may raise.
     """
     found = find_namespace(channel) if _is_valid(channel) else None
     own = {user.pk for user in users if _own_channel(user) == channel}
+    if found is None or found[0].rows:
+        step()
     if found is None or _has_row(found[0], channel):
         return own | rows.permitted(users, channel)
     cls, kwargs = found
-    return {
-        user.pk
-        for user in users
-        if namespace_rules.allowed(
-            cls, "subscribe", user, [kwargs], lets=(OperationalError, InterfaceError)
-        )[0]
-    }
+    answers = namespace_rules.allowed_users(
+        cls, users, kwargs, step=step, lets=(OperationalError, InterfaceError)
+    )
+    return {user.pk for user, answer in zip(users, answers, strict=True) if answer}
 
 
 def _decide(user: Any, action: Action, channel: str, *, waits: bool) -> bool:

@@ -11,6 +11,7 @@ from django.test import override_settings
 
 from instant import namespaces
 from instant.models import Channel
+from instant.revoking import tables
 from tests import real_server
 
 # How long an example takes says something about the machine, not about the code.
@@ -46,6 +47,7 @@ def json_fields_are_known(django_db_setup, django_db_blocker):
     with django_db_blocker.unblock():
         for connection in connections.all():
             assert connection.features.supports_json_field
+        assert tables.are_there()  # asked once in a process
 
 
 @pytest.fixture

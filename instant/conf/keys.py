@@ -20,7 +20,10 @@ DEFAULTS: dict[str, Any] = {
     "TOKEN_USE": 30,
     "TOKEN_LIFE": 3600,
     "TIMEOUT": 1.0,
+    "ENFORCE": True,
     "ENFORCE_IN_BACKGROUND": True,
+    "CHECK_QUERIES": 20,
+    "SWEEP": 0,
     "THROTTLE": {},
     "TRUSTED_PROXIES": None,
     "AUTHENTICATION": (),
@@ -95,7 +98,13 @@ TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "ANONYMOUS": ("True or False", lambda v: isinstance(v, bool)),
     "LOGIN": ("True or False", lambda v: isinstance(v, bool)),
+    "ENFORCE": ("True or False", lambda v: isinstance(v, bool)),
     "ENFORCE_IN_BACKGROUND": ("True or False", lambda v: isinstance(v, bool)),
+    "CHECK_QUERIES": ("a whole number above 0", _is_int),
+    "SWEEP": (
+        "a whole number of seconds above 0, or None for none",
+        lambda v: v is None or v == 0 or _is_int(v),
+    ),
     "AUTHENTICATION": (
         "a list of dotted paths",
         lambda v: (

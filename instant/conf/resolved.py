@@ -47,8 +47,14 @@ class Conf:
     trusted_proxies: Proxies | None
     authentication: tuple[str, ...]
     """Dotted paths of what is asked for a user before the session."""
+    enforces: bool
+    """Whether rights that end are enforced on open connections at all."""
     enforces_in_background: bool
-    """Whether a thread of each process that hands out tokens makes follow-up checks."""
+    """Whether a thread looks for checks that are due."""
+    check_queries: int
+    """How many database queries a check may cost the request whose change it follows."""
+    sweep: int | None
+    """Seconds in which everybody who is present is asked for again; None: never."""
     audience: str
     """``aud`` of every token, so that two projects on one server don't share user 1."""
     api_url: str

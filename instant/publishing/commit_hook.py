@@ -78,10 +78,12 @@ def wait_for_commit(
     deliver: Deliver,
     *,
     first: bool = False,
-) -> None:
+) -> CommitHook:
     """
-    Let items wait for the commit of the connection's outermost transaction.
+    Let items wait for the commit of the connection's outermost transaction; return their hook.
 
     What is to go ``first`` is delivered before all else that waits for the same commit.
     """
-    connection.on_commit(CommitHook(connection, items, deliver, first=first), robust=True)
+    hook = CommitHook(connection, items, deliver, first=first)
+    connection.on_commit(hook, robust=True)
+    return hook

@@ -15,14 +15,14 @@ from instant.centrifugo.api.client import Client
 from instant.centrifugo.api.commands import (
     ACCESS_ENDED,
     ASK_AGAIN,
-    Channels,
     Command,
     Disconnect,
-    Presence,
     Unsubscribe,
 )
 from instant.exceptions import PublishError, UnknownNamespace
 from instant.revoking.affected import Affected
+from instant.revoking.cost import Cost, OverCost
+from instant.revoking.present import Numbers, Present
 from instant.rights import accounts
 
 __all__ = ["Check"]
@@ -30,8 +30,8 @@ __all__ = ["Check"]
 _FEW = 20
 """For so many users each is asked for all channels in question; for more, each channel for all."""
 
-_Numbers = set[int]
-"""Which of the changes something is about."""
+_MANY = 500
+"""More users than these are not told one by one, whoever is connected: presence says who is."""
 
 
 class Check:
@@ -39,16 +39,27 @@ class Check:
     Enforce several changes together, and keep apart which of them failed.
 
     What one of them needs and the server or the database does not tell holds up no other.
+    ``repeated`` says which are follow-up checks: there users whose rights changed are not all
+    sent away a second time, but asked for where they are present.
     """
 
-    def __init__(self, affected: Sequence[Affected], client: Client, timeout: float) -> None:
+    def __init__(
+        self,
+        affected: Sequence[Affected],
+        client: Client,
+        timeout: float,
+        cost: Cost | None = None,
+        repeated: Sequence[bool] = (),
+    ) -> None:
         self._affected = affected
         self._client, self._timeout = client, timeout
+        self._cost = cost or Cost()
+        self._repeated = repeated or [False] * len(affected)
         self.errors: list[Exception | None] = [None] * len(affected)
         """For each change why it is not enforced; None where it is."""
         self._away: PublishError | None = None
         self._users: dict[str, Any] = {}
-        self._lost: dict[tuple[str, str], _Numbers] = {}
+        self._lost: dict[tuple[str, str], Numbers] = {}
 
     def run(self) -> None:
         """
@@ -56,36 +67,191 @@ class Check:
 
         So that no channel whose presence is not told, or takes too long, holds up the rest.
         """
-        named = self._collect(lambda affected: affected.subscriptions)
-        self._users = _users({*named, *self._collect(_people)})
-        self._lose_by_name()
-        self._send(self._commands())
-        inside = self._subscribers()
-        self._users |= _users(set().union(*inside.values()) - self._users.keys())
-        self._lost = {}
-        self._lose_by_presence(inside)
-        self._send(self._unsubscribes())
+        everyone = set(range(len(self._affected)))
+        try:
+            self._cost.admit(named=sum(affected.size() for affected in self._affected))
+        except OverCost as exc:
+            self._failed(everyone, exc)
+            return
+        self._send(self._named())
+        present = self._by_presence()
+        try:
+            for part in present.parts():
+                self._lost = {}
+                gone = self._lose_by_presence(part)
+                self._send({**self._unsubscribes(), **gone})
+        except OverCost as exc:
+            self._failed(self._found_by_presence(), exc)
+        for numbers, error in present.failed:
+            self._failed(numbers, error)
 
-    def _send(self, numbers: Mapping[Any, _Numbers]) -> None:
+    # What is named
+
+    def _named(self) -> dict[Command, Numbers]:
+        """Return what has to be done to those who are named, in order, and for which changes."""
+        gone, again = self._collect(self._told_to_go), self._collect(self._told_to_return)
+        asked = self._collect(lambda affected, _: affected.subscriptions)
+        holders = self._collect(lambda affected, _: set().union(*affected.permissions.values()))
+        self._load({*gone, *asked, *holders})
+        gone = {sub: numbers for sub, numbers in gone.items() if sub and not self._is_active(sub)}
+        try:
+            for number, affected in enumerate(self._affected):
+                for permission, subs in affected.permissions.items():
+                    for sub in self._without(permission, subs, number):
+                        again.setdefault(sub, set()).add(number)
+            self._lose_by_name()
+        except OverCost as exc:
+            asks = lambda affected, _: affected.subscriptions or affected.permissions  # noqa: E731
+            self._failed(set().union(*self._collect(asks).values()), exc)
+        found: dict[Command, Numbers] = {
+            command: numbers
+            for command, numbers in self._unsubscribes().items()
+            if command.user not in gone
+        }
+        for sub in sorted(again.keys() - gone.keys() - {""}):
+            found[Disconnect(sub, ASK_AGAIN, "permissions changed")] = again[sub]
+        for sub in sorted(gone):
+            found[Disconnect(sub, ACCESS_ENDED, "access ended")] = gone[sub]
+        return found
+
+    def _told_to_go(self, affected: Affected, _number: int) -> Iterable[str]:
+        return affected.disconnects if len(affected.disconnects) <= _MANY else ()
+
+    def _told_to_return(self, affected: Affected, number: int) -> Iterable[str]:
+        few = not self._repeated[number] and len(affected.reconnects) <= _MANY
+        return affected.sessions | (affected.reconnects if few else set())
+
+    def _looked_for(self, affected: Affected, number: int) -> Iterable[str]:
+        """Return the users of whom presence tells where they are."""
+        found: set[str] = set()
+        if len(affected.disconnects) > _MANY:
+            found |= affected.disconnects
+        if self._repeated[number] or len(affected.reconnects) > _MANY:
+            found |= affected.reconnects
+        return found
+
+    def _collect(self, part: Callable[[Affected, int], Iterable[str]]) -> dict[str, Numbers]:
+        """Return what the changes name, and which of them do."""
+        found: dict[str, Numbers] = {}
+        for number, affected in enumerate(self._affected):
+            for name in part(affected, number):
+                found.setdefault(name, set()).add(number)
+        return found
+
+    def _lose_by_name(self) -> None:
+        asked: dict[tuple[str, str], Numbers] = {}
+        for number, affected in enumerate(self._affected):
+            for sub, names in affected.subscriptions.items():
+                for name in names:
+                    asked.setdefault((sub, name), set()).add(number)
+        by_user: dict[str, set[str]] = {}
+        by_channel: dict[str, set[str]] = {}
+        for sub, name in asked:
+            by_user.setdefault(sub, set()).add(name)
+            by_channel.setdefault(name, set()).add(sub)
+
+        def lose(pairs: Iterable[tuple[str, str]]) -> None:
+            for pair in pairs:
+                self._lost.setdefault(pair, set()).update(asked[pair])
+
+        if len(by_user) <= min(_FEW, len(by_channel)):
+            for sub, names in by_user.items():
+                lose((sub, name) for name in names - self._granted(sub, names, asked))
+        else:
+            for name, subs in by_channel.items():
+                numbers = set().union(*(asked[sub, name] for sub in subs))
+                lose((sub, name) for sub in subs - self._permitted(subs, name, numbers))
+
+    def _granted(
+        self, sub: str, names: set[str], asked: dict[tuple[str, str], Numbers]
+    ) -> set[str]:
+        self._cost.step()
+        try:
+            return {g.name for g in permissions.grants(self._users.get(sub), sorted(names))}
+        except (DatabaseError, InterfaceError) as exc:
+            self._failed(set().union(*(asked[sub, name] for name in names)), exc)
+            return names
+
+    def _without(self, permission: str, subs: set[str], number: int) -> set[str]:
+        """Return who of them has the permission by nothing else."""
+        self._cost.step()
+        known = {sub: self._users[sub].pk for sub in subs if sub in self._users}
+        try:
+            kept = accounts.holders(permission, known.values())
+        except (DatabaseError, InterfaceError) as exc:
+            self._failed({number}, exc)
+            return set()
+        return {sub for sub in subs if known.get(sub) not in kept}
+
+    # Who is present
+
+    def _by_presence(self) -> Present:
+        everything = {number for number, one in enumerate(self._affected) if one.everything}
+        return Present(
+            self._collect(lambda affected, _: affected.channels),
+            self._collect(self._looked_for),
+            everything,
+            self._run,
+            self._cost,
+        )
+
+    def _found_by_presence(self) -> Numbers:
+        return {
+            number
+            for number, one in enumerate(self._affected)
+            if one.channels or one.everything or self._looked_for(one, number)
+        }
+
+    def _lose_by_presence(
+        self, part: Mapping[str, Mapping[str, Numbers]]
+    ) -> dict[Command, Numbers]:
+        """Ask for those who are present; return who of them is no more, and has to go."""
+        if not part:
+            return {}
+        if not self._cost.is_bounded:
+            self._users = {}  # or in the end we would hold all users that the site has
+        self._load({sub for present in part.values() for sub in present} - self._users.keys())
+        gone: dict[Command, Numbers] = {}
+        for channel, present in part.items():
+            numbers = set().union(*present.values())
+            left = self._permitted(set(present), channel, numbers)
+            for sub in present.keys() - left:
+                self._lost.setdefault((sub, channel), set()).update(present[sub])
+                if self._is_to_go(sub, present[sub]):
+                    command = Disconnect(sub, ACCESS_ENDED, "access ended")
+                    gone.setdefault(command, set()).update(present[sub])
+        return gone
+
+    def _is_to_go(self, sub: str, numbers: Numbers) -> bool:
+        """Tell whether somebody who was found is no user any more, as far as we can know."""
+        if not sub or self._is_active(sub):
+            return False
+        return sub in self._users or any(
+            sub in self._affected[n].disconnects or self._affected[n].everything for n in numbers
+        )
+
+    def _permitted(self, subs: set[str], channel: str, numbers: Numbers) -> set[str]:
+        """Return who of them may stay; all of them where the database does not tell."""
+        known = {sub: self._users[sub] for sub in subs if sub in self._users}
+        if "" in subs:
+            known[""] = AnonymousUser()
+        try:
+            keys = permissions.permitted(list(known.values()), channel, step=self._cost.step)
+        except (DatabaseError, InterfaceError) as exc:
+            self._failed(numbers, exc)
+            return subs
+        return {sub for sub, user in known.items() if user.pk in keys}
+
+    # Asking and telling
+
+    def _send(self, numbers: Mapping[Any, Numbers]) -> None:
         commands = list(numbers)
         for command, result in zip(commands, self._run(commands, numbers), strict=True):
             # An unknown namespace has no subscribers.
             if isinstance(result, PublishError) and not isinstance(result, UnknownNamespace):
                 self._failed(numbers[command], result)
 
-    def _collect(self, part: Callable[[Affected], Iterable[str]]) -> dict[str, _Numbers]:
-        """Return what the changes name, and which of them do."""
-        found: dict[str, _Numbers] = {}
-        for number, affected in enumerate(self._affected):
-            for name in part(affected):
-                found.setdefault(name, set()).add(number)
-        return found
-
-    def _failed(self, numbers: Iterable[int], error: Exception) -> None:
-        for number in numbers:
-            self.errors[number] = self.errors[number] or error
-
-    def _run(self, commands: Sequence[Command], numbers: Mapping[Any, _Numbers]) -> Sequence[Any]:
+    def _run(self, commands: Sequence[Command], numbers: Mapping[Any, Numbers]) -> Sequence[Any]:
         """
         Return the results, or the error for each where the exchange failed.
 
@@ -99,123 +265,25 @@ class Check:
                 return self._client.run(commands, self._timeout)
             except PublishError as exc:
                 self._away = exc
-        self._failed(set().union(*numbers.values()), self._away)
+        self._failed(set().union(*(numbers[command] for command in commands)), self._away)
         return [self._away] * len(commands)
 
-    def _subscribers(self) -> dict[str, set[str]]:
-        """Return who is in which channel now."""
-        channels = self._collect(lambda affected: affected.channels)
-        patterns = [Channels(name) for name in sorted(channels) if name.endswith("*")]
-        for pattern, found in zip(patterns, self._run(patterns, channels), strict=True):
-            numbers = channels.pop(pattern.pattern)
-            if isinstance(found, PublishError):
-                self._failed(numbers, found)
-                continue
-            for name in found:
-                channels.setdefault(name, set()).update(numbers)
-        asked = [Presence(name) for name in sorted(channels)]
-        inside: dict[str, set[str]] = {}
-        self._channels = channels
-        for command, found in zip(asked, self._run(asked, channels), strict=True):
-            if isinstance(found, PublishError) and not isinstance(found, UnknownNamespace):
-                self._failed(channels[command.channel], found)
-            elif found and not isinstance(found, PublishError):
-                inside[command.channel] = found
-        return inside
+    def _failed(self, numbers: Iterable[int], error: Exception) -> None:
+        for number in numbers:
+            # That something is left for later is less than that it failed.
+            if self.errors[number] is None or isinstance(self.errors[number], OverCost):
+                self.errors[number] = error
 
-    def _lose_by_presence(self, inside: dict[str, set[str]]) -> None:
-        for channel, present in inside.items():
-            left = self._permitted(present, channel, self._channels[channel])
-            for sub in present - left:
-                self._lost.setdefault((sub, channel), set()).update(self._channels[channel])
-
-    def _lose_by_name(self) -> None:
-        asked: dict[tuple[str, str], _Numbers] = {}
-        for number, affected in enumerate(self._affected):
-            for sub, names in affected.subscriptions.items():
-                for name in names:
-                    asked.setdefault((sub, name), set()).add(number)
-        by_user: dict[str, set[str]] = {}
-        by_channel: dict[str, set[str]] = {}
-        for sub, name in asked:
-            by_user.setdefault(sub, set()).add(name)
-            by_channel.setdefault(name, set()).add(sub)
-        left: set[tuple[str, str]] = set()
-        if len(by_user) <= min(_FEW, len(by_channel)):
-            for sub, names in by_user.items():
-                granted = self._granted(sub, names, asked)
-                left |= {(sub, name) for name in granted}
-        else:
-            for name, subs in by_channel.items():
-                numbers = set().union(*(asked[sub, name] for sub in subs))
-                left |= {(sub, name) for sub in self._permitted(subs, name, numbers)}
-        for pair in asked.keys() - left:
-            self._lost.setdefault(pair, set()).update(asked[pair])
-
-    def _granted(
-        self, sub: str, names: set[str], asked: dict[tuple[str, str], _Numbers]
-    ) -> set[str]:
-        try:
-            return {g.name for g in permissions.grants(self._users.get(sub), sorted(names))}
-        except (DatabaseError, InterfaceError) as exc:
-            self._failed(set().union(*(asked[sub, name] for name in names)), exc)
-            return names
-
-    def _permitted(self, subs: set[str], channel: str, numbers: _Numbers) -> set[str]:
-        """Return who of them may stay; all of them where the database does not tell."""
-        known = {sub: self._users[sub] for sub in subs if sub in self._users}
-        if "" in subs:
-            known[""] = AnonymousUser()
-        try:
-            keys = permissions.permitted(list(known.values()), channel)
-        except (DatabaseError, InterfaceError) as exc:
-            self._failed(numbers, exc)
-            return subs
-        return {sub for sub, user in known.items() if user.pk in keys}
-
-    def _commands(self) -> dict[Command, _Numbers]:
-        """Return what has to be done, in order, and for which changes."""
-        gone = {
-            sub: numbers
-            for sub, numbers in self._collect(lambda affected: affected.disconnects).items()
-            if sub and (sub not in self._users or not _is_active(self._users[sub]))
-        }
-        again = self._collect(lambda affected: affected.reconnects)
-        for number, affected in enumerate(self._affected):
-            for permission, subs in affected.permissions.items():
-                for sub in self._without(permission, subs, number):
-                    again.setdefault(sub, set()).add(number)
-        found: dict[Command, _Numbers] = {
-            command: numbers
-            for command, numbers in self._unsubscribes().items()
-            if command.user not in gone
-        }
-        for sub in sorted(again.keys() - gone.keys() - {""}):
-            found[Disconnect(sub, ASK_AGAIN, "permissions changed")] = again[sub]
-        for sub in sorted(gone):
-            found[Disconnect(sub, ACCESS_ENDED, "access ended")] = gone[sub]
-        return found
-
-    def _unsubscribes(self) -> dict[Unsubscribe, _Numbers]:
+    def _unsubscribes(self) -> dict[Unsubscribe, Numbers]:
         return {Unsubscribe(*pair): numbers for pair, numbers in sorted(self._lost.items())}
 
-    def _without(self, permission: str, subs: set[str], number: int) -> set[str]:
-        """Return who of them has the permission by nothing else."""
-        known = {sub: self._users[sub].pk for sub in subs if sub in self._users}
-        try:
-            kept = accounts.holders(permission, known.values())
-        except (DatabaseError, InterfaceError) as exc:
-            self._failed({number}, exc)
-            return set()
-        return {sub for sub in subs if known.get(sub) not in kept}
+    def _is_active(self, sub: str) -> bool:
+        return sub in self._users and bool(getattr(self._users[sub], "is_active", True))
 
-
-def _people(affected: Affected) -> Iterable[str]:
-    return affected.disconnects.union(*affected.permissions.values())
-
-
-def _is_active(user: Any) -> bool:
-    return bool(getattr(user, "is_active", True))
+    def _load(self, subs: Iterable[str]) -> None:
+        if any(subs):
+            self._cost.step()
+            self._users |= _users(subs)
 
 
 def _users(subs: Iterable[str]) -> dict[str, Any]:

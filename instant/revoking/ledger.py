@@ -2,147 +2,194 @@
 The rows of ``Revocation``: what has been taken away and is not finished.
 
 Each change leaves a row in its own transaction. The immediate check, right after the commit,
-confirms it; the follow-up check deletes it. Any process may make the follow-up check, since the
-one that made the change may be gone: rows are claimed by moving their due time, so that two
-processes don't do the same, and one that dies in the middle only delays it.
+confirms it; the follow-up check deletes it. Any process may make either, since the one that
+made the change may be gone.
+
+A row is a small state machine. Whoever works on it holds a *lease*: ``claim`` names them and
+``due_at`` says until when. Each transition is one UPDATE or DELETE with the state that it
+expects, and its count tells whether it was still so; what somebody else has moved on stays
+theirs.
+
+========== ===================================== ==========================================
+transition from                                  to
+========== ===================================== ==========================================
+write      —                                     held by the writer, to be checked at once
+renew      held by me                            held by me, longer
+confirm    held by me, first check               free, due when old tokens are dead: last check
+release    held by me                            free, due now
+postpone   held by me                            free, due soon
+claim      due, and as it was read               held by me
+forget     held by me, last check                gone
+drop       held by me, first check               gone: its content is in another row
+========== ===================================== ==========================================
 """
 
 from __future__ import annotations
 
-import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import router
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from instant import conf
-from instant.centrifugo.config import proxies
-from instant.centrifugo.config.file import read_config
-from instant.exceptions import InstantConfigError
 from instant.models import Revocation
-from instant.namespaces import registered
 from instant.revoking.affected import Affected
 
-__all__ = ["MARGIN", "any_left", "claim", "confirm", "forget", "postpone", "write"]
+__all__ = [
+    "LEASE",
+    "add",
+    "claim",
+    "confirm",
+    "database",
+    "drop",
+    "forget",
+    "holder",
+    "postpone",
+    "release",
+    "there",
+    "waiting",
+    "widen",
+    "write",
+]
 
-logger = logging.getLogger("instant.enforcement")
+LEASE = timedelta(seconds=5)
+"""So long after its last sign of life a process's work is another's."""
 
-MARGIN = timedelta(seconds=5)
-"""Added to the life of tokens, for clocks that differ."""
-
-_GRACE = timedelta(seconds=2)
-"""An immediate check that has not come by then never will: its process died."""
-
-_ON_ITS_WAY = timedelta(seconds=proxies.TIMEOUT + 1)
-"""
-Until then the server has taken every yes that Django gave before the commit.
-
-One that is on its way is not in presence yet. Where a user is named the server sees to it.
-"""
-
-_LEASE = timedelta(seconds=30)
-"""For how long a process that claimed a row may work on it."""
-
-_LONGEST_PAUSE = 60
+_RENEWED = timedelta(seconds=2)
 _AT_ONCE = 500
 
 
-def write(affected: Affected) -> Revocation:
-    """Write a row, in the transaction that is open."""
-    now = timezone.now()
-    return Revocation.objects.using(_database()).create(
-        loss=affected.as_json(), created_at=now, due_at=now + _GRACE
+def write(affected: Affected, now: datetime, *, held: bool = True) -> Revocation:
+    """
+    Write a row, in the transaction that is open; whoever commits it holds it.
+
+    Not ``held`` where nobody hears of the commit: then anybody may take it at once.
+    """
+    return _rows().create(
+        loss=affected.bounded().as_json(),
+        created_at=now,
+        due_at=now + LEASE if held else now,
+        claim=uuid.uuid4().hex if held else "",
     )
 
 
-def any_left() -> bool:
-    """Tell whether there is a row, due or not."""
-    return Revocation.objects.using(_database()).exists()
+def widen(row: Revocation, affected: Affected) -> bool:
+    """Let a row that nobody else can see yet be about more; tell whether it is still ours."""
+    return bool(_mine(row).update(loss=affected.bounded().as_json()))
 
 
-def confirm(revocations: Sequence[Revocation]) -> None:
-    """Let the follow-up check be due when no old token is valid: counted from now, the commit."""
-    now = timezone.now()
-    asked = [revocation for revocation in revocations if _is_asked(revocation)]
-    others = [revocation for revocation in revocations if revocation not in asked]
-    for rows, wait in ((asked, _ON_ITS_WAY), (others, _token_use() + MARGIN)):
-        if not rows:
+def holder(rows: Sequence[Revocation]) -> Callable[[], None]:
+    """Return what a check calls again and again, so that its rows stay its own."""
+    # Who had a long transaction to commit may have little of the first lease left.
+    renewed = min((row.due_at for row in rows), default=timezone.now()) - LEASE
+
+    def hold() -> None:
+        nonlocal renewed
+        now = timezone.now()
+        if now - renewed >= _RENEWED:
+            renewed = now
+            for held in {row.claim for row in rows} - {""}:
+                keys = [row.pk for row in rows if row.claim == held]
+                _rows().filter(pk__in=keys, claim=held).update(due_at=now + LEASE)
+
+    return hold
+
+
+def confirm(row: Revocation, due: datetime, affected: Affected | None = None) -> bool:
+    """Have the immediate check made, and the follow-up check due; tell whether it was ours."""
+    values: dict[str, Any] = {"is_last": True, "claim": "", "due_at": due, "attempts": 0}
+    return bool(_mine(row).filter(is_last=False).update(**values, **_loss(affected)))
+
+
+def add(affected: Affected, created: datetime, due: datetime) -> None:
+    """Write a row of which the immediate check is made."""
+    loss = affected.bounded().as_json()
+    _rows().create(loss=loss, created_at=created, due_at=due, is_last=True)
+
+
+def release(row: Revocation, now: datetime, affected: Affected | None = None) -> bool:
+    """Let anybody take it at once; tell whether it was ours."""
+    return bool(_mine(row).update(claim="", due_at=now, **_loss(affected)))
+
+
+def postpone(row: Revocation, due: datetime, affected: Affected | None = None) -> bool:
+    """Let anybody try again later; tell whether it was ours."""
+    values = {"claim": "", "due_at": due, "attempts": row.attempts + 1}
+    return bool(_mine(row).update(**values, **_loss(affected)))
+
+
+def claim(now: datetime, *, behind: timedelta = timedelta(0)) -> list[Revocation]:
+    """
+    Return rows that are due and that nobody works on, as they were read; they are ours.
+
+    ``behind``: so far the server's clock is behind, by which it goes on taking old tokens.
+    """
+    mine = uuid.uuid4().hex
+    found: list[Revocation] = []
+    for is_last, until in ((False, now), (True, now - behind)):
+        due = _rows().filter(due_at__lte=until, is_last=is_last)
+        read = list(due.order_by("due_at", "pk")[:_AT_ONCE])
+        if not read:
             continue
-        values = {"due_at": now + wait, "is_last": True, "attempts": 0}
-        if _rows(rows).update(**values) == len(rows):
-            continue
-        # On another database than the change, whose transaction took its time, the row was
-        # worked off before the commit.
-        there = set(_rows(rows).values_list("pk", flat=True))
-        Revocation.objects.using(_database()).bulk_create(
-            Revocation(loss=row.loss, created_at=row.created_at, **values)
-            for row in rows
-            if row.pk not in there
-        )
+        as_read = due.filter(pk__in=[row.pk for row in read], claim__in={row.claim for row in read})
+        if as_read.update(due_at=now + LEASE, claim=mine) < len(read):
+            got = set(_rows().filter(claim=mine, is_last=is_last).values_list("pk", flat=True))
+            read = [row for row in read if row.pk in got]
+        for row in read:
+            row.claim, row.due_at = mine, now + LEASE
+        found += read
+    return found
 
 
-def forget(revocations: Sequence[Revocation]) -> None:
-    """Delete what is finished."""
-    _rows(revocations).delete()
+def forget(rows: Sequence[Revocation]) -> int:
+    """Delete what is finished and ours; return how many."""
+    return _delete(rows, is_last=True)
 
 
-def postpone(revocations: Sequence[Revocation]) -> None:
-    """Let the next attempt be due soon, and less and less often; give up what has expired."""
-    for revocation in revocations:
-        if _has_expired(revocation):
-            logger.error("Given up, since all that could be open has expired: %s", revocation)
-            forget([revocation])
-            continue
-        attempts = revocation.attempts + 1
-        pause = timedelta(seconds=min(2 ** (attempts - 1), _LONGEST_PAUSE))
-        _rows([revocation]).update(due_at=timezone.now() + pause, attempts=attempts)
+def drop(rows: Sequence[Revocation]) -> int:
+    """Delete what is ours and has become part of another row; return how many."""
+    return _delete(rows, is_last=False)
 
 
-def claim(now: datetime) -> list[Revocation]:
-    """Return rows that are due and that nobody else works on."""
-    rows = Revocation.objects.using(_database())
-    due = rows.filter(due_at__lte=now).order_by("due_at").values_list("pk", flat=True)
-    keys = list(due[:_AT_ONCE])
-    if not keys:
-        return []
-    claimed = uuid.uuid4().hex
-    # Who comes second finds the due time moved, on every database.
-    rows.filter(pk__in=keys, due_at__lte=now).update(due_at=now + _LEASE, claim=claimed)
-    return list(rows.filter(claim=claimed).order_by("pk"))
+def there(rows: Iterable[Revocation]) -> set[Any]:
+    """Return which of them there are, whoever holds them, by primary key."""
+    return set(_rows().filter(pk__in=[row.pk for row in rows]).values_list("pk", flat=True))
 
 
-def _has_expired(revocation: Revocation) -> bool:
-    """Tell whether all that old tokens can have opened has expired by itself."""
-    settings = conf.current()
-    life = timedelta(seconds=settings.token_use + 1.1 * settings.token_life)
-    return timezone.now() >= revocation.created_at + life + MARGIN
+def waiting(limit: int) -> list[Revocation]:
+    """Return the rows that are due next, or not free yet; in the order of their due time."""
+    return list(_rows().order_by("due_at", "pk")[:limit])
 
 
-def _is_asked(revocation: Revocation) -> bool:
-    """Tell whether the server asks Django for all that was lost, so that no token is about."""
-    affected = Affected.from_json(revocation.loss)
-    by_presence_only = affected == Affected(channels=affected.channels)
-    asked = {cls.name for cls in registered() if cls.authorize == "proxy"}
-    if not by_presence_only or not {n.partition(":")[0] for n in affected.channels} <= asked:
-        return False
-    try:
-        return proxies.keeps_timeout(read_config(conf.current().config_file) or {})
-    except InstantConfigError:
-        return False
-
-
-def _token_use() -> timedelta:
-    return timedelta(seconds=conf.current().token_use)
-
-
-def _database() -> str:
+def database() -> str:
     """Return where the rows are; a change on another database is not one transaction with them."""
     return router.db_for_write(Revocation)
 
 
-def _rows(revocations: Sequence[Revocation]) -> QuerySet[Revocation]:
-    keys = [revocation.pk for revocation in revocations]
-    return Revocation.objects.using(_database()).filter(pk__in=keys)
+def _delete(rows: Iterable[Revocation], *, is_last: bool) -> int:
+    by_claim: dict[str, list[Any]] = {}
+    for row in rows:
+        if row.claim:  # what nobody holds has to be claimed
+            by_claim.setdefault(row.claim, []).append(row.pk)
+    count = 0
+    for held, keys in by_claim.items():
+        for start in range(0, len(keys), _AT_ONCE):
+            part = keys[start : start + _AT_ONCE]
+            count += _rows().filter(pk__in=part, claim=held, is_last=is_last).delete()[0]
+    return count
+
+
+def _loss(affected: Affected | None) -> dict[str, Any]:
+    return {} if affected is None else {"loss": affected.bounded().as_json()}
+
+
+def _mine(row: Revocation) -> QuerySet[Revocation]:
+    # What nobody holds has to be claimed.
+    return _rows().filter(pk=row.pk, claim=row.claim).exclude(claim="")
+
+
+def _rows() -> QuerySet[Revocation]:
+    return Revocation.objects.using(database())

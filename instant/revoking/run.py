@@ -3,208 +3,141 @@ Rights that end, enforced on the connections that are open.
 
 A change that may take rights away calls revoke() in its transaction. After the commit the
 immediate check asks the rule again for everybody concerned and unsubscribes whoever has lost
-something, in one batch. A token issued a moment before can still be used for ``TOKEN_USE``
-seconds: when they are over, the follow-up check does the same once more, in whichever process
-comes first.
+something, in one batch, as far as that costs the request no more than ``CHECK_QUERIES``; the
+rest, and the follow-up check when no token from before the change can be used, is the looker's.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
-import math
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
-from django.core.signals import request_started
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
 from instant import conf
-from instant.backends import get_backend
-from instant.exceptions import InstantConfigError, PublishError
 from instant.models import Revocation
 from instant.publishing.commit_hook import wait_for_commit
-from instant.revoking import ledger
+from instant.revoking import ledger, schedule
 from instant.revoking.affected import Affected
-from instant.revoking.check import Check
-from instant.revoking.thread import Worker
-from instant.signals import enforcement_failed
+from instant.revoking.cost import OverCost
+from instant.revoking.enforce import enforce, is_on, report
+from instant.revoking.follow_up import call_looker, wake
+from instant.revoking.pending import Change, take
 
 __all__ = [
-    "enforce",
-    "follow_up",
     "immediate_check",
     "is_on",
-    "look",
-    "look_once",
     "record",
-    "report",
     "revoke",
-    "schedule",
+    "wait",
     "wake",
-    "watch",
 ]
 
 logger = logging.getLogger("instant.enforcement")
 
-_MARGIN = 3 * ledger.MARGIN.total_seconds()
-
-
-def is_on() -> bool:
-    """Tell whether there is a server on which rights can be enforced."""
-    try:
-        return get_backend().reaches_server
-    except InstantConfigError:  # a check tells; nobody's save() fails for it
-        return False
+_MERGED = 100
+"""More changes of one transaction than these are one in a check, and fail together."""
 
 
 def revoke(affected: Affected, *, using: str = DEFAULT_DB_ALIAS) -> None:
     """Record in the transaction what may have been lost, and check it after the commit."""
-    if affected and is_on():
-        schedule(record(affected), using)
+    if not affected or not is_on():
+        return
+    connection = connections[using]
+    if connection.in_atomic_block:
+        take(connection, affected, immediate_check)
+        wake()
+    else:
+        wait(affected, record(affected), using)
 
 
 def record(affected: Affected) -> Revocation:
-    """Write a row in the transaction that is open, and make sure that somebody follows it up."""
-    revocation = ledger.write(affected)
+    """Write a row at once, and make sure that somebody follows it up."""
+    row = ledger.write(affected, timezone.now())
     wake()
-    return revocation
+    return row
 
 
-def schedule(revocation: Revocation, using: str) -> None:
+def wait(affected: Affected, row: Revocation, using: str) -> None:
     """Check after the commit, together with all else that the transaction takes away."""
+    change = Change(affected, row, using == ledger.database())
     try:
         # Before publications: who has lost the channel must not get what is published with it.
-        wait_for_commit(connections[using], [revocation], immediate_check, first=True)
+        wait_for_commit(connections[using], [change], immediate_check, first=True)
     except TransactionManagementError:
-        # Without autocommit nobody tells of a commit: a follow-up check comes soon.
-        logger.debug("Without autocommit there is no immediate check.")
+        # Without autocommit nobody tells of a commit: whoever looks takes it at once.
+        ledger.release(row, timezone.now())
 
 
-def immediate_check(revocations: Sequence[Revocation]) -> None:
+def immediate_check(changes: Sequence[Change]) -> None:
     """
     Enforce what a committed transaction has taken away; never raise an Exception.
 
     A failure is logged and signalled, and the next follow-up check tries again.
     """
     try:
-        errors = enforce([Affected.from_json(revocation.loss) for revocation in revocations])
-        _finish(revocations, errors)
+        seen = timezone.now()
+        rows = [change.row for change in changes if change.row is not None]
+        parts = [change.affected for change in changes]
+        if len(parts) > _MERGED:
+            parts = [Affected.of_all(parts)]
+        errors = enforce(parts, queries=conf.current().check_queries, between=ledger.holder(rows))
+        shared = all(change.shares_transaction for change in changes)
+        _finish(rows, list(zip(parts, errors, strict=True)), seen, shared=shared)
     except Exception:  # the change is committed, and the row is there
         logger.exception("Rights that ended are not enforced yet; it will be tried again.")
 
 
-def follow_up(now: datetime | None = None) -> int:
-    """
-    Make the checks that are due, up to 500 of them; return how many.
-
-    A failure is logged and signalled, and tried again later, until everything that old tokens
-    can have opened has expired by itself.
-    """
-    claimed = ledger.claim(now or timezone.now())
-    if claimed:
-        errors = enforce([Affected.from_json(revocation.loss) for revocation in claimed])
-        _finish(claimed, errors)
-    return len(claimed)
-
-
-def enforce(affected: Sequence[Affected]) -> list[Exception | None]:
-    """
-    Unsubscribe and disconnect whoever has no right any more, in as few requests as possible.
-
-    Returns for each why it could not be enforced, None where it was.
-    """
-    try:
-        client = get_backend().client()
-        if client is None:
-            return [None] * len(affected)
-        check = Check(affected, client, conf.current().timeout)
-        check.run()
-    except Exception as exc:  # noqa: BLE001  whatever it is, it must be tried again
-        return [exc] * len(affected)
-    return check.errors
-
-
-def _finish(revocations: Sequence[Revocation], errors: Sequence[Exception | None]) -> None:
-    """
-    Note what a check has done: after an immediate one the follow-up is due, after that nothing.
-
-    What failed, by its error, is reported and tried again.
-    """
-    done = [r for r, error in zip(revocations, errors, strict=True) if error is None]
-    ledger.confirm([revocation for revocation in done if not revocation.is_last])
-    ledger.forget([revocation for revocation in done if revocation.is_last])
-    failed = [r for r, error in zip(revocations, errors, strict=True) if error is not None]
-    if failed:
-        ledger.postpone(failed)
-        affected = Affected.of_all(Affected.from_json(revocation.loss) for revocation in failed)
-        report(affected, next(error for error in errors if error is not None))
-
-
-def report(affected: Affected, error: Exception) -> None:
-    """
-    Log a failure and signal it; Django logs what a receiver raises.
-
-    Without keys, as before the first start of a server, it is logged once in a process.
-    """
-    if isinstance(error, InstantConfigError):
-        _log_once(str(error))
-    elif isinstance(error, PublishError):
-        logger.error("Rights that ended are not enforced yet; it will be tried again: %s", error)
-    else:
-        logger.error(
-            "Rights that ended are not enforced yet; it will be tried again.", exc_info=error
-        )
-    enforcement_failed.send_robust(sender=Affected, loss=affected, error=error)
-
-
-@functools.cache
-def _log_once(text: str) -> None:
-    logger.error("Rights that ended are not enforced yet; it will be tried again: %s", text)
-
-
-def look() -> bool:
-    """Make the checks that are due; return whether any row is left, due or not."""
-    while follow_up():
-        continue
-    return ledger.any_left()
-
-
-_worker = Worker(look)
-"""
-The thread of this process that makes follow-up checks.
-
-Only a token that was handed out in the last ``TOKEN_USE`` seconds can be used against a right
-that ended. So a process looks from the moment it hands out a token, takes a right away or
-answers its first request, until no token of its own can be valid and no row is left.
-"""
-
-
-def wake() -> None:
-    """Look until no token of now can be used; nothing where the settings or the backend say so."""
-    try:
-        settings = conf.current()
-        if settings.enforces_in_background and is_on():
-            _worker.wake(settings.token_use + _MARGIN)
-    except InstantConfigError:
+def _finish(
+    rows: Sequence[Revocation],
+    results: Sequence[tuple[Affected, Exception | None]],
+    seen: datetime,
+    *,
+    shared: bool,
+) -> None:
+    """Leave one row about what is to be followed up, and one about what is to be repeated."""
+    done = Affected.of_all(part for part, error in results if error is None)
+    again = Affected.of_all(part for part, error in results if error is not None)
+    created = min((row.created_at for row in rows), default=seen)
+    due = seen + schedule.until_follow_up(done)
+    if not again:
+        is_written = _move(rows, lambda row: ledger.confirm(row, due, done), shared=shared)
+        if not is_written:
+            ledger.add(done, created, due)
         return
+    if done:
+        ledger.add(done, created, due)
+    failed = [(part, error) for part, error in results if error is not None]
+    errors = [error for _, error in failed if not isinstance(error, OverCost)]
+    pause = schedule.until_next_attempt(rows[0]) if errors and rows else timedelta(0)
+
+    def leave(row: Revocation) -> bool:
+        if errors:
+            return ledger.postpone(row, seen + pause, again)
+        return ledger.release(row, timezone.now(), again)
+
+    if not _move(rows, leave, shared=shared):
+        ledger.write(again, timezone.now(), held=False)
+    call_looker()
+    if errors:
+        told = (part for part, error in failed if not isinstance(error, OverCost))
+        report(Affected.of_all(told), errors[0])
 
 
-def watch() -> Worker:
-    """Return a worker that looks until it is stopped; for ``runws``, as long as the server runs."""
-    worker = Worker(look)
-    if is_on():
-        worker.wake(math.inf)
-    return worker
+def _move(
+    rows: Sequence[Revocation], transition: Callable[[Revocation], bool], *, shared: bool
+) -> bool:
+    """
+    Let one row go on and drop the others; return whether the change has a row after all.
 
-
-def look_once(**_kwargs: Any) -> None:
-    """Look, on the first request: another process may have gone with a check to make."""
-    request_started.disconnect(dispatch_uid="instant.worker")
-    try:
-        wake()
-    except Exception:
-        logger.exception("The first look for follow-up checks failed.")  # the page is answered
+    Where none is ours any more, somebody has taken it after the commit. But on another database
+    that may have been before it, and what Django has no hook for may have taken the row back.
+    """
+    for number, row in enumerate(rows):
+        if transition(row):
+            ledger.drop(rows[number + 1 :])
+            return True
+    return shared and bool(ledger.there(rows))

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 
 from instant.namespaces import METHODS, Action, Namespace
 
-__all__ = ["AsyncRuleError", "aallowed", "allowed", "info", "snapshot"]
+__all__ = ["AsyncRuleError", "aallowed", "allowed", "allowed_users", "info", "snapshot"]
 
 logger = logging.getLogger("instant.permissions")
 
@@ -59,6 +59,51 @@ def allowed(
     except Exception:
         logger.exception("%s.%s raised: refused.", cls.__qualname__, METHODS[action])
         return [False] * len(channels)
+
+
+def allowed_users(
+    cls: type[Namespace],
+    users: Sequence[Any],
+    kwargs: dict[str, Any],
+    *,
+    step: Callable[[], None],
+    lets: tuple[type[Exception], ...] = (),
+) -> list[bool]:
+    """
+    Tell for each of many users whether they may subscribe to one channel.
+
+    ``step`` is called before each question, and what it raises is raised; so is what ``lets``
+    names of a rule's exceptions. All others refuse.
+    """
+    if not users:
+        return []
+    asks, other = _without_asking(cls, "subscribe", len(users))
+    if not asks:
+        return other
+    if cls.can_subscribe_users is Namespace.can_subscribe_users:
+        answers = []
+        for user in users:
+            step()
+            answers += allowed(cls, "subscribe", user, [kwargs], lets=lets)
+        return answers
+    step()
+    try:
+        found = _wait(cls().can_subscribe_users(users, **kwargs))
+        answers = [bool(_wait(answer)) for answer in found]
+    except lets:
+        raise
+    except Exception:
+        logger.exception("%s.can_subscribe_users raised: refused.", cls.__qualname__)
+        return [False] * len(users)
+    if len(answers) != len(users):
+        logger.error(
+            "%s.can_subscribe_users answered %d times for %d users: refused.",
+            cls.__qualname__,
+            len(answers),
+            len(users),
+        )
+        return [False] * len(users)
+    return answers
 
 
 async def aallowed(

@@ -15,7 +15,7 @@ from instant.centrifugo.config.defaults import DEFAULT_ADDRESS, DEFAULT_PORT
 from instant.centrifugo.config.file import read_config
 from instant.conf import Conf
 from instant.exceptions import InstantConfigError
-from instant.revoking import run as revoking
+from instant.revoking import follow_up as revoking
 from instant.server.sync import api_port, compare, write
 
 __all__ = ["NO_ORIGIN", "SERVERS", "Plan", "WrittenConfig", "complete_config", "plan", "run"]

@@ -56,7 +56,7 @@ ann.groups.clear()
 DIES_BETWEEN = """
 import os, signal
 from instant.revoking import run
-run.enforce = lambda loss: os.kill(os.getpid(), signal.SIGKILL)
+run.enforce = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
 """
 
 

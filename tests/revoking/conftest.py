@@ -4,7 +4,13 @@ import pytest
 
 from instant.backends import replaced
 from instant.backends.locmem import LocmemBackend
-from instant.centrifugo.api.commands import Channels, Disconnect, Presence, Unsubscribe
+from instant.centrifugo.api.commands import (
+    Channels,
+    Disconnect,
+    Presence,
+    PresenceStats,
+    Unsubscribe,
+)
 
 
 class FakeClient:
@@ -24,6 +30,9 @@ class FakeClient:
         match command:
             case Presence(channel):
                 return self.inside.get(channel, set())
+            case PresenceStats(channel):
+                inside = self.inside.get(channel, set())
+                return len(inside), len(inside)
             case Channels(pattern):
                 return {name for name in self.inside if name.startswith(pattern[:-1])}
         return None

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from instant import Namespace, enforcement, publish
 from instant.backends import get_backend, replaced
-from instant.centrifugo.api.commands import Disconnect, Presence, Unsubscribe
+from instant.centrifugo.api.commands import Disconnect, Presence, PresenceStats, Unsubscribe
 from instant.centrifugo.config.proxies import keeps_timeout
 from instant.exceptions import (
     InvalidChannelName,
@@ -23,8 +23,10 @@ from instant.exceptions import (
     ServerUnreachable,
 )
 from instant.models import Channel, Revocation
-from instant.revoking import ledger, run, thread
+from instant.revoking import follow_up, ledger, run, thread
 from instant.revoking.affected import Affected
+from instant.revoking.enforce import enforce
+from instant.revoking.pending import Change
 from instant.revoking.receivers import depends_on
 from instant.revoking.receivers import groups as group_receivers
 from instant.revoking.thread import Worker
@@ -40,7 +42,7 @@ def declare(**attributes):
 
 
 def test_the_thread_stays_as_long_as_a_row_does(client, ann, monkeypatch):
-    one = Worker(run.look)
+    one = Worker(follow_up.look)
     monkeypatch.setattr(thread.connections, "close_all", lambda: None)
     assert not one.look()
     ann.groups.clear()
@@ -55,7 +57,7 @@ def test_a_look_makes_all_that_is_due(client, db, make_user):
         Revocation(loss={"reconnects": [f"u{n}"]}, created_at=now, due_at=now, is_last=True)
         for n in range(1201)
     )
-    assert not Worker(run.look).look()
+    assert not Worker(follow_up.look).look()
     assert len(client.changes) == 1201
     assert len(client.batches) == 3
 
@@ -63,7 +65,7 @@ def test_a_look_makes_all_that_is_due(client, db, make_user):
 def test_taking_a_right_away_wakes_the_thread_in_time(client, ann, monkeypatch, settings):
     settings.INSTANT = {**settings.INSTANT, "ENFORCE_IN_BACKGROUND": True}
     woken = []
-    monkeypatch.setattr(run._worker, "wake", woken.append)
+    monkeypatch.setattr(follow_up._worker, "wake", woken.append)
     ann.groups.clear()  # no hook runs: the test's transaction never commits
     assert woken
 
@@ -71,9 +73,9 @@ def test_taking_a_right_away_wakes_the_thread_in_time(client, ann, monkeypatch, 
 def test_the_first_request_of_a_process_looks(client, monkeypatch, settings):
     settings.INSTANT = {**settings.INSTANT, "ENFORCE_IN_BACKGROUND": True}
     woken = []
-    monkeypatch.setattr(run._worker, "wake", woken.append)
+    monkeypatch.setattr(follow_up._worker, "wake", woken.append)
     monkeypatch.setattr(request_started, "receivers", [])
-    request_started.connect(run.look_once, dispatch_uid="instant.worker")
+    request_started.connect(follow_up.look_once, dispatch_uid="instant.worker")
     request_started.send(sender=None, environ={})
     request_started.send(sender=None, environ={})
     assert len(woken) == 1
@@ -83,9 +85,9 @@ def test_a_first_look_that_fails_breaks_nobodys_request(monkeypatch, caplog):
     def broken():
         raise RuntimeError("boom")
 
-    monkeypatch.setattr(run, "wake", broken)
+    monkeypatch.setattr(follow_up, "wake", broken)
     monkeypatch.setattr(request_started, "receivers", [])
-    run.look_once()
+    follow_up.look_once()
     assert "boom" in caplog.text
 
 
@@ -94,7 +96,9 @@ def test_what_fails_holds_up_nothing_else(client, committed, ann, make_user, mon
     cara = make_user("cara")
     answer = client.answer
     off = ServerRefused("error 108", code=108)
-    monkeypatch.setattr(client, "answer", lambda c: off if isinstance(c, Presence) else answer(c))
+    monkeypatch.setattr(
+        client, "answer", lambda c: off if isinstance(c, PresenceStats) else answer(c)
+    )
     with committed():
         Channel.objects.get(name="$red").delete()
         cara.is_active = False
@@ -113,10 +117,31 @@ def test_nobody_can_recheck_what_is_no_channel(client, db, name):
 
 def test_a_row_that_was_worked_off_before_the_commit_comes_back(client, db, make_user):
     """As where the change is on another database, in a transaction that takes its time."""
-    revocation = run.record(Affected(reconnects={"7"}))
+    affected = Affected(reconnects={"7"})
+    revocation = run.record(affected)
     Revocation.objects.all().delete()
-    run.immediate_check([revocation])
+    run.immediate_check([Change(affected, revocation)])
     assert Revocation.objects.get().is_last
+
+
+def test_a_row_that_another_took_before_the_commit_is_written_again(client, db, make_user):
+    """On another database than the change it is seen before there is anything to check."""
+    affected = Affected(reconnects={"7"})
+    row = run.record(affected)
+    Revocation.objects.update(claim="another")
+    run.immediate_check([Change(affected, row, shares_transaction=False)])
+    assert sorted(Revocation.objects.values_list("claim", "is_last")) == [
+        ("", True),
+        ("another", False),
+    ]
+
+
+def test_what_another_took_after_the_commit_is_theirs(client, db, make_user):
+    affected = Affected(reconnects={"7"})
+    row = run.record(affected)
+    Revocation.objects.update(claim="another")
+    run.immediate_check([Change(affected, row)])
+    assert list(Revocation.objects.values_list("claim", "is_last")) == [("another", False)]
 
 
 def test_a_proxy_timeout_that_somebody_has_raised(tmp_path):
@@ -150,7 +175,7 @@ def test_depends_on_looks_at_what_was_stored(client, db, committed):
     group.name = "new"
     with committed():
         group.save()
-    assert client.batches == [[Presence("doc:new"), Presence("doc:old")]]
+    assert client.batches == [[PresenceStats("doc:new"), PresenceStats("doc:old")]]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -194,7 +219,7 @@ def test_a_rule_that_can_not_ask_throws_nobody_out(client, committed, ann):
     assert client.changes == []
     assert Revocation.objects.get().attempts == 1
     doc.can_subscribe = lambda self, user, slug: 1 / 0
-    run.follow_up(Revocation.objects.get().due_at)
+    follow_up.follow_up(Revocation.objects.get().due_at)
     assert client.changes == [Unsubscribe(str(ann.pk), "doc:a")]
 
 
@@ -231,11 +256,11 @@ def test_a_permission_that_goes_by_both_ways_at_once(client, ann, committed):
     key, sub = str(permission.pk), str(ann.pk)
     ann.user_permissions.add(permission)
     Group.objects.get(name="red").permissions.add(permission)
-    assert run.enforce([Affected(permissions={key: {sub}})]) == [None]
+    assert enforce([Affected(permissions={key: {sub}})]) == [None]
     assert client.changes == []
     Group.objects.get(name="red").permissions.clear()
     ann.user_permissions.clear()
-    run.enforce([Affected(permissions={key: {sub}})])
+    enforce([Affected(permissions={key: {sub}})])
     assert client.changes == [Disconnect(sub, 4000, "permissions changed")]
 
 
@@ -273,7 +298,7 @@ def test_deactivated_and_demoted_and_active_again(client, committed, make_user, 
     sam.is_active = True
     sam.save()
     client.batches.clear()
-    run.follow_up(Revocation.objects.get().due_at)
+    follow_up.follow_up(Revocation.objects.get().due_at)
     assert client.changes == [Unsubscribe(str(sam.pk), "$staff")]
 
 
@@ -305,7 +330,7 @@ def test_without_autocommit_a_save_works_and_the_row_is_there(client, make_user)
         connection.set_autocommit(True)
     row = Revocation.objects.get()
     assert not row.is_last
-    run.follow_up(row.due_at)
+    follow_up.follow_up(row.due_at)
     assert client.changes == [Disconnect(str(user.pk), 3503, "access ended")]
 
 
@@ -323,7 +348,7 @@ def test_many_users_of_few_channels_are_few_queries(
     subs = {str(make_user(f"u{n}").pk) for n in range(50)}
     loss = Affected(subscriptions={sub: {"$red"} for sub in subs})
     with django_assert_max_num_queries(5):
-        run.enforce([loss])
+        enforce([loss])
     assert {command.user for command in client.changes} == subs
 
 
@@ -331,7 +356,7 @@ def test_a_backend_without_a_server_needs_no_client():
     from instant.backends.locmem import LocmemBackend
 
     with replaced(LocmemBackend()):
-        assert run.enforce([Affected(reconnects={"7"})]) == [None]
+        assert enforce([Affected(reconnects={"7"})]) == [None]
 
 
 def test_a_silent_server_costs_one_timeout(client, ann, monkeypatch):
@@ -344,7 +369,7 @@ def test_a_silent_server_costs_one_timeout(client, ann, monkeypatch):
     monkeypatch.setattr(client, "run", answer)
     loss = Affected(channels={"$red", "doc:*"}, reconnects={str(ann.pk)})
     other = Affected(disconnects={"99"})
-    errors = run.enforce([loss, other])
+    errors = enforce([loss, other])
     assert len(asked) == 1
     assert [str(error) for error in errors] == ["away", "away"]
 
@@ -358,6 +383,6 @@ def test_a_presence_that_takes_too_long_holds_up_nothing_else(client, ann, monke
         return before(commands, timeout)
 
     monkeypatch.setattr(client, "run", answer)
-    errors = run.enforce([Affected(channels={"$red"}), Affected(disconnects={"99"})])
+    errors = enforce([Affected(channels={"$red"}), Affected(disconnects={"99"})])
     assert [error and str(error) for error in errors] == ["slow", None]
     assert client.changes == [Disconnect("99", 3503, "access ended")]

@@ -22,6 +22,7 @@ __all__ = [
     "Command",
     "Disconnect",
     "Presence",
+    "PresenceStats",
     "Unsubscribe",
     "batches",
     "replies",
@@ -93,6 +94,18 @@ class Presence(Command):
     def result(self, reply: Mapping[str, Any]) -> set[str]:
         """See Command."""
         return {str(client.get("user", "")) for client in (reply.get("presence") or {}).values()}
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceStats(Command):
+    """Ask how many are subscribed: the result is the number of connections, and of users."""
+
+    method: ClassVar[str] = "presence_stats"
+    channel: str
+
+    def result(self, reply: Mapping[str, Any]) -> tuple[int, int]:
+        """See Command."""
+        return int(reply.get("num_clients") or 0), int(reply.get("num_users") or 0)
 
 
 @dataclass(frozen=True, slots=True)

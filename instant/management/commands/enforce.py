@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from instant.models import Revocation
-from instant.revoking import run
+from instant.revoking import follow_up
 from instant.revoking.thread import Worker
 
 
@@ -31,14 +31,14 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         if not options["watch"]:
             tried = 0
-            while count := run.follow_up():
+            while count := follow_up.follow_up():
                 tried += count
             waiting = Revocation.objects.count()
             self.stdout.write(
                 f"Checks made: {tried}. Waiting: {waiting} (not due yet, or to be tried again)."
             )
             return
-        worker = Worker(run.look)
+        worker = Worker(follow_up.look)
         while True:
             worker.look()  # logs errors and goes on: the database may only be restarting
             time.sleep(options["watch"])

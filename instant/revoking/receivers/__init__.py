@@ -18,7 +18,7 @@ from django.core.signals import request_finished, request_started
 from django.db.models import signals
 
 from instant.models import Channel
-from instant.revoking import run
+from instant.revoking import follow_up, needed
 from instant.revoking.receivers import channels, groups, stored, users
 from instant.revoking.receivers.stored import senders
 from instant.rights import accounts, tokens
@@ -37,6 +37,8 @@ def connect() -> None:
     _listen(signals.pre_save, Channel, channels.channel_changes)
     _listen(signals.post_save, Channel, stored.saved)
     _listen(signals.pre_delete, Channel, channels.channel_goes)
+    _listen(signals.post_save, Channel, needed.channels_changed)
+    _listen(signals.post_delete, Channel, needed.channels_changed)
     _listen(signals.m2m_changed, Channel.groups.through, channels.channel_groups_change)
     _listen(signals.m2m_changed, Channel.members.through, channels.channel_members_change)
     _listen(signals.m2m_changed, Group.permissions.through, groups.group_permissions_change)
@@ -52,7 +54,7 @@ def connect() -> None:
         _listen(signals.m2m_changed, through, groups.user_permissions_change)
     user_logged_out.connect(users.logs_out, dispatch_uid="instant.logged_out")
     request_finished.connect(users.finished, dispatch_uid="instant.request_finished")
-    request_started.connect(run.look_once, dispatch_uid="instant.worker")
+    request_started.connect(follow_up.look_once, dispatch_uid="instant.worker")
     request_started.connect(tokens.begin, dispatch_uid="instant.tokens")
     request_finished.connect(tokens.end, dispatch_uid="instant.tokens")
 

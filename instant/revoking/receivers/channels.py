@@ -9,47 +9,48 @@ from instant.models import Channel
 from instant.revoking import run
 from instant.revoking.affected import Affected
 from instant.revoking.receivers.groups import REMOVALS
+from instant.revoking.receivers.guard import guarded
 from instant.revoking.receivers.stored import note, stored
 
 __all__ = ["channel_changes", "channel_goes", "channel_groups_change", "channel_members_change"]
 
 
-def channel_changes(
-    instance: Channel, raw: bool, using: str, update_fields: Any, **_kwargs: Any
-) -> None:
+@guarded
+def channel_changes(instance: Channel, using: str, update_fields: Any, **_kwargs: Any) -> None:
     """Another level or name, or a deactivation: everybody who is in it is asked for."""
     relevant = {"name", "level", "is_active"}
-    if raw or not run.is_on():
-        return
     if update_fields is not None and not relevant & set(update_fields):
         return
-    old = stored(instance, using)
+    old = stored(instance, using, only=relevant)
     if old is None or not old.is_active:
         return
     if any(getattr(old, name) != getattr(instance, name) for name in relevant):
-        note(instance, Affected(channels={old.name}))
+        note(instance, Affected(channels={old.name}), using)
 
 
+@guarded
 def channel_goes(instance: Channel, using: str, **_kwargs: Any) -> None:
     """Everybody who is in it has to go."""
     if instance.is_active:
         run.revoke(Affected(channels={instance.name}), using=using)
 
 
+@guarded
 def channel_groups_change(
     instance: Any, action: str, reverse: bool, pk_set: set[Any] | None, using: str, **_kwargs: Any
 ) -> None:
     """Everybody who is in a channel that groups are taken from is asked for."""
-    if action in REMOVALS and run.is_on():
+    if action in REMOVALS:
         names = _channel_names(instance, reverse=reverse, pk_set=pk_set, field="groups")
         run.revoke(Affected(channels=names), using=using)
 
 
+@guarded
 def channel_members_change(
     instance: Any, action: str, reverse: bool, pk_set: set[Any] | None, using: str, **_kwargs: Any
 ) -> None:
     """Those who are taken from the members may lose the channel."""
-    if action not in REMOVALS or not run.is_on():
+    if action not in REMOVALS:
         return
     names = _channel_names(instance, reverse=reverse, pk_set=pk_set, field="members")
     if reverse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from django.apps import apps
@@ -12,22 +12,27 @@ from django.db.models import signals
 from instant.namespaces import Namespace, registered
 from instant.revoking import run
 from instant.revoking.affected import Affected
+from instant.revoking.receivers.guard import guarded
 from instant.revoking.receivers.stored import note, saved, senders, stored
 
 __all__ = ["connect", "problems"]
 
 logger = logging.getLogger("instant.enforcement")
 
+_KEYS = {"channels", "users", "fields"}
+
 
 def connect() -> None:
     """Listen to the models of all declared namespaces; called when the apps are ready."""
     for cls in registered():
-        for label, arguments in cls.depends_on.items():
+        for label, declared in cls.depends_on.items():
             try:
                 model = apps.get_model(label)
             except (LookupError, ValueError):
                 continue  # a check names it
-            _Dependency(cls, model, arguments).connect()
+            given = declared if isinstance(declared, Mapping) else {"channels": declared}
+            if callable(given.get("channels")):  # else a check says so
+                _Dependency(cls, model, given).connect()
 
 
 def problems(cls: type[Namespace]) -> Iterator[str]:
@@ -36,22 +41,45 @@ def problems(cls: type[Namespace]) -> Iterator[str]:
     if not isinstance(cls.depends_on, Mapping):
         yield f"{where} must be a dict of “app.Model” and a function, not {cls.depends_on!r}."
         return
-    for label, arguments in cls.depends_on.items():
+    for label, declared in cls.depends_on.items():
+        model = None
         try:
-            apps.get_model(label)
+            model = apps.get_model(label)
         except (LookupError, ValueError, AttributeError):
             yield f"{where}: there is no model {label!r}. Name it as “app.Model”."
-        if not callable(arguments):
-            yield f"{where}[{label!r}] must be a function of an instance, not {arguments!r}."
+        if isinstance(declared, Mapping):
+            yield from _wrong_keys(f"{where}[{label!r}]", model, declared)
+        elif not callable(declared):
+            yield f"{where}[{label!r}] must be a function of an instance, not {declared!r}."
     if cls.depends_on and cls.authorize == "open":
         yield f"{where}: an open namespace has no rule that could depend on anything."
+
+
+def _wrong_keys(where: str, model: Any, declared: Mapping[str, Any]) -> Iterator[str]:
+    for key in sorted(set(declared) - _KEYS, key=str):
+        yield f"{where} has the unknown key {key!r}. Known are: {', '.join(sorted(_KEYS))}."
+    if not callable(declared.get("channels")):
+        yield f"{where}['channels'] must be a function of an instance."
+    if "users" in declared and not callable(declared["users"]):
+        yield f"{where}['users'] must be a function of an instance, not {declared['users']!r}."
+    fields = declared.get("fields", ())
+    if isinstance(fields, str) or not isinstance(fields, Collection):
+        yield f"{where}['fields'] must be a list of names of fields, not {fields!r}."
+        return
+    known = set() if model is None else {field.name for field in model._meta.concrete_fields}  # noqa: SLF001
+    for name in fields if model is not None else ():
+        if name not in known:
+            yield f"{where}['fields']: {name!r} is no column of {model.__name__}."
 
 
 class _Dependency:
     """A namespace that looks at a model."""
 
-    def __init__(self, cls: type[Namespace], model: Any, arguments: Callable[[Any], Any]) -> None:
-        self._cls, self._model, self._arguments = cls, model, arguments
+    def __init__(self, cls: type[Namespace], model: Any, given: Mapping[str, Any]) -> None:
+        self._cls, self._model = cls, model
+        self._channels: Callable[[Any], Any] = given["channels"]
+        self._users: Callable[[Any], Iterable[Any]] | None = given.get("users")
+        self._fields = [model._meta.get_field(name) for name in given.get("fields", ())]  # noqa: SLF001
 
     def connect(self) -> None:
         meta = self._model._meta  # noqa: SLF001  Django's documented API
@@ -63,22 +91,34 @@ class _Dependency:
         ):
             for sender in senders(self._model):
                 name = f"{uid}.{receiver.__name__}"
-                signal.connect(receiver, sender=sender, weak=False, dispatch_uid=name)
+                signal.connect(guarded(receiver), sender=sender, weak=False, dispatch_uid=name)
         for field in meta.many_to_many:
             signals.m2m_changed.connect(
-                self._relates,
+                guarded(self._relates),
                 sender=field.remote_field.through,
                 weak=False,
                 dispatch_uid=f"{uid}.{field.name}",
             )
 
-    def _changes(self, instance: Any, using: str, raw: bool, **_kwargs: Any) -> None:
+    def _changes(
+        self, instance: Any, using: str, update_fields: Collection[str] | None, **_kwargs: Any
+    ) -> None:
         """Look at what is stored too: the channel that is lost is that of the old values."""
-        if not raw and run.is_on() and (old := stored(instance, using)) is not None:
-            note(instance, self._loss([old, instance]))
+        fields = self._fields
+        if fields and update_fields is not None:
+            fields = [f for f in fields if {f.name, f.attname} & set(update_fields)]
+            if not fields:
+                return
+        old = stored(instance, using)
+        if old is None:
+            return
+        names = [field.attname for field in fields]
+        if names and all(_same(getattr(old, name), instance.__dict__.get(name)) for name in names):
+            return
+        note(instance, self._loss([old, instance]), using)
 
-    def _changed(self, instance: Any, using: str, raw: bool, created: bool, **_: Any) -> None:
-        if created and not raw:  # a new one may take rights away too: a ban
+    def _changed(self, instance: Any, using: str, created: bool, **_: Any) -> None:
+        if created:  # a new one may take rights away too: a ban
             self._lose([instance], using)
         saved(instance, using)
 
@@ -108,16 +148,21 @@ class _Dependency:
             self._lose(rows.filter(**{field.name: instance.pk}), using)
 
     def _lose(self, instances: Iterable[Any], using: str) -> None:
-        if run.is_on():
-            run.revoke(self._loss(instances), using=using)
+        run.revoke(self._loss(instances), using=using)
 
     def _loss(self, instances: Iterable[Any]) -> Affected:
         affected = Affected()
         for instance in instances:
             try:
-                found = self._arguments(instance)
+                found = self._channels(instance)
                 many = [found] if isinstance(found, Mapping) else list(found or ())
-                affected.channels |= {self._cls.channel(**kwargs) for kwargs in many}
+                names = {self._cls.channel(**kwargs) for kwargs in many}
+                if self._users is None or not names:
+                    affected.channels |= names
+                    continue
+                for user in self._users(instance):
+                    sub = str(getattr(user, "pk", user))
+                    affected.subscriptions.setdefault(sub, set()).update(names)
             except Exception:
                 # Not to know which channel it was must not open any: all of them are looked at.
                 logger.exception(
@@ -125,3 +170,8 @@ class _Dependency:
                 )
                 affected.channels.add(f"{self._cls.name}:*")
         return affected
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Tell whether a field keeps its value, as far as it can be known before it is stored."""
+    return not hasattr(new, "resolve_expression") and bool(old == new)

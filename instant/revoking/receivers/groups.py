@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group, Permission
 
 from instant.revoking import run
 from instant.revoking.affected import Affected, affected_by, channel_names, has_rules
+from instant.revoking.receivers.guard import guarded
 from instant.revoking.receivers.stored import note, stored
 from instant.rights import accounts
 
@@ -28,11 +29,12 @@ REMOVALS = frozenset({"pre_remove", "pre_clear"})
 """The actions of m2m_changed that may take something away, while it is still there."""
 
 
+@guarded
 def membership_changes(
     instance: Any, action: str, reverse: bool, pk_set: set[Any] | None, using: str, **_kwargs: Any
 ) -> None:
     """Ask for users who leave groups, seen from either side."""
-    if action not in REMOVALS or not run.is_on():
+    if action not in REMOVALS:
         return
     if reverse:
         users = _members([instance.pk]) if pk_set is None else pk_set
@@ -54,17 +56,19 @@ def _members(groups: Iterable[Any]) -> list[Any]:
     return list(found.values_list("pk", flat=True).distinct())
 
 
+@guarded
 def group_goes(instance: Group, using: str, **_kwargs: Any) -> None:
     """Ask for its members, who may lose its channels and permissions."""
-    if run.is_on() and (users := _members([instance.pk])):
+    if users := _members([instance.pk]):
         run.revoke(affected_by(users, channel_names([instance.pk])), using=using)
 
 
+@guarded
 def user_permissions_change(
     instance: Any, action: str, reverse: bool, pk_set: set[Any] | None, using: str, **_kwargs: Any
 ) -> None:
     """Ask for users who lose permissions of their own, seen from either side."""
-    if action not in REMOVALS or not run.is_on():
+    if action not in REMOVALS:
         return
     if reverse:
         model = get_user_model()
@@ -78,11 +82,12 @@ def user_permissions_change(
     _lose_permissions(list(users), list(permissions), using)
 
 
+@guarded
 def group_permissions_change(
     instance: Any, action: str, reverse: bool, pk_set: set[Any] | None, using: str, **_kwargs: Any
 ) -> None:
     """Ask for the members of groups that lose permissions, seen from either side."""
-    if action not in REMOVALS or not run.is_on():
+    if action not in REMOVALS:
         return
     if reverse:
         given = Group.objects.filter(permissions=instance.pk)
@@ -95,23 +100,25 @@ def group_permissions_change(
     _lose_permissions(_members(groups), permissions, using)
 
 
+@guarded
 def permission_goes(instance: Permission, using: str, **_kwargs: Any) -> None:
     """Ask for whoever holds the permission."""
-    if run.is_on() and has_rules():
+    if has_rules():
         held = accounts.holders(instance.pk)
         run.revoke(Affected(reconnects={str(pk) for pk in held}), using=using)
 
 
+@guarded
 def membership_row_goes(instance: Any, using: str, **_kwargs: Any) -> None:
     """Ask for the user of a membership that is a model of the project's own."""
-    if run.is_on():
-        run.revoke(_of_membership(instance), using=using)
+    run.revoke(_of_membership(instance), using=using)
 
 
-def membership_row_changes(instance: Any, raw: bool, using: str, **_kwargs: Any) -> None:
+@guarded
+def membership_row_changes(instance: Any, using: str, **_kwargs: Any) -> None:
     """Ask for the user whom the membership was about, as the database has it."""
-    if not raw and run.is_on() and (old := stored(instance, using)) is not None:
-        note(instance, _of_membership(old))
+    if (old := stored(instance, using)) is not None:
+        note(instance, _of_membership(old), using)
 
 
 def _of_membership(membership: Any) -> Affected:

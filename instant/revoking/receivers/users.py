@@ -2,48 +2,89 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+from collections.abc import Collection
 from contextvars import ContextVar
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections
 
-from instant.models import Channel, Revocation
-from instant.revoking import run
+from instant.models import Channel
+from instant.revoking import ledger, run, tables
 from instant.revoking.affected import MANY, Affected, affected_by
-from instant.revoking.receivers.stored import note, stored
+from instant.revoking.needed import is_needed
+from instant.revoking.pending import Change
+from instant.revoking.receivers.guard import guarded
+from instant.revoking.receivers.stored import is_known, note, stored
 from instant.rights.accounts import after_losing, lost_flags
 
 __all__ = ["finished", "logs_out", "user_changes", "user_goes"]
 
 logger = logging.getLogger("instant.enforcement")
 
-_left: ContextVar[tuple[Revocation, ...]] = ContextVar("instant_left", default=())
+_left: ContextVar[tuple[Change, ...]] = ContextVar("instant_left", default=())
+
+_COMPARED = ("is_active", "is_staff", "is_superuser", "password")
 
 
-def user_changes(instance: Any, raw: bool, using: str, update_fields: Any, **_kwargs: Any) -> None:
+@guarded
+def user_changes(
+    instance: Any, using: str, update_fields: Collection[str] | None, **_kwargs: Any
+) -> None:
     """Compare with what the database has, while it still has it."""
-    if raw or set(update_fields or ()) == {"last_login"} or not run.is_on():
+    fields = {field.name for field in instance._meta.concrete_fields}  # noqa: SLF001
+    columns = [name for name in _COMPARED if name in fields]
+    if len(columns) == len(_COMPARED):  # else some are properties, which read who knows what
+        written = fields if update_fields is None else set(update_fields)
+        columns = [name for name in columns if name in written]
+        if not columns:
+            return
+    else:
+        columns = []
+        if update_fields is not None and set(update_fields) == {"last_login"}:
+            return
+    if _shows_nothing(instance) and not is_needed():
         return
-    old = stored(instance, using)
-    if old is None:
-        return
-    sub = str(instance.pk)
-    lost = lost_flags(old, instance)
+    old = stored(instance, using, only=_COMPARED if columns else ())
+    if old is not None:
+        note(instance, _lost(old, instance, columns), using)
+
+
+def _shows_nothing(user: Any) -> bool:
+    """Tell whether the instance, as it is, neither has a new password nor is deactivated."""
+    return getattr(user, "_password", None) is None and getattr(user, "is_active", True) is True
+
+
+def _lost(old: Any, new: Any, columns: Collection[str]) -> Affected:
+    """Return what a user may lose who was ``old``; by all that is about them without columns."""
+    sub = str(new.pk)
+    seen = _as_written(old, new, columns) if columns else new
+    lost = lost_flags(old, seen)
     affected = Affected()
     if lost:
-        levels = after_losing(lost, instance)
+        levels = after_losing(lost, seen)
         rows = Channel.objects.filter(level__in=levels, is_active=True).order_by()
         affected = affected_by([sub], set(rows.values_list("name", flat=True)[: MANY + 1]))
     if "is_active" in lost:
         affected.disconnects.add(sub)
     # Sessions end with a password; who never had one is just being made.
     password = getattr(old, "password", "")
-    if password and password != getattr(instance, "password", ""):
-        affected.reconnects.add(sub)
-    note(instance, affected)
+    if password and password != getattr(seen, "password", ""):
+        affected.sessions.add(sub)
+    return affected
 
 
+def _as_written(old: Any, new: Any, columns: Collection[str]) -> Any:
+    """Return the user as it will be; an expression may take whatever it is assigned to."""
+    seen = copy.copy(old)
+    for name in columns:
+        value = new.__dict__.get(name, False)
+        setattr(seen, name, value if is_known(value) else False)
+    return seen
+
+
+@guarded
 def user_goes(instance: Any, using: str, **_kwargs: Any) -> None:
     """End the connections of a user who is deleted."""
     run.revoke(Affected(disconnects={str(instance.pk)}), using=using)
@@ -56,14 +97,16 @@ def logs_out(user: Any, **_kwargs: Any) -> None:
     Django sends this before it ends the session, so a page that came back at once would find
     itself logged in: it is enforced when the request is over.
     """
-    if user is None or not run.is_on():
+    if user is None or not run.is_on() or not tables.are_there():
         return
+    affected = Affected(sessions={str(user.pk)})
     try:
-        revocation = run.record(Affected(reconnects={str(user.pk)}))
+        with tables.apart(ledger.database()):
+            row = run.record(affected)
     except DatabaseError:  # to stay logged in for it would be worse
         logger.exception("The other connections of a user who logs out are not asked again.")
         return
-    _left.set((*_left.get(), revocation))
+    _left.set((*_left.get(), Change(affected, row)))
 
 
 def finished(**_kwargs: Any) -> None:

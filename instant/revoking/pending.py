@@ -1,0 +1,88 @@
+"""
+The one row of a transaction, however many of its changes take rights away.
+
+The first change writes a row about itself; the second lets the row be about everything, so that
+whoever finds it, should this process be killed, asks everybody again. After the commit the
+check puts there what it was really about. A savepoint that is rolled back takes the row, or
+what made it wider, with it; Django's own list of hooks tells.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
+
+from instant.models import Revocation
+from instant.publishing.commit_hook import CommitHook, Deliver, wait_for_commit
+from instant.revoking import ledger
+from instant.revoking.affected import Affected
+
+__all__ = ["Change", "take"]
+
+_KEPT = "_instant_pending"
+
+
+class Change(NamedTuple):
+    """What one change in a transaction may have taken away."""
+
+    affected: Affected
+    row: Revocation | None
+    """The row that it wrote, where no other covers it."""
+    shares_transaction: bool = True
+    """Whether change and row are committed together, or are on two databases."""
+
+
+class _Pending:
+    """The row of the transaction that is open on a connection, and what it is about."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self._connection = connection
+        self._listed: Any = None
+        self.row: Revocation | None = None
+        self.written: list[tuple[CommitHook, Affected]] = []
+        """What the row was made to be about, and the hook that goes when that is undone."""
+
+    def look(self) -> None:
+        """Forget what was rolled back or committed since; O(1) where nothing was."""
+        listed = self._connection.run_on_commit
+        if self._listed is not listed:  # Django makes another list whenever it takes hooks out
+            self._listed = listed
+            there = {id(entry[1]) for entry in listed} if self.written else set()
+            self.written = [one for one in self.written if id(one[0]) in there]
+        # A test's captureOnCommitCallbacks() runs hooks and leaves them in the list.
+        self.written = [one for one in self.written if not one[0].done]
+        if not self.written:
+            self.row = None
+
+
+def take(
+    connection: BaseDatabaseWrapper, affected: Affected, deliver: Deliver
+) -> Revocation | None:
+    """
+    Take a change down for the commit of the connection's transaction; return a row it wrote.
+
+    No query where the transaction's row covers it already, and two a transaction but for
+    sessions that end, of which each has a row: no rule would find them.
+    """
+    pending: _Pending = connection.__dict__.setdefault(_KEPT, _Pending(connection))
+    pending.look()
+    row: Revocation | None = None
+    content: Affected | None = None
+    if pending.row is None:
+        content = affected.bounded()
+        row = pending.row = ledger.write(content, timezone.now())
+    elif not pending.written[-1][1].covers(affected):
+        known = pending.written[-1][1].sessions
+        if affected.sessions <= known:
+            content = Affected(everything=True, sessions=known)
+            if not ledger.widen(pending.row, content):  # on another database, and worked off
+                row = pending.row = ledger.write(content, timezone.now())
+        else:
+            row = ledger.write(affected, timezone.now())
+    shares = connection.alias == ledger.database()
+    hook = wait_for_commit(connection, [Change(affected, row, shares)], deliver, first=True)
+    if content is not None:
+        pending.written.append((hook, content))
+    return row

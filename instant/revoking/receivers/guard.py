@@ -1,0 +1,46 @@
+"""What keeps a receiver from breaking the change that it listens to."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+
+from instant.revoking import run, tables
+from instant.revoking.affected import Affected
+
+__all__ = ["guarded"]
+
+logger = logging.getLogger("instant.enforcement")
+
+
+def guarded(receiver: Callable[..., None]) -> Callable[..., None]:
+    """
+    Let a receiver run where a server is reached and our tables are there, and raise nothing.
+
+    What it can't make out is everything that may have been lost. A database that fails in a
+    transaction is the one exception: there it has failed the project's change too.
+    """
+
+    @functools.wraps(receiver)
+    def guard(*arguments: Any, **kwargs: Any) -> None:
+        using = kwargs.get("using") or DEFAULT_DB_ALIAS
+        if not run.is_on() or not tables.are_there():
+            return
+        try:
+            try:
+                receiver(*arguments, **kwargs)
+            except DatabaseError:
+                raise
+            except Exception:
+                logger.exception("What a change takes away is unknown: everybody is asked.")
+                run.revoke(Affected(everything=True), using=using)
+        except DatabaseError:
+            if connections[using].in_atomic_block:
+                raise
+            logger.exception("What a change takes away could not be written down.")
+
+    return guard

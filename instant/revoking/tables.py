@@ -1,0 +1,55 @@
+"""Whether the database has what Instant needs: code is deployed before it is migrated."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from django.db import DatabaseError, connections, router, transaction
+
+from instant.models import Channel, Revocation
+
+__all__ = ["apart", "are_there"]
+
+logger = logging.getLogger("instant.enforcement")
+
+_found: set[tuple[str, str]] = set()
+
+
+def are_there() -> bool:
+    """
+    Tell whether our tables and their columns are there; asked until they are, then never again.
+
+    What is missing is logged once, and breaks nothing of the transaction that is open.
+    """
+    asked = [(router.db_for_write(Revocation), Revocation), (router.db_for_read(Channel), Channel)]
+    keys = {(alias, str(connections[alias].settings_dict["NAME"])) for alias, _ in asked}
+    if keys <= _found:
+        return True
+    if any(connections[alias].needs_rollback for alias, _ in asked):
+        return False  # nothing of this transaction will be committed
+    try:
+        for alias, model in asked:
+            with apart(alias):
+                model._base_manager.using(alias).first()  # noqa: SLF001  Django's documented API
+    except DatabaseError as exc:
+        _log_once(str(exc))
+        return False
+    _found.update(keys)
+    return True
+
+
+def apart(alias: str) -> AbstractContextManager[Any]:
+    """Let a query that fails undo nothing but itself, where a transaction is open."""
+    if connections[alias].in_atomic_block:
+        return transaction.atomic(using=alias)
+    return nullcontext()
+
+
+@functools.cache
+def _log_once(problem: str) -> None:
+    logger.error(
+        "Rights that end are not enforced before “manage.py migrate” is run: %s", problem.strip()
+    )
