@@ -91,12 +91,12 @@ class Check:
         """Return what has to be done to those who are named, in order, and for which changes."""
         gone, again = self._collect(self._told_to_go), self._collect(self._told_to_return)
         asked = self._collect(lambda affected, _: affected.subscriptions)
-        holders = self._collect(lambda affected, _: set().union(*affected.permissions.values()))
+        holders = self._collect(lambda *of: set().union(*self._holders(*of).values()))
         self._load({*gone, *asked, *holders})
         gone = {sub: numbers for sub, numbers in gone.items() if sub and not self._is_active(sub)}
         try:
             for number, affected in enumerate(self._affected):
-                for permission, subs in affected.permissions.items():
+                for permission, subs in self._holders(affected, number).items():
                     for sub in self._without(permission, subs, number):
                         again.setdefault(sub, set()).add(number)
             self._lose_by_name()
@@ -128,7 +128,14 @@ class Check:
             found |= affected.disconnects
         if self._repeated[number] or len(affected.reconnects) > _MANY:
             found |= affected.reconnects
+        if not self._holders(affected, number):
+            found = found.union(*affected.permissions.values())
         return found
+
+    def _holders(self, affected: Affected, number: int) -> Mapping[str, set[str]]:
+        """Return who had permissions, where they are to be looked at one by one."""
+        few = sum(map(len, affected.permissions.values())) <= _MANY
+        return affected.permissions if few and not self._repeated[number] else {}
 
     def _collect(self, part: Callable[[Affected, int], Iterable[str]]) -> dict[str, Numbers]:
         """Return what the changes name, and which of them do."""
