@@ -20,8 +20,9 @@ class InstantConfig(AppConfig):
 
         # An import error inside one is the app's, and shows.
         autodiscover_modules("realtime")
-        from instant.revoking import receivers  # noqa: PLC0415  they need the models
+        from instant.revoking import follow_up, receivers  # noqa: PLC0415  they need the models
         from instant.revoking.receivers import depends_on  # noqa: PLC0415  they need the models
 
         receivers.connect()
         depends_on.connect()
+        follow_up.start_with_server()

@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import logging
-import math
+import os
+import sys
 from collections.abc import Sequence
 from datetime import datetime
+from types import FrameType, ModuleType
 
 from django.core.signals import request_started
+from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from instant import conf
-from instant.exceptions import InstantConfigError
+from instant.exceptions import InstantConfigError, PublishError
 from instant.models import Revocation
-from instant.revoking import ledger, schedule
+from instant.revoking import clock, ledger, needed, schedule
 from instant.revoking.affected import Affected
 from instant.revoking.enforce import enforce, is_on, report
-from instant.revoking.thread import Worker
+from instant.revoking.host import ring
+from instant.revoking.looker import CHANNEL, Looker
+from instant.revoking.notes import Notes, are_used
+from instant.revoking.sweep import Sweep
 
-__all__ = ["call_looker", "follow_up", "look", "look_once", "wake", "watch"]
+__all__ = [
+    "book",
+    "call_looker",
+    "follow_up",
+    "look",
+    "look_once",
+    "new_looker",
+    "start_with_server",
+    "wake",
+    "watch",
+]
 
 logger = logging.getLogger("instant.enforcement")
 
 
-def follow_up(now: datetime | None = None) -> int:
+def follow_up(now: datetime | None = None, book: ModuleType | Notes = ledger) -> int:
     """
     Make the checks that are due, up to 1,000 of them; return how many.
 
@@ -31,12 +47,12 @@ def follow_up(now: datetime | None = None) -> int:
     can have opened has expired by itself.
     """
     now = now or timezone.now()
-    rows = ledger.claim(now)
+    rows = book.claim(now, behind=clock.behind())
     if rows:
         affected = [Affected.from_json(row.loss) for row in rows]
         repeated = [row.is_last for row in rows]
-        errors = enforce(affected, repeated=repeated, between=ledger.holder(rows))
-        _finish(rows, affected, errors, now)
+        errors = enforce(affected, repeated=repeated, between=book.holder(rows))
+        _finish(rows, affected, errors, now, book)
     return len(rows)
 
 
@@ -45,6 +61,7 @@ def _finish(
     affected: Sequence[Affected],
     errors: Sequence[Exception | None],
     seen: datetime,
+    book: ModuleType | Notes,
 ) -> None:
     """Note what a check has done, and report what it could not do."""
     failed: list[tuple[Affected, Exception]] = []
@@ -52,63 +69,155 @@ def _finish(
     for row, about, error in zip(rows, affected, errors, strict=True):
         if error is not None:
             failed.append((about, error))
-            _try_again(row)
+            _try_again(row, book)
         elif row.is_last:
             finished.append(row)
         else:
-            ledger.confirm(row, seen + schedule.until_follow_up(about))
-    ledger.forget(finished)
+            first_seen = min(_seen.get(row.pk, seen), seen)
+            book.confirm(row, first_seen + schedule.until_follow_up(about))
+    book.forget(finished)
     if failed:
         report(Affected.of_all(about for about, _ in failed), failed[0][1])
 
 
-def _try_again(row: Revocation) -> None:
+def _try_again(row: Revocation, book: ModuleType | Notes) -> None:
     """Let the next attempt be due soon, and less and less often; give up what has expired."""
     now = timezone.now()
     if schedule.has_expired(row, now):
         logger.error("Given up, since all that could be open has expired: %s", row)
-        (ledger.forget if row.is_last else ledger.drop)([row])
+        (book.forget if row.is_last else book.drop)([row])
     else:
-        ledger.postpone(row, now + schedule.until_next_attempt(row))
+        book.postpone(row, now + schedule.until_next_attempt(row))
 
 
-def look() -> bool:
-    """Make the checks that are due; return whether any row is left, due or not."""
-    while follow_up():
+def book() -> ModuleType | Notes:
+    """Return where somebody who looks writes what was done: not on SQLite, whose lock is one."""
+    return Notes() if are_used() else ledger
+
+
+_sweep = Sweep()
+
+_seen: dict[int, datetime] = {}
+"""When this process first saw rows of which the first check is to be made: committed then."""
+
+
+def look() -> float | None:
+    """Make the checks that are due, and the sweep's; return the seconds until there are more."""
+    used = book()
+    if used.next_due() is not None:
+        clock.measure()
+    while follow_up(book=used):
         continue
-    return bool(ledger.waiting(1))
+    _note_new_rows()
+    next_due = used.next_due()
+    pauses = [] if next_due is None else [(next_due - timezone.now()).total_seconds()]
+    if needed.is_needed():
+        try:
+            pause = _sweep.step()
+        except PublishError as exc:
+            logger.debug("The server does not say who is present: %s", exc)
+            pause = None
+        pauses += [] if pause is None else [pause]
+    return min(pauses, default=None)
 
 
-_worker = Worker(look)
+def _note_new_rows() -> None:
+    rows = Revocation.objects.using(ledger.database()).filter(is_last=False)
+    there = list(rows.values_list("pk", flat=True)[:1000])
+    now = timezone.now()
+    known = {pk: _seen.get(pk, now) for pk in there}
+    _seen.clear()
+    _seen.update(known)
 
 
-def wake() -> None:
-    """Look until no token of now can be used; nothing where the settings or the backend say so."""
+def is_needed() -> bool:
+    """Tell whether there can be anything to look for."""
     try:
-        settings = conf.current()
-        if settings.enforces_in_background and is_on():
-            _worker.wake(settings.token_use + 15)
+        return is_on() and (needed.is_needed() or ledger.next_due() is not None)
+    except DatabaseError:  # not migrated yet, or away: the first change wakes us
+        connections.close_all()
+        return False
+
+
+_looker = Looker(look, is_needed, ledger.database)
+"""
+The thread of this process that looks for what is due.
+
+Any process may have to: the one that took a right away may be gone before its first check, as
+cron's and Celery's are. So each web process looks from its start, and whoever hands out a token
+or takes a right away from then on; of all on a host one does so at a time.
+"""
+
+
+def wake(*, certain: bool = False) -> None:
+    """
+    Have somebody look, if there can be anything to look for; ``certain``: there is.
+
+    Nothing where the settings or the backend say so.
+    """
+    try:
+        if _looker.is_alive or not conf.current().enforces_in_background or not is_on():
+            return
     except InstantConfigError:
         return
+    if certain or needed.is_needed():
+        _looker.start()
 
 
 def call_looker() -> None:
-    """Have a row looked at that was left over just now."""
-    wake()
+    """Have a row looked at that is due now: on this host, and on PostgreSQL on any."""
+    wake(certain=True)
+    try:
+        if not conf.current().enforces_in_background:
+            return
+        ring()
+        connection = connections[ledger.database()]
+        if connection.vendor == "postgresql" and not connection.in_atomic_block:
+            with connection.cursor() as cursor:
+                cursor.execute(f"NOTIFY {CHANNEL}")
+    except Exception as exc:  # noqa: BLE001  it is seen within seconds all the same
+        logger.debug("Nobody is told of what is due: %s", exc)
 
 
-def watch() -> Worker:
-    """Return a worker that looks until it is stopped; for ``runws``, as long as the server runs."""
-    worker = Worker(look)
+def watch() -> Looker:
+    """Return a looker that looks until it is stopped; for ``runws``, as long as the server runs."""
+    looker = new_looker()
     if is_on():
-        worker.wake(math.inf)
-    return worker
+        looker.start(always=True)
+    return looker
+
+
+def new_looker() -> Looker:
+    """Return one beside that of wake()."""
+    return Looker(look, is_needed, ledger.database)
 
 
 def look_once(**_kwargs: object) -> None:
-    """Look, on the first request: another process may have gone with a check to make."""
+    """Look, on the first request: this process may have no other occasion."""
     request_started.disconnect(dispatch_uid="instant.worker")
     try:
-        wake()
+        if not _looker.is_alive and conf.current().enforces_in_background and is_on():
+            _looker.start()  # whose thread asks whether there is anything
     except Exception:
         logger.exception("The first look for follow-up checks failed.")  # the page is answered
+
+
+def start_with_server() -> None:
+    """
+    Look from the start of a web process on, which may get no request for long.
+
+    Called when the apps are ready: a web process is one that makes Django's handler just then.
+    Commands, shells and tests don't.
+    """
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  who sets Django up
+    names = {"get_wsgi_application", "get_asgi_application"}
+    found = False
+    while frame is not None and not found:
+        module = frame.f_globals.get("__name__", "")
+        found = frame.f_code.co_name in names and module.startswith("django.core.")
+        frame = frame.f_back
+    if not found:
+        return
+    look_once()
+    if hasattr(os, "register_at_fork"):  # a server that loads the site before it forks
+        os.register_at_fork(after_in_child=look_once)

@@ -47,10 +47,10 @@ __all__ = [
     "drop",
     "forget",
     "holder",
+    "next_due",
     "postpone",
     "release",
     "there",
-    "waiting",
     "widen",
     "write",
 ]
@@ -159,9 +159,9 @@ def there(rows: Iterable[Revocation]) -> set[Any]:
     return set(_rows().filter(pk__in=[row.pk for row in rows]).values_list("pk", flat=True))
 
 
-def waiting(limit: int) -> list[Revocation]:
-    """Return the rows that are due next, or not free yet; in the order of their due time."""
-    return list(_rows().order_by("due_at", "pk")[:limit])
+def next_due() -> datetime | None:
+    """Return when the next row is due, or free again."""
+    return _rows().order_by("due_at").values_list("due_at", flat=True).first()
 
 
 def database() -> str:

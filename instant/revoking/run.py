@@ -20,7 +20,7 @@ from django.utils import timezone
 from instant import conf
 from instant.models import Revocation
 from instant.publishing.commit_hook import wait_for_commit
-from instant.revoking import ledger, schedule
+from instant.revoking import ledger, notes, schedule
 from instant.revoking.affected import Affected
 from instant.revoking.cost import OverCost
 from instant.revoking.enforce import enforce, is_on, report
@@ -48,8 +48,8 @@ def revoke(affected: Affected, *, using: str = DEFAULT_DB_ALIAS) -> None:
         return
     connection = connections[using]
     if connection.in_atomic_block:
-        take(connection, affected, immediate_check)
-        wake()
+        if take(connection, affected, immediate_check) is not None:
+            _written()
     else:
         wait(affected, record(affected), using)
 
@@ -57,8 +57,13 @@ def revoke(affected: Affected, *, using: str = DEFAULT_DB_ALIAS) -> None:
 def record(affected: Affected) -> Revocation:
     """Write a row at once, and make sure that somebody follows it up."""
     row = ledger.write(affected, timezone.now())
-    wake()
+    _written()
     return row
+
+
+def _written() -> None:
+    notes.delete_finished()
+    wake(certain=True)
 
 
 def wait(affected: Affected, row: Revocation, using: str) -> None:

@@ -23,13 +23,12 @@ from instant.exceptions import (
     ServerUnreachable,
 )
 from instant.models import Channel, Revocation
-from instant.revoking import follow_up, ledger, run, thread
+from instant.revoking import clock, follow_up, ledger, run
 from instant.revoking.affected import Affected
 from instant.revoking.enforce import enforce
 from instant.revoking.pending import Change
 from instant.revoking.receivers import depends_on
 from instant.revoking.receivers import groups as group_receivers
-from instant.revoking.thread import Worker
 from instant.rights import accounts
 from instant.rights.tokens import Signer, begin, end
 
@@ -41,23 +40,25 @@ def declare(**attributes):
 # The follow-up check is made
 
 
-def test_the_thread_stays_as_long_as_a_row_does(client, ann, monkeypatch):
-    one = Worker(follow_up.look)
-    monkeypatch.setattr(thread.connections, "close_all", lambda: None)
-    assert not one.look()
+def test_a_look_tells_when_something_is_due(client, ann, settings, monkeypatch):
+    settings.INSTANT = {**settings.INSTANT, "SWEEP": None}
+    monkeypatch.setattr(clock, "measure", lambda: None)
+    assert follow_up.look() is None
     ann.groups.clear()
-    assert one.look()
+    assert 4 < follow_up.look() <= 5
     Revocation.objects.update(due_at=timezone.now(), is_last=True)
-    assert not one.look()
+    assert follow_up.look() is None
 
 
-def test_a_look_makes_all_that_is_due(client, db, make_user):
+def test_a_look_makes_all_that_is_due(client, db, make_user, settings, monkeypatch):
+    settings.INSTANT = {**settings.INSTANT, "SWEEP": None}
+    monkeypatch.setattr(clock, "measure", lambda: None)
     now = timezone.now()
     Revocation.objects.bulk_create(
         Revocation(loss={"reconnects": [f"u{n}"]}, created_at=now, due_at=now, is_last=True)
         for n in range(1201)
     )
-    assert not Worker(follow_up.look).look()
+    assert follow_up.look() is None
     assert len(client.changes) == 1201
     assert len(client.batches) == 3
 
@@ -65,7 +66,7 @@ def test_a_look_makes_all_that_is_due(client, db, make_user):
 def test_taking_a_right_away_wakes_the_thread_in_time(client, ann, monkeypatch, settings):
     settings.INSTANT = {**settings.INSTANT, "ENFORCE_IN_BACKGROUND": True}
     woken = []
-    monkeypatch.setattr(follow_up._worker, "wake", woken.append)
+    monkeypatch.setattr(follow_up._looker, "start", lambda: woken.append(True))
     ann.groups.clear()  # no hook runs: the test's transaction never commits
     assert woken
 
@@ -73,7 +74,7 @@ def test_taking_a_right_away_wakes_the_thread_in_time(client, ann, monkeypatch, 
 def test_the_first_request_of_a_process_looks(client, monkeypatch, settings):
     settings.INSTANT = {**settings.INSTANT, "ENFORCE_IN_BACKGROUND": True}
     woken = []
-    monkeypatch.setattr(follow_up._worker, "wake", woken.append)
+    monkeypatch.setattr(follow_up._looker, "start", lambda: woken.append(True))
     monkeypatch.setattr(request_started, "receivers", [])
     request_started.connect(follow_up.look_once, dispatch_uid="instant.worker")
     request_started.send(sender=None, environ={})
@@ -81,11 +82,12 @@ def test_the_first_request_of_a_process_looks(client, monkeypatch, settings):
     assert len(woken) == 1
 
 
-def test_a_first_look_that_fails_breaks_nobodys_request(monkeypatch, caplog):
+def test_a_first_look_that_fails_breaks_nobodys_request(monkeypatch, settings, caplog):
     def broken():
         raise RuntimeError("boom")
 
-    monkeypatch.setattr(follow_up, "wake", broken)
+    monkeypatch.setattr(follow_up, "is_on", broken)
+    settings.INSTANT = {**settings.INSTANT, "ENFORCE_IN_BACKGROUND": True}
     monkeypatch.setattr(request_started, "receivers", [])
     follow_up.look_once()
     assert "boom" in caplog.text

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
-from django.core import management, serializers
+from django.core import serializers
 from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
 from django.test import AsyncClient, Client
@@ -22,10 +22,9 @@ from instant.backends.locmem import LocmemBackend
 from instant.centrifugo.api.commands import Disconnect, Presence, PresenceStats, Unsubscribe
 from instant.exceptions import ServerRefused, ServerUnreachable, UnknownNamespace
 from instant.models import Channel, Revocation
-from instant.revoking import follow_up, ledger, run, thread
+from instant.revoking import follow_up, ledger, run
 from instant.revoking.affected import Affected
 from instant.revoking.receivers.stored import senders
-from instant.revoking.thread import Worker
 from instant.signals import enforcement_failed
 
 
@@ -250,23 +249,6 @@ def test_the_command_makes_what_is_due(client, ann, capsys):
     assert len(client.changes) == 3
 
 
-def test_watch_goes_on(client, ann, monkeypatch):
-    ann.groups.clear()
-    looks = []
-
-    def sleep(seconds):
-        looks.append(seconds)
-        Revocation.objects.update(due_at=timezone.now())
-        if len(looks) == 3:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr("instant.management.commands.enforce.time.sleep", sleep)
-    with pytest.raises(KeyboardInterrupt):
-        management.call_command("enforce", watch=0.5)
-    assert looks == [0.5] * 3
-    assert Revocation.objects.count() == 0
-
-
 # Where nothing reaches a server
 
 
@@ -306,58 +288,19 @@ def test_a_loss_survives_as_json():
     assert loss.subscriptions == {"7": {"x"}}
 
 
-# The thread
-
-
-@pytest.fixture
-def passes(monkeypatch):
-    made = threading.Semaphore(0)
-    monkeypatch.setattr(thread, "_EVERY", 0.001)
-    monkeypatch.setattr(follow_up, "follow_up", made.release)
-    monkeypatch.setattr(thread.connections, "close_all", lambda: None)
-    return made
-
-
-def test_the_thread_looks_until_it_is_not_needed(passes):
-    worker = Worker(follow_up.look)
-    worker.wake(0)
-    assert passes.acquire(timeout=60)
-    worker.stop()
-    worker.wake(1000)
-    for _ in range(5):
-        assert passes.acquire(timeout=60)
-    worker.wake(1000)
-    assert sum(t.name == "instant-follow-up" for t in threading.enumerate()) == 1
-    worker.stop()
-    assert not any(t.name == "instant-follow-up" for t in threading.enumerate())
-
-
-def test_a_database_that_is_away_is_told_once_and_asked_again(passes, monkeypatch, caplog):
-    def fail():
-        passes.release()
-        raise RuntimeError("away")
-
-    monkeypatch.setattr(follow_up, "follow_up", fail)
-    worker = Worker(follow_up.look)
-    worker.wake(1000)
-    for _ in range(5):
-        assert passes.acquire(timeout=60)
-    worker.stop()
-    assert [record.getMessage() for record in caplog.records] == [
-        "Follow-up checks can't be made: away"
-    ]
+# Who looks
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_handing_out_tokens_wakes_it(client, monkeypatch, settings, on, make_user):
-    woken = []
-    monkeypatch.setattr(follow_up._worker, "wake", woken.append)
+def test_handing_out_tokens_starts_the_looker(client, ann, monkeypatch, settings, on):
+    started = []
+    monkeypatch.setattr(follow_up._looker, "start", lambda: started.append(True))
     settings.INSTANT = {**settings.INSTANT, "ENFORCE_IN_BACKGROUND": on}
     follow_up.wake()
-    assert woken == ([45] if on else [])
+    assert started == [True] * on
     with replaced(LocmemBackend()):
         follow_up.wake()
-    assert len(woken) == on
+    assert len(started) == on
 
 
 # Who sends signals

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from instant.exceptions import InstantConfigError, PublishError
 from instant.models import Revocation
-from instant.revoking import follow_up
-from instant.revoking.thread import Worker
+from instant.revoking import follow_up, ledger
+from instant.revoking.enforce import is_on
+from instant.revoking.sweep import Sweep
 
 
 class Command(BaseCommand):
@@ -20,25 +21,27 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--watch",
-            type=float,
-            nargs="?",
-            const=1.0,
-            metavar="SECONDS",
-            help="Keep running, and look again after so many seconds (default: 1).",
+            "--watch", action="store_true", help="Keep running until stopped, and sweep too."
+        )
+        parser.add_argument(
+            "--sweep",
+            action="store_true",
+            help="Check everybody who is connected now, whatever has changed.",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        if not options["watch"]:
-            tried = 0
-            while count := follow_up.follow_up():
-                tried += count
-            waiting = Revocation.objects.count()
-            self.stdout.write(
-                f"Checks made: {tried}. Waiting: {waiting} (not due yet, or to be tried again)."
-            )
+        if options["watch"]:
+            if not is_on():
+                raise CommandError("No server is reached: there is nothing to enforce.")
+            follow_up.new_looker().run()
             return
-        worker = Worker(follow_up.look)
-        while True:
-            worker.look()  # logs errors and goes on: the database may only be restarting
-            time.sleep(options["watch"])
+        if options["sweep"]:
+            try:
+                self.stdout.write(f"{Sweep().all_at_once()} channels asked for.")
+            except (PublishError, InstantConfigError) as exc:
+                raise CommandError(str(exc)) from exc
+        tried = 0
+        while count := follow_up.follow_up(book=follow_up.book()):
+            tried += count
+        waiting = Revocation.objects.using(ledger.database()).count()
+        self.stdout.write(f"{tried} tried; {waiting} waiting: not due yet, or tried again.")

@@ -1,0 +1,127 @@
+"""
+One process of a host that looks, and what wakes it: a lock, a socket, and a file of notes.
+
+They lie beside the server's config where that folder is there and ours, else in the folder for
+temporary files, by user and project. The lock is the kernel's: when its holder dies, however,
+the next one gets it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import socket
+import tempfile
+from pathlib import Path
+
+from django.conf import settings
+
+from instant import conf
+from instant.exceptions import InstantConfigError
+
+try:
+    import fcntl
+except ImportError:  # Windows: each process looks for itself
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Bell", "HostLock", "folder", "ring"]
+
+_LONGEST = 100
+"""Bytes of a socket's path; the kernel takes 107, or 103 on macOS."""
+
+
+def folder() -> Path:
+    """Return where they lie; makes one of its own where there is none."""
+    with contextlib.suppress(InstantConfigError, OSError):
+        given = conf.current().dir
+        own = len(str(given)) + len("/looker.sock") <= _LONGEST
+        if own and given.is_dir() and os.access(given, os.W_OK):
+            return given
+    project = f"{getattr(settings, 'BASE_DIR', '')}|{os.environ.get('DJANGO_SETTINGS_MODULE')}"
+    name = hashlib.sha256(project.encode()).hexdigest()[:12]
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    found = Path(tempfile.gettempdir()) / f"instant-{user}-{name}"
+    found.mkdir(mode=0o700, exist_ok=True)
+    if hasattr(os, "getuid") and found.stat().st_uid != user:
+        raise PermissionError(f"{found} belongs to somebody else.")
+    return found
+
+
+class HostLock:
+    """
+    Held by one process of the host, once; not inherited by those that it forks.
+
+    A lock of POSIX: its holder's process counts, and closing the file anywhere in it lets go.
+    """
+
+    _holder: int | None = None
+    """The process in whose memory this stands, while it holds the lock; a fork copies it."""
+
+    def __init__(self) -> None:
+        self._file: int | None = None
+
+    def acquire(self) -> bool:
+        """Take it if nobody has it; tell whether it is ours now."""
+        if fcntl is None:
+            return True
+        if HostLock._holder == os.getpid():
+            return False
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        file = os.open(folder() / "looker.lock", flags, 0o600)
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            return False
+        self._file, HostLock._holder = file, os.getpid()
+        return True
+
+    def release(self) -> None:
+        """Let another have it."""
+        if self._file is not None:
+            HostLock._holder = None
+            os.close(self._file)
+            self._file = None
+
+
+class Bell:
+    """A socket that any process of the host rings, for whoever holds the lock."""
+
+    def __init__(self) -> None:
+        self.socket: socket.socket | None = None
+        if not hasattr(socket, "AF_UNIX"):
+            return
+        bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        bell.settimeout(0)
+        path = folder() / "looker.sock"
+        try:
+            path.unlink(missing_ok=True)  # of a holder that is gone
+            bell.bind(str(path))
+            path.chmod(0o600)
+        except OSError:
+            bell.close()  # then it looks every few seconds all the same
+        else:
+            self.socket = bell
+
+    def clear(self) -> None:
+        """Take out all that has come."""
+        if self.socket is not None:
+            with contextlib.suppress(OSError):
+                while self.socket.recv(16):
+                    continue
+
+    def close(self) -> None:
+        """Hang up."""
+        if self.socket is not None:
+            self.socket.close()
+            self.socket = None
+
+
+def ring() -> None:
+    """Wake whoever looks on this host; nothing where nobody does."""
+    if not hasattr(socket, "AF_UNIX"):
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
+        bell.settimeout(0)
+        bell.sendto(b"!", str(folder() / "looker.sock"))
