@@ -14,9 +14,10 @@ instant.W005 the server's config differs from the settings and the apps' ``realt
 instant.W006 failed logins are counted in a cache that loses count (``check --deploy``)
 instant.W007 Django would refuse or redirect what the server asks at ``PROXY_URL``
 instant.W008 presence is off in the server's config, and revoking rights needs it
+instant.W009 SQLite fails a request that reads and then writes beside another write
+instant.W010 nobody looks for rights that end without a signal
 instant.W011 an option in the server's config lets any client end Centrifugo 6.9.1
-============ =======================================================================
-"""
+============ ================================================================"""
 
 from __future__ import annotations
 
@@ -34,12 +35,14 @@ from instant.centrifugo.config.known_faults import exposing
 from instant.centrifugo.config.namespaces import without_presence
 from instant.exceptions import InstantConfigError
 from instant.namespaces import registered
+from instant.revoking import ledger
+from instant.revoking.affected import has_rules
 from instant.revoking.receivers import depends_on
 from instant.server import proxy_urls
 from instant.server.sync import compare
 from instant.views import credentials
 
-__all__ = ["check_settings", "check_throttle"]
+__all__ = ["check_enforcement", "check_settings", "check_throttle"]
 
 _KEY_BYTES = 32
 """RFC 7518, section 3.2: the key must be at least as long as the hash."""
@@ -62,6 +65,51 @@ def check_settings(
     except InstantConfigError as exc:
         return [Error(str(exc), id="instant.E001")]
     return list(_messages(current))
+
+
+@register(Tags.security, deploy=True)
+def check_enforcement(
+    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001  Django's signature
+    **_kwargs: Any,
+) -> list[CheckMessage]:
+    """Check that rights that end are looked for; of no interest before there is production."""
+    try:
+        current = conf.current()
+    except InstantConfigError:  # E001 says it
+        return []
+    if settings.DEBUG or not has_rules():
+        return []
+    return [*_sqlite(), *_sweep(current)]
+
+
+def _sqlite() -> Iterator[CheckMessage]:
+    alias = ledger.database()
+    options = settings.DATABASES.get(alias, {})
+    if options.get("ENGINE") != "django.db.backends.sqlite3":
+        return
+    if str(options.get("OPTIONS", {}).get("transaction_mode", "")).upper() != "IMMEDIATE":
+        yield Warning(
+            f"The database {alias!r} is SQLite, where a transaction that reads and then writes "
+            "fails at once with “database is locked” if anybody has written in between.",
+            hint='DATABASES = {"default": {…, "OPTIONS": {"transaction_mode": "IMMEDIATE"}}} lets '
+            "it wait instead.",
+            id="instant.W009",
+        )
+
+
+def _sweep(current: conf.Conf) -> Iterator[CheckMessage]:
+    if not current.enforces:
+        problem = "INSTANT['ENFORCE'] is False: who loses a right stays in until it expires."
+        remedy = "Leave it out."
+    elif current.sweep is None:
+        problem = "INSTANT['SWEEP'] is None: rights that end without a signal are never looked for."
+        remedy = "Give it seconds, or have “manage.py enforce --sweep” run by cron."
+    elif not current.enforces_in_background:
+        problem = "INSTANT['ENFORCE_IN_BACKGROUND'] is False: no web process looks for what ended."
+        remedy = "Let “manage.py runws” or “manage.py enforce --watch” run, and silence this."
+    else:
+        return
+    yield Warning(problem, hint=remedy, id="instant.W010")
 
 
 @register(Tags.security, deploy=True)

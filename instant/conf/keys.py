@@ -23,7 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "ENFORCE": True,
     "ENFORCE_IN_BACKGROUND": True,
     "CHECK_QUERIES": 20,
-    "SWEEP": 0,
+    "SWEEP": "TOKEN_LIFE",
     "THROTTLE": {},
     "TRUSTED_PROXIES": None,
     "AUTHENTICATION": (),
@@ -102,8 +102,8 @@ TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "ENFORCE_IN_BACKGROUND": ("True or False", lambda v: isinstance(v, bool)),
     "CHECK_QUERIES": ("a whole number above 0", _is_int),
     "SWEEP": (
-        "a whole number of seconds above 0, or None for none",
-        lambda v: v is None or v == 0 or _is_int(v),
+        "a whole number of seconds above 0, “TOKEN_LIFE”, or None for never",
+        lambda v: v is None or v == "TOKEN_LIFE" or _is_int(v),
     ),
     "AUTHENTICATION": (
         "a list of dotted paths",

@@ -82,7 +82,7 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         enforces=values["ENFORCE"],
         enforces_in_background=values["ENFORCE_IN_BACKGROUND"],
         check_queries=values["CHECK_QUERIES"],
-        sweep=values["TOKEN_LIFE"] if values["SWEEP"] == 0 else values["SWEEP"],
+        sweep=values["TOKEN_LIFE"] if values["SWEEP"] == "TOKEN_LIFE" else values["SWEEP"],
         throttle=_read("THROTTLE", parse_limits, values),
         trusted_proxies=_read("TRUSTED_PROXIES", parse_proxies, values),
         authentication=tuple(values["AUTHENTICATION"]),
