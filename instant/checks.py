@@ -17,7 +17,8 @@ instant.W008 presence is off in the server's config, and revoking rights needs i
 instant.W009 SQLite fails a request that reads and then writes beside another write
 instant.W010 nobody looks for rights that end without a signal
 instant.W011 an option in the server's config lets any client end Centrifugo 6.9.1
-============ ================================================================"""
+============ =======================================================================
+"""
 
 from __future__ import annotations
 
@@ -84,7 +85,7 @@ def check_enforcement(
 
 def _sqlite() -> Iterator[CheckMessage]:
     alias = ledger.database()
-    options = settings.DATABASES.get(alias, {})
+    options: dict[str, Any] = settings.DATABASES.get(alias, {})
     if options.get("ENGINE") != "django.db.backends.sqlite3":
         return
     if str(options.get("OPTIONS", {}).get("transaction_mode", "")).upper() != "IMMEDIATE":

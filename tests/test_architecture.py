@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "publishing": {"backends", "exceptions", "signals"},
     "rights": {"channels", "conf", "deliveries", "exceptions", "models", "namespaces", "permissions"},
     "revoking": {
-        "backends", "centrifugo", "conf", "exceptions", "models", "namespaces", "permissions",
+        "backends", "centrifugo", "channels", "conf", "exceptions", "models", "namespaces", "permissions",
         "publishing", "rights", "signals",
     },
     "server": {"centrifugo", "conf", "exceptions", "namespaces", "revoking"},

@@ -18,7 +18,7 @@ PINNED = {
     "instant.backends.console": "ConsoleBackend",
     "instant.backends.locmem": "LocmemBackend",
     "instant.deliveries": "AtMostOnce Delivery Latest Recoverable",
-    "instant.enforcement": "arecheck recheck",
+    "instant.enforcement": "arecheck arevoke recheck revoke",
     "instant.exceptions": (
         "BatchError InstantConfigError InstantError InvalidAPIKey InvalidChannelName InvalidReply "
         "PayloadTooLarge PublishError PublishTimeout ServerRefused ServerUnreachable "

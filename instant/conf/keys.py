@@ -190,10 +190,23 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Seconds for one call to the server's API: connecting, sending and reading together. "
         "Looking up its host name is not counted."
     ),
+    "ENFORCE": Description(
+        "Whether rights that are revoked end on open connections. `False` turns all of it off: "
+        "whoever is subscribed stays until the subscription expires."
+    ),
     "ENFORCE_IN_BACKGROUND": Description(
         "Whether a thread in each web process runs follow-up checks after rights were revoked. "
         "Where threads can't run, set it to `False` and run `manage.py enforce --watch`.",
         "`True`; `False` under pytest",
+    ),
+    "CHECK_QUERIES": Description(
+        "How many database queries the check after a change may cost the request that made the "
+        "change. What is left is done in the background at once."
+    ),
+    "SWEEP": Description(
+        "Seconds within which everybody who is subscribed by a right is checked again, for rights "
+        "that end without a signal; `None` for never.",
+        "`TOKEN_LIFE`",
     ),
     "THROTTLE": Description(
         "How often `login/` may fail: for one user name from one address (`PAIR`), for one address "

@@ -154,7 +154,8 @@ def test_namespaces():
     methods = text("docs/channels.md")
     for name, value in vars(Namespace).items():
         if inspect.isfunction(value) and not name.startswith("_") and not name.endswith("_many"):
-            assert f"| `{name}(user, **kwargs)` |" in methods
+            first = "users" if name.endswith("_users") else "user"
+            assert f"| `{name}({first}, **kwargs)` |" in methods
 
 
 def test_deliveries():

@@ -61,7 +61,7 @@ def test_a_sweep_by_hand(client, db, rule, capsys, make_user):
     ann = make_user("ann")
     client.inside = {"doc:1": {str(ann.pk)}, "foreign:1": {"x"}}
     call_command("enforce", sweep=True)
-    assert capsys.readouterr().out.startswith("1 channels asked for.\n0 tried; 0 waiting")
+    assert capsys.readouterr().out.startswith("1 channels checked.\nChecks made: 0. Waiting: 0")
     assert [c.user for c in client.changes] == [str(ann.pk)]
     client.error = ServerUnreachable("away")
     with pytest.raises(CommandError, match="away"):

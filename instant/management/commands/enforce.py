@@ -37,11 +37,13 @@ class Command(BaseCommand):
             return
         if options["sweep"]:
             try:
-                self.stdout.write(f"{Sweep().all_at_once()} channels asked for.")
+                self.stdout.write(f"{Sweep().all_at_once()} channels checked.")
             except (PublishError, InstantConfigError) as exc:
                 raise CommandError(str(exc)) from exc
         tried = 0
         while count := follow_up.follow_up(book=follow_up.book()):
             tried += count
         waiting = Revocation.objects.using(ledger.database()).count()
-        self.stdout.write(f"{tried} tried; {waiting} waiting: not due yet, or tried again.")
+        self.stdout.write(
+            f"Checks made: {tried}. Waiting: {waiting} (not due yet, or to be tried again)."
+        )
