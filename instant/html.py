@@ -74,6 +74,8 @@ def script_config() -> dict[str, Any]:
             "cookie": django_settings.CSRF_COOKIE_NAME,
             "header": _header(django_settings.CSRF_HEADER_NAME),
         },
+        # A page that sends more at once would lose its connection.
+        "size_limit": conf.current().size_limit,
         # Whose channels are subscribed to without a token, because the server asks Django itself.
         "tokenless": tokenless_namespaces(),
         "texts": {

@@ -29,6 +29,7 @@ def test_one_external_script_with_its_config():
     assert tag.startswith('<script src="/static/instant/instant.min.js" ')
     assert tag.endswith("></script>")
     assert config(tag) == {
+        "size_limit": 65536,
         "tokenless": [],
         "csrf": {"cookie": "csrftoken", "header": "X-Csrftoken"},
         "urls": {
@@ -58,6 +59,33 @@ def test_it_is_the_same_for_everybody(make_user, rf):
     request.user = user
     assert render(RequestContext(request)) == render()
     assert "ann" not in render(RequestContext(request))
+
+
+@pytest.mark.parametrize(
+    ("file", "environment", "limit"),
+    [
+        ({}, {}, 65536),
+        ({"websocket": {"message_size_limit": 1000}}, {}, 1000),
+        ({"emulation": {"max_request_body_size": 900}}, {}, 900),
+        # Whatever the transport is: so the smaller one counts.
+        ({"websocket": {"message_size_limit": 10**6}}, {}, 65536),
+        (
+            {"websocket": {"message_size_limit": 10**6}},
+            {"CENTRIFUGO_EMULATION_MAX_REQUEST_BODY_SIZE": "200000"},
+            200000,
+        ),
+        ({"websocket": {"message_size_limit": "many"}}, {}, 65536),
+        ({"websocket": None, "emulation": []}, {}, 65536),
+    ],
+)
+def test_the_page_knows_how_much_the_server_accepts_at_once(
+    file, environment, limit, settings, tmp_path, monkeypatch
+):
+    (tmp_path / "config.json").write_text(json.dumps(file))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings.INSTANT = {"DIR": tmp_path}
+    assert config(render())["size_limit"] == limit
 
 
 @override_settings(CSRF_COOKIE_NAME='c"<', CSRF_HEADER_NAME="HTTP_X_MINE")

@@ -88,6 +88,7 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         authentication=tuple(values["AUTHENTICATION"]),
         audience=server.audience or slugify(name) or "site",
         api_url=_api_url(server, port),
+        size_limit=server.size_limit,
         _api_key=_key("CENTRIFUGO_API_KEY", server.api_key),
         _hmac_key=_key("CENTRIFUGO_HMAC_KEY", server.hmac_key),
         _dir=directory,

@@ -59,6 +59,8 @@ class Conf:
     """``aud`` of every token, so that two projects on one server don't share user 1."""
     api_url: str
     """The server's HTTP API without ``/api``, for example ``http://localhost:8427``."""
+    size_limit: int
+    """How many bytes the server accepts from a page at once."""
     _api_key: str | None = field(repr=False)
     _hmac_key: str | None = field(repr=False)
     _dir: Path | None

@@ -164,12 +164,15 @@ export class Channel<Data = unknown> {
 
   /**
    * Publishes a message, if the channel allows browsers to publish. Returns the message's id, which
-   * listeners get too. Rejects with `ChannelError`.
+   * listeners get too. Rejects with `ChannelError`; its code is 1009 if the message is too large.
    */
   async publish<Name extends EventName = "*">(message: Outgoing<Name, PayloadOf<Name, Data>>): Promise<string> {
     const { id = createId(), eventClass, ...rest } = message;
     const body = { channel: this.name, ...rest, event_class: eventClass, id, tab: this.#connection.tab };
-    await this.#feed.call((subscription) => subscription.publish(body));
+    await this.#feed.call((subscription) => {
+      this.#connection.transports.checkSize(this.name, body);
+      return subscription.publish(body);
+    });
     return id;
   }
 

@@ -17,6 +17,7 @@ export interface Config {
   readonly websocketUrls: readonly string[] | undefined;
   readonly tokenless: readonly string[];
   readonly transports: readonly Transport[];
+  readonly sizeLimit: number;
   readonly timeout: number;
   readonly reconnectDelay: readonly [minimum: number, maximum: number];
   readonly fetch: typeof globalThis.fetch;
@@ -68,6 +69,7 @@ export function resolveConfig(options: InstantOptions): Config {
     websocketUrls: options.websocketUrl === undefined ? undefined : [options.websocketUrl].flat().map(socketUrl),
     tokenless: options.tokenless ?? page?.tokenless ?? [],
     transports: options.transports ?? ["websocket", "http_stream", "sse"],
+    sizeLimit: options.sizeLimit ?? page?.size_limit ?? 65_536,
     timeout: options.timeout ?? 5000,
     reconnectDelay: options.reconnectDelay ?? [500, 20_000],
     fetch: options.fetch ?? ((...request) => globalThis.fetch(...request)),

@@ -21,6 +21,7 @@ export class Connection {
   readonly tab: string;
   readonly django: Django;
   readonly grants: Grants;
+  readonly transports: Transports;
   readonly feeds = new Map<string, Feed>();
   readonly listeners: { readonly [Name in keyof InstantEventMap]: Listeners<InstantEventMap[Name]> } = {
     status: new Listeners(),
@@ -42,6 +43,7 @@ export class Connection {
     this.config = config;
     this.tab = tab;
     this.django = new Django(config, tab);
+    this.transports = new Transports(config);
     const names = (): string[] => this.#held().flatMap((feed) => (feed.isTokenless ? [] : feed.name));
     this.grants = new Grants(this.django, names, config.reconnectDelay[1]);
   }
@@ -186,8 +188,7 @@ export class Connection {
   }
 
   #createClient(): Centrifuge {
-    const { config, grants } = this;
-    const transports = new Transports(config);
+    const { config, grants, transports } = this;
     const client: Centrifuge = new Centrifuge(transports.endpoints, {
       ...transports.options,
       timeout: config.timeout,
@@ -197,11 +198,11 @@ export class Connection {
       getToken: () =>
         this.isConnected
           ? this.guard(() => grants.renew([]))
-          : this.#grant(transports, () => grants.connectionToken()),
+          : this.#grant(() => grants.connectionToken()),
       // Called before every attempt, after getToken: the place to replace a token that is too old, or that
       // belongs to a user who was signed in before.
       getData: async () => {
-        if (!grants.isFresh) client.setToken(await this.#grant(transports, () => grants.connectionToken()));
+        if (!grants.isFresh) client.setToken(await this.#grant(() => grants.connectionToken()));
         return null;
       },
     });
@@ -242,10 +243,10 @@ export class Connection {
   }
 
   /** Asks Django for tokens for all channels in use. Denies those it leaves out, retries those it grants again. */
-  #grant(transports: Transports, request: () => Promise<string>): Promise<string> {
+  #grant(request: () => Promise<string>): Promise<string> {
     return this.guard(async () => {
       const token = await request();
-      transports.setUrls(this.grants.urls);
+      this.transports.setUrls(this.grants.urls);
       for (const feed of this.#held()) {
         if (this.grants.isDenied(feed.name)) feed.deny();
         else feed.retry();

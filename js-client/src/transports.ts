@@ -1,14 +1,19 @@
 import type { Centrifuge, TransportEndpoint } from "centrifuge";
 
 import type { Config } from "./config.js";
-import { ConfigError } from "./errors.js";
+import { ChannelError, ConfigError } from "./errors.js";
 import { lastTransport, setLastTransport } from "./last-transport.js";
+import { byteLength, split } from "./size.js";
 
 /** The SDK's error code for a connection that closed before the server answered. */
 const CONNECTION_CLOSED = 11;
 /** Its code for a closed transport. After this one, and after a timeout (1), it tries the next transport at once. */
 const TRANSPORT_CLOSED = 2;
 const EMULATION = "/emulation";
+/** The length of a session's id. */
+const ID = " ".repeat(36);
+/** The code that a WebSocket closes with after a message that is too large. */
+const TOO_LARGE = 1009;
 
 /** Private fields of the SDK: how far it has got with its list of endpoints. */
 interface Progress {
@@ -46,16 +51,33 @@ export class Transports {
       emulation = url.replace(/\/connection\/.*/, EMULATION);
       return url;
     };
+    // The SDK calls these two with `new`, so arrow functions would not do.
     this.options = {
-      websocket: WebSocket,
-      // The SDK calls it with `new`, so an arrow function would not do.
+      websocket: function socket(url: string) {
+        const socket = new WebSocket(url);
+        const send = socket.send.bind(socket);
+        socket.send = (frame) => {
+          for (const part of split(frame as string, (text) => byteLength(text) < config.sizeLimit)) send(part);
+        };
+        return socket;
+      },
       eventsource:
         EventSource &&
         function source(url: string) {
           return new EventSource(pass(url));
         },
       // The SDK has one address for commands, so it is replaced by that of the server in use.
-      fetch: (url: string, init: RequestInit) => fetch(url === EMULATION ? emulation : pass(url), init),
+      fetch: async (url: string, init: RequestInit) => {
+        if (url !== EMULATION) return fetch(pass(url), init);
+        const request = JSON.parse(init.body as string) as { readonly data: string };
+        const body = (data: string): string => JSON.stringify({ ...request, data });
+        // The first response that is no success tells the SDK what to do.
+        let response: Response | undefined;
+        for (const data of split(request.data, (text) => byteLength(body(text)) < config.sizeLimit)) {
+          if (!response || response.ok) response = await fetch(emulation, { ...init, body: body(data) });
+        }
+        return response as Response;
+      },
       emulationEndpoint: EMULATION,
     };
     this.#list();
@@ -66,6 +88,18 @@ export class Transports {
     if (!urls[0]) throw new ConfigError("Django named no address of the message server. Set the option websocketUrl.");
     this.#urls = urls;
     this.#list();
+  }
+
+  /** Throws `ChannelError` if a publication is too large for the current transport. */
+  checkSize(channel: string, publication: object): void {
+    const { sizeLimit } = this.#config;
+    const data = JSON.stringify({ publish: { channel, data: publication }, id: 2 ** 31 });
+    // The transports that use requests put the command into another JSON object, with two ids of the SDK.
+    const isRequest = this.#last.startsWith("http");
+    const size = byteLength(isRequest ? JSON.stringify({ session: ID, node: ID, data }) : data);
+    if (size < sizeLimit) return;
+    const message = `${channel}: the message takes ${String(size)} bytes, the server accepts less than ${String(sizeLimit)}`;
+    throw new ChannelError(message, { channel, code: TOO_LARGE });
   }
 
   /** Called when the page is connected. The next connection starts with this endpoint. */

@@ -202,6 +202,8 @@ export interface PageConfig {
   readonly csrf?: Partial<Csrf>;
   readonly texts?: StatusTexts;
   readonly tokenless?: readonly string[];
+  /** How many bytes the message server accepts from a page at once. */
+  readonly size_limit?: number;
 }
 
 /** A WebSocket constructor, as far as it is used. */
@@ -247,6 +249,13 @@ export interface InstantOptions {
    * @default ["websocket", "http_stream", "sse"]
    */
   readonly transports?: readonly Transport[];
+  /**
+   * How many bytes the message server accepts from a page at once. A larger message is refused before it is
+   * sent, because the server would close the connection.
+   *
+   * @default the page's, else 65536
+   */
+  readonly sizeLimit?: number;
   /**
    * Timeout in milliseconds for a request to Django, and for each step with the message server.
    *

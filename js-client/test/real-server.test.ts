@@ -2,13 +2,15 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
 import type { Instant } from "../src/instant.js";
-import type { InstantOptions, Presence } from "../src/types.js";
+import type { EventSourceConstructor, InstantOptions, Presence } from "../src/types.js";
+import { EventSource as NodeEventSource } from "./event-source.js";
 import { TOKEN_KEY } from "./fake-centrifugo.js";
 import { Proxy } from "./proxy.js";
 import { KINDS, RealServer } from "./real-server.js";
 import { Inbox, soon, until, useSite } from "./site.js";
 
 const site = useSite();
+const EventSource = NodeEventSource as unknown as EventSourceConstructor;
 
 if (KINDS.length === 0) test.skip("no Python with aiohttp here, and no INSTANT_CENTRIFUGO", () => undefined);
 
@@ -103,6 +105,74 @@ describe.each(KINDS)("%s", (kind) => {
     await server.publish("wrong-key", { message: "two" });
     site.django.key = TOKEN_KEY;
     await inbox.holds("one", "two");
+    await until(instant, "live");
+  });
+
+  describe.each([
+    ["websocket", false, false],
+    ["http_stream", true, false],
+    ["sse", true, true],
+  ])("by %s", (name, blocksUpgrades, blocksStreams) => {
+    beforeEach(() => {
+      Object.assign(proxy, { blocksUpgrades, blocksStreams });
+    });
+
+    test("a message that is too large is refused before it is sent, and the page stays connected", async () => {
+      const { instant, inbox } = await page(`large-${name}`, { EventSource });
+      expect(transport()).toBe(name);
+      const channel = instant.channel(`large-${name}`);
+      const statuses: string[] = [];
+      instant.on("status", (status) => statuses.push(status));
+      // Quotes and “é” take more on their way than they have characters.
+      for (const text of ["x".repeat(70_000), "é".repeat(40_000), '"'.repeat(40_000)]) {
+        await expect(channel.publish({ data: { text } })).rejects.toMatchObject({
+          name: "ChannelError",
+          channel: `large-${name}`,
+          code: 1009,
+          message: expect.stringMatching(/\d{5} bytes.* 65536/) as string,
+        });
+      }
+      // What is just small enough arrives.
+      const body = (length: number): Parameters<typeof channel.publish>[0] => ({ message: "largest", data: "x".repeat(length), id: "1" });
+      let length = 64_000;
+      const isAccepted = (): Promise<boolean> =>
+        channel.publish(body(length)).then(
+          () => true,
+          () => false,
+        );
+      while (await isAccepted()) length += 64;
+      expect(length).toBeGreaterThan(64_500);
+      await soon(() => {
+        expect(inbox.texts).toEqual(["largest"]);
+      });
+      expect([instant.status, statuses]).toEqual(["live", []]);
+    });
+
+    test("channels whose tokens together are too large are joined in several pieces", async () => {
+      const names = Array.from({ length: 100 }, (_, index) => `many-${name}-${index.toString()}-${"x".repeat(200)}`);
+      site.django.rights.get("anna")?.push(...names);
+      const instant = site.instant({ EventSource });
+      const inbox = new Inbox();
+      for (const one of names) instant.channel(one).on("*", inbox.add);
+      await soon(() => {
+        expect(names.every((one) => instant.channel(one).status === "live")).toBe(true);
+      });
+      proxy.cut();
+      for (const one of names) await server.publish(one, { message: one });
+      await soon(() => {
+        expect(new Set(inbox.texts)).toEqual(new Set(names));
+      });
+      expect(site.django.views()).toEqual(["get_token", "get_token"]);
+    });
+  });
+
+  test("a page whose connection ended because of the size of a message comes back", async () => {
+    const { instant, inbox } = await page("comes-back", { sizeLimit: 1_000_000 });
+    const errors: unknown[] = [];
+    instant.on("error", (error) => errors.push(error));
+    await expect(instant.channel("comes-back").publish({ data: "x".repeat(70_000) })).rejects.toMatchObject({ name: "ChannelError" });
+    await server.publish("comes-back", { message: "one" });
+    await inbox.holds("one");
     await until(instant, "live");
   });
 

@@ -23,6 +23,15 @@ ENVIRONMENT: Mapping[str, str] = {
 }
 """Centrifugo's environment variables. They win over its file, for Django as for the server."""
 
+_SIZE_LIMITS: Mapping[str, tuple[str, ...]] = {
+    "CENTRIFUGO_WEBSOCKET_MESSAGE_SIZE_LIMIT": ("websocket", "message_size_limit"),
+    "CENTRIFUGO_EMULATION_MAX_REQUEST_BODY_SIZE": ("emulation", "max_request_body_size"),
+}
+"""How many bytes a client may send at once: over a WebSocket, and with the other transports."""
+
+_SIZE_LIMIT = 65536
+"""Centrifugo's default for both."""
+
 _PATHS: Mapping[str, tuple[str, ...]] = {
     "hmac_key": ("client", "token", "hmac_secret_key"),
     "api_key": ("http_api", "key"),
@@ -46,6 +55,8 @@ class ServerValues:
     """The port of the API, if it has one of its own."""
     api_host: str
     """Scheme and host of the API."""
+    size_limit: int
+    """How many bytes a client may send at once, whatever its transport."""
     in_file: Mapping[str, Any] = field(repr=False)
     """The values in the file alone, by the names of ENVIRONMENT."""
     error: str | None
@@ -74,9 +85,19 @@ def values_of(
         port=merged["port"],
         internal_port=_dig(file, "http_server", "internal_port") or None,
         api_host=_api_host(file),
+        size_limit=_size_limit(file, environ),
         in_file=in_file,
         error=error,
     )
+
+
+def _size_limit(file: Mapping[str, Any], environ: Mapping[str, str]) -> int:
+    limits = []
+    for variable, path in _SIZE_LIMITS.items():
+        text = str(environ.get(variable) or _dig(file, *path) or "")
+        # What is no number is the server's to refuse.
+        limits.append(int(text) if text.isascii() and text.isdigit() else _SIZE_LIMIT)
+    return min(limits)
 
 
 def _read(path: str) -> tuple[Mapping[str, Any], str | None]:
