@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth import get_backends, get_user_model
+from django.contrib.auth.backends import BaseBackend, ModelBackend
 from django.contrib.auth.models import Group, Permission
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.db import router
 from django.db.models import Q
 
 from instant.models import Channel
 
 __all__ = [
+    "account",
     "after_losing",
     "holders",
     "is_known",
@@ -20,12 +24,48 @@ __all__ = [
     "memberships",
     "permissions",
     "staff_levels",
+    "users",
 ]
 
 
 def is_known(user: Any) -> bool:
     """Tell whether it is somebody: logged in, and not deactivated since."""
     return user is not None and user.is_authenticated and user.is_active
+
+
+def users(subs: Iterable[str]) -> dict[str, Any]:
+    """
+    Return the users whom tokens name so (``sub``), as the database has them now.
+
+    Those whom Django's authentication would return for a session, and those who are
+    deactivated: who is hidden by a manager or by a backend of the project's is as good as
+    deleted. Where writes go: a replica may not know yet what has just been committed. One
+    query where a backend is Django's own; another's get_user() is called for each user.
+    """
+    model = get_user_model()
+    field = model._meta.pk  # noqa: SLF001  Django's documented API
+    missing: dict[str, Any] = {}
+    for sub in subs:
+        try:
+            missing[sub] = field.to_python(sub)
+            field.run_validators(missing[sub])  # no database takes any integer
+        except (ValidationError, ValueError, TypeError, OverflowError):
+            missing.pop(sub, None)  # anonymous, or of another site
+    # What int() takes beside it, “07”, we have not signed.
+    missing = {sub: key for sub, key in missing.items() if key is not None and str(key) == sub}
+    found: dict[str, Any] = {}
+    for backend in _backends():
+        if not missing:
+            return found
+        found |= _of_backend(backend, missing)
+        missing = {sub: key for sub, key in missing.items() if sub not in found}
+    hidden = _in_bulk(model._base_manager, missing) if missing else {}  # noqa: SLF001
+    return found | {sub: user for sub, user in hidden.items() if not _is_active(user)}
+
+
+def account(sub: str) -> Any:
+    """Return the user whom a token names so, see users(); None where there is none."""
+    return users([sub]).get(sub)
 
 
 def levels(user: Any) -> list[str]:
@@ -85,6 +125,38 @@ def holders(permission: Any, users: Collection[Any] | None = None) -> set[Any]:
     if users is not None:
         found = found.filter(pk__in=users)
     return set(found.values_list("pk", flat=True))
+
+
+def _backends() -> list[Any]:
+    """Return what knows users: Django's way to find them where no backend of the site does."""
+    try:
+        known = get_backends()
+    except ImproperlyConfigured:  # there are none
+        known = []
+    # type: a class that never heard of BaseBackend needs no get_user() to grant permissions.
+    finding = [
+        backend
+        for backend in known
+        if getattr(type(backend), "get_user", BaseBackend.get_user) is not BaseBackend.get_user
+    ]
+    return finding or [ModelBackend()]
+
+
+def _of_backend(backend: Any, keys: Mapping[str, Any]) -> dict[str, Any]:
+    if type(backend).get_user is not ModelBackend.get_user:
+        asked = {sub: backend.get_user(key) for sub, key in keys.items()}
+        return {sub: user for sub, user in asked.items() if user is not None}
+    found = _in_bulk(get_user_model()._default_manager, keys)  # noqa: SLF001
+    return {sub: user for sub, user in found.items() if backend.user_can_authenticate(user)}
+
+
+def _in_bulk(manager: Any, keys: Mapping[str, Any]) -> dict[str, Any]:
+    rows = manager.using(router.db_for_write(manager.model)).in_bulk(list(keys.values()))
+    return {str(key): user for key, user in rows.items()}
+
+
+def _is_active(user: Any) -> bool:
+    return bool(getattr(user, "is_active", True))
 
 
 _FLAGS = ("is_active", "is_staff", "is_superuser")

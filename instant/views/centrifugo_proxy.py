@@ -14,10 +14,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import RequestDataTooBig, ValidationError
+from django.core.exceptions import RequestDataTooBig
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, RawPostDataException, UnreadablePostError
@@ -37,7 +36,7 @@ from instant.centrifugo.proxy import (
     read_request,
 )
 from instant.namespaces import Namespace, find_namespace
-from instant.rights import namespace_rules, tokens
+from instant.rights import accounts, namespace_rules, tokens
 from instant.views.caching import keep_out_of_caches
 
 __all__ = ["publish", "sub_refresh", "subscribe"]
@@ -156,17 +155,13 @@ def _user(subject: str) -> Any:
     """
     Return the user of a connection, as the database has it now.
 
-    One who was deactivated since counts as anonymous; one who was deleted is refused.
+    One who was deactivated since counts as anonymous; one who was deleted, or whom Django's
+    authentication would not return for a session, is refused.
     """
     user: Any = AnonymousUser()
     if subject:
-        model = get_user_model()
-        try:
-            key = model._meta.pk.to_python(subject)  # noqa: SLF001  documented API
-            user = model._default_manager.get(pk=key)  # noqa: SLF001
-        except (model.DoesNotExist, ValidationError, ValueError, TypeError, OverflowError):
-            raise _Denied from None
-        if str(user.pk) != subject:  # what int() takes beside it, “07”, we have not signed
+        user = accounts.account(subject)
+        if user is None:
             raise _Denied
     if permissions.is_known(user):
         return user

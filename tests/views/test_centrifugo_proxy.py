@@ -81,6 +81,18 @@ def test_who_may_subscribe(declare, make_user):
         assert ask("sub_refresh", user, channel) == ENDED
 
 
+def test_who_is_hidden_from_sessions_is_refused(declare, make_user):
+    """A project that deletes users softly: its backend no longer returns them."""
+    declare(can_subscribe=owner)
+    ann = make_user("ann", last_name="deleted")
+    with override_settings(AUTHENTICATION_BACKENDS=["tests.rights.test_accounts.Undeleted"]):
+        for kind in KINDS:
+            assert ask(kind, ann, data={}) == REFUSED[kind]
+        get_user_model().objects.update(last_name="")
+        assert "result" in ask("subscribe", ann)
+        assert "expired" not in ask("sub_refresh", ann)["result"]
+
+
 def test_anonymous_visitors_are_asked_for_too(declare):
     declare(can_subscribe=lambda self, user, pk: user.is_anonymous)
     assert "result" in ask("subscribe", "")
@@ -194,22 +206,16 @@ def test_keys_of_another_type(declare):
     declare(can_subscribe=lambda self, user, pk: user.is_authenticated)
     key = uuid.uuid4()
 
-    class Missing(Exception):
-        pass
+    def in_bulk(keys):
+        user = SimpleNamespace(pk=key, is_authenticated=True, is_active=True)
+        return {key: user} if key in keys else {}
 
-    def get(*, pk):
-        if pk != key:
-            raise Missing
-        return SimpleNamespace(pk=pk, is_authenticated=True, is_active=True)
-
-    person = SimpleNamespace(
-        DoesNotExist=Missing,
-        _meta=SimpleNamespace(pk=UUIDField(primary_key=True)),
-        _default_manager=SimpleNamespace(get=get),
-    )
+    person = SimpleNamespace(_meta=SimpleNamespace(pk=UUIDField(primary_key=True)))
+    rows = SimpleNamespace(model=get_user_model(), using=lambda _: SimpleNamespace(in_bulk=in_bulk))
+    person._default_manager = person._base_manager = rows
 
     with (
-        patch("instant.views.centrifugo_proxy.get_user_model", lambda: person),
+        patch("instant.rights.accounts.get_user_model", lambda: person),
         patch("instant.permissions._own_channel", lambda user: None),
     ):
         assert "result" in ask("subscribe", str(key))
@@ -360,7 +366,7 @@ def test_without_the_database_the_page_tries_again(declare, make_user, caplog):
     declare(can_subscribe=owner, client_publish="ask", can_publish=owner)
     user = make_user("ann")
     with patch(
-        "django.db.models.query.QuerySet.get", side_effect=OperationalError("server closed")
+        "django.db.models.query.QuerySet.in_bulk", side_effect=OperationalError("server closed")
     ):
         for kind in ("subscribe", "publish"):
             error = ask(kind, user, data={})["error"]
