@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.auth import get_backends, get_user_model
 from django.contrib.auth.backends import BaseBackend, ModelBackend
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import AnonymousUser, Group, Permission
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import router
 from django.db.models import Q
@@ -15,8 +15,10 @@ from django.db.models import Q
 from instant.models import Channel
 
 __all__ = [
+    "UnknownUser",
     "account",
     "after_losing",
+    "find_user",
     "holders",
     "is_known",
     "levels",
@@ -66,6 +68,27 @@ def users(subs: Iterable[str]) -> dict[str, Any]:
 def account(sub: str) -> Any:
     """Return the user whom a token names so, see users(); None where there is none."""
     return users([sub]).get(sub)
+
+
+class UnknownUser(LookupError):
+    """There is no user of that name."""
+
+
+def find_user(name: str) -> Any:
+    """
+    Return the user whom a command names; ``anonymous`` is a visitor who isn't logged in.
+
+    Raises UnknownUser.
+    """
+    if name == "anonymous":
+        return AnonymousUser()
+    model = get_user_model()
+    try:
+        return model._default_manager.get_by_natural_key(name)  # noqa: SLF001
+    except model.DoesNotExist as exc:
+        raise UnknownUser(
+            f"There is no user {name!r}. “anonymous” is a visitor who isn't logged in."
+        ) from exc
 
 
 def levels(user: Any) -> list[str]:

@@ -12,7 +12,9 @@ from instant import permissions
 from instant.channels.names import USER_NAMESPACE
 from instant.deliveries import Delivery
 from instant.models import Channel
-from instant.namespaces import METHODS, Action, Namespace, find_namespace, registered
+from instant.namespaces import METHODS, Namespace, find_namespace, registered
+from instant.rights.namespace_rules import rule_name
+from instant.rights.refusals import refusals
 
 __all__ = ["Kind", "Reason", "kinds", "reasons"]
 
@@ -54,7 +56,7 @@ def kinds() -> Iterator[Kind]:
         yield Kind(f"{count}{more}", f"level “{label}”", _row_rights(row), kept, "the admin")
     for cls in registered():
         delivery = _delivery(cls.delivery)
-        yield Kind(_pattern(cls), _rule(cls, "subscribe"), _rights(cls), delivery, _place(cls))
+        yield Kind(_pattern(cls), rule_name(cls, "subscribe"), _rights(cls), delivery, _place(cls))
 
 
 def reasons(user: Any, names: Sequence[str] = ()) -> Iterator[Reason]:
@@ -74,30 +76,23 @@ def reasons(user: Any, names: Sequence[str] = ()) -> Iterator[Reason]:
         for grant in page:
             yield Reason(grant.name, _actions(grant), _why(grant, lists))
     for cls in registered():
-        yield Reason(_pattern(cls), "asks", f"{_rule(cls, 'subscribe')}; {_rights(cls)}")
+        yield Reason(_pattern(cls), "asks", f"{rule_name(cls, 'subscribe')}; {_rights(cls)}")
 
 
 def _asked(user: Any, names: Sequence[str]) -> Iterator[Reason]:
     granted = {grant.name: grant for grant in permissions.grants(user, names)}
+    refused = refusals(user, [name for name in names if name not in granted])
     lists = _lists(user, names)
     for name in names:
         grant = granted.get(name)
         found = find_namespace(name)
         if grant is None:
             publishes = found is None and permissions.may(user, "publish", name)
-            why = _refusal(name) if found is None else f"{_rule(found[0], 'subscribe')} refuses"
-            yield Reason(name, "publish" if publishes else "nothing", why)
+            yield Reason(name, "publish" if publishes else "nothing", refused[name].why)
         elif grant.level == "namespace" and found is not None:
-            yield Reason(name, _actions(grant), f"{_rule(found[0], 'subscribe')} allows")
+            yield Reason(name, _actions(grant), f"{rule_name(found[0], 'subscribe')} allows")
         else:
             yield Reason(name, _actions(grant), _why(grant, lists))
-
-
-def _refusal(name: str) -> str:
-    row = Channel.objects.filter(name=name).first()
-    if row is None:
-        return "there is no such channel"
-    return f"level “{row.get_level_display()}”" if row.is_active else "it is not active"
 
 
 def _actions(grant: permissions.Grant) -> str:
@@ -114,6 +109,8 @@ def _why(grant: permissions.Grant, lists: Mapping[str, list[str]]) -> str:
 def _lists(user: Any, names: Sequence[str]) -> Mapping[str, list[str]]:
     """Return by which groups, or as member, the user is in channels of the level “Groups”."""
     found: dict[str, list[str]] = {}
+    if user.is_anonymous:
+        return found
     rows = Channel.objects.filter(name__in=names, level=Channel.Level.GROUPS).order_by()
     for name in rows.filter(members=user).values_list("name", flat=True):
         found.setdefault(name, []).append("listed as member")
@@ -140,22 +137,12 @@ def _rights(cls: type[Namespace]) -> str:
     for action in METHODS:
         who = cls.allows(action)
         if action != "subscribe" and who != "nobody":
-            found.append(f"{action}: {_rule(cls, action) if who == 'ask' else who}")
+            found.append(f"{action}: {rule_name(cls, action) if who == 'ask' else who}")
     return ", ".join(found) or "nothing more"
 
 
 def _pattern(cls: type[Namespace]) -> str:
     return f"{cls.name}:{getattr(cls, 'pattern', '…')}"
-
-
-def _rule(cls: type[Namespace], action: Action) -> str:
-    if cls.allows(action) == "everybody":
-        return "everybody, unasked"
-    method = METHODS[action]
-    for name in (f"{method}_many", method):
-        if getattr(cls, name) is not getattr(Namespace, name):
-            return f"{cls.__qualname__}.{name}()"
-    return "rows" if cls.rows else f"nobody: no {method}()"
 
 
 def _delivery(delivery: Delivery) -> str:

@@ -16,7 +16,15 @@ from asgiref.sync import async_to_sync, sync_to_async
 
 from instant.namespaces import METHODS, Action, Namespace
 
-__all__ = ["AsyncRuleError", "aallowed", "allowed", "allowed_users", "info", "snapshot"]
+__all__ = [
+    "AsyncRuleError",
+    "aallowed",
+    "allowed",
+    "allowed_users",
+    "info",
+    "rule_name",
+    "snapshot",
+]
 
 logger = logging.getLogger("instant.permissions")
 
@@ -140,6 +148,17 @@ def info(cls: type[Namespace], user: Any, kwargs: dict[str, Any]) -> Any:
 def snapshot(cls: type[Namespace], user: Any, kwargs: dict[str, Any]) -> Any:
     """Return the state that a page begins with; what the namespace raises is raised."""
     return _wait(cls().snapshot(user, **kwargs))
+
+
+def rule_name(cls: type[Namespace], action: Action) -> str:
+    """Return which method of the class decides, or who may without one."""
+    if cls.allows(action) == "everybody":
+        return "everybody, unasked"
+    method = METHODS[action]
+    for name in (f"{method}_many", method):
+        if getattr(cls, name) is not getattr(Namespace, name):
+            return f"{cls.__qualname__}.{name}()"
+    return "rows" if cls.rows else f"nobody: no {method}()"
 
 
 def _without_asking(cls: type[Namespace], action: Action, count: int) -> tuple[bool, list[bool]]:

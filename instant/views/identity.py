@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import auth
 from django.http import HttpRequest
 from django.middleware.csrf import get_token as get_csrf_token
@@ -13,6 +14,7 @@ from instant import conf, permissions
 from instant.html import websocket_url
 from instant.revoking import run
 from instant.rights import tokens
+from instant.rights.refusals import log_once, refusals
 from instant.views.client_address import request_address
 from instant.views.endpoint import BadRequest, Body, Forbidden, endpoint
 from instant.views.login_throttle import attempt
@@ -43,9 +45,9 @@ def login(request: HttpRequest, body: Body) -> dict[str, Any]:
         raise BadRequest('Send {"username": "…", "password": "…"}.')
     _check_text("username", username)
     _check_text("password", password)
-    settings = conf.current()
-    address = request_address(request.META, settings.trusted_proxies)
-    with attempt(settings.throttle, address, username) as tried:
+    current = conf.current()
+    address = request_address(request.META, current.trusted_proxies)
+    with attempt(current.throttle, address, username) as tried:
         user = auth.authenticate(request, username=username, password=password)
         if user is not None:
             tried.succeeded()
@@ -63,7 +65,8 @@ def get_token(request: HttpRequest, body: Body) -> dict[str, Any]:
     ``{"channels": [names]}`` asks for those channels, without it they are the user's, by
     name, at most 128; ``next`` says whether more follow, and ``?after=`` goes on there.
     Names that don't exist or aren't allowed are left out alike. Anonymous visitors get
-    public channels, or 403 where ``INSTANT["ANONYMOUS"]`` is False.
+    public channels, or 403 where ``INSTANT["ANONYMOUS"]`` is False. Under ``DEBUG``
+    ``refused`` says for each name that is left out why; else nobody is told that.
     """
     names, after = _wanted(request, body)
     return _connection(request, names, after)
@@ -131,10 +134,22 @@ def _channels(
     else:
         granted, following = permissions.grants(request.user, names), None
     run.wake()  # a token that goes out now may have to be followed up
-    return {
+    answer: dict[str, Any] = {
         "channels": [_channel(signer, grant) for grant in granted],
         "next": following,
     }
+    if names is not None and settings.DEBUG:
+        left_out = _refusals(request.user, set(names) - {grant.name for grant in granted})
+        if left_out:
+            answer["refused"] = left_out
+    return answer
+
+
+def _refusals(user: Any, names: set[str]) -> dict[str, str]:
+    """Log why these names are left out, and return it: only for developers."""
+    found = refusals(user, sorted(names))
+    log_once(found.values())
+    return {name: str(refusal) for name, refusal in found.items()}
 
 
 def _channel(signer: tokens.Signer, grant: permissions.Grant) -> dict[str, Any]:

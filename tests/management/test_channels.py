@@ -108,6 +108,22 @@ def test_for_a_user_on_named_channels(out, make_user, make_channel):
         call_command("channels", "order:1")
 
 
+def test_for_visitors(out, make_channel):
+    make_channel("news")
+    make_channel("$users", "users")
+    declare("order", can_subscribe=lambda self, user, pk: user.is_authenticated)
+    lines = [cells(line) for line in out("news", "$users", "order:1", "nws", "--for", "anonymous")]
+    assert lines[1:] == [
+        ["news", "subscribe, history", "level “Public”"],
+        ["$users", "nothing", "level “Users”"],
+        ["order:1", "nothing", "Order.can_subscribe() refuses"],
+        ["nws", "nothing", "there is no such channel; there is 'news'"],
+    ]
+    assert [line[0] for line in map(cells, out("--for", "anonymous"))] == [
+        "channel", "news", "order:<int:pk>"
+    ]  # fmt: skip
+
+
 def test_an_unknown_user(db):
     with pytest.raises(CommandError, match="no user 'nobody'"):
         call_command("channels", "--for", "nobody")

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from instant.rights import explain
+from instant.rights.accounts import UnknownUser, find_user
 
 
 class Command(BaseCommand):
@@ -20,7 +20,10 @@ class Command(BaseCommand):
             "channels", nargs="*", help="With --for: only these channels (default: all)."
         )
         parser.add_argument(
-            "--for", dest="user", help="Print what the user with this user name may do, and why."
+            "--for",
+            dest="user",
+            help="Print what the user with this user name may do, and why; “anonymous” is a "
+            "visitor who isn't logged in.",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -31,11 +34,10 @@ class Command(BaseCommand):
             lines += [astuple(kind) for kind in explain.kinds()]
             self.table(lines)
             return
-        model = get_user_model()
         try:
-            user = model.objects.get_by_natural_key(options["user"])
-        except model.DoesNotExist as exc:
-            raise CommandError(f"There is no user {options['user']!r}.") from exc
+            user = find_user(options["user"])
+        except UnknownUser as exc:
+            raise CommandError(str(exc)) from exc
         reasons = explain.reasons(user, options["channels"])
         self.table([("channel", "may", "because of"), *map(astuple, reasons)])
 
