@@ -16,6 +16,9 @@ ANSWERS = {
     "empty": {},
     "null": {"result": None},
     "kick": {"disconnect": {"code": 4501, "reason": "bye"}},
+    "subs": {"result": {"user": "9", "subs": {"order:1": {}}}},
+    "nullsubs": {"result": {"user": "9", "subs": {"order:1": None}}},
+    "channels": {"result": {"user": "9", "channels": ["order:1"]}},
 }
 STATUSES = {"boom": 500, "forbidden": 403}
 # Much longer than the recorded configs' timeout of a second; nobody waits for it.

@@ -5,9 +5,7 @@ recorded (or until PATIENCE is over), then a short while for what should not com
 """
 
 import asyncio
-import base64
-import hashlib
-import hmac
+import gzip
 import json
 import re
 import time
@@ -18,8 +16,8 @@ import websockets
 from websockets.asyncio.client import connect
 
 from tests.conformance import signing
+from tests.conformance.spelling import SECRET, spelt, timed, token, written
 
-SECRET = "0123456789012345678901234567890123456789"
 PATIENCE = 60.0
 QUIET = 0.12
 SOON = re.compile(r'"\+[1-3]"')
@@ -28,6 +26,7 @@ LATE = 0.3
 # A recorded ttl hangs on where in a second the scenario began.
 TTL_SLACK = 2
 
+_KINDS = ("ws", "api", "stream", "asked", "sleep", "reachable")
 _PLACEHOLDER = re.compile(r"<(client|epoch):([^>]+)>")
 _MASKED = {
     "session": "<session>",
@@ -38,29 +37,6 @@ _MASKED = {
     "interval": "<time>",
     "epoch": "<epoch>",
 }
-_HASHES = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
-
-
-def _timed(claims):
-    now = int(time.time())
-    moments = {
-        name: now + int(claims[name])
-        for name in ("exp", "expire_at", "nbf", "iat")
-        if isinstance(claims.get(name), str)
-    }
-    return {**claims, **moments}
-
-
-def token(claims, secret=SECRET, algorithm="HS256"):
-    """Sign claims; "+30" as a time is 30 seconds from now."""
-
-    def part(data):
-        return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-    head = part(json.dumps({"alg": algorithm, "typ": "JWT"}).encode())
-    message = head + b"." + part(json.dumps(_timed(claims)).encode())
-    signature = hmac.new(secret.encode(), message, _HASHES[algorithm]).digest()
-    return (message + b"." + part(signature)).decode()
 
 
 def same(want, got, name=""):
@@ -92,9 +68,7 @@ class Player:
         differences = []
         try:
             for number, step in enumerate(steps):
-                kind = next(
-                    name for name in ("ws", "api", "stream", "asked", "sleep") if name in step
-                )
+                kind = next(name for name in _KINDS if name in step)
                 await self._early_in_a_second(kind, steps[number:])
                 got = await getattr(self, f"_{kind}")(step)
                 if not same(step, got):
@@ -118,8 +92,10 @@ class Player:
             if "$key" in value:
                 key = value["$key"]
                 return signing.signed(
-                    _timed(value["$token"]), key, value["$alg"], value.get("$kid", key)
+                    timed(value["$token"]), key, value["$alg"], value.get("$kid", key)
                 )
+            if "$jwt" in value:
+                return written(value["$jwt"])
             if "$token" in value:
                 return token(
                     value["$token"], value.get("$secret", SECRET), value.get("$alg", "HS256")
@@ -177,7 +153,7 @@ class Player:
         if "recv" in step:
             return await self._receive(socket, step)
         if "raw" in step:
-            frame = step["raw"].replace("<pad>", "x" * step.get("pad", 0))
+            frame = spelt(self._live(step["raw"]), step)
         else:
             frame = "\n".join(json.dumps(self._live(command)) for command in step["send"])
         await socket.send(frame)
@@ -197,13 +173,15 @@ class Player:
             await asyncio.sleep(-time.time() % 1 + 0.01)
 
     async def _open(self, step):
-        url = self.url.replace("http", "ws", 1) + step.get("path", "/connection/websocket")
+        path = spelt(step.get("path", "/connection/websocket"), step)
+        url = self.url.replace("http", "ws", 1) + path
+        headers = {name: spelt(value, step) for name, value in step.get("headers", {}).items()}
         try:
             self.sockets[step["ws"]] = await connect(
                 url,
                 compression=None,
                 origin=step.get("origin"),
-                additional_headers=step.get("headers"),
+                additional_headers=headers,
                 max_size=None,
                 ping_interval=None,
             )
@@ -226,7 +204,7 @@ class Player:
             except websockets.ConnectionClosed as closed:
                 close = [closed.rcvd.code, closed.rcvd.reason] if closed.rcvd else [1006, ""]
                 break
-            for line in frame.splitlines():
+            for line in filter(None, frame.split("\n")):
                 message = json.loads(line)
                 if message == {} and step.get("pong", True):
                     await socket.send("{}")
@@ -234,18 +212,21 @@ class Player:
                 if message != {} or "pings" in step:
                     got.append(message)
         out = {name: value for name, value in step.items() if name != "close"}
-        out["recv"] = self._recorded(got)
+        # What is long is recorded by its length.
+        sizes = [len(json.dumps(message)) for message in got]
+        out["recv"] = sizes if "sizes" in step else self._recorded(got)
         return {**out, "close": close} if close else out
 
     # -- HTTP -------------------------------------------------------------------------------------
 
     async def _api(self, step):
         headers = {"Content-Type": "application/json", **step.get("headers", {"X-API-Key": "key"})}
-        body = (
-            step["raw_body"] if "raw_body" in step else json.dumps(self._live(step.get("body", {})))
-        )
+        text = spelt(step.get("raw_body", ""), step)
+        if "raw_body" not in step:
+            text = json.dumps(self._live(step.get("body", {})))
+        body = gzip.compress(text.encode()) if "gzip" in step else text.encode()
         url = self.url + step["api"]
-        async with self.http.post(url, data=body.encode(), headers=headers) as response:
+        async with self.http.post(url, data=body, headers=headers) as response:
             text = await response.text()
         try:
             reply = json.loads(text)
@@ -312,3 +293,18 @@ class Player:
     async def _sleep(self, step):
         await asyncio.sleep(step["sleep"])
         return step
+
+    async def _reachable(self, step):
+        """Tell whether the server still listens; one that is about to end gets the time for it."""
+        address = urllib.parse.urlsplit(self.url)
+        clock = asyncio.get_running_loop().time
+        until = clock() + PATIENCE
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(address.hostname, address.port)
+            except OSError:
+                return {**step, "reachable": False}
+            writer.close()
+            if step["reachable"] or clock() > until:
+                return {**step, "reachable": True}
+            await asyncio.sleep(0.02)

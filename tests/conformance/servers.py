@@ -50,8 +50,35 @@ async def centrifugo(config):
             await asyncio.wait_for(_listening(port), START_TIME)
             yield f"http://127.0.0.1:{port}"
         finally:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                # Some recordings end it.
+                process.kill()
             await process.wait()
+
+
+async def starts(text):
+    """Tell whether the real server starts with a config: "starts" or "refused"."""
+    port = _free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.json"
+        path.write_text(text)
+        where = ("--http_server.address", "127.0.0.1", "--http_server.port", str(port))
+        quiet = asyncio.subprocess.DEVNULL
+        process = await asyncio.create_subprocess_exec(
+            BINARY, "-c", path, *where, stdout=quiet, stderr=quiet, cwd=folder
+        )
+        ended = asyncio.ensure_future(process.wait())
+        listens = asyncio.ensure_future(_listening(port))
+        try:
+            await asyncio.wait((ended, listens), return_when=asyncio.FIRST_COMPLETED)
+            # A second port that can't be had ends it a moment later.
+            await asyncio.wait((ended,), timeout=0.05)
+            return "refused" if ended.done() else "starts"
+        finally:
+            listens.cancel()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await ended
 
 
 SERVERS = {"embedded": embedded, "centrifugo": centrifugo}
