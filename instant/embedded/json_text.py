@@ -1,4 +1,4 @@
-"""Reading JSON so that the text of every member survives.
+"""Reading JSON objects so that the text of every member survives.
 
 A publication's data must reach subscribers as the publisher wrote it: `1.10` must not become `1.1`
 on the way, and a delta is computed over those characters. So values are cut out of the text rather
@@ -10,49 +10,18 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Iterator
-from json import decoder
-from typing import Any, NoReturn
+from collections.abc import Callable, Container, Iterator, Mapping
+from typing import Any
 
 from .errors import Malformed
+from .json_scan import MAX_DEPTH, load, members
 
-_BLANK = re.compile(r"[ \t\n\r]*")
-_LINE_BREAKS = str.maketrans("", "", "\r\n")
-_STRICT = True
 _UINT32 = 2**32
 _UINT64 = 2**64
 _INT32 = 2**31
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise Malformed(f"{name} is not a JSON value")
-
-
-# What `json.loads` is made of; the stubs leave both out.
-_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(
-    parse_constant=_refuse_constant
-).scan_once  # type: ignore[attr-defined]
-_scan_string: Callable[[str, int, bool], tuple[str, int]] = decoder.scanstring  # type: ignore[attr-defined]
-
-
-def _value(text: str, at: int) -> tuple[Any, int]:
-    try:
-        return _scan(text, at)
-    except StopIteration:
-        raise Malformed("a JSON value was expected") from None
-    except (ValueError, RecursionError):
-        raise Malformed("not JSON") from None
-
-
-def _blank(text: str, at: int) -> int:
-    match = _BLANK.match(text, at)
-    return match.end() if match else at
-
-
-def _raw(text: str) -> str:
-    # A line break ends a command in the client protocol. In JSON there may be line breaks between
-    # tokens, but never inside a string.
-    return text.translate(_LINE_BREAKS) if "\n" in text or "\r" in text else text
+_INT64 = 2**63
+# Half of a pair of UTF-16 without the other one; Go reads it as the replacement character.
+_LONE = re.compile("[\ud800-\udfff]")
 
 
 def quote(text: str) -> str:
@@ -65,119 +34,33 @@ def dump(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def load(text: str) -> Any:
-    """Read one JSON value; raises Malformed."""
-    start = _blank(text, 0)
-    value, end = _value(text, start)
-    if _blank(text, end) != len(text):
-        raise Malformed("more than one JSON value")
-    return value
-
-
-def elements(text: str) -> list[str]:
-    """Cut a JSON array into the texts of its elements; raises Malformed."""
-    at = _blank(text, 0)
-    if not text.startswith("[", at):
-        raise Malformed("a JSON array was expected")
-    found: list[str] = []
-    at = _blank(text, at + 1)
-    if text.startswith("]", at):
-        at += 1
-    else:
-        while True:
-            _, end = _value(text, at)
-            found.append(_raw(text[at:end]))
-            at = _blank(text, end)
-            if text.startswith(",", at):
-                at = _blank(text, at + 1)
-                continue
-            if text.startswith("]", at):
-                at += 1
-                break
-            raise Malformed("an array has no end")
-    if _blank(text, at) != len(text):
-        raise Malformed("more than one JSON value")
-    return found
-
-
-def _members(text: str, *, whole: bool) -> Iterator[tuple[str, Any, str]]:
-    at = _blank(text, 0)
-    if not text.startswith("{", at):
-        raise Malformed("a JSON object was expected")
-    at = _blank(text, at + 1)
-    if text.startswith("}", at):
-        at += 1
-    else:
-        while True:
-            if not text.startswith('"', at):
-                raise Malformed("a member has no name")
-            try:
-                name, at = _scan_string(text, at + 1, _STRICT)
-            except ValueError:
-                raise Malformed("a member's name has no end") from None
-            at = _blank(text, at)
-            if not text.startswith(":", at):
-                raise Malformed("a member has no value")
-            start = _blank(text, at + 1)
-            value, end = _value(text, start)
-            yield name, value, _raw(text[start:end])
-            at = _blank(text, end)
-            if text.startswith(",", at):
-                at = _blank(text, at + 1)
-                continue
-            if text.startswith("}", at):
-                at += 1
-                break
-            raise Malformed("an object has no end")
-    if whole and _blank(text, at) != len(text):
-        raise Malformed("more than one JSON value")
-
-
-class _Folded(dict[str, Any]):
-    """Members of which some have capitals in their names; they are found as Go finds them."""
-
-    __slots__ = ("_names",)
-
-    def __init__(self, members: dict[str, Any]) -> None:
-        super().__init__(members)
-        self._names = {name.lower(): name for name in members}
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return the member of exactly that name, else one that differs by case only."""
-        if super().__contains__(name):
-            return super().__getitem__(name)
-        found = self._names.get(name.lower())
-        return default if found is None else super().__getitem__(found)
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and (super().__contains__(name) or name.lower() in self._names)
-
-    def __getitem__(self, name: str) -> Any:
-        return super().__getitem__(
-            name if super().__contains__(name) else self._names[name.lower()]
-        )
+def _readable(text: str) -> str:
+    return text if text.isascii() else _LONE.sub("\ufffd", text)
 
 
 class Fields:
     """A JSON object's members, read by type as Go reads them.
 
-    A name in another letter case is found too. A member that is absent or null reads as the type's
-    zero value; one of another type raises Malformed. Unless the text must be `whole`, whatever
-    follows the object is ignored.
+    A name in another letter case is found too, and the last of several members of one name counts.
+    A member that is absent or null reads as the type's zero value; one of another type raises
+    Malformed. Unless the text must be `whole`, whatever follows the object is ignored.
     """
 
-    __slots__ = ("_raws", "_values")
+    __slots__ = ("_by_name", "_raws", "_values")
 
-    def __init__(self, text: str, *, whole: bool = True) -> None:
+    def __init__(self, text: str, *, whole: bool = True, depth: int | None = MAX_DEPTH) -> None:
         self._values: dict[str, Any] = {}
         self._raws: dict[str, str] = {}
+        # The values and texts by their exact names; without capitals they are found by these.
+        self._by_name = self._values, self._raws
         plain = True
-        for name, value, raw in _members(text, whole=whole):
+        for name, value, raw in members(text, whole=whole, depth=depth):
             self._values[name] = value
             self._raws[name] = raw
             plain = plain and name.islower()
         if not plain:
-            self._values, self._raws = _Folded(self._values), _Folded(self._raws)
+            self._values = {name.lower(): value for name, value in self._values.items()}
+            self._raws = {name.lower(): raw for name, raw in self._raws.items()}
 
     def __contains__(self, name: str) -> bool:
         return self._values.get(name) is not None
@@ -186,8 +69,8 @@ class Fields:
         return len(self._values)
 
     def names(self) -> list[str]:
-        """Return the members' names in the order of the text."""
-        return list(self._values)
+        """Return the names of the members, in the order of the text."""
+        return list(self._by_name[0])
 
     def text(self, name: str) -> str:
         """Read a string."""
@@ -196,7 +79,7 @@ class Fields:
             return ""
         if not isinstance(value, str):
             raise Malformed(f"{name} is not a string")
-        return value
+        return _readable(value)
 
     def flag(self, name: str) -> bool:
         """Read a boolean."""
@@ -229,7 +112,7 @@ class Fields:
 
     def int64(self, name: str) -> int:
         """Read a signed 64-bit integer."""
-        return self._integer(name, -(_UINT64 // 2), _UINT64 // 2)
+        return self._integer(name, -_INT64, _INT64)
 
     def raw(self, name: str) -> str:
         """Return the text of a member, "" if it is absent; null is a value here."""
@@ -240,10 +123,13 @@ class Fields:
         return self._raws[name] if self._values.get(name) is not None else ""
 
     def json_or_base64(self, name: str, encoded: str) -> str:
-        """Return the JSON of a member, or what another one holds in base64, "" for neither."""
+        """Return the JSON of a member, or what another one holds in base64, "" for neither.
+
+        Null is JSON.
+        """
         text = self.text(encoded)
         if not text:
-            return self.raw_or_nothing(name)
+            return self.raw(name)
         try:
             decoded = base64.b64decode(text, validate=True).decode()
             load(decoded)
@@ -256,6 +142,11 @@ class Fields:
         """Return a member's value in Python's types, None if it is absent."""
         return self._values.get(name)
 
+    def exact(self, name: str) -> tuple[Any, str]:
+        """Return the value and the text of the member of exactly this name."""
+        values, raws = self._by_name
+        return values.get(name), raws.get(name, "")
+
     def fields(self, name: str) -> Fields | None:
         """Read an object, None if it is absent or null."""
         value = self._values.get(name)
@@ -263,22 +154,47 @@ class Fields:
             return None
         if not isinstance(value, dict):
             raise Malformed(f"{name} is not an object")
-        return Fields(self._raws[name])
+        # How deep it is was seen with the object that it is in.
+        return Fields(self._raws[name], depth=None)
+
+    def among(self, names: Container[str]) -> dict[str, Fields]:
+        """Read those of these members as objects that are there and not null."""
+        found = {name: self.fields(name) for name in self._values if name in names}
+        return {name: fields for name, fields in found.items() if fields is not None}
+
+    def check(self, types: Mapping[str, Callable[[Fields, str], object]]) -> None:
+        """Read every member that has a type; raises Malformed."""
+        for name in self._values:
+            read = types.get(name)
+            if read is not None:
+                read(self, name)
+
+    def objects(self) -> Iterator[tuple[str, Fields]]:
+        """Read every member as an object, with its exact name; null is an empty one."""
+        values, raws = self._by_name
+        for name, value in values.items():
+            if value is not None and not isinstance(value, dict):
+                raise Malformed(f"{name} is not an object")
+            yield _readable(name), Fields("{}" if value is None else raws[name], depth=None)
 
     def texts(self, name: str) -> list[str]:
         """Read a list of strings."""
         value = self._values.get(name)
         if value is None:
             return []
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        if not isinstance(value, list) or not all(
+            item is None or isinstance(item, str) for item in value
+        ):
             raise Malformed(f"{name} is not a list of strings")
-        return value
+        return [_readable(item or "") for item in value]
 
     def text_map(self, name: str) -> dict[str, str]:
         """Read an object of strings."""
         value = self._values.get(name)
         if value is None:
             return {}
-        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+        if not isinstance(value, dict) or not all(
+            item is None or isinstance(item, str) for item in value.values()
+        ):
             raise Malformed(f"{name} is not an object of strings")
-        return value
+        return {_readable(key): _readable(item or "") for key, item in value.items()}

@@ -56,7 +56,7 @@ class ProxyClient:
             ) as response:
                 if response.status != _OK:
                     return self._of_status(request, response.status)
-                return read_reply(await response.text("utf-8", "replace"))
+                return read_reply(request.kind, await response.text("utf-8", "replace"))
         except (aiohttp.ClientError, OSError, ValueError) as exc:  # OSError: timeouts too
             log.warning("%s proxy can't be asked: %s", request.kind, type(exc).__name__)
             return ProxyReply(failed=True)

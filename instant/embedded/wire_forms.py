@@ -70,14 +70,17 @@ class Push:
 
 
 def reply(command: int, name: str, result: str) -> str:
-    """Write the reply to a command that succeeded; `result` is JSON."""
-    return f'{{"id":{command},"{name}":{result}}}'
+    """Write the reply to a command that succeeded; `result` is JSON, 0 is no number."""
+    number = f'"id":{command},' if command else ""
+    return f'{{{number}"{name}":{result}}}'
 
 
 def error_body(error: ClientError) -> str:
-    """Write an error; `temporary` is left out if it is false."""
-    more = ',"temporary":true' if error.temporary else ""
-    return f'{{"code":{error.code},"message":{quote(error.message)}{more}}}'
+    """Write an error; what is 0, "" or false is left out."""
+    members = [f'"code":{error.code}'] if error.code else []
+    members += [f'"message":{quote(error.message)}'] if error.message else []
+    members += ['"temporary":true'] if error.temporary else []
+    return "{" + ",".join(members) + "}"
 
 
 def error_reply(command: int, error: ClientError) -> str:

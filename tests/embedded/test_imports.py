@@ -11,7 +11,7 @@ import instant.embedded
 FOLDER = Path(instant.embedded.__file__).parent
 # Each imports only from what stands before it; modules outside rooms stand for themselves.
 ORDER = [
-    "errors", "algorithms", "json_text", "wire_forms", "config", "tokens", "state", "session",
+    "errors", "algorithms", "json_scan", "json_text", "json_types", "wire_forms", "config", "tokens", "state", "session",
     "proxy_client", "transports", "http_api", "server", "", "threaded", "__main__",
 ]  # fmt: skip
 

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 from instant.embedded.errors import API_NOT_FOUND, BAD_REQUEST, ClientError, Failure
-from instant.embedded.json_text import Fields, elements
+from instant.embedded.json_scan import elements
+from instant.embedded.json_text import Fields
 from instant.embedded.state.broker import Broker
 from instant.embedded.wire_forms import error_body
 
@@ -102,8 +103,9 @@ class Api:
         if text == "null":
             return error_response(BAD_REQUEST)
         command = Fields(text)
+        asked = command.among((*self.methods, "broadcast", *UNSUPPORTED))
         for method in (*self.methods, "broadcast", *UNSUPPORTED):
-            fields = command.fields(method)
+            fields = asked.get(method)
             if fields is None:
                 continue
             try:

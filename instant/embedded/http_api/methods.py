@@ -20,7 +20,8 @@ from instant.embedded.errors import (
     Failure,
     Malformed,
 )
-from instant.embedded.json_text import Fields, load, quote
+from instant.embedded.json_scan import load
+from instant.embedded.json_text import Fields, quote
 from instant.embedded.session.join import announce_join, join
 from instant.embedded.session.refresh import bounded, extend
 from instant.embedded.session.session import Session
@@ -60,7 +61,7 @@ class Methods:
     def data(fields: Fields) -> str:
         """Return the data to publish, which is JSON."""
         try:
-            return fields.json_or_base64("data", "b64data") or fields.raw("data")
+            return fields.json_or_base64("data", "b64data")
         except Malformed:
             if fields.text("b64data"):
                 raise Failure(BAD_REQUEST) from None

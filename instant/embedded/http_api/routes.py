@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from instant.embedded.errors import INTERNAL, ClientError, Failure, Malformed, traceback_of
+from instant.embedded.errors import (
+    BAD_REQUEST,
+    INTERNAL,
+    ClientError,
+    Failure,
+    Malformed,
+    traceback_of,
+)
 from instant.embedded.json_text import Fields
 from instant.embedded.wire_forms import error_body
 
@@ -27,6 +34,13 @@ STATUSES = {100: 500, 102: 404, 104: 404, 107: 400, 108: 400, 112: 416, 113: 409
 
 def _json(text: str, status: int = 200) -> web.Response:
     return web.Response(body=text.encode(), status=status, content_type="application/json")
+
+
+def _params(command: Fields) -> Fields:
+    try:
+        return command.fields("params") or Fields("{}")
+    except Malformed:
+        raise Failure(BAD_REQUEST) from None
 
 
 class ApiRoutes:
@@ -121,7 +135,7 @@ class ApiRoutes:
             raise Malformed("no such method")
         head = f'"id":{number},' if number else ""
         try:
-            result = await self._api.call(method, command.fields("params") or Fields("{}"))
+            result = await self._api.call(method, _params(command))
         except Failure as exc:
             return "{" + head + error_response(exc.error)[1:]
         except Malformed:

@@ -17,6 +17,9 @@ from instant.embedded.errors import (
     Malformed,
 )
 from instant.embedded.json_text import Fields
+from instant.embedded.json_types import Types, any_json, list_of, map_of, object_of
+from instant.embedded.state.filters import check_filter
+from instant.embedded.tokens.grants import GRANT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +52,63 @@ class ProxyReply:
         return self.result
 
 
-def read_reply(text: str) -> ProxyReply:
+_SUBSCRIPTION: Types = {
+    "expire_at": Fields.int64,
+    "info": any_json,
+    "data": any_json,
+    **GRANT,
+    "server_tags_filter": check_filter,
+}
+_CAPABILITY: Types = {"channels": Fields.texts, "match": Fields.text, "allow": Fields.texts}
+# The results of proxies, by their kind.
+_RESULTS: Mapping[str, Types] = {
+    "connect": {
+        "user": Fields.text,
+        "expire_at": Fields.int64,
+        "info": any_json,
+        "b64info": Fields.text,
+        "data": any_json,
+        "b64data": Fields.text,
+        "channels": Fields.texts,
+        "subs": map_of({**_SUBSCRIPTION, "cache_recover": Fields.flag}),
+        "meta": any_json,
+        "caps": list_of(_CAPABILITY),
+        "labels": Fields.text_map,
+    },
+    "refresh": {
+        "expired": Fields.flag,
+        "expire_at": Fields.int64,
+        "info": any_json,
+        "b64info": Fields.text,
+        "meta": any_json,
+        "caps": list_of(_CAPABILITY),
+    },
+    "subscribe": {**_SUBSCRIPTION, "allow": Fields.texts},
+    "sub_refresh": {
+        "expired": Fields.flag,
+        "expire_at": Fields.int64,
+        "info": any_json,
+        "b64info": Fields.text,
+    },
+    "publish": {
+        "data": any_json,
+        "b64data": Fields.text,
+        "skip_history": Fields.flag,
+        "tags": Fields.text_map,
+        "idempotency_key": Fields.text,
+        "delta": Fields.flag,
+        "version": Fields.uint64,
+        "version_epoch": Fields.text,
+    },
+    "rpc": {"data": any_json, "b64data": Fields.text},
+}
+
+
+def read_reply(kind: str, text: str) -> ProxyReply:
     """Read the body of a proxy's response; one that can't be read is a failed reply."""
     try:
         fields = Fields(text)
+        fields.check({"result": object_of(_RESULTS[kind])})
         error, disconnect = fields.fields("error"), fields.fields("disconnect")
         return ProxyReply(
             error=None

@@ -9,17 +9,22 @@ from instant.embedded.errors import (
     INTERNAL,
     METHOD_NOT_FOUND,
     NOT_AVAILABLE,
+    NOT_AVAILABLE_CLOSE,
     PERMISSION_DENIED,
     Closing,
     Failure,
     Malformed,
 )
-from instant.embedded.json_text import Fields, load, quote
+from instant.embedded.json_scan import load
+from instant.embedded.json_text import Fields, quote
 from instant.embedded.state.broker import well_formed
 from instant.embedded.state.publication import Position
 
 from .application import ProxyReply, data_member, proxy_request
 from .session import Session
+
+# The type of a publication that is for a map subscription, which this server doesn't have.
+_TO_A_MAP = 1
 
 
 def _channel(session: Session, fields: Fields) -> tuple[str, ChannelOptions]:
@@ -32,6 +37,8 @@ def _channel(session: Session, fields: Fields) -> tuple[str, ChannelOptions]:
 def publish(session: Session, number: int, fields: Fields) -> None:
     """Handle the publish command: by asking the application, or by the namespace's options."""
     channel, options = _channel(session, fields)
+    if fields.int32("type") == _TO_A_MAP:
+        raise Failure(PERMISSION_DENIED)
     data = fields.raw("data")
     if not well_formed(data, options.data_format, load):
         raise Failure(BAD_REQUEST)
@@ -64,7 +71,7 @@ def _ask_to_publish(
         try:
             session.broker.publish(
                 channel,
-                result.raw_or_nothing("data") or result.json_or_base64("data", "b64data") or data,
+                result.raw("data") or result.json_or_base64("data", "b64data") or data,
                 options,
                 info=info,
                 tags=result.text_map("tags"),
@@ -127,6 +134,11 @@ def history(session: Session, number: int, fields: Fields) -> None:
         "history",
         f'{{"publications":[{written}],"epoch":"{position.epoch}","offset":{position.offset}}}',
     )
+
+
+def send(session: Session, number: int, fields: Fields) -> None:  # noqa: ARG001  one shape
+    """Handle the send command, which nothing here takes."""
+    raise Closing(NOT_AVAILABLE_CLOSE)
 
 
 def rpc(session: Session, number: int, fields: Fields) -> None:

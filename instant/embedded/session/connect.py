@@ -89,10 +89,7 @@ def _requests(fields: Fields) -> dict[str, SubscribeRequest]:
     subs = fields.fields("subs")
     if subs is None:
         return {}
-    return {
-        name: SubscribeRequest.read(subs.fields(name) or Fields("{}"), name)
-        for name in subs.names()
-    }
+    return {name: SubscribeRequest.to_resume(found, name) for name, found in subs.objects()}
 
 
 def _grant_requests(

@@ -23,6 +23,7 @@ HANDLERS: dict[str, Handler] = {
     "presence_stats": commands.presence_stats,
     "history": commands.history,
     "rpc": commands.rpc,
+    "send": commands.send,
     "refresh": refresh.refresh,
     "sub_refresh": refresh.sub_refresh,
 }

@@ -17,7 +17,7 @@ from instant.embedded.errors import (
     BAD_REQUEST_CLOSE,
     CONNECTION_CLOSED,
     INSUFFICIENT_STATE,
-    NOT_AVAILABLE_CLOSE,
+    NOT_AVAILABLE,
     ONE_WAY_DISCONNECTS,
     SERVER_ERROR,
     SUBSCRIPTION_EXPIRED,
@@ -44,6 +44,7 @@ from instant.embedded.wire_forms import (
 )
 
 from .application import ProxyReply, ProxyRequest
+from .command_fields import read_command
 from .peer import Peer
 
 log = logging.getLogger("instant.embedded")
@@ -167,27 +168,24 @@ class Session:
             self.close(BAD_REQUEST_CLOSE)
             return
         try:
-            command = Fields(text, whole=False)
-            number = command.uint32("id")
+            number, asked = read_command(text)
         except Malformed:
             self.close(BAD_REQUEST_CLOSE)
         else:
-            self.guard(number, lambda: self._dispatch(number, command))
+            self.guard(number, lambda: self._dispatch(number, asked))
 
-    def _dispatch(self, number: int, command: Fields) -> None:
-        handlers = self._handlers
-        if not self.connected and "connect" not in command:
+    def _dispatch(self, number: int, asked: dict[str, Fields]) -> None:
+        if not self.connected and "connect" not in asked:
             raise Closing(BAD_REQUEST_CLOSE)
-        if "send" in command and not any(name in command for name in handlers):
-            raise Closing(NOT_AVAILABLE_CLOSE)
-        if number == 0:
+        if number == 0 and "send" not in asked:
             # A command without a number is a pong.
             self.timers.pong()
             return
-        for name, handler in handlers.items():
-            fields = command.fields(name)
-            if fields is not None:
-                handler(self, number, fields)
+        if "ping" in asked and "connect" not in asked and len(asked) > 1:
+            raise Failure(NOT_AVAILABLE)
+        for name, handler in self._handlers.items():
+            if name in asked:
+                handler(self, number, asked[name])
                 return
         raise Closing(BAD_REQUEST_CLOSE)
 

@@ -55,7 +55,7 @@ def _check(session: Session, request: SubscribeRequest) -> ChannelOptions:
     options = names.checked(channel)
     if request.kind in _MAPS:
         raise Failure(PERMISSION_DENIED)
-    if request.kind:
+    if request.kind > _SHARED_POLL:
         raise Closing(SERVER_ERROR)
     return options
 

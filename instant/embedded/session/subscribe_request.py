@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from instant.embedded.json_text import Fields
-from instant.embedded.state.filters import check_types
 
 
 @dataclass(slots=True)
@@ -27,10 +26,10 @@ class SubscribeRequest:
     join_leave: bool = False
 
     @classmethod
-    def read(cls, fields: Fields, channel: str = "") -> SubscribeRequest:
+    def read(cls, fields: Fields) -> SubscribeRequest:
         """Read a subscribe command; raises Malformed."""
         return cls(
-            channel=channel or fields.text("channel"),
+            channel=fields.text("channel"),
             token=fields.text("token"),
             data=fields.raw("data"),
             recover=fields.flag("recover"),
@@ -39,15 +38,19 @@ class SubscribeRequest:
             delta=fields.text("delta"),
             flag=fields.int64("flag"),
             kind=fields.int32("type"),
-            filter=_filter(fields),
+            filter=fields.fields("tf"),
             positioned=fields.flag("positioned"),
             recoverable=fields.flag("recoverable"),
             join_leave=fields.flag("join_leave"),
         )
 
-
-def _filter(fields: Fields) -> Fields | None:
-    found = fields.fields("tf")
-    if found is not None:
-        check_types(found)
-    return found
+    @classmethod
+    def to_resume(cls, fields: Fields, channel: str) -> SubscribeRequest:
+        """Read what a connect command says of a server-side subscription; raises Malformed."""
+        return cls(
+            channel=channel,
+            recover=fields.flag("recover"),
+            offset=fields.uint64("offset"),
+            epoch=fields.text("epoch"),
+            delta=fields.text("delta"),
+        )

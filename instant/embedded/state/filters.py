@@ -10,8 +10,9 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-from instant.embedded.errors import BAD_REQUEST, Failure, Malformed
-from instant.embedded.json_text import Fields, elements
+from instant.embedded.errors import BAD_REQUEST, Failure
+from instant.embedded.json_scan import elements
+from instant.embedded.json_text import Fields
 
 Filter = Callable[[Mapping[str, str]], bool]
 
@@ -96,6 +97,9 @@ def compile_filter(node: Fields, depth: int = 0) -> Filter:
     if not op:
         return _leaf(node)
     texts = elements(node.raw_or_nothing("nodes") or "[]")
+    if "null" in texts:
+        # Centrifugo 6.9.1 ends here, with everybody's connections.
+        raise Failure(BAD_REQUEST)
     parts = [compile_filter(Fields(text), depth + 1) for text in texts]
     if op == "and" and parts:
         return lambda tags: all(part(tags) for part in parts)
@@ -107,14 +111,19 @@ def compile_filter(node: Fields, depth: int = 0) -> Filter:
     raise Failure(BAD_REQUEST)
 
 
-def check_types(node: Fields, depth: int = 0) -> None:
+def check_filter(fields: Fields, name: str) -> None:
     """Raise Malformed if any member of a filter's JSON has a wrong type."""
+    found = fields.fields(name)
+    if found is not None:
+        _check_types(found)
+
+
+def _check_types(node: Fields, depth: int = 0) -> None:
     if depth > MAX_DEPTH:
         return
     for name in ("op", "key", "cmp", "val"):
         node.text(name)
     node.texts("vals")
     for text in elements(node.raw_or_nothing("nodes") or "[]"):
-        if text == "null":
-            raise Malformed("a filter's node is null")
-        check_types(Fields(text), depth + 1)
+        if text != "null":
+            _check_types(Fields(text), depth + 1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from instant.embedded.json_text import load, quote
+from instant.embedded.json_scan import load
+from instant.embedded.json_text import quote
 
 
 class Position(NamedTuple):

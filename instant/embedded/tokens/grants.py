@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from instant.embedded.json_text import Fields
+from instant.embedded.json_types import Types, object_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,17 +22,27 @@ class Grant:
     cache_recover: bool = False
 
 
+# Options of a namespace that a grant may replace.
+OVERRIDES = frozenset(
+    ("presence", "join_leave", "force_push_join_leave", "force_positioning", "force_recovery")
+)
+
+
+# What is written of a grant in a token.
+GRANT: Types = {
+    "b64info": Fields.text,
+    "b64data": Fields.text,
+    "override": object_of({name: object_of({"value": Fields.flag}) for name in OVERRIDES}),
+}
+
+
 def _override(fields: Fields) -> dict[str, bool] | None:
     """Read an `override` object: `{"presence": {"value": true}, …}`; raises Malformed."""
     found = fields.fields("override")
     if found is None:
         return None
-    values: dict[str, bool] = {}
-    for name in found.names():
-        member = found.fields(name)
-        if member is not None:
-            values[name] = member.flag("value")
-    return values
+    members = found.among(OVERRIDES)
+    return {name: member.flag("value") for name, member in members.items()}
 
 
 def read_grant(fields: Fields) -> Grant:
@@ -48,5 +59,5 @@ def read_grants(fields: Fields) -> dict[str, Grant]:
     """Read `subs`, or `channels` if it is empty; raises Malformed."""
     subs = fields.fields("subs")
     if subs is not None and len(subs):
-        return {name: read_grant(subs.fields(name) or Fields("{}")) for name in subs.names()}
+        return {name: read_grant(found) for name, found in subs.objects()}
     return {name: Grant() for name in fields.texts("channels")}

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from instant.embedded.config.tokens import TokenOptions
 from instant.embedded.errors import INTERNAL, Failure, Malformed
 from instant.embedded.json_text import Fields
+from instant.embedded.json_types import Types, map_of
 
-from .grants import Grant, read_grant, read_grants
+from .grants import GRANT, Grant, read_grant, read_grants
 from .jwks import MissingKey, PublishedKeys
 from .signatures import Signatures
+
+_BASE64 = re.compile(r"[A-Za-z0-9_-]*")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_INT64 = 2.0**63
 
 
 class InvalidToken(Exception):
@@ -50,38 +55,59 @@ class SubscribeToken:
 
 
 def _decoded(part: str) -> bytes:
-    try:
-        return base64.b64decode(
-            part.encode("ascii") + b"=" * (-len(part) % 4), b"-_", validate=True
-        )
-    except (binascii.Error, ValueError):
-        raise InvalidToken("not base64url") from None
+    """Read base64url as Go does: without padding, and with any line breaks in it."""
+    text = part.replace("\r", "").replace("\n", "")
+    if not _BASE64.fullmatch(text) or len(text) % 4 == 1:
+        raise InvalidToken("not base64url")
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def _moment(fields: Fields, name: str) -> float | None:
+    """Read seconds, which may be a number in a string; None if they are absent."""
     value = fields.value(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    text = value if isinstance(value, str) else fields.raw(name)
+    if isinstance(value, bool) or not _NUMBER.fullmatch(text) or abs(float(text)) == inf:
         raise Malformed(f"{name} is not a time")
-    return float(value)
+    # In Go, what doesn't fit in 64 bits is the lowest number that does.
+    return float(text) if abs(float(text)) < _INT64 else -_INT64
 
 
 def _audiences(fields: Fields) -> list[str]:
+    """Read `aud`, which is absent, a string or a list of strings, and not null."""
     audience: Any = fields.value("aud")
-    named = audience if isinstance(audience, list) else [audience]
-    return [item for item in named if isinstance(item, str)]
+    named = audience if isinstance(audience, list) else [audience] if fields.raw("aud") else []
+    if not all(isinstance(item, str) for item in named):
+        raise Malformed("aud is not a string or a list of strings")
+    return named
 
 
 def _issuers(fields: Fields) -> list[str]:
-    issuer = fields.value("iss")
-    return [issuer] if isinstance(issuer, str) else []
+    return [fields.text("iss")]
 
 
 def _matches(found: list[str], wanted: str, pattern: re.Pattern[str] | None) -> bool:
     if wanted:
         return wanted in found
     return pattern is None or any(pattern.search(item) for item in found)
+
+
+_HEADER: Types = dict.fromkeys(("alg", "typ", "cty", "kid"), Fields.text)
+_CLAIMS: Types = {
+    "jti": Fields.text,
+    "aud": lambda fields, _: _audiences(fields),
+    "iss": Fields.text,
+    "sub": Fields.text,
+    "exp": _moment,
+    "iat": _moment,
+    "nbf": _moment,
+    "expire_at": Fields.int64,
+    "b64info": Fields.text,
+    "channel": Fields.text,
+}
+_CONNECT: Types = {**_CLAIMS, "channels": Fields.texts, "subs": map_of(GRANT)}
+_SUBSCRIBE: Types = {**_CLAIMS, **GRANT, "client": Fields.text}
 
 
 class Verifier:
@@ -110,9 +136,10 @@ class Verifier:
         if keys is None or self._options.unsigned:
             return None
         try:
-            header, fields, _, _ = self._parse(token)
+            # The claims that only one kind of tokens has don't choose the key.
+            header, fields, _, _ = self._parse(token, _CLAIMS)
             url, kid = keys.url(self._variables(fields)), header.text("kid")
-        except (InvalidToken, Malformed):
+        except InvalidToken:
             return None
         if url is None or not kid or keys.find(url, kid) is not None:
             return None
@@ -142,28 +169,27 @@ class Verifier:
         key = keys.find(url, kid) if url is not None and kid else None
         return key is not None and key.valid(algorithm, message, signature)
 
-    def _parse(self, token: str) -> tuple[Fields, Fields, bytes, bytes]:
+    @staticmethod
+    def _parse(token: str, types: Types) -> tuple[Fields, Fields, bytes, bytes]:
         """Take a token apart: header, claims, what is signed, and the signature."""
-        header, dot, rest = token.partition(".")
-        claims, second, signature = rest.partition(".")
-        if not dot or not second:
+        message, dot, signature = token.rpartition(".")
+        header, first, claims = message.partition(".")
+        # `{"` is what every header begins with.
+        if not dot or not first or not header.startswith("eyJ"):
             raise InvalidToken("not three parts")
         try:
-            head = Fields(_decoded(header).decode())
-            head.text("alg")
-            fields = Fields(_decoded(claims).decode())
-            fields.text("sub")
-        except (Malformed, UnicodeDecodeError):
-            raise InvalidToken("header or claims can't be read") from None
-        message = f"{header}.{claims}".encode("ascii", "replace")
-        return head, fields, message, _decoded(signature)
+            head = Fields(_decoded(header).decode("utf-8", "replace"))
+            head.check(_HEADER)
+            text = _decoded(claims).decode("utf-8", "replace")
+            fields = Fields("{}" if text.strip(" \t\r\n") == "null" else text)
+            fields.check(types)
+        except Malformed as exc:
+            raise InvalidToken(f"header or claims can't be read: {exc}") from None
+        return head, fields, message.encode("utf-8", "replace"), _decoded(signature)
 
-    def _claims(self, token: str) -> Fields:
-        header, fields, message, signature = self._parse(token)
-        try:
-            signed = self._options.unsigned or self._signed(header, fields, message, signature)
-        except Malformed:
-            raise InvalidToken("header can't be read") from None
+    def _claims(self, token: str, types: Types) -> Fields:
+        header, fields, message, signature = self._parse(token, types)
+        signed = self._options.unsigned or self._signed(header, fields, message, signature)
         if not signed:
             raise InvalidToken("no configured key made the signature")
         self._check_parties(fields)
@@ -193,13 +219,11 @@ class Verifier:
         claim = self._options.user_claim
         if not claim:
             return fields.text("sub")
-        value = fields.value(claim)
-        return value if isinstance(value, str) else fields.raw_or_nothing(claim)
+        value, text = fields.exact(claim)
+        return value if isinstance(value, str) else "" if value is None else text
 
     @staticmethod
     def _info(fields: Fields) -> str:
-        if not fields.text("b64info"):
-            return fields.raw_or_nothing("info")
         try:
             return fields.json_or_base64("info", "b64info")
         except Malformed:
@@ -207,35 +231,36 @@ class Verifier:
 
     def connect(self, token: str) -> ConnectToken:
         """Read a connection token; raises InvalidToken or ExpiredToken, or Failure for its info."""
-        fields = self._claims(token)
+        fields = self._claims(token, _CONNECT)
+        if fields.text("channel"):
+            raise InvalidToken("a subscription token")
+        self._check_clocks(fields)
         try:
-            if fields.text("channel"):
-                raise InvalidToken("a subscription token")
-            self._check_clocks(fields)
             granted = read_grants(fields)
-            return ConnectToken(
-                user=self._user(fields),
-                expire_at=self._life(fields),
-                info=self._info(fields),
-                meta=fields.raw_or_nothing("meta"),
-                grants=granted,
-            )
         except Malformed as exc:
             raise InvalidToken(str(exc)) from None
+        return ConnectToken(
+            user=self._user(fields),
+            expire_at=self._life(fields),
+            info=self._info(fields),
+            meta=fields.raw_or_nothing("meta"),
+            grants=granted,
+        )
 
     def subscribe(self, token: str) -> SubscribeToken:
         """Read a subscription token; raises InvalidToken or ExpiredToken."""
-        fields = self._claims(token)
+        fields = self._claims(token, _SUBSCRIBE)
+        self._check_clocks(fields)
+        if not fields.text("channel"):
+            raise InvalidToken("no channel in it")
         try:
-            self._check_clocks(fields)
-            if not fields.text("channel"):
-                raise InvalidToken("no channel in it")
-            return SubscribeToken(
-                user=self._user(fields),
-                channel=fields.text("channel"),
-                client=fields.text("client"),
-                expire_at=self._life(fields),
-                grant=read_grant(fields),
-            )
+            granted = read_grant(fields)
         except Malformed as exc:
             raise InvalidToken(str(exc)) from None
+        return SubscribeToken(
+            user=self._user(fields),
+            channel=fields.text("channel"),
+            client=fields.text("client"),
+            expire_at=self._life(fields),
+            grant=granted,
+        )

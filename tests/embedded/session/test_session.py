@@ -228,7 +228,7 @@ def test_a_question_holds_later_commands_back(client):
         "1",
         client.session.client,
     )
-    then(read_reply('{"result":{"data":{"t":1}}}'))
+    then(read_reply("subscribe", '{"result":{"data":{"t":1}}}'))
     first, second = client.take()
     assert first == {"id": 2, "subscribe": {"data": {"t": 1}}}
     assert second["id"] == 3
@@ -236,7 +236,7 @@ def test_a_question_holds_later_commands_back(client):
 
 @pytest.mark.parametrize(
     ("answer", "code"),
-    [(ProxyReply(failed=True), 100), (ProxyReply(error=ClientError(403, "no")), 403), (read_reply("<html>"), 100), (read_reply('{"result":{"info":1,"b64info":"!"}}'), 100), (read_reply('{"result":[]}'), 100)],
+    [(ProxyReply(failed=True), 100), (ProxyReply(error=ClientError(403, "no")), 403), (read_reply("subscribe", "<html>"), 100), (read_reply("subscribe", '{"result":{"info":1,"b64info":"!"}}'), 100), (read_reply("subscribe", '{"result":[]}'), 100)],
 )  # fmt: skip
 def test_a_no_is_an_error_and_nothing_more(broker, client, answer, code):
     _, then = asked(client)
@@ -257,7 +257,7 @@ def test_an_answer_may_disconnect(client):
 def test_an_answer_after_the_end_changes_nothing(broker, client):
     _, then = asked(client)
     client.session.disconnected()
-    then(read_reply("{}"))
+    then(read_reply("subscribe", "{}"))
     assert broker.counts()["num_subs"] == 0
     assert client.take() == []
 
@@ -266,7 +266,7 @@ def test_a_right_taken_away_while_it_is_granted(broker, client):
     _, then = asked(client)
     for session in broker.hub.connections("1"):
         session.unsubscribe("asked:1", UNSUBSCRIBED_BY_SERVER)
-    then(read_reply("{}"))
+    then(read_reply("subscribe", "{}"))
     replies = client.take()
     assert replies[0] == {"id": 2, "subscribe": {}}
     assert replies[1]["push"]["unsubscribe"]["code"] == 2000
@@ -327,3 +327,45 @@ def test_no_frame_does_any_harm(frames):
     publish(broker, "open:1", '"still here"')
     assert watcher.take()[0]["push"]["pub"]["data"] == "still here"
     assert broker.counts()["num_clients"] == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        ('{"id":3,"presence_stats":{"channel":"room:1"},"rpc":{}}', {"id": 3, "presence_stats": {"num_clients": 1, "num_users": 1}}),
+        ('{"id":3,"ping":{},"presence_stats":{"channel":"room:1"}}', {"id": 3, "error": {"code": 108, "message": "not available"}}),
+        ('{"send":{},"presence_stats":{"channel":"room:1"}}', {"presence_stats": {"num_clients": 1, "num_users": 1}}),
+    ],
+)  # fmt: skip
+def test_of_several_commands_in_one_one_is_handled(client, command, answer):
+    client.subscribe("room:1")
+    assert client.raw(command) == [answer]
+    assert client.close is None
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [('{"id":3,"ping":{}}', 3501), ('{"send":{}}', 3508), ('{"id":3,"send":{},"refresh":{}}', 3508), ('{"id":3,"rpc":{},"refresh":{"token":1}}', 3501)],
+)  # fmt: skip
+def test_commands_that_close(client, command, code):
+    (push,) = client.raw(command)
+    assert push["push"]["disconnect"]["code"] == client.close[0] == code
+
+
+@pytest.mark.parametrize("op", ["and", "or", "not"])
+def test_a_filter_with_a_null_in_it_is_a_bad_request(op):
+    """The real server of this version ends here, with everybody's connections."""
+    allowing = {"name": "tags", "allow_subscribe_for_client": True, "allow_tags_filter": True}
+    broker = make_broker({**CONFIG, "channel": {"namespaces": [allowing]}})
+    client = Client(broker)
+    client.connect()
+    for nodes in ([None], [{"op": "and", "nodes": [None]}]):
+        reply = client.subscribe("tags:1", tf={"op": op, "nodes": nodes})
+        assert reply["error"]["code"] == 107
+
+
+def test_a_null_for_a_channel_of_before_asks_for_nothing(broker):
+    client = Client(broker)
+    token = signed(broker)
+    (reply,) = client.send({"id": 1, "connect": {"token": token, "subs": {"open:1": None}}})
+    assert list(reply["connect"]["subs"]) == ["open:1"]
