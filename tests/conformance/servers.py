@@ -58,7 +58,7 @@ async def centrifugo(config):
 
 async def starts(text):
     """Tell whether the real server starts with a config: "starts" or "refused"."""
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.json"
         path.write_text(text)
