@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,8 +16,9 @@ django.setup()
 
 from django.test.utils import get_runner, setup_databases, teardown_databases  # noqa: F401
 
-from tests.benchmarks import fanout, granting, publishing, revoking
+from tests.benchmarks import fanout, granting, publishing, revoking, revoking_cost
 from tests.benchmarks.timing import pin
+from tests.cluster import ABSENT, HOST, Cluster, programs
 from tests.live.servers import LiveServer
 from tests.real_server import BINARY
 
@@ -57,9 +59,20 @@ def tokens():
 def rights():
     databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
     try:
+        if HOST in os.environ:  # we are the one that asks PostgreSQL
+            revoking_cost.run()
+            return
         revoking.run()
+        revoking_cost.run()
     finally:
         teardown_databases(databases, verbosity=0)
+    if programs() is None:
+        print(ABSENT)
+        return
+    command = [sys.executable, "-m", "tests.benchmarks", "revoking"]
+    with Cluster(programs()) as cluster:
+        env = {HOST: str(cluster.folder), "DJANGO_SETTINGS_MODULE": "tests.postgres"}
+        subprocess.run(command, env=os.environ | env, check=True)
 
 
 TABLES = {

@@ -22,7 +22,7 @@ from tests.live.subscriber import Subscriber
 from tests.real_server import BINARY
 
 ROUNDS = 60
-WATCHERS = 100
+WATCHERS = 40
 BAR_MS = 50
 CONFIG = {"channel": {"namespaces": [{"name": "doc", "presence": True}]}}
 

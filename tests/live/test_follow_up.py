@@ -97,6 +97,38 @@ class Site:
         return subprocess.Popen(self.command(*arguments), env=self.env, text=True, **streams)
 
 
+WEB = """
+import sys
+from django.core.wsgi import get_wsgi_application
+get_wsgi_application()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(params=KINDS)
+def quiet(request, tmp_path):
+    """A server that somebody else runs, and a web process that gets no request at all."""
+    site = Site(request.param, tmp_path)
+    site.run("syncws")
+    config = str(tmp_path / "centrifugo" / "config.json")
+    command = [sys.executable, "-m", "instant.embedded", "--config", config]
+    if request.param == "centrifugo":
+        command = [BINARY, "-c", config]
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen(command, cwd=tmp_path, **streams)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    web = subprocess.Popen([sys.executable, "-c", WEB], env=site.env, **pipes)
+    with override_settings(**site.settings), web:
+        until(lambda: connects(site), 30)
+        assert web.stdout.readline() == "ready\n"
+        yield site
+        web.stdin.close()
+        web.wait()
+    server.terminate()
+    server.wait()
+
+
 @pytest.fixture(params=KINDS)
 def site(request, tmp_path):
     site = Site(request.param, tmp_path)
@@ -144,6 +176,14 @@ class Attacker:
 
 @pytest.mark.parametrize("how", ["exits at once", "is killed before it could say anything"])
 def test_who_replays_tokens_is_out_for_good(site, how):
+    attack(site, how)
+
+
+def test_on_a_quiet_site_too_whoever_runs_the_server(quiet):
+    attack(quiet, "is killed before it could say anything")
+
+
+def attack(site, how):
     code = CHANGE if how == "exits at once" else DIES_BETWEEN + CHANGE
     shell = site.start("shell", "-v0", "-c", code, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with shell:
