@@ -23,7 +23,10 @@ from tests.live.subscriber import Subscriber
 ROUNDS = 30
 VIEWERS = (0, 40, 2000)
 DELETED_USERS, DELETED_ROWS = 10_000, 6_000
-CONFIG = {"channel": {"namespaces": [{"name": "order", "presence": True}]}}
+CONFIG = {
+    "channel": {"namespaces": [{"name": "order", "presence": True}]},
+    "client": {"ping_interval": "3600s"},  # these pages answer none
+}
 
 
 class Order(Namespace, abstract=True):
@@ -115,7 +118,7 @@ def saved(live):
             print(f"    a save with {viewers:>5} viewers  {queries:4.0f} queries  {ms:7.2f} ms")
     finally:
         for page in pages:
-            page.socket.close() if hasattr(page, "socket") else page.close()
+            page.close()
         namespaces._registry.remove(Order)
         order.delete()
         group.delete()

@@ -17,7 +17,7 @@ class Subscriber:
     def __init__(self, url, *, origin=None):
         self._stack = contextlib.ExitStack()
         self._socket = self._stack.enter_context(
-            connect(url, origin=origin, compression=None, max_size=None)
+            connect(url, origin=origin, compression=None, max_size=None, ping_interval=None)
         )
         self._lines = []
         self._id = 0
