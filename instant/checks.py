@@ -28,6 +28,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
+from django.db import connections
 
 from instant import conf
 from instant.backends import get_backend
@@ -85,10 +86,10 @@ def check_enforcement(
 
 def _sqlite() -> Iterator[CheckMessage]:
     alias = ledger.database()
-    options: dict[str, Any] = settings.DATABASES.get(alias, {})
-    if options.get("ENGINE") != "django.db.backends.sqlite3":
+    if connections[alias].vendor != "sqlite":
         return
-    if str(options.get("OPTIONS", {}).get("transaction_mode", "")).upper() != "IMMEDIATE":
+    options = connections[alias].settings_dict.get("OPTIONS") or {}
+    if str(options.get("transaction_mode", "")).upper() != "IMMEDIATE":
         yield Warning(
             f"The database {alias!r} is SQLite, where a transaction that reads and then writes "
             "fails at once with “database is locked” if anybody has written in between.",

@@ -45,7 +45,7 @@ class Affected:
     """Everybody who is present in any channel that Django decides on."""
 
     def __bool__(self) -> bool:
-        return self != Affected()
+        return bool(self.channels) or not self._names_channels_only()
 
     def add(self, other: Affected) -> None:
         """Take in another one."""
@@ -78,6 +78,10 @@ class Affected:
         of_permissions = sum(map(len, self.permissions.values()))
         if self.everything or max(users, of_permissions) > _LISTED:
             return Affected(everything=True, sessions=self.sessions)
+        globs = {name.removesuffix("*") for name in self.channels if name.endswith(":*")}
+        among = {n for n in self.channels if n[:-1] not in globs and f"{n.split(':')[0]}:" in globs}
+        if among:
+            return replace(self, channels=self.channels - among).bounded()
         named = sum(map(len, self.subscriptions.values())) + len(self.channels)
         if named <= _LISTED:
             return self
@@ -87,6 +91,16 @@ class Affected:
             return Affected(everything=True, sessions=self.sessions)
         whole = (whole - {""}) | {name for name in names if ":" not in name}
         return replace(self, channels=whole, subscriptions={})
+
+    def kind(self) -> Affected:
+        """Return the kind of thing it is about: whole namespaces, or everything."""
+        if self._names_channels_only() and all(":" in name for name in self.channels):
+            return Affected(channels={f"{name.partition(':')[0]}:*" for name in self.channels})
+        return Affected(everything=True, sessions=self.sessions)
+
+    def _names_channels_only(self) -> bool:
+        others = (self.subscriptions, self.reconnects, self.disconnects, self.permissions)
+        return not (any(others) or self.sessions or self.everything)
 
     def size(self) -> int:
         """Return how many things it names."""

@@ -19,9 +19,12 @@ from instant.publishing.commit_hook import CommitHook, Deliver, wait_for_commit
 from instant.revoking import ledger
 from instant.revoking.affected import Affected
 
-__all__ = ["Change", "take"]
+__all__ = ["Change", "is_crowded", "is_open", "take"]
 
 _KEPT = "_instant_pending"
+
+_CROWD = 500
+"""After so many changes of one transaction the kind of thing is noted, and no more each."""
 
 
 class Change(NamedTuple):
@@ -43,18 +46,38 @@ class _Pending:
         self.row: Revocation | None = None
         self.written: list[tuple[CommitHook, Affected]] = []
         """What the row was made to be about, and the hook that goes when that is undone."""
+        self.count = 0
+        self.last = Affected()
+        """The change that the newest hook is about."""
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Tell whether there is a row, and nothing was rolled back or committed since."""
+        return self.row is not None and self._listed is self._connection.run_on_commit
 
     def look(self) -> None:
         """Forget what was rolled back or committed since; O(1) where nothing was."""
         listed = self._connection.run_on_commit
         if self._listed is not listed:  # Django makes another list whenever it takes hooks out
             self._listed = listed
+            self.last = Affected()
             there = {id(entry[1]) for entry in listed} if self.written else set()
             self.written = [one for one in self.written if id(one[0]) in there]
         # A test's captureOnCommitCallbacks() runs hooks and leaves them in the list.
         self.written = [one for one in self.written if not one[0].done]
         if not self.written:
-            self.row = None
+            self.row, self.count, self.last = None, 0, Affected()
+
+
+def is_open(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether the open transaction has taken something away already; O(1)."""
+    pending = connection.__dict__.get(_KEPT)
+    return pending is not None and connection.in_atomic_block and pending.is_unchanged
+
+
+def is_crowded(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether so much is pending that only its kind is noted."""
+    return is_open(connection) and connection.__dict__[_KEPT].count >= _CROWD
 
 
 def take(
@@ -68,6 +91,10 @@ def take(
     """
     pending: _Pending = connection.__dict__.setdefault(_KEPT, _Pending(connection))
     pending.look()
+    if pending.count >= _CROWD:
+        affected = affected.kind()
+        if pending.last.covers(affected):
+            return None
     row: Revocation | None = None
     content: Affected | None = None
     if pending.row is None:
@@ -83,6 +110,7 @@ def take(
             row = ledger.write(affected, timezone.now())
     shares = connection.alias == ledger.database()
     hook = wait_for_commit(connection, [Change(affected, row, shares)], deliver, first=True)
+    pending.count, pending.last = pending.count + 1, affected
     if content is not None:
         pending.written.append((hook, content))
     return row

@@ -25,7 +25,7 @@ from instant.revoking.affected import Affected
 from instant.revoking.cost import OverCost
 from instant.revoking.enforce import enforce, is_on, report
 from instant.revoking.follow_up import call_looker, wake
-from instant.revoking.pending import Change, take
+from instant.revoking.pending import Change, is_open, take
 
 __all__ = [
     "immediate_check",
@@ -44,9 +44,9 @@ _MERGED = 100
 
 def revoke(affected: Affected, *, using: str = DEFAULT_DB_ALIAS) -> None:
     """Record in the transaction what may have been lost, and check it after the commit."""
-    if not affected or not is_on():
-        return
     connection = connections[using]
+    if not affected or not (is_open(connection) or is_on()):
+        return
     if connection.in_atomic_block:
         if take(connection, affected, immediate_check) is not None:
             _written()
@@ -88,7 +88,7 @@ def immediate_check(changes: Sequence[Change]) -> None:
         rows = [change.row for change in changes if change.row is not None]
         parts = [change.affected for change in changes]
         if len(parts) > _MERGED:
-            parts = [Affected.of_all(parts)]
+            parts = [Affected.of_all(parts).bounded()]
         errors = enforce(parts, queries=conf.current().check_queries, between=ledger.holder(rows))
         shared = all(change.shares_transaction for change in changes)
         _finish(rows, list(zip(parts, errors, strict=True)), seen, shared=shared)

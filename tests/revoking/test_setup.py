@@ -2,6 +2,7 @@
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
 from instant import Namespace
@@ -32,10 +33,10 @@ def test_the_checks(settings, registry, monkeypatch):
     assert told(settings, SWEEP=None) == [], "Nobody has a rule."
     attributes = {"name": "doc", "pattern": "<int:pk>", "can_subscribe": lambda *a, **k: False}
     type("Doc", (Namespace,), attributes)
-    if "sqlite" in settings.DATABASES["default"]["ENGINE"]:
+    if connection.vendor == "sqlite":
         assert told(settings) == ["instant.W009"]
-    options = {"OPTIONS": {"transaction_mode": "IMMEDIATE"}}
-    monkeypatch.setitem(settings.DATABASES, "default", settings.DATABASES["default"] | options)
+    options = {"transaction_mode": "IMMEDIATE"}
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
     assert told(settings) == []
     assert told(settings, SWEEP=None) == ["instant.W010"]
     assert told(settings, SWEEP=60, ENFORCE_IN_BACKGROUND=False) == ["instant.W010"]

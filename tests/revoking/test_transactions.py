@@ -196,6 +196,41 @@ def test_deleting_many_that_rules_depend_on_costs_three_queries_more(client, dec
     assert len(loss()) == 1
 
 
+def test_of_very_many_changes_the_kind_is_noted(client, declare):
+    """A check of so many is the looker's; the function of the project isn't called for each."""
+    asked = []
+
+    def channels(group):
+        asked.append(group)
+        return {"slug": group.name}
+
+    declare(can_subscribe=lambda self, user, slug: False, depends_on={"auth.Group": channels})
+    Group.objects.bulk_create(Group(name=f"g{n}") for n in range(1200))
+    with transaction.atomic():
+        Group.objects.filter(name__startswith="g").delete()
+        hooks = len(connection.run_on_commit)
+        rolled_back(lambda: Group.objects.create(name="late"))
+        Group.objects.create(name="later")
+    assert len(asked) <= 501
+    assert hooks <= 502
+    assert loss() == [{"channels": ["doc:*"]}]
+    with transaction.atomic():
+        for name in ("a", "b"):
+            Group.objects.create(name=name)
+    assert loss()[1] == {"channels": ["doc:a", "doc:b"]}, "The next transaction starts anew."
+
+
+def test_sessions_are_never_only_a_kind(client, make_user, registry):
+    subs = [str(n) for n in range(510)]
+    with transaction.atomic():
+        for sub in subs:
+            run.revoke(Affected(disconnects={sub}))
+        run.revoke(Affected(sessions={"900"}))
+        run.revoke(Affected(disconnects={"901"}, sessions={"902"}))
+    [row] = Revocation.objects.all()
+    assert Affected.from_json(row.loss).sessions == {"900", "902"}
+
+
 def test_a_row_that_would_name_thousands_names_the_kind(registry):
     names = {f"doc:{n}" for n in range(2000)}
     assert Affected(channels=names).bounded() == Affected(channels={"doc:*"})

@@ -7,11 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from django.apps import apps
+from django.db import connections
 from django.db.models import signals
 
 from instant.namespaces import Namespace, registered
 from instant.revoking import run
 from instant.revoking.affected import Affected
+from instant.revoking.pending import is_crowded
 from instant.revoking.receivers.guard import guarded
 from instant.revoking.receivers.stored import note, saved, senders, stored
 
@@ -148,7 +150,11 @@ class _Dependency:
             self._lose(rows.filter(**{field.name: instance.pk}), using)
 
     def _lose(self, instances: Iterable[Any], using: str) -> None:
-        run.revoke(self._loss(instances), using=using)
+        if is_crowded(connections[using]):
+            affected = Affected(channels={f"{self._cls.name}:*"})
+        else:
+            affected = self._loss(instances)
+        run.revoke(affected, using=using)
 
     def _loss(self, instances: Iterable[Any]) -> Affected:
         affected = Affected()

@@ -11,6 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 from instant.revoking import run, tables
 from instant.revoking.affected import Affected
+from instant.revoking.pending import is_open
 
 __all__ = ["guarded"]
 
@@ -28,7 +29,7 @@ def guarded(receiver: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(receiver)
     def guard(*arguments: Any, **kwargs: Any) -> None:
         using = kwargs.get("using") or DEFAULT_DB_ALIAS
-        if not run.is_on() or not tables.are_there():
+        if not is_open(connections[using]) and not (run.is_on() and tables.are_there()):
             return
         try:
             try:
