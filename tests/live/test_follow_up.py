@@ -203,3 +203,33 @@ def attack(site, how):
     assert last - committed < TOKEN_USE + 10
     print(f"\n{site.kind}, the process {how}: out after {last - committed:.1f} s")
     attacker.socket.close()
+
+
+ORDINARY = """
+import time
+from django.contrib.auth.models import Group, User
+from django.db import OperationalError, connection, transaction
+User.objects.create_user("bob")
+ann, red = User.objects.get(username="ann"), Group.objects.get()
+failed, begun = 0, time.monotonic()
+for number in range(1000):
+    if number % 10 == 0:
+        ann.groups.remove(red)
+        ann.groups.add(red)
+    try:
+        with transaction.atomic():
+            count = User.objects.count()
+            time.sleep(0.005)  # a view's work between what it reads and what it writes
+            User.objects.filter(username="bob").update(first_name=f"{count} {number}")
+    except OperationalError:
+        failed += 1
+from instant.models import Revocation
+print(failed, Revocation.objects.count())
+"""
+
+
+def test_on_sqlite_no_ordinary_transaction_fails_beside_follow_ups(site):
+    """With SQLite's default transactions, which fail at once where somebody writes in between."""
+    failed, left = site.run("shell", "-v0", "-c", ORDINARY).split()[-2:]
+    assert failed == "0"
+    assert int(left) < 100, "Follow-ups were made meanwhile, and what is finished was deleted."
