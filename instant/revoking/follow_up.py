@@ -10,7 +10,7 @@ from datetime import datetime
 from types import FrameType, ModuleType
 
 from django.core.signals import request_started
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 from django.utils import timezone
 
 from instant import conf
@@ -134,9 +134,13 @@ def is_needed() -> bool:
     """Tell whether there can be anything to look for."""
     try:
         return is_on() and (needed.is_needed() or ledger.next_due() is not None)
-    except DatabaseError:  # not migrated yet, or away: the first change wakes us
+    except (DatabaseError, InterfaceError) as exc:
+        alias = ledger.database()
         connections.close_all()
-        return False
+        # A database that is away comes back. One that isn't migrated has nothing for us, and the
+        # first change after that wakes us; SQLite, which is never away, says it in the same words.
+        is_away = isinstance(exc, OperationalError | InterfaceError)
+        return is_away and connections[alias].vendor != "sqlite"
 
 
 _looker = Looker(look, is_needed, ledger.database)

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.db import connection
+from django.db import InterfaceError, OperationalError, ProgrammingError, connection
 from django.utils import timezone
 
 from instant import Namespace
@@ -246,6 +246,26 @@ def test_the_servers_clock_is_read_from_its_answers(monkeypatch, date, seconds):
     monkeypatch.setattr(clock, "_measured", None)
     clock.measure()
     assert int(clock.behind().total_seconds()) in seconds
+
+
+@pytest.mark.parametrize(
+    ("error", "vendor", "goes_on"),
+    [
+        (OperationalError("away"), "postgresql", True),
+        (InterfaceError("closed"), "postgresql", True),
+        (ProgrammingError("no table"), "postgresql", False),
+        (OperationalError("no such table"), "sqlite", False),
+    ],
+)
+def test_a_database_that_is_away_at_the_start_is_waited_for(
+    client, db, monkeypatch, error, vendor, goes_on
+):
+    def broken():
+        raise error
+
+    monkeypatch.setattr(needed, "is_needed", broken)
+    monkeypatch.setattr(type(connection), "vendor", vendor)
+    assert follow_up.is_needed() is goes_on
 
 
 # SQLite: notes instead of writes

@@ -139,7 +139,9 @@ def test_what_fails_is_repeated_and_the_rest_is_followed_up(client, declare, mak
         ann.is_active = False
         ann.save()
     assert client.changes == [Disconnect(str(ann.pk), 3503, "access ended")]
-    rows = {tuple(sorted(row.loss)): (row.attempts, row.is_last, row.claim) for row in rows_by_loss()}
+    rows = {
+        tuple(sorted(row.loss)): (row.attempts, row.is_last, row.claim) for row in rows_by_loss()
+    }
     assert rows == {
         ("channels",): (1, False, ""),
         ("disconnects", "reconnects", "rights"): (0, True, ""),
