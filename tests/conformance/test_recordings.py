@@ -15,15 +15,6 @@ from tests.conformance.servers import SERVERS
 # there is nothing here; a scenario that passes unexpectedly fails.
 NOT_YET: dict[str, str] = dict.fromkeys(
     (
-        "limits: gzip with a key",
-        "limits: gzip said, plain sent",
-        "limits: deflate said, plain sent",
-        "limits: br said, plain sent",
-        "limits: a cookie of 9000 bytes",
-        "limits: a cookie of 40000 bytes",
-        "limits: a path of 40000 bytes",
-        "limits: 300 headers",
-        "limits: a token of 50000 bytes in a URL",
         "limits: a frame of 65536 bytes",
         "limits: zero is the default, channels",
         "limits: zero is the default, names",
@@ -31,11 +22,6 @@ NOT_YET: dict[str, str] = dict.fromkeys(
         "limits: zero is the default, history",
         "limits: negative is none, channels",
         "limits: negative is none, names",
-        "null: filter, tokens only, with a token",
-        "null: filter, open",
-        "null: filter, or",
-        "null: filter, not",
-        "null: filter, deep",
         "expired: a good token without an end",
         "info: presence after refresh",
         "info: presence after sub_refresh",
