@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
@@ -41,6 +42,17 @@ def _reload(server: EmbeddedServer, path: Path) -> None:
         _say(f"instant.embedded: the config stays as it was: {exc}")
     else:
         _say("instant.embedded: config read again")
+
+
+def _allow_open_files() -> None:
+    """Allow as many open files as may be; there is one for each client."""
+    try:
+        import resource  # noqa: PLC0415  Windows has none
+    except ImportError:
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _run(config: dict[str, Any], options: argparse.Namespace) -> int:
@@ -96,6 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
         level=level if isinstance(level, int) else logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
     )
+    _allow_open_files()
     try:
         return asyncio.run(_run(config, options))
     except KeyboardInterrupt:

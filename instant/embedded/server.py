@@ -23,6 +23,7 @@ from instant.embedded.transports.http_stream import (
     serve_uni_http_stream,
     serve_uni_sse,
 )
+from instant.embedded.transports.listener import Listener, note_answers
 from instant.embedded.transports.websocket import (
     WebSocketConnection,
     serve_uni_websocket,
@@ -40,9 +41,6 @@ Handler = Callable[["EmbeddedServer", web.Request], Awaitable[web.StreamResponse
 
 # Seconds after which expired history is freed again.
 SWEEP_INTERVAL = 10.0
-# Centrifugo's API has no limit. This one keeps a mistake from filling the memory.
-API_BODY_LIMIT = 64 * 2**20
-_LISTEN_BACKLOG = 2048
 _STOP_BATCH = 100
 
 
@@ -79,6 +77,7 @@ class EmbeddedServer:
         self.write_queue: WriteQueue
         self._tasks: set[asyncio.Task[None]] = set()
         self._runners: list[web.AppRunner] = []
+        self.listeners: list[Listener] = []
         self._wanted_headers = self.config.proxied_headers()
         self._connection_limit = ConnectionLimit(
             self.config.connection_limit,
@@ -135,9 +134,9 @@ class EmbeddedServer:
         host = config.address if address is None else address
         asked = config.port if port is None else port
         internal = config.internal_port if config.internal_port not in {0, asked} else 0
-        public = web.Application(client_max_size=API_BODY_LIMIT)
+        public = web.Application(middlewares=[note_answers])
         self._route_clients(public)
-        private = web.Application(client_max_size=API_BODY_LIMIT) if internal else public
+        private = web.Application(middlewares=[note_answers]) if internal else public
         self._route_operators(private, public)
         try:
             actual = await self._listen(public, host, asked)
@@ -175,18 +174,17 @@ class EmbeddedServer:
     async def _listen(self, app: web.Application, host: str, port: int) -> int:
         runner = web.AppRunner(
             app,
-            access_log=None,
             handle_signals=False,
             shutdown_timeout=1.0,
-            keepalive_timeout=75,
             # So a streamed client that hangs up is noticed at once, not at the next ping.
             handler_cancellation=True,
         )
         await runner.setup()
         self._runners.append(runner)
-        site = web.TCPSite(runner, host or None, port, backlog=_LISTEN_BACKLOG)
-        await site.start()
-        return cast("int", runner.addresses[0][1])
+        listener = Listener(cast("web.Server", runner.server), self.loop)
+        found = await listener.listen(host, port)
+        self.listeners.append(listener)
+        return found
 
     def _route(self, app: web.Application, path: str, handler: Handler) -> None:
         async def serve(request: web.Request) -> web.StreamResponse:
@@ -228,9 +226,8 @@ class EmbeddedServer:
 
     async def stop(self) -> None:
         """Stop listening, tell every client (3001), and free the ports."""
-        for runner in self._runners:
-            for site in list(runner.sites):
-                await site.stop()
+        for listener in self.listeners:
+            listener.close()
         for at, connection in enumerate([*self.websockets, *self.http_streams.values()], 1):
             connection.session.close(SHUTDOWN)
             if at % _STOP_BATCH == 0:
@@ -241,6 +238,7 @@ class EmbeddedServer:
         for runner in self._runners:
             await runner.cleanup()
         self._runners.clear()
+        self.listeners.clear()
         tasks = [*self._tasks] + ([self._sweeping] if self._sweeping is not None else [])
         for task in tasks:
             task.cancel()

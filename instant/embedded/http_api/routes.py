@@ -18,6 +18,7 @@ from instant.embedded.errors import (
     traceback_of,
 )
 from instant.embedded.json_text import Fields
+from instant.embedded.transports.body import read_body
 from instant.embedded.wire_forms import error_body
 
 from .api import Api, error_response
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("instant.embedded")
 
+# Centrifugo's API has no limit. This one keeps a mistake from filling the memory.
+BODY_LIMIT = 64 * 2**20
 # HTTP statuses in the error mode "transport", by error code.
 STATUSES = {100: 500, 102: 404, 104: 404, 107: 400, 108: 400, 112: 416, 113: 409}
 
@@ -90,7 +93,7 @@ class ApiRoutes:
         if request.method != "POST":
             return web.Response(status=405)
         try:
-            text = (await request.read()).decode()
+            text = (await read_body(request, BODY_LIMIT)).decode()
             fields = Fields("{}" if text.strip() == "null" else text)
             # If the caller hangs up, the rest of what it asked for is done nevertheless.
             if method == "batch":
@@ -120,7 +123,7 @@ class ApiRoutes:
         if request.method != "POST":
             return web.Response(status=405)
         try:
-            body = (await request.read()).decode()
+            body = (await read_body(request, BODY_LIMIT)).decode()
             lines = [line for line in body.split("\n") if line.strip()] or [""]
             replies = [await self._legacy(line) for line in lines]
             await self._written()

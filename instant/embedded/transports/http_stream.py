@@ -13,6 +13,7 @@ from instant.embedded.json_text import Fields
 from instant.embedded.session.session import Session
 from instant.embedded.wire_forms import Form
 
+from .body import read_body
 from .connection import Connection, Server
 
 _NO_STORE = "private, no-cache, no-store, must-revalidate, max-age=0"
@@ -136,13 +137,7 @@ def cors(server: StreamServer, request: web.Request) -> dict[str, str]:
 
 
 async def _body(request: web.Request, limit: int) -> str:
-    """Read a request's body; raises HTTPRequestEntityTooLarge (413) for a longer one."""
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > limit:
-            raise web.HTTPRequestEntityTooLarge(limit, len(body))
-    return bytes(body).decode("utf-8", "replace")
+    return (await read_body(request, limit)).decode("utf-8", "replace")
 
 
 def _preflight(server: StreamServer, request: web.Request, methods: str) -> web.Response:
