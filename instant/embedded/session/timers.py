@@ -51,7 +51,8 @@ class SessionTimers:
         if config.ping_interval > 0:
             self._set(self._ping, config.ping_interval * spread)
         if session.expire_at:
-            self.expire_in(session.expire_at - session.broker.clock.now())
+            # In as many whole seconds as the reply to connect says, as Centrifugo counts.
+            self.expire_in(session.expire_at - int(session.broker.clock.now()))
 
     def expire_in(self, seconds: float) -> None:
         """Set when the connection expires."""

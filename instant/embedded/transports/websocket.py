@@ -192,7 +192,8 @@ def _socket(request: web.Request, limit: int, heartbeat: float | None = None) ->
         autoping=True,
         compress=False,
         heartbeat=heartbeat,
-        max_msg_size=limit,
+        # aiohttp refuses a message as long as its limit, and 0 means no limit to it.
+        max_msg_size=limit + 1 if limit > 0 else 0,
         protocols=known,
     )
 

@@ -129,6 +129,17 @@ def test_a_connection_ends_after_its_delay(broker):
     assert client.close == (3005, "connection expired")
 
 
+def test_a_connection_has_the_whole_seconds_that_it_was_told(broker):
+    broker.clock.passed = 0.9
+    client = Client(broker)
+    assert client.connect(exp=60)["ttl"] == 60
+    list(answer_pings(client, 84))
+    client.pass_time(0.9)
+    assert client.close is None
+    client.pass_time(0.2)
+    assert client.close == (3005, "connection expired")
+
+
 def test_a_refresh_prolongs(broker):
     client = Client(broker)
     client.connect(exp=60)
