@@ -46,8 +46,7 @@ def join(
     session.subscriptions[request.channel] = subscription
     broker.hub.subscribe(request.channel, session, subscription)
     if options.presence:
-        info = session.client_info(options.info)
-        broker.hub.channels[request.channel].presence[session.client] = (session.user, info)
+        broker.hub.add_presence(request.channel, session, session.client_info(options.info))
     return "{" + ",".join(members) + "}"
 
 

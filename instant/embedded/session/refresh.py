@@ -89,6 +89,7 @@ def extend(session: Session, expire_at: int, info: str) -> None:
     session.expire_at = expire_at
     if info:
         session.info = info
+        session.presence_stale = True
     session.timers.expire_in(expire_at - int(session.broker.clock.now()))
 
 
@@ -165,6 +166,7 @@ def _sub_refresh(session: Session, number: int, channel: str, token: str, tokens
             raise Failure(EXPIRED)
         result = f'{{"expires":true,"ttl":{expire_at - now}}}'
     subscription.info, subscription.expire_at = found.grant.info, expire_at
+    session.presence_stale = True
     session.reply(number, "sub_refresh", result)
 
 
@@ -204,5 +206,6 @@ def _extend_subscription(
             return
         subscription.expire_at = expire_at
         subscription.info = result.json_or_base64("info", "b64info") or subscription.info
+        session.presence_stale = True
 
     return replied

@@ -103,6 +103,8 @@ class Session:
         self.info = ""
         self.meta = ""
         self.expire_at = 0
+        # Presence shows older info than this client has; a timer sees to it, as in Centrifugo.
+        self.presence_stale = False
         self.client_refresh = True
         self.connected = False
         self.closed = False

@@ -110,6 +110,7 @@ class SessionTimers:
         session, config = self._session, self._session.broker.config
         self._set(self._check_subscriptions, config.presence_interval)
         now = int(session.broker.clock.now())
+        stale, session.presence_stale = session.presence_stale, False
         for channel, subscription in list(session.subscriptions.items()):
             late = subscription.expire_at + int(config.expired_sub_close_delay)
             if subscription.expire_at and now > late:
@@ -118,6 +119,9 @@ class SessionTimers:
                 self._check_position(channel, subscription, config.position_check_delay)
             if session.closed:
                 return
+            if stale:
+                info = session.client_info(subscription.info)
+                session.broker.hub.refresh_presence(channel, session, info)
 
     def _check_position(self, channel: str, subscription: Subscription, every: float) -> None:
         session, broker = self._session, self._session.broker

@@ -141,6 +141,15 @@ class Hub:
         if not channel.subscribers:
             del self.channels[name]
 
+    def add_presence(self, name: str, session: Client, info: str) -> None:
+        """Show a subscriber in the channel's presence; `info` is JSON."""
+        self.channels[name].presence[session.client] = (session.user, info)
+
+    def refresh_presence(self, name: str, session: Client, info: str) -> None:
+        """Show newer info of a subscriber, if the channel's presence shows it at all."""
+        if session.client in self.presence(name):
+            self.add_presence(name, session, info)
+
     def presence(self, name: str) -> dict[str, tuple[str, str]]:
         """Return who is present: client id → (user, JSON of the client's info)."""
         channel = self.channels.get(name)

@@ -140,6 +140,29 @@ def test_a_connection_has_the_whole_seconds_that_it_was_told(broker):
     assert client.close == (3005, "connection expired")
 
 
+@pytest.mark.parametrize(
+    ("refresh", "info"),
+    [
+        ({"refresh": {"info": {"a": 2}}}, {"conn_info": {"a": 2}, "chan_info": {"b": 1}}),
+        ({"refresh": {}}, {"conn_info": {"a": 1}, "chan_info": {"b": 1}}),
+        ({"sub_refresh": {"info": {"b": 2}}}, {"conn_info": {"a": 1}, "chan_info": {"b": 2}}),
+        ({"sub_refresh": {}}, {"conn_info": {"a": 1}}),
+    ],
+)
+def test_presence_shows_new_info_at_the_next_tick(broker, refresh, info):
+    client = Client(broker)
+    client.connect(exp=600, info={"a": 1})
+    client.subscribe("x", token=signed(broker, exp=600, channel="x", info={"b": 1}))
+    ((name, claims),) = refresh.items()
+    of = {"channel": "x"} if name == "sub_refresh" else {}
+    client.send({"id": 3, name: {"token": signed(broker, exp=600, **of, **claims), **of}})
+    before = json.loads(broker.hub.presence_json("x"))["presence"][client.session.client]
+    assert (before["conn_info"], before["chan_info"]) == ({"a": 1}, {"b": 1})
+    list(answer_pings(client, 28))
+    after = json.loads(broker.hub.presence_json("x"))["presence"]
+    assert after == {client.session.client: {"user": "1", "client": client.session.client, **info}}
+
+
 def test_a_refresh_prolongs(broker):
     client = Client(broker)
     client.connect(exp=60)
