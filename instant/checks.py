@@ -17,6 +17,7 @@ instant.W008 presence is off in the server's config, and revoking rights needs i
 instant.W009 SQLite fails a request that reads and then writes beside another write
 instant.W010 nobody looks for rights that end without a signal
 instant.W011 an option in the server's config lets any client end Centrifugo 6.9.1
+instant.W012 other users of the machine can read the server's config, or write to its folder
 ============ =======================================================================
 """
 
@@ -32,7 +33,7 @@ from django.db import connections
 
 from instant import conf
 from instant.backends import get_backend
-from instant.centrifugo.config.file import read_config
+from instant.centrifugo.config.file import open_to_others, read_config
 from instant.centrifugo.config.known_faults import exposing
 from instant.centrifugo.config.namespaces import without_presence
 from instant.exceptions import InstantConfigError
@@ -233,6 +234,13 @@ def _config(current: conf.Conf) -> Iterator[CheckMessage]:
         config = read_config(current.config_file) or {}
     except InstantConfigError:  # told when it is needed, with the remedy
         return
+    for problem in open_to_others(current.config_file):
+        yield Warning(
+            f"{problem}, and the keys of the server are there.",
+            hint=f"chmod 600 {current.config_file} && chmod 700 {current.dir}. If others may "
+            "have read the keys, move the file away and run “manage.py installws” for new ones.",
+            id="instant.W012",
+        )
     without = without_presence(config)
     if without:
         yield Warning(

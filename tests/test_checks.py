@@ -199,3 +199,12 @@ def test_w011_what_is_harmless(tmp_path, config):
     (tmp_path / "config.json").write_text(json.dumps(config))
     with override_settings(INSTANT={"DIR": tmp_path}):
         assert "instant.W011" not in ids()
+
+
+def test_w012_others_can_read_the_config(registry, server_folder):
+    call_command("syncws")
+    assert ids() == []
+    (server_folder / "config.json").chmod(0o644)
+    [message] = [m for m in run_checks() if m.id == "instant.W012"]
+    assert "can be read or written by other users" in message.msg
+    assert "chmod 600" in message.hint

@@ -188,7 +188,7 @@ def _digest(given: str | None) -> str | None:
 def _temporary_folder(directory: Path) -> Iterator[Path]:
     """Make a temporary folder inside ``directory``, on the same disk, and always remove it."""
     existed = directory.is_dir()
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(dir=directory, prefix=".install-") as temporary:
             yield Path(temporary)

@@ -168,6 +168,13 @@ def reload(folder: Path) -> bool:
     return True
 
 
+def _open_private(path: Path) -> int:
+    """Open a file for its owner alone, whatever the umask: “--reload” signals who is in it."""
+    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
+    os.fchmod(handle, 0o600)
+    return handle
+
+
 @contextmanager
 def _pid_file(folder: Path | None) -> Iterator[Callable[[int], None]]:
     """Lock the folder's pid file while a server runs. The lock ends with this process."""
@@ -177,8 +184,8 @@ def _pid_file(folder: Path | None) -> Iterator[Callable[[int], None]]:
     import fcntl  # noqa: PLC0415  not on Windows
 
     try:
-        file = (folder / _PID_FILE).open("a+")
-    except OSError:  # the folder isn't writable; syncws --reload says so then
+        file = os.fdopen(_open_private(folder / _PID_FILE), "a+")
+    except OSError:  # a folder that is not ours to write; --reload then says so
         yield lambda _pid: None
         return
     with file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from instant.exceptions import InstantConfigError
 
-__all__ = ["prepare_folder", "read_config", "write_config"]
+__all__ = ["open_to_others", "prepare_folder", "read_config", "write_config"]
 
 
 def read_config(path: Path) -> dict[str, Any] | None:
@@ -68,10 +69,39 @@ def write_config(path: Path, data: Mapping[str, Any]) -> bool:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Create the server's folder, ignored by Git. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError), (folder / ".gitignore").open("x") as file:
+    """
+    Make the server's folder, closed to others and to version control.
+
+    One that is there keeps its mode. Raises OSError where it can't be made.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+    # Not 0666, whatever the umask: who can write into it can have the keys committed.
+    with (
+        contextlib.suppress(FileExistsError),
+        os.fdopen(os.open(folder / ".gitignore", flags, 0o644), "w") as file,
+    ):
         file.write("*\n")
+
+
+def open_to_others(path: Path) -> list[str]:
+    """
+    Say which of the config and its folder other users of the machine may read or write.
+
+    Nothing where neither is there, and on Windows, whose modes don't tell.
+    """
+    if os.name == "nt":
+        return []
+    found = []
+    with contextlib.suppress(OSError):
+        # Django and the server may share a group; whoever else can read has the keys.
+        if path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
+            found.append(f"{path} can be read or written by other users")
+    with contextlib.suppress(OSError):
+        mode = path.parent.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            found.append(f"{path.parent} can be written by every user")
+    return found
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -234,3 +234,14 @@ def test_ctrl_c_in_a_terminal_reaches_the_child_once(tmp_path):
     # Handlers run in the order of the signals, so SIGINT would have been passed on before.
     assert b"passed on 15" in said
     assert b"passed on 2" not in said
+
+
+def test_the_pid_file_is_its_owners_whatever_the_umask(tmp_path):
+    (tmp_path / "server.pid").touch(0o666)
+    (tmp_path / "server.pid").chmod(0o666)
+    old = os.umask(0)
+    try:
+        assert run(tmp_path, "", folder=tmp_path) == 0
+    finally:
+        os.umask(old)
+    assert (tmp_path / "server.pid").stat().st_mode & 0o777 == 0o600

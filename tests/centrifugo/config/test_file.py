@@ -49,6 +49,34 @@ def test_write_is_private_from_the_first_byte_whatever_the_umask(tmp_path, monke
     assert size > 0
 
 
+def test_the_folder_is_closed_whatever_the_umask(tmp_path):
+    folder = tmp_path / "a" / "centrifugo"
+    old = os.umask(0)
+    try:
+        file.write_config(folder / "config.json", compiled())
+    finally:
+        os.umask(old)
+    assert mode(folder) == 0o700
+    assert mode(folder / ".gitignore") == 0o644
+
+
+def test_what_others_can_read_or_write_is_told(tmp_path):
+    folder = tmp_path / "centrifugo"
+    path = folder / "config.json"
+    assert file.open_to_others(path) == []
+    file.write_config(path, compiled())
+    assert file.open_to_others(path) == []
+    for wrong in (0o604, 0o620, 0o602, 0o644):
+        path.chmod(wrong)
+        assert file.open_to_others(path) == [f"{path} can be read or written by other users"]
+    path.chmod(0o640)  # Django and the server may be two users of one group
+    folder.chmod(0o755)
+    assert file.open_to_others(path) == []
+    folder.chmod(0o777)
+    assert file.open_to_others(path) == [f"{folder} can be written by every user"]
+    folder.chmod(0o700)
+
+
 def test_write_closes_a_file_that_others_could_read(tmp_path):
     path = tmp_path / "config.json"
     data = compiled()
