@@ -2,7 +2,9 @@
 
 import logging
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -281,6 +283,24 @@ def test_info_is_told_and_a_failure_is_not(make_user, caplog):
     found = permissions.grants(make_user("ann"), ["order:1", "order:2"])
     assert [g.info for g in found] == [None, {"name": "ann", "half": 1}]
     assert "connection_info raised" in caplog.text
+
+
+def test_connection_info_may_be_what_django_can_encode(make_user):
+    when, pk = datetime(2026, 1, 2, 3, 4, tzinfo=UTC), uuid4()
+    order(
+        can_subscribe=lambda self, user, pk: True,
+        connection_info=lambda self, user, **_: {"since": when, "id": pk, "n": Decimal("1.5")},
+    )
+    [grant] = permissions.grants(make_user(), ["order:1"])
+    assert grant.info == {"since": "2026-01-02T03:04:00Z", "id": str(pk), "n": "1.5"}
+
+
+@pytest.mark.parametrize("value", [object(), float("nan"), {"x": {1, 2}}])
+def test_connection_info_that_is_no_json_is_none_and_says_whose(make_user, value, caplog):
+    order(can_subscribe=lambda self, user, pk: True, connection_info=lambda self, user, pk: value)
+    [grant] = permissions.grants(make_user(), ["order:1"])
+    assert grant.info is None
+    assert "connection_info returned what is no JSON" in caplog.text
 
 
 async def test_may_names_amay_for_an_async_rule():

@@ -8,11 +8,13 @@ together, so that one query can answer for all.
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
+from django.core.serializers.json import DjangoJSONEncoder
 
 from instant.namespaces import METHODS, Action, Namespace
 
@@ -135,13 +137,25 @@ async def aallowed(
 
 
 def info(cls: type[Namespace], user: Any, kwargs: dict[str, Any]) -> Any:
-    """Return what the namespace tells others of the user; None where it says or has nothing."""
+    """
+    Return what the namespace tells others of the user, as plain JSON values.
+
+    None where it says or has nothing, or what DjangoJSONEncoder can't encode.
+    """
     if cls.connection_info is Namespace.connection_info:
         return None
     try:
-        return _wait(cls().connection_info(user, **kwargs))
+        found = _wait(cls().connection_info(user, **kwargs))
     except Exception:
         logger.exception("%s.connection_info raised: there is no info.", cls.__qualname__)
+        return None
+    try:
+        # Here, not where a token is signed: there a failure would have the key in its frames.
+        return json.loads(json.dumps(found, cls=DjangoJSONEncoder, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        logger.exception(
+            "%s.connection_info returned what is no JSON: there is no info.", cls.__qualname__
+        )
         return None
 
 

@@ -10,6 +10,7 @@ Source: centrifugal.dev, "Client JWT authentication" and "Channel JWT authorizat
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from contextvars import ContextVar
@@ -19,6 +20,7 @@ from typing import Any
 import jwt
 
 from instant import conf
+from instant.exceptions import InstantConfigError
 from instant.permissions import is_known
 
 __all__ = ["Signer", "Token", "begin", "end", "lives_until", "subject"]
@@ -104,5 +106,16 @@ class Signer:
         return self._sign(claims)
 
     def _sign(self, claims: dict[str, Any]) -> Token:
-        value = jwt.encode(claims, self._key, algorithm="HS256")
-        return Token(value, claims["exp"], claims["expire_at"])
+        # Encoded before the key is in hand. What fails after that is the key's fault, and fails
+        # in frames of PyJWT that hold it: no report may show them, so nothing is chained.
+        payload = json.dumps(claims, separators=(",", ":"), allow_nan=False).encode()
+        try:
+            value = jwt.PyJWS().encode(payload, self._key, algorithm="HS256")
+        except Exception as exc:  # noqa: BLE001
+            wrong = type(exc).__name__
+        else:
+            return Token(value, claims["exp"], claims["expire_at"])
+        raise InstantConfigError(
+            f"The HMAC key can't sign tokens ({wrong} of PyJWT). Make another one with: python -c "
+            "'import secrets; print(secrets.token_urlsafe(48))'"
+        )

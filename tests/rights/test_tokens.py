@@ -8,6 +8,7 @@ from django.test import override_settings
 
 from instant.exceptions import InstantConfigError
 from instant.rights import tokens
+from tests.tracebacks import all_locals
 
 KEY = "test-hmac-key-0123456789-0123456789-0123456789"
 
@@ -90,3 +91,27 @@ def test_a_token_does_not_show_in_its_repr(make_user):
     token = tokens.Signer(make_user()).connection_token()
     assert token.value not in repr(token)
     assert str(token.exp) in repr(token)
+
+
+@pytest.mark.parametrize("info", [object(), float("nan"), {1, 2}])
+def test_what_can_not_be_encoded_fails_without_the_key(make_user, info):
+    signer = tokens.Signer(make_user())
+    with pytest.raises((TypeError, ValueError)):
+        signer.channel_token("a:1", info=info)
+    try:
+        signer.channel_token("a:1", info=info)
+    except (TypeError, ValueError):
+        assert KEY not in all_locals()
+
+
+def test_a_key_that_can_not_sign_is_in_no_report(make_user):
+    """PyJWT refuses what looks like a key of another kind."""
+    key = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQC0123456789"
+    with override_settings(CENTRIFUGO_HMAC_KEY=key):
+        signer = tokens.Signer(make_user())
+        try:
+            signer.connection_token()
+        except InstantConfigError:
+            assert key not in all_locals()
+        else:
+            pytest.fail("it signed")
