@@ -22,6 +22,7 @@ that user alone, rows or not. For channels of a declared namespace its methods d
 
 from __future__ import annotations
 
+import logging
 from bisect import insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -39,8 +40,10 @@ from instant.rights.accounts import is_known
 
 __all__ = [
     "Action",
+    "Answers",
     "Grant",
     "amay",
+    "answers",
     "ask",
     "channels_for",
     "grants",
@@ -49,6 +52,8 @@ __all__ = [
     "may",
     "permitted",
 ]
+
+logger = logging.getLogger("instant.permissions")
 
 
 class Grant(NamedTuple):
@@ -65,6 +70,14 @@ class Grant(NamedTuple):
     """What others see of the user in presence."""
     sees_joins: bool = False
     """Whether the user's token has to ask for joins and leaves, since not everybody gets them."""
+
+
+class Answers(NamedTuple):
+    """What is known of some channels and a user; names that are in neither are refused."""
+
+    granted: list[Grant]
+    unknown: list[str]
+    """About these a rule can't decide now, since it can't reach the database."""
 
 
 def may(user: Any, action: Action, channel: str) -> bool:
@@ -103,6 +116,11 @@ def grants(user: Any, names: Iterable[str]) -> list[Grant]:
     Names that don't exist, are inactive, malformed or forbidden are alike: not there. One
     query (and one more where rows list who may publish) for all rows.
     """
+    return answers(user, names).granted
+
+
+def answers(user: Any, names: Iterable[str]) -> Answers:
+    """Return the same as grants(), and for which of the names nobody can say now."""
     wanted = list(dict.fromkeys(names))
     own = _own_channel(user)
     asked = [name for name in wanted if name != own and _is_valid(name)]
@@ -110,10 +128,15 @@ def grants(user: Any, names: Iterable[str]) -> list[Grant]:
     in_rows = {name for name in asked if rows.may_be(name)}
     if in_rows:
         granted = {grant.name: grant for grant in _row_grants(user, rows.named(user, in_rows))}
-    granted |= _declared(user, [name for name in asked if ":" in name and name not in granted])
+    rest = [name for name in asked if ":" in name and name not in granted]
+    declared, unknown = _declared(user, rest)
+    granted |= declared
     if own is not None and own in wanted:
         granted[own] = _own_grant(own)
-    return [granted[name] for name in wanted if name in granted]
+    return Answers(
+        [granted[name] for name in wanted if name in granted],
+        [name for name in wanted if name in unknown],
+    )
 
 
 def grants_after(user: Any, after: str, limit: int) -> tuple[list[Grant], str | None]:
@@ -205,28 +228,40 @@ def _own_grant(name: str) -> Grant:
     return Grant(name, "user", ("history", "presence"))
 
 
-def _declared(user: Any, names: Sequence[str]) -> Mapping[str, Grant]:
-    """Return what the user has in declared namespaces; each is asked once for all its names."""
+def _declared(user: Any, names: Sequence[str]) -> tuple[Mapping[str, Grant], set[str]]:
+    """
+    Return what the user has in declared namespaces; each is asked once for all its names.
+
+    And the names for which a rule can't say now.
+    """
     asked: dict[type[Namespace], dict[str, dict[str, Any]]] = {}
     for name in names:
         found = find_namespace(name)
         if found is not None:
             asked.setdefault(found[0], {})[name] = found[1]
     granted: dict[str, Grant] = {}
+    unknown: set[str] = set()
     for cls, channels in asked.items():
         if cls.rows:  # a name that has a row is the row's, also where that refuses
             for taken in Channel.objects.filter(name__in=channels).values_list("name", flat=True):
                 channels.pop(taken, None)
-        answers = namespace_rules.allowed(cls, "subscribe", user, list(channels.values()))
-        mine = [name for name, answer in zip(channels, answers, strict=True) if answer]
-        granted |= _namespace_grants(cls, user, {name: channels[name] for name in mine})
-    return granted
+        try:
+            granted |= _namespace_grants(cls, user, channels)
+        except namespace_rules.UNDECIDED:
+            logger.exception("%s can't decide now: the page asks again.", cls.__qualname__)
+            unknown.update(channels)
+    return granted, unknown
 
 
 def _namespace_grants(
     cls: type[Namespace], user: Any, channels: Mapping[str, dict[str, Any]]
 ) -> dict[str, Grant]:
-    """Return the grants of channels to which the user may subscribe."""
+    """Return the grants of those channels to which the user may subscribe; raises UNDECIDED."""
+    let = namespace_rules.UNDECIDED
+    found = namespace_rules.allowed(cls, "subscribe", user, list(channels.values()), lets=let)
+    channels = {
+        name: channels[name] for name, answer in zip(channels, found, strict=True) if answer
+    }
     more: dict[str, list[Action]] = {name: [] for name in channels}
     for action in ("history", "presence", "publish"):
         who = cls.allows(action)
@@ -235,7 +270,7 @@ def _namespace_grants(
         answers = (
             [True] * len(channels)  # whoever may subscribe, which was asked
             if who == "subscribers"
-            else namespace_rules.allowed(cls, action, user, list(channels.values()))
+            else namespace_rules.allowed(cls, action, user, list(channels.values()), lets=let)
         )
         for name, answer in zip(channels, answers, strict=True):
             if answer:

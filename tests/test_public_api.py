@@ -32,7 +32,7 @@ PINNED = {
         "row_namespaces tokenless_namespaces"
     ),
     "instant.permissions": (
-        "Action Grant amay ask channels_for grants grants_after is_known may permitted"
+        "Action Answers Grant amay answers ask channels_for grants grants_after is_known may permitted"
     ),
     "instant.producers": "abroadcast apublish batch broadcast publish user_channel",
     "instant.signals": "enforcement_failed publication_failed",

@@ -15,10 +15,13 @@ from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import InterfaceError, InternalError, OperationalError
+from django.db.transaction import TransactionManagementError
 
 from instant.namespaces import METHODS, Action, Namespace
 
 __all__ = [
+    "UNDECIDED",
     "AsyncRuleError",
     "aallowed",
     "allowed",
@@ -29,6 +32,10 @@ __all__ = [
 ]
 
 logger = logging.getLogger("instant.permissions")
+
+# The last two: in a transaction, whatever is asked after the first of these errors.
+UNDECIDED = (OperationalError, InterfaceError, InternalError, TransactionManagementError)
+"""What a rule raises that can't reach the database: it has said neither yes nor no."""
 
 _Channels = Sequence[dict[str, Any]]
 """The arguments of each channel."""

@@ -64,9 +64,10 @@ def get_token(request: HttpRequest, body: Body) -> dict[str, Any]:
 
     ``{"channels": [names]}`` asks for those channels, without it they are the user's, by
     name, at most 128; ``next`` says whether more follow, and ``?after=`` goes on there.
-    Names that don't exist or aren't allowed are left out alike. Anonymous visitors get
-    public channels, or 403 where ``INSTANT["ANONYMOUS"]`` is False. Under ``DEBUG``
-    ``refused`` says for each name that is left out why; else nobody is told that.
+    Names that don't exist or aren't allowed are left out alike; ``unknown`` has those about
+    which a rule can't decide now, where there are any. Anonymous visitors get public
+    channels, or 403 where ``INSTANT["ANONYMOUS"]`` is False. Under ``DEBUG`` ``refused`` says
+    for each name that is left out why; else nobody is told that.
     """
     names, after = _wanted(request, body)
     return _connection(request, names, after)
@@ -129,17 +130,23 @@ def _connection(request: HttpRequest, names: list[str] | None, after: str) -> di
 def _channels(
     request: HttpRequest, signer: tokens.Signer, names: list[str] | None, after: str
 ) -> dict[str, Any]:
+    unknown: list[str] = []
+    following = None
     if names is None:
         granted, following = permissions.grants_after(request.user, after, MAX_CHANNELS)
     else:
-        granted, following = permissions.grants(request.user, names), None
+        granted, unknown = permissions.answers(request.user, names)
     run.wake()  # a token that goes out now may have to be followed up
     answer: dict[str, Any] = {
         "channels": [_channel(signer, grant) for grant in granted],
         "next": following,
+        # A page takes a name that is missing for a no, and that for an hour.
+        **({"unknown": unknown} if unknown else {}),
     }
     if names is not None and settings.DEBUG:
-        left_out = _refusals(request.user, set(names) - {grant.name for grant in granted})
+        left_out = _refusals(
+            request.user, set(names) - {*unknown, *(grant.name for grant in granted)}
+        )
         if left_out:
             answer["refused"] = left_out
     return answer

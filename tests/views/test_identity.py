@@ -7,8 +7,10 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.core.signals import got_request_exception
+from django.db import InterfaceError, InternalError, OperationalError
 from django.test import Client, override_settings
 
+from instant import Namespace
 from instant.views import identity
 from tests.tracebacks import shown_locals
 
@@ -475,3 +477,33 @@ def test_no_secret_in_an_answer_or_a_log(web, make_user, caplog):
         assert secret not in text
         assert secret not in caplog.text
     assert "not-this-one" not in caplog.text
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError, InternalError])
+@pytest.mark.parametrize("name", ["get_token", "subscribe"])
+def test_what_a_rule_can_not_decide_now_is_not_refused(
+    registry, web, post, make_user, make_channel, caplog, error, name
+):
+    """The database was restarted: a page must not take that for a no until it reconnects."""
+
+    def rule(self, user, pk):
+        if pk == 7:
+            raise error("server closed the connection")
+        return pk == 1
+
+    def presence(self, user, pk):
+        raise error("server closed the connection")
+
+    make_channel("public")
+    declare = {"pattern": "<int:pk>", "can_subscribe": rule}
+    type("Broken", (Namespace,), {**declare, "name": "broken"})
+    type("Whole", (Namespace,), {**declare, "name": "whole"})
+    type("Half", (Namespace,), {**declare, "name": "half", "can_see_presence": presence})
+    web.force_login(make_user())
+    names = ["broken:7", "whole:1", "whole:2", "half:1", "public", "none:1", "broken:1"]
+    answer = post(web, name, {"channels": names}).json()
+    assert [channel["name"] for channel in answer["channels"]] == ["whole:1", "public"]
+    assert answer["unknown"] == ["broken:7", "half:1", "broken:1"]
+    assert "Broken can't decide now" in caplog.text
+    answer = post(web, name, {"channels": ["whole:1", "whole:2"]}).json()
+    assert "unknown" not in answer
