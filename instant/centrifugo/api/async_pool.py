@@ -7,7 +7,7 @@ import http.client
 from collections.abc import AsyncGenerator, Mapping
 from typing import cast
 
-from instant.centrifugo.api import http1
+from instant.centrifugo.api import addresses, http1
 from instant.centrifugo.api.http1 import NotConnected, NothingRead, Target
 from instant.centrifugo.api.pool import is_quiet
 
@@ -26,7 +26,8 @@ class AsyncConnectionPool:
 
     def __init__(self, url: str, *, headers: Mapping[str, str]) -> None:
         self._target = Target(url, headers)
-        # Weak keys would not help, as a connection refers to its loop: _keep() removes the entry.
+        self._resolver = addresses.Resolver(self._target.host, self._target.port)
+        # A connection refers to its loop, so weak keys would keep both: _keep() takes them out.
         self._pools: dict[asyncio.AbstractEventLoop, _LoopPool] = {}
 
     async def post(self, path: str, body: bytes, timeout: float) -> tuple[int, bytes]:  # noqa: ASYNC109
@@ -52,12 +53,12 @@ class AsyncConnectionPool:
         target = self._target
         try:
             async with asyncio.timeout_at(deadline):
+                sock = await addresses.connect(await self._resolver.resolve())
                 _, connection = await loop.create_connection(
                     _Connection,
-                    target.host,
-                    target.port,
+                    sock=sock,
                     ssl=target.tls,
-                    happy_eyeballs_delay=0.1,
+                    server_hostname=target.host if target.tls else None,
                 )
         except TimeoutError as exc:
             raise NotConnected("not in time (INSTANT['TIMEOUT'])") from exc
@@ -130,6 +131,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._waiter: asyncio.Future[http1.Reply] | None = None
         self._data = bytearray()
+        self._is_new = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # TCP always has one
@@ -137,10 +139,13 @@ class _Connection(asyncio.Protocol):
     def ask(self, request: bytes, loop: asyncio.AbstractEventLoop) -> asyncio.Future[http1.Reply]:
         """Send a request and return a future for the reply."""
         waiter = self._waiter = loop.create_future()
+        self._is_new = False
         if self.transport.is_closing():
             self.fail(NothingRead())
         else:
             self.transport.write(request)
+            if self._data:
+                self.data_received(b"")
         return waiter
 
     def fail(self, exc: Exception) -> None:
@@ -150,10 +155,12 @@ class _Connection(asyncio.Protocol):
             waiter.set_exception(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._waiter is None:
-            self.transport.abort()  # unsolicited: it must not be taken for the next reply
+        if self._waiter is None and not self._is_new:
+            self.transport.abort()  # nobody asked: what came must not answer the next request
             return
         self._data += data
+        if self._waiter is None:  # some loops read before they tell of the connection
+            return
         span = http1.body_span(self._data)
         if span is None:
             self._read_any(ended=False)

@@ -9,15 +9,19 @@ import socket
 import ssl
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from instant.centrifugo.api import http1
 from instant.centrifugo.api.http1 import NotConnected, NothingRead, Target
 
-__all__ = ["ConnectionPool", "is_quiet"]
+__all__ = ["Address", "ConnectionPool", "is_quiet", "look_up"]
 
 _MAX_IDLE = 32
 _CHUNK = 64 * 1024
+
+Address = tuple[int, int, int, str, Any]
+"""As getaddrinfo() returns it: family, type, protocol, canonical name, address."""
 
 
 class ConnectionPool:
@@ -89,7 +93,7 @@ class ConnectionPool:
     def _connect(self, deadline: float) -> socket.socket:
         """Try each address of the host, each for an equal share of the remaining time."""
         target = self._target
-        addresses = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        addresses = look_up(target.host, target.port)
         for number, (family, kind, proto, _name, address) in enumerate(addresses):
             sock = socket.socket(family, kind, proto)
             try:
@@ -152,6 +156,16 @@ def _remaining(deadline: float) -> float:
 def _close_all(idle: list[socket.socket]) -> None:
     while idle:
         idle.pop().close()
+
+
+def look_up(host: str, port: int, flags: int = 0) -> Sequence[Address]:
+    """Return the addresses of a host; raise NotConnected. It takes as long as the system likes."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    except OSError as exc:
+        raise NotConnected(exc.errno, exc.strerror) from exc
+    except UnicodeError as exc:  # a name that can't be one
+        raise NotConnected(f"{host!r} is not a host name") from exc
 
 
 def is_quiet(descriptor: int) -> bool:

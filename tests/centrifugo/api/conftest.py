@@ -1,9 +1,9 @@
 import pytest
 
-from tests.centrifugo.api.pools import Asynchronous, Synchronous
+from tests.centrifugo.api.pools import Asynchronous, OnUvloop, Synchronous
 
 
-@pytest.fixture(params=[Synchronous, Asynchronous])
+@pytest.fixture(params=[Synchronous, Asynchronous, OnUvloop])
 def pool_to(request):
     made = []
 

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import uvloop
+
 from instant.centrifugo.api.async_pool import AsyncConnectionPool
 from instant.centrifugo.api.pool import ConnectionPool
 
@@ -29,9 +31,11 @@ class Synchronous:
 class Asynchronous:
     """Its twin, in one event loop that runs during the calls."""
 
+    new_loop = staticmethod(asyncio.new_event_loop)
+
     def __init__(self, url):
         self.pool = AsyncConnectionPool(url, headers={"X-API-Key": "key"})
-        self.runner = asyncio.Runner()
+        self.runner = asyncio.Runner(loop_factory=self.new_loop)
 
     def post(self, body=BODY, timeout=2.0):
         return self.runner.run(self.pool.post("/api/publish", body, timeout))
@@ -43,6 +47,12 @@ class Asynchronous:
     def close(self):
         self.runner.close()
         assert self.pool._pools == {}
+
+
+class OnUvloop(Asynchronous):
+    """What ``uvicorn[standard]`` and Granian run."""
+
+    new_loop = staticmethod(uvloop.new_event_loop)
 
 
 def post(pool, timeout=2.0):
