@@ -65,8 +65,9 @@ class AsyncConnectionPool:
         return connection
 
     async def _pool(self, loop: asyncio.AbstractEventLoop) -> _LoopPool:
-        for other in [other for other in self._pools if other.is_closed()]:
-            self._pools.pop(other, None)  # its generators were never shut down
+        for other in list(self._pools):  # a copy: other threads' loops come and go
+            if other.is_closed():
+                self._pools.pop(other, None)  # closed without a shutdown of its generators
         pool = self._pools[loop] = _LoopPool(loop)
         pool.keeper = self._keep(loop, pool)
         await anext(pool.keeper)

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from instant.centrifugo.api import publish
+from instant.centrifugo.api.async_pool import AsyncConnectionPool
 from instant.centrifugo.api.commands import Command, batches, replies
 from instant.centrifugo.api.pool import ConnectionPool
 from instant.exceptions import InvalidReply, PublishError
@@ -15,8 +16,6 @@ from instant.publishing.publication import Envelope
 
 if TYPE_CHECKING:
     from cent import CentRequest, CentResult
-
-    from instant.centrifugo.api.async_pool import AsyncConnectionPool
 
 __all__ = ["Client"]
 
@@ -27,16 +26,15 @@ class Client:
     """
     Calls the API of one server over kept-alive connections; safe for threads and forks.
 
-    ``url`` is the address without ``/api``. ``publish()`` and ``run()`` encode their requests
-    themselves; for rarer calls (history, info, …) pass one of cent's request objects to
-    ``call()``. cent and asyncio are imported when they are first needed.
+    ``url`` is the address without ``/api``. Publications go over our own encoding; for the
+    rare calls (presence, history, info, disconnect, …) hand one of cent's request objects to
+    ``call()``. cent is imported when it is first needed.
     """
 
     def __init__(self, url: str, api_key: str) -> None:
-        self._url = url
-        self._headers = {"Content-Type": "application/json", "X-API-Key": api_key}
-        self._pool = ConnectionPool(url, headers=self._headers)
-        self._async_pool: AsyncConnectionPool | None = None
+        headers = {"Content-Type": "application/json", "X-API-Key": api_key}
+        self._pool = ConnectionPool(url, headers=headers)
+        self._async_pool = AsyncConnectionPool(url, headers=headers)
 
     def publish(self, envelopes: Sequence[Envelope], timeout: float) -> None:
         """
@@ -59,13 +57,12 @@ class Client:
 
     async def apublish(self, envelopes: Sequence[Envelope], timeout: float) -> None:  # noqa: ASYNC109
         """See publish()."""
-        pool = self._get_async_pool()
         flow = publish.publishing(envelopes, timeout)
         request = next(flow)
         try:
             while True:
                 try:
-                    reply = await pool.post(*request)
+                    reply = await self._async_pool.post(*request)
                 except PublishError as exc:
                     request = flow.throw(exc)
                 else:
@@ -84,7 +81,7 @@ class Client:
 
     async def acall(self, request: CentRequest[_Result], timeout: float) -> _Result:  # noqa: ASYNC109
         """See call()."""
-        status, body = await self._get_async_pool().post(*_call(request), timeout)
+        status, body = await self._async_pool.post(*_call(request), timeout)
         return _result(request, status, body)
 
     def run(self, commands: Sequence[Command], timeout: float) -> list[Any]:
@@ -103,13 +100,6 @@ class Client:
     def close(self) -> None:
         """Close the idle connections of synchronous calls; event loops close their own."""
         self._pool.close()
-
-    def _get_async_pool(self) -> AsyncConnectionPool:
-        if self._async_pool is None:
-            from instant.centrifugo.api.async_pool import AsyncConnectionPool  # noqa: PLC0415  asyncio costs 0.05 s
-
-            self._async_pool = AsyncConnectionPool(self._url, headers=self._headers)
-        return self._async_pool
 
 
 def _call(request: CentRequest[Any]) -> tuple[str, bytes]:

@@ -69,17 +69,14 @@ class ConnectionPool:
         self._drop_idle()
 
     def _drop_idle(self) -> None:
-        while self._idle:
-            try:
-                self._idle.pop().close()
-            except IndexError:  # another thread took the last one
-                return
+        _close_all(self._idle)
 
     def _take(self) -> socket.socket | None:
         if self._pid != os.getpid():
-            # A fork: the parent still uses these connections, so only our descriptors are closed.
-            self._pid = os.getpid()
+            # Forked: the parent talks over these sockets, so only our copies are closed. The
+            # number comes last: another thread that sees it takes what is in the pool.
             self._drop_idle()
+            self._pid = os.getpid()
         while self._idle:
             try:
                 sock = self._idle.pop()
@@ -122,6 +119,7 @@ class ConnectionPool:
 
     def _exchange(self, sock: socket.socket, request: bytes, deadline: float) -> tuple[int, bytes]:
         reusable = False
+        owner = os.getpid()
         try:
             try:
                 sock.settimeout(_remaining(deadline))
@@ -133,10 +131,7 @@ class ConnectionPool:
                 raise NothingRead
             status, body, whole = _read(sock, data, deadline)
             reusable = (
-                whole
-                and not self._closed
-                and len(self._idle) < _MAX_IDLE
-                and self._pid == os.getpid()
+                whole and not self._closed and len(self._idle) < _MAX_IDLE and owner == os.getpid()
             )
             return status, body
         finally:
@@ -155,7 +150,10 @@ def _remaining(deadline: float) -> float:
 
 def _close_all(idle: list[socket.socket]) -> None:
     while idle:
-        idle.pop().close()
+        try:
+            idle.pop().close()
+        except IndexError:  # another thread took the last one
+            return
 
 
 def look_up(host: str, port: int, flags: int = 0) -> Sequence[Address]:

@@ -70,6 +70,48 @@ def test_a_loop_that_ends_without_manners_is_forgotten(new_loop):
         assert transport._pools == {}
 
 
+def test_loops_of_other_threads_come_and_go_at_any_moment():
+    with RawServer(answering) as server:
+        transport = AsyncConnectionPool(server.url, headers={})
+
+        class AnothersLoop:
+            def is_closed(self):
+                """Be asked, while another thread begins with a loop of its own."""
+                transport._pools[AnothersLoop()] = None
+                return True
+
+        transport._pools = {AnothersLoop(): None, AnothersLoop(): None}
+        assert asyncio.run(apost(transport)) == (200, OK)
+        assert len(transport._pools) == 2  # of the others, who were not asked yet
+
+
+def test_threads_begin_with_loops_at_once():
+    """As under WSGI, where each request of an async view has a loop: nothing is lost or mixed."""
+    wrong = []
+
+    def work(transport):
+        try:
+            for _ in range(20):
+                assert async_to_sync(apost)(transport) == (200, OK)
+        except Exception as exc:
+            wrong.append(exc)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with RawServer(answering) as server:
+            transport = AsyncConnectionPool(server.url, headers={})
+            threads = [threading.Thread(target=work, args=(transport,)) for _ in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert wrong == []
+            assert transport._pools == {}
+    finally:
+        sys.setswitchinterval(before)
+
+
 def test_tasks_share_the_pool_without_mixing_answers(run):
     def numbered(connection):
         while True:
@@ -177,8 +219,7 @@ print(asyncio.run(apost("/", b"", 5)))
 """
 
 
-@pytest.mark.slow
-def test_gevent(tmp_path):
+def test_gevent():
     """Patched before all else, as gunicorn's gevent workers are."""
     with RawServer(answering) as server:
         code = GEVENT.format(url=server.url.replace("127.0.0.1", "localhost"))

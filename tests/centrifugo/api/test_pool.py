@@ -83,6 +83,56 @@ def test_a_fork_does_not_talk_over_its_parents_connection():
         pool.close()
 
 
+def test_threads_of_a_fork_take_no_connection_of_its_parent():
+    """One of them closes the copies; another comes before it is done."""
+    closing, go_on = threading.Event(), threading.Event()
+
+    class Idle(list):
+        def pop(self):
+            sock = super().pop()
+            if not closing.is_set():
+                closing.set()
+                go_on.wait(5)
+            return sock
+
+    def in_the_child():
+        pool._idle = Idle(pool._idle)
+        first = threading.Thread(target=pool.post, args=("/", BODY, 5))
+        first.start()
+        closing.wait(5)
+        pool.post("/", BODY, 5)
+        go_on.set()
+        first.join(5)
+
+    with RawServer(answering) as server:
+        pool = ConnectionPool(server.url, headers={})
+        together = threading.Barrier(3)
+
+        def post_together():
+            sock = pool._connect(time.monotonic() + 5)
+            together.wait(5)
+            pool._exchange(sock, pool._target.request("/", BODY), time.monotonic() + 5)
+
+        threads = [threading.Thread(target=post_together) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(pool._idle) == server.connections == 3
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                in_the_child()
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        assert len(server.requests) == 5
+        assert server.connections == 5  # two of the child's own
+        pool.close()
+
+
 def test_a_server_restarted_between_two_publishes(pool_to):
     server = RawServer(answering)
     pool = pool_to(server)
