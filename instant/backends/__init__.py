@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,19 +15,19 @@ from instant.exceptions import InstantConfigError
 
 __all__ = ["BaseBackend", "get_backend", "replaced"]
 
-_backend: BaseBackend | None = None
 _replacement: BaseBackend | None = None
-_lock = threading.Lock()
+_loaded: dict[str, BaseBackend] = {}
+"""The one that the settings name, once it was needed; another dict when they change."""
+_ONE = "backend"
 
 
 def get_backend() -> BaseBackend:
     """Return the backend that the settings name; one instance until they name another."""
-    global _backend  # noqa: PLW0603  one value per process, replaced whole
-    backend = _replacement or _backend
+    loaded = _loaded
+    backend = _replacement or loaded.get(_ONE)
     if backend is None:
-        with _lock:
-            backend = _backend or _load(conf.current().backend)
-            _backend = backend
+        # A lock may be held when another thread forks, and is then held in the child for ever.
+        backend = loaded.setdefault(_ONE, _load(conf.current().backend))
     return backend
 
 
@@ -59,10 +58,11 @@ def replaced(backend: BaseBackend) -> Iterator[BaseBackend | None]:
 
 
 def _forget(*, setting: str, **_kwargs: Any) -> None:
-    global _backend  # noqa: PLW0603  see get_backend()
-    if setting == "INSTANT" and _backend is not None:
-        _backend.close()
-        _backend = None
+    global _loaded
+    if setting == "INSTANT":
+        before, _loaded = _loaded, {}  # a load that is under way goes into the old one
+        for backend in before.values():
+            backend.close()
 
 
 setting_changed.connect(_forget, dispatch_uid="instant.backends")

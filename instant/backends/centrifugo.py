@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
 from instant import conf
@@ -20,7 +19,6 @@ class CentrifugoBackend(BaseBackend):
 
     def __init__(self) -> None:
         self._client: tuple[conf.Conf, Client] | None = None
-        self._lock = threading.Lock()
 
     def send(self, envelopes: Sequence[Envelope]) -> None:
         """See BaseBackend.send()."""
@@ -41,18 +39,15 @@ class CentrifugoBackend(BaseBackend):
         known = self._client
         if known is not None and known[0] is settings:
             return known[1]
-        with self._lock:
-            known = self._client
-            if known is None or known[0] is not settings:
-                client = Client(settings.api_url, settings.api_key)
-                self._client = (settings, client)
-                if known is not None:
-                    known[1].close()
-                return client
-            return known[1]
+        # Two threads may make one each; a lock might be held when another thread forks.
+        client = Client(settings.api_url, settings.api_key)
+        known, self._client = self._client, (settings, client)
+        if known is not None:
+            known[1].close()
+        return client
 
     def close(self) -> None:
         """Close idle connections."""
-        if self._client is not None:
-            self._client[1].close()
-            self._client = None
+        known, self._client = self._client, None
+        if known is not None:
+            known[1].close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -18,14 +17,14 @@ class ConsoleBackend(BaseBackend):
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
-        self._lock = threading.Lock()
 
     def send(self, envelopes: Sequence[Envelope]) -> None:
         """See BaseBackend.send()."""
         stream = self._stream or sys.stdout
-        with self._lock:
-            for envelope in envelopes:
-                envelope.mark("sent")
-                for publication in envelope.publications:
-                    stream.write(f"{publication.channel} {envelope.body.decode()}\n")
-            stream.flush()
+        lines = []
+        for envelope in envelopes:
+            envelope.mark("sent")
+            text = envelope.body.decode()
+            lines += [f"{publication.channel} {text}\n" for publication in envelope.publications]
+        stream.write("".join(lines))  # at once, so that threads don't mix theirs
+        stream.flush()

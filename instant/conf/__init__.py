@@ -33,22 +33,29 @@ __all__ = [
     "site_name",
 ]
 
-_cached: tuple[Stamp, str | None, Conf] | None = None
+
+class _Cache:
+    """What was resolved; another one when a setting changes."""
+
+    found: tuple[Stamp, str | None, Conf] | None = None
+
+
+_cache = _Cache()
 
 
 def current() -> Conf:
     """Return the settings as they are now; raise InstantConfigError for a wrong one."""
-    global _cached  # noqa: PLW0603  one value per process, replaced whole
-    cached = _cached
-    if cached is not None and cached[0] == stamp(cached[1]):
-        return cached[2]
-    _cached = resolve()
-    return _cached[2]
+    cache = _cache
+    found = cache.found
+    if found is not None and found[0] == stamp(found[1]):
+        return found[2]
+    found = cache.found = resolve()
+    return found[2]
 
 
 def _forget(**_kwargs: Any) -> None:
-    global _cached  # noqa: PLW0603  see current()
-    _cached = None
+    global _cache  # noqa: PLW0603  what a thread is resolving now goes into the old one
+    _cache = _Cache()
 
 
 setting_changed.connect(_forget, dispatch_uid="instant.conf")

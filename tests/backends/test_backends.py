@@ -2,11 +2,15 @@
 
 import io
 import json
+import os
+import signal
+import threading
 
 import pytest
 from django.test import override_settings
 
 from instant import apublish, backends, broadcast, publish
+from instant.backends import centrifugo as centrifugo_backend
 from instant.backends.base import BaseBackend
 from instant.backends.centrifugo import CentrifugoBackend
 from instant.backends.console import ConsoleBackend
@@ -147,3 +151,82 @@ def test_the_default():
             assert isinstance(backends.get_backend(), CentrifugoBackend)
     finally:
         conf.DEFAULTS["BACKEND"] = before
+
+
+def in_a_fork_while(thread, waits, goes_on, work):
+    """Return whether a child, forked while the thread waits, gets its work done."""
+    thread.start()
+    assert waits.wait(5)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(5)  # for the red case, which waits for ever
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    status = os.waitpid(child, 0)[1]
+    goes_on.set()
+    thread.join(5)
+    return status == 0
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Let whoever first calls a function wait in it."""
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def hold(place, name):
+        original = getattr(place, name)
+
+        def first_waits(*args):
+            if not waits.is_set():
+                waits.set()
+                goes_on.wait(10)
+            return original(*args)
+
+        monkeypatch.setattr(place, name, first_waits)
+        return waits, goes_on
+
+    yield hold
+    goes_on.set()
+
+
+def test_a_fork_while_a_thread_loads_the_backend(held):
+    with override_settings(INSTANT={"DIR": "/x", "BACKEND": PATHS["locmem"]}):
+        waits, goes_on = held(backends, "_load")
+        thread = threading.Thread(target=backends.get_backend)
+        assert in_a_fork_while(thread, waits, goes_on, lambda: publish("a", "x"))
+
+
+def test_a_fork_while_a_thread_makes_the_client(held):
+    with override_settings(INSTANT={"DIR": "/x", "BACKEND": PATHS["centrifugo"]}):
+        waits, goes_on = held(centrifugo_backend, "Client")
+        thread = threading.Thread(target=backends.get_backend().client)
+        assert in_a_fork_while(thread, waits, goes_on, backends.get_backend().client)
+
+
+def test_threads_that_come_first_together_get_one_backend(held):
+    with override_settings(INSTANT={"DIR": "/x", "BACKEND": PATHS["locmem"]}):
+        waits, goes_on = held(backends, "_load")
+        found = []
+        thread = threading.Thread(target=lambda: found.append(backends.get_backend()))
+        thread.start()
+        waits.wait(5)
+        mine = backends.get_backend()
+        goes_on.set()
+        thread.join(5)
+        assert found == [mine]
+
+
+def test_a_backend_that_loads_while_the_settings_change_is_not_kept(held):
+    with override_settings(INSTANT={"DIR": "/x", "BACKEND": PATHS["console"]}):
+        waits, goes_on = held(backends, "_load")
+        thread = threading.Thread(target=backends.get_backend)
+        thread.start()
+        waits.wait(5)
+        with override_settings(INSTANT={"DIR": "/x", "BACKEND": PATHS["locmem"]}):
+            goes_on.set()
+            thread.join(5)
+            assert isinstance(backends.get_backend(), LocmemBackend)

@@ -87,6 +87,26 @@ def test_it_is_kept_until_then(folder):
     assert conf.current() is conf.current()
 
 
+def test_what_a_thread_resolves_while_a_setting_changes_is_not_kept(folder, monkeypatch):
+    """A live server's thread in a test, for one."""
+    resolve = conf.resolve
+    change = override_settings(CENTRIFUGO_API_KEY="new-key")
+
+    def slow():
+        found = resolve()
+        monkeypatch.setattr(conf, "resolve", resolve)
+        change.enable()  # as another thread does at this moment
+        return found
+
+    conf._forget()
+    monkeypatch.setattr(conf, "resolve", slow)
+    try:
+        assert conf.current().api_key == "file-key"
+        assert conf.current().api_key == "new-key"
+    finally:
+        change.disable()
+
+
 def test_a_file_that_appears_later(tmp_path):
     with override_settings(INSTANT={"DIR": tmp_path}, CENTRIFUGO_API_KEY=None):
         with pytest.raises(InstantConfigError, match="installws"):
