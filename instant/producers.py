@@ -15,7 +15,7 @@ from instant.channels.names import check_name, check_names, user_channel
 from instant.conf import site_name
 from instant.exceptions import PayloadTooLarge
 from instant.publishing.after_commit import defer
-from instant.publishing.batch import batch, current_batch
+from instant.publishing.batch import batch, join_batch
 from instant.publishing.origin_tab import current_tab
 from instant.publishing.publication import Envelope, Publication, Publications
 
@@ -190,11 +190,8 @@ def _dispatch(envelope: Envelope, *, on_commit: bool, using: str | None) -> None
     if on_commit and _waits(connection := transaction.get_connection(using)):
         defer(connection, (envelope,))
         return
-    open_batch = current_batch()
-    if open_batch is not None:
-        open_batch.add((envelope,))
-        return
-    get_backend().send((envelope,))
+    if not join_batch((envelope,)):
+        get_backend().send((envelope,))
 
 
 def _waits(connection: BaseDatabaseWrapper) -> bool:
@@ -209,8 +206,5 @@ def _waits(connection: BaseDatabaseWrapper) -> bool:
 
 
 async def _adispatch(envelope: Envelope) -> None:
-    open_batch = current_batch()
-    if open_batch is not None:
-        open_batch.add((envelope,))
-        return
-    await get_backend().asend((envelope,))
+    if not join_batch((envelope,)):
+        await get_backend().asend((envelope,))

@@ -11,7 +11,7 @@ import uuid
 from contextlib import suppress
 
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db import transaction
 from django.test import override_settings
 from django.utils.translation import gettext_lazy
@@ -718,6 +718,69 @@ async def test_a_task_that_outlives_its_batch_publishes_at_once(recorder):
     go.set()
     assert (await task).state == "sent"
     assert recorder.calls == [["a"], ["later"]]
+
+
+def test_what_a_thread_adds_while_its_batch_ends_is_not_lost(recorder, monkeypatch):
+    """Its block started it with a copy of its context, as asyncio.to_thread() does."""
+    found, ended = threading.Event(), threading.Event()
+    add = batch.add
+
+    def meanwhile(self, envelopes, *, committed):
+        if threading.current_thread() is thread:
+            found.set()
+            ended.wait(5)
+        return add(self, envelopes, committed=committed)
+
+    with batch():
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=context.run, args=(publish, "late", "x"))
+        monkeypatch.setattr(batch, "add", meanwhile)
+        thread.start()
+        assert found.wait(5)  # it holds the batch, which ends before it can add
+    ended.set()
+    thread.join(5)
+    assert recorder.calls == [["late"]]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_committed_publications_survive_an_async_batch_that_raises(recorder, in_threads):
+    def commit():
+        with transaction.atomic():
+            publish("committed", "x")
+
+    async def asend(envelopes):
+        calls.append([p.channel for e in envelopes for p in e.publications])
+
+    async def work():
+        async with batch():
+            await apublish("lost", "x")
+            await sync_to_async(commit)()
+            raise LookupError
+
+    calls = []
+    recorder.asend = asend
+    with pytest.raises(LookupError):
+        await work()
+    assert calls == [["committed"]]  # and not by send(), which would hold up the event loop
+    assert recorder.calls == []
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_their_failure_is_signalled(recorder, failures, in_threads):
+    def commit():
+        with transaction.atomic():
+            publish("committed", "x")
+
+    async def work():
+        async with batch():
+            await sync_to_async(commit)()
+            raise LookupError
+
+    recorder.error = ServerUnreachable("gone")
+    with pytest.raises(LookupError):
+        await work()
+    assert failures == [recorder.error]
+    assert [p.channel for p in failures[0].publications] == ["committed"]
 
 
 def test_a_batch_in_a_generator_that_is_closed_elsewhere(recorder):

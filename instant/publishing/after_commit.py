@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from instant.publishing.batch import current_batch
+from instant.publishing.batch import join_batch
 from instant.publishing.commit_hook import wait_for_commit
 from instant.publishing.delivery import deliver_quietly
 from instant.publishing.publication import Envelope
@@ -26,8 +26,5 @@ def hand_over(envelopes: Sequence[Envelope]) -> None:
     Where the commit happened inside ``with batch():`` they leave with the batch instead, so
     that the order of the calls is kept.
     """
-    batch = current_batch()
-    if batch is None:
+    if not join_batch(envelopes, committed=True):
         deliver_quietly(envelopes)
-    else:
-        batch.add(envelopes, committed=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from contextvars import ContextVar, Token
@@ -9,21 +10,25 @@ from types import TracebackType
 from typing import Self
 
 from instant.backends import get_backend
-from instant.publishing.delivery import deliver_quietly
+from instant.publishing.delivery import adeliver_quietly, deliver_quietly
 from instant.publishing.publication import Envelope
 
-__all__ = ["batch", "current_batch"]
+__all__ = ["batch", "join_batch"]
 
 _current: ContextVar[batch | None] = ContextVar("instant_batch", default=None)
 
 
-def current_batch() -> batch | None:
-    """Return the innermost open batch of this thread or task."""
+def join_batch(envelopes: Sequence[Envelope], *, committed: bool = False) -> bool:
+    """
+    Let envelopes leave with the innermost open batch of this thread or task, if there is one.
+
+    Tells whether there is. Committed ones are sent whatever becomes of its block.
+    """
     found = _current.get()
     # A task or thread that a block started may outlive it, with a copy of its context.
-    while found is not None and found.closed:
+    while found is not None and not found.add(envelopes, committed=committed):
         found = found.outer
-    return found
+    return found is not None
 
 
 class batch:  # noqa: N801  used as a verb, like contextlib's context managers
@@ -38,19 +43,23 @@ class batch:  # noqa: N801  used as a verb, like contextlib's context managers
     """
 
     def __init__(self) -> None:
-        self.closed = False
         self.outer: batch | None = None
+        self._closed = False
+        self._lock = threading.Lock()
         self._envelopes: list[tuple[Envelope, bool]] = []
         self._token: Token[batch | None] | None = None
 
-    def add(self, envelopes: Sequence[Envelope], *, committed: bool = False) -> None:
-        """Take envelopes along; committed ones are sent whatever becomes of the block."""
-        self._envelopes.extend((envelope, committed) for envelope in envelopes)
+    def add(self, envelopes: Sequence[Envelope], *, committed: bool) -> bool:
+        """Take envelopes along; False where the block has ended, maybe in this moment."""
+        with self._lock:
+            if not self._closed:
+                self._envelopes.extend((envelope, committed) for envelope in envelopes)
+            return not self._closed
 
     def __enter__(self) -> Self:
         if self._token is not None:
             raise RuntimeError("A batch is entered once; make a new one: with batch(): …")
-        self.outer = current_batch()
+        self.outer = _current.get()
         self._token = _current.set(self)
         return self
 
@@ -61,8 +70,10 @@ class batch:  # noqa: N801  used as a verb, like contextlib's context managers
         traceback: TracebackType | None,
     ) -> None:
         due = self._close(exc_type)
-        if due:
+        if due and exc_type is None:
             get_backend().send(due)
+        elif due:
+            deliver_quietly(due)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -74,33 +85,26 @@ class batch:  # noqa: N801  used as a verb, like contextlib's context managers
         traceback: TracebackType | None,
     ) -> None:
         due = self._close(exc_type)
-        if due:
+        if due and exc_type is None:
             await get_backend().asend(due)
+        elif due:
+            await adeliver_quietly(due)
 
     def _close(self, exc_type: type[BaseException] | None) -> Sequence[Envelope]:
-        """Return what is to be sent now: nothing after an exception or inside another batch."""
-        self.closed = True
+        """
+        Return what is to be sent now, which is nothing inside another batch.
+
+        After an exception that is what was committed, and the rest is marked as failed.
+        """
+        with self._lock:
+            self._closed = True
         with suppress(ValueError):  # a generator may be closed in another context
             if self._token is not None:
                 _current.reset(self._token)
-        if exc_type is not None:
-            self._give_up()
-            return ()
-        outer = current_batch()
-        if outer is not None:
-            for envelope, committed in self._envelopes:
-                outer.add((envelope,), committed=committed)
-            return ()
-        return [envelope for envelope, _ in self._envelopes]
-
-    def _give_up(self) -> None:
-        """Send what was committed, which raises nothing, and mark the rest as failed."""
+        due = []
         for envelope, committed in self._envelopes:
-            if not committed:
+            if exc_type is not None and not committed:
                 envelope.give_up()
-        due = [envelope for envelope, committed in self._envelopes if committed]
-        outer = current_batch()
-        if due and outer is not None:
-            outer.add(due, committed=True)
-        elif due:
-            deliver_quietly(due)
+            elif not join_batch((envelope,), committed=committed):
+                due.append(envelope)
+        return due

@@ -3,41 +3,58 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from instant.backends import get_backend
 from instant.exceptions import PublishError
 from instant.publishing.publication import Envelope
 from instant.signals import publication_failed
 
-__all__ = ["deliver_quietly"]
+__all__ = ["adeliver_quietly", "deliver_quietly"]
 
 logger = logging.getLogger("instant.producers")
 
 
 def deliver_quietly(envelopes: Sequence[Envelope]) -> None:
     """Send after a commit: a failure is logged and signalled, and never raised."""
-    sender: type = type(None)
+    with _quietly(envelopes):
+        get_backend().send(envelopes)
+
+
+async def adeliver_quietly(envelopes: Sequence[Envelope]) -> None:
+    """See deliver_quietly()."""
+    with _quietly(envelopes):
+        await get_backend().asend(envelopes)
+
+
+@contextmanager
+def _quietly(envelopes: Sequence[Envelope]) -> Iterator[None]:
     try:
-        backend = get_backend()
-        sender = type(backend)
-        backend.send(envelopes)
+        yield
     except PublishError as exc:
         logger.error("After the commit: %s", exc)  # noqa: TRY400  the message says it all
-        _signal_failure(sender, envelopes, exc)
+        _signal_failure(envelopes, exc)
     except Exception as exc:
         logger.exception("After the commit: nothing was sent.")
         error = PublishError(f"Nothing was sent: {type(exc).__name__}: {exc}")
         error.__cause__ = exc
-        _signal_failure(sender, envelopes, error)
-    except BaseException:  # a worker that is told to stop
+        _signal_failure(envelopes, error)
+    except BaseException:  # a worker that is told to stop, a task that is cancelled
         for envelope in envelopes:
             envelope.give_up()
         raise
 
 
-def _signal_failure(sender: type, envelopes: Sequence[Envelope], error: PublishError) -> None:
+def _signal_failure(envelopes: Sequence[Envelope], error: PublishError) -> None:
     for envelope in envelopes:
         envelope.give_up()
     failed = [p for envelope in envelopes for p in envelope.publications if p.state == "failed"]
-    publication_failed.send_robust(sender=sender, publications=failed, error=error)
+    publication_failed.send_robust(sender=_sender(), publications=failed, error=error)
+
+
+def _sender() -> type:
+    try:
+        return type(get_backend())
+    except Exception:  # noqa: BLE001  that is why it failed, and was told
+        return type(None)
