@@ -9,6 +9,7 @@ from uuid import uuid4
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.asyncio import async_unsafe
 
 from instant.backends import get_backend
 from instant.channels.names import check_name, check_names, user_channel
@@ -30,7 +31,13 @@ default); the server takes more without a word and disconnects every subscriber 
 # NaN is not JSON: one would stop every browser that receives it.
 _encode = DjangoJSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
+_WOULD_BLOCK = (
+    "{0}() would hold up the event loop of this thread until the server has answered. "
+    "Use “await a{0}(…)”, or call it in a thread: “await sync_to_async({0})(…)”."
+)
 
+
+@async_unsafe(_WOULD_BLOCK.format("publish"))
 def publish(
     channel: str,
     message: Any = None,
@@ -57,6 +64,9 @@ def publish(
     does not wait for the commit; ``using`` names another database than the default one.
     Outside a transaction it goes at once, or with the ``batch()`` around it, and raises a
     PublishError where it fails.
+
+    On the thread of an event loop it raises Django's SynchronousOnlyOperation, inside a
+    transaction or a batch too: use apublish() there.
 
     The server does not publish an ``idempotency_key`` again for five minutes. No query is
     made: whether anybody may read the channel is not asked. Raises InvalidChannelName,
@@ -91,6 +101,7 @@ async def apublish(
     return envelope.publications[0]
 
 
+@async_unsafe(_WOULD_BLOCK.format("broadcast"))
 def broadcast(
     channels: Iterable[str],
     message: Any = None,

@@ -12,7 +12,8 @@ from contextlib import suppress
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
-from django.db import transaction
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import connections, transaction
 from django.test import override_settings
 from django.utils.translation import gettext_lazy
 
@@ -824,6 +825,72 @@ async def test_apublish_failure(server_settings):
     with pytest.raises(ServerUnreachable) as info:
         await apublish("a", "x")
     assert info.value.channel == "a"
+
+
+# On the thread of an event loop
+
+
+async def test_nothing_that_would_block_is_done_on_an_event_loop(recorder):
+    with pytest.raises(SynchronousOnlyOperation, match=r"await apublish\(…\)"):
+        publish("a", "x")
+    with pytest.raises(SynchronousOnlyOperation, match=r"await abroadcast\(…\)"):
+        broadcast(["a"], "x")
+    with pytest.raises(SynchronousOnlyOperation, match="async with batch"), batch():
+        pytest.fail("entered")
+    async with batch():
+        with pytest.raises(SynchronousOnlyOperation):
+            publish("a", "x")
+    assert recorder.calls == []
+    await apublish("b", "x")  # the batch that wasn't entered takes nothing along
+    assert recorder.calls == [["b"]]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_nor_does_it_wait_for_a_commit_there(recorder, monkeypatch):
+    """Which would come on this very thread."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    with transaction.atomic():
+        publish("a", "x")
+        monkeypatch.delenv("DJANGO_ALLOW_ASYNC_UNSAFE")
+        with pytest.raises(SynchronousOnlyOperation):
+            publish("b", "x")
+        monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    connections.close_all()
+    assert recorder.calls == [["a"]]
+
+
+def test_a_batch_that_is_left_on_an_event_loop(recorder):
+    async def leave():
+        block.__exit__(None, None, None)
+
+    block = batch()
+    block.__enter__()
+    one = publish("a", "x")
+    with pytest.raises(SynchronousOnlyOperation, match="async with batch"):
+        asyncio.run(leave())
+    assert one.state == "failed"
+    assert recorder.calls == []
+
+
+async def test_threads_of_an_async_program_may(recorder):
+    await sync_to_async(publish)("a", "x")
+    await asyncio.to_thread(broadcast, ["b"], "x")
+
+    def together():
+        with batch():
+            publish("c", "x")
+            publish("d", "x")
+
+    await sync_to_async(together, thread_sensitive=False)()
+    assert recorder.calls == [["a"], ["b"], ["c", "d"]]
+
+
+async def test_a_notebook_may_where_django_lets_it(recorder, monkeypatch):
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    publish("a", "x")
+    with batch():
+        broadcast(["b"], "x")
+    assert recorder.calls == [["a"], ["b"]]
 
 
 # user_channel

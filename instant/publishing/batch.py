@@ -9,6 +9,9 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Self
 
+from django.core.exceptions import SynchronousOnlyOperation
+from django.utils.asyncio import async_unsafe
+
 from instant.backends import get_backend
 from instant.publishing.delivery import adeliver_quietly, deliver_quietly
 from instant.publishing.publication import Envelope
@@ -16,6 +19,11 @@ from instant.publishing.publication import Envelope
 __all__ = ["batch", "join_batch"]
 
 _current: ContextVar[batch | None] = ContextVar("instant_batch", default=None)
+
+_sync_only = async_unsafe(
+    "“with batch():” would hold up the event loop of this thread until the server has answered. "
+    "Use “async with batch():”."
+)
 
 
 def join_batch(envelopes: Sequence[Envelope], *, committed: bool = False) -> bool:
@@ -36,7 +44,8 @@ class batch:  # noqa: N801  used as a verb, like contextlib's context managers
     Send all publications of a block together, in order, in one request when it ends.
 
     Use ``with batch():`` around publish() and broadcast(), ``async with batch():`` around
-    their async twins. What is published inside a transaction still waits for its commit. A
+    their async twins. On the thread of an event loop ``with batch():`` raises Django's
+    SynchronousOnlyOperation. What is published inside a transaction still waits for its commit. A
     block that raises sends nothing, but for what was committed in it. Leaving the block
     raises the PublishError of a failed exchange, or BatchError where the server refused some
     of the publications.
@@ -56,7 +65,11 @@ class batch:  # noqa: N801  used as a verb, like contextlib's context managers
                 self._envelopes.extend((envelope, committed) for envelope in envelopes)
             return not self._closed
 
+    @_sync_only
     def __enter__(self) -> Self:
+        return self._open()
+
+    def _open(self) -> Self:
         if self._token is not None:
             raise RuntimeError("A batch is entered once; make a new one: with batch(): …")
         self.outer = _current.get()
@@ -71,12 +84,12 @@ class batch:  # noqa: N801  used as a verb, like contextlib's context managers
     ) -> None:
         due = self._close(exc_type)
         if due and exc_type is None:
-            get_backend().send(due)
+            _send(due)
         elif due:
             deliver_quietly(due)
 
     async def __aenter__(self) -> Self:
-        return self.__enter__()
+        return self._open()
 
     async def __aexit__(
         self,
@@ -108,3 +121,12 @@ class batch:  # noqa: N801  used as a verb, like contextlib's context managers
             elif not join_batch((envelope,), committed=committed):
                 due.append(envelope)
         return due
+
+
+def _send(envelopes: Sequence[Envelope]) -> None:
+    try:
+        _sync_only(get_backend().send)(envelopes)
+    except SynchronousOnlyOperation:  # entered elsewhere than it is left
+        for envelope in envelopes:
+            envelope.give_up()
+        raise
