@@ -10,6 +10,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.asyncio import async_unsafe
+from django.utils.crypto import salted_hmac
 
 from instant.backends import get_backend
 from instant.channels.names import check_name, check_names, user_channel
@@ -68,7 +69,8 @@ def publish(
     On the thread of an event loop it raises Django's SynchronousOnlyOperation, inside a
     transaction or a batch too: use apublish() there.
 
-    The server does not publish an ``idempotency_key`` again for five minutes. No query is
+    The server does not publish an ``idempotency_key`` to a channel again for five minutes, and
+    pages drop the second one of an ``id``, which is the same for the same key. No query is
     made: whether anybody may read the channel is not asked. Raises InvalidChannelName,
     ValueError or TypeError for arguments that can't be published.
     """
@@ -177,7 +179,7 @@ def _envelope(
         payload["event_class"] = event_class
     if bucket:
         payload["bucket"] = bucket
-    payload["id"] = key = uuid4().hex
+    payload["id"] = key = uuid4().hex if not idempotency_key else _id_for(idempotency_key)
     tab = current_tab()
     if tab is not None:
         payload["tab"] = tab
@@ -195,6 +197,18 @@ def _envelope(
         else Publications(key, channels, payload)
     )
     return Envelope(channels, publications, body, idempotency_key or key)
+
+
+def _id_for(idempotency_key: str) -> str:
+    """
+    Return the one ``id`` of all publications with a key.
+
+    The server publishes the first of them only, and pages know it by this id. Readers can't
+    tell it in advance: by publishing one like it they would have pages drop the real one.
+    """
+    if not isinstance(idempotency_key, str):
+        raise TypeError(f"idempotency_key must be a str, not {type(idempotency_key).__name__}.")
+    return salted_hmac("instant.producers", idempotency_key, algorithm="sha256").hexdigest()[:32]
 
 
 def _dispatch(envelope: Envelope, *, on_commit: bool, using: str | None) -> None:

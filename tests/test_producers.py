@@ -6,6 +6,7 @@ import datetime
 import decimal
 import json
 import pickle
+import re
 import threading
 import uuid
 from contextlib import suppress
@@ -258,6 +259,33 @@ def test_each_publication_has_its_own_idempotency_key(server_settings):
     assert given.epoch == "mine"
     assert given.id != "mine"
     assert (first.state, first.offset) == ("sent", 1)
+
+
+def test_one_idempotency_key_is_one_id(publications):
+    """The server publishes the first only; a page that waits for the second waits for its id."""
+    first = publish("a", "x", idempotency_key="order-42")
+    second = publish("a", "another text", idempotency_key="order-42")
+    many = broadcast(["a", "b"], "x", idempotency_key="order-42")
+    later = asyncio.run(apublish("a", "x", idempotency_key="order-42"))
+    assert {p.id for p in (first, second, *many, later)} == {first.id}
+    assert {p.payload["id"] for p in publications} == {first.id}
+    assert publish("a", "x", idempotency_key="order-43").id != first.id
+    assert publish("a", "x", idempotency_key="").id != publish("a", "x", idempotency_key="").id
+    assert re.fullmatch("[0-9a-f]{32}", first.id)
+
+
+def test_an_id_can_not_be_told_from_its_key(publications):
+    """A reader who may publish would send one like it first, and pages drop the second."""
+    one = publish("a", "x", idempotency_key="order-42")
+    with override_settings(SECRET_KEY="another site's"):
+        assert publish("a", "x", idempotency_key="order-42").id != one.id
+
+
+@pytest.mark.parametrize("key", [42, b"order", "\ud800"])
+def test_a_bad_idempotency_key_is_refused_at_once(publications, key):
+    with pytest.raises((TypeError, ValueError)):
+        publish("a", "x", idempotency_key=key)
+    assert len(publications) == 0
 
 
 # broadcast and batch

@@ -19,8 +19,9 @@ class Publication:
 
     id: str
     """
-    Unique to the call, and what subscribers receive as ``id``; also the idempotency key where
-    none was given. A view that answers it lets the page confirm what it showed already.
+    What subscribers receive as ``id``: unique to the call, or the same for all that have one
+    idempotency key; it is the idempotency key where none was given. A view that answers it lets
+    the page confirm what it showed already.
     """
     channel: str
     payload: Mapping[str, Any]
