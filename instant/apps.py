@@ -17,6 +17,9 @@ class InstantConfig(AppConfig):
         from django.utils.module_loading import autodiscover_modules  # noqa: PLC0415
 
         from instant import checks  # noqa: F401, PLC0415  imported for its registrations
+        from instant.conf import isolation  # noqa: PLC0415  it needs settings
+
+        isolation.begin_with_command()
 
         # An import error inside one is the app's, and shows.
         autodiscover_modules("realtime")

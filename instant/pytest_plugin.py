@@ -1,50 +1,54 @@
 """
 The pytest plugin: loaded by itself wherever Instant and pytest are installed.
 
-It makes ``locmem`` the backend, so that no test reaches the network unless it names another
-backend itself, lets no thread enforce rights, and offers the fixtures ``publications`` and
-``instant_server``. It does nothing in a project without Django settings.
+It keeps test runs from the network, also without pytest-django (with it, and in ``manage.py test``,
+the app does that by itself), and offers the fixtures ``publications`` and ``instant_server``. It
+does nothing in a project without Django settings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from instant.testing import CapturedPublications, InstantServer
 
-_LOCMEM = "instant.backends.locmem.LocmemBackend"
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """Let the run reach nothing, before its modules copy the settings."""
+    _begin()
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _instant_locmem() -> Iterator[None]:
-    """Replace the backend of the settings, and the default for tests that override them."""
+def _instant_reaches_nothing() -> Iterator[None]:
+    """Do the same where Django was set up by the tests themselves, and end it with them."""
+    if _begin():
+        yield
+        from instant.conf import isolation  # noqa: PLC0415  see _begin()
+
+        isolation.end()
+    else:
+        yield
+
+
+def _begin() -> bool:
+    """Replace the backend of the settings, if there is a project with Instant; tell whether."""
     from django.conf import settings  # noqa: PLC0415  the plugin is loaded by every pytest
 
     if not settings.configured and not _has_settings():
-        yield
-        return
+        return False
     from django.apps import apps  # noqa: PLC0415
 
     if not apps.ready or not apps.is_installed("instant"):
-        yield
-        return
-    from django.test import override_settings  # noqa: PLC0415
+        return False
+    from instant.conf import isolation  # noqa: PLC0415  it needs settings
 
-    from instant.conf import keys  # noqa: PLC0415
-
-    given: dict[str, Any] = getattr(settings, "INSTANT", None) or {}
-    default = keys.DEFAULTS["BACKEND"]
-    keys.DEFAULTS["BACKEND"] = _LOCMEM
-    # Where a test names another backend after all: a thread would meet the test's database.
-    keys.DEFAULTS["ENFORCE_IN_BACKGROUND"] = False
-    with override_settings(INSTANT={**given, "BACKEND": _LOCMEM}):
-        yield
-    keys.DEFAULTS["BACKEND"] = default
-    keys.DEFAULTS["ENFORCE_IN_BACKGROUND"] = True
+    isolation.begin()
+    return True
 
 
 def _has_settings() -> bool:

@@ -3,9 +3,9 @@ Helpers for the tests of projects that use Instant.
 
 ``capture_publications()`` works everywhere; ``InstantTestMixin`` brings it to every test of a
 TestCase. ``assert_permissions()`` holds rights as a table. ``instant_server()`` runs a real
-server for pages that are tested end to end. The pytest plugin (loaded by itself) makes
-``locmem`` the backend, so that no suite reaches the network, and offers the fixtures
-``publications`` and ``instant_server``.
+server for pages that are tested end to end. The pytest plugin (loaded by itself) offers the
+fixtures ``publications`` and ``instant_server``. Test runs reach no server but those that a test
+asks for, whoever runs them: ``locmem`` is their backend.
 """
 
 from __future__ import annotations

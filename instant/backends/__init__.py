@@ -11,6 +11,7 @@ from django.utils.module_loading import import_string
 
 from instant import conf
 from instant.backends.base import BaseBackend
+from instant.conf import isolation
 from instant.exceptions import InstantConfigError
 
 __all__ = ["BaseBackend", "get_backend", "replaced"]
@@ -23,6 +24,7 @@ _ONE = "backend"
 
 def get_backend() -> BaseBackend:
     """Return the backend that the settings name; one instance until they name another."""
+    isolation.notice()
     loaded = _loaded
     backend = _replacement or loaded.get(_ONE)
     if backend is None:

@@ -17,6 +17,7 @@ from typing import Any
 from django.core.signals import setting_changed
 
 from instant.centrifugo.config.values import ENVIRONMENT
+from instant.conf import isolation
 from instant.conf.keys import DEFAULTS, DESCRIPTIONS, PLAIN_SETTINGS, TYPES
 from instant.conf.resolve import Stamp, differences, resolve, site_name, stamp
 from instant.conf.resolved import Conf
@@ -45,6 +46,7 @@ _cache = _Cache()
 
 def current() -> Conf:
     """Return the settings as they are now; raise InstantConfigError for a wrong one."""
+    isolation.notice()
     cache = _cache
     found = cache.found
     if found is not None and found[0] == stamp(found[1]):
