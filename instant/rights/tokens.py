@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from django.http import HttpRequest
 
 from instant import conf
 from instant.exceptions import InstantConfigError
 from instant.permissions import is_known
 
-__all__ = ["Signer", "Token", "begin", "end", "lives_until", "subject"]
+__all__ = ["Signer", "Token", "began", "begin", "end", "lives_until", "subject"]
 
 _SPREAD = 0.1
 """Lives differ by ± this share, so that not everybody refreshes in the same second."""
@@ -46,9 +47,30 @@ class Token:
 _began: ContextVar[float | None] = ContextVar("instant_began", default=None)
 
 
-def begin(**_kwargs: Any) -> None:
-    """Note when a request began: who its user is may be read from then on."""
-    _began.set(time.time())
+_KEY = "instant.began"
+
+
+def begin(*, environ: Any = None, scope: Any = None, **_kwargs: Any) -> None:
+    """
+    Note when a request began: who its user is may be read from then on.
+
+    Under ASGI Django sends the signal in a context of its own, which no view sees; there the
+    request has its ``scope``.
+    """
+    now = time.time()
+    for carrier in (environ, scope):
+        if isinstance(carrier, dict):
+            carrier[_KEY] = now
+    if scope is None:
+        _began.set(now)
+
+
+def began(request: HttpRequest) -> float | None:
+    """Return when a request began, None where Django has sent no signal for it."""
+    for carrier in (getattr(request, "scope", None), request.META):
+        if isinstance(carrier, dict) and isinstance(carrier.get(_KEY), float):
+            return float(carrier[_KEY])
+    return None
 
 
 def end(**_kwargs: Any) -> None:
@@ -72,16 +94,17 @@ class Signer:
     Signs the tokens of one answer for one user.
 
     All live equally long, so that the page asks for all of them again in one request; the
-    next answer's live a little longer or shorter. Raises InstantConfigError without a key.
+    next answer's live a little longer or shorter. ``since`` is when its request began. Raises
+    InstantConfigError without a key.
     """
 
-    def __init__(self, user: Any) -> None:
+    def __init__(self, user: Any, *, since: float | None = None) -> None:
         settings = conf.current()
         self._key = settings.hmac_key
         self._claims = {
             "sub": subject(user),
             # A request that dawdles gets no fresh token for what its user was at the start.
-            "exp": int(_began.get() or time.time()) + settings.token_use,
+            "exp": int(since or _began.get() or time.time()) + settings.token_use,
             "expire_at": lives_until(),
             "aud": settings.audience,
         }

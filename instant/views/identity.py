@@ -78,7 +78,7 @@ def subscribe(request: HttpRequest, body: Body) -> dict[str, Any]:
     """Answer tokens for channels, asked for as with get_token(), and no connection token."""
     names, after = _wanted(request, body)
     _check_anonymous(request)
-    return _channels(request, tokens.Signer(request.user), names, after)
+    return _channels(request, _signer(request), names, after)
 
 
 @endpoint("POST")
@@ -113,9 +113,13 @@ def _check_anonymous(request: HttpRequest) -> None:
         raise Forbidden("Log in first.")
 
 
+def _signer(request: HttpRequest) -> tokens.Signer:
+    return tokens.Signer(request.user, since=tokens.began(request))
+
+
 def _connection(request: HttpRequest, names: list[str] | None, after: str) -> dict[str, Any]:
     _check_anonymous(request)
-    signer = tokens.Signer(request.user)
+    signer = _signer(request)
     token = signer.connection_token()
     return {
         "csrf_token": get_csrf_token(request) if getattr(request, "needs_csrf_token", 1) else "",
