@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.db import InterfaceError, OperationalError, ProgrammingError, connection
+from django.db import InterfaceError, OperationalError, ProgrammingError, connection, connections
 from django.utils import timezone
 
 from instant import Namespace
@@ -264,7 +264,7 @@ def test_a_database_that_is_away_at_the_start_is_waited_for(
         raise error
 
     monkeypatch.setattr(needed, "is_needed", broken)
-    monkeypatch.setattr(type(connection), "vendor", vendor)
+    monkeypatch.setattr(type(connections["default"]), "vendor", vendor)
     assert follow_up.is_needed() is goes_on
 
 
