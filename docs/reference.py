@@ -20,7 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 WIDTH = 120
-COMMANDS = ("installws", "runws", "syncws", "channels", "enforce")
+COMMANDS = ("installws", "runws", "syncws", "channels", "publish", "listen", "enforce")
 
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parent))
@@ -78,7 +78,7 @@ def _command(name: str) -> Iterator[str]:
     yield _wrapped(command.help)
     actions = parser._actions  # noqa: SLF001  argparse has no other list of them
     for number, action in enumerate(actions):
-        said = ", ".join(action.option_strings) or f"{action.dest} …"
+        said = ", ".join(action.option_strings) or _positional(action)
         takes = action.metavar or (action.dest.upper() if action.nargs != 0 else "")
         if action.option_strings and takes:
             said += f" [{takes}]" if action.nargs == "?" else f" {takes}"
@@ -88,6 +88,10 @@ def _command(name: str) -> Iterator[str]:
         if number == 0:
             yield ""
         yield _wrapped(f"- `{said}`: {text}", indent="  ")
+
+
+def _positional(action: argparse.Action) -> str:
+    return {"*": f"{action.dest} …", "?": f"[{action.dest}]"}.get(str(action.nargs), action.dest)
 
 
 def _wrapped(text: str, indent: str = "") -> str:

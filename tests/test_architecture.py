@@ -33,7 +33,9 @@ MAY_IMPORT = {
         "backends", "centrifugo", "channels", "conf", "exceptions", "models", "namespaces", "permissions",
         "publishing", "rights", "signals",
     },
-    "server": {"centrifugo", "conf", "exceptions", "namespaces", "revoking"},
+    "server": {
+        "centrifugo", "conf", "exceptions", "namespaces", "permissions", "revoking", "rights",
+    },
     "views": {
         "backends", "centrifugo", "channels", "conf", "exceptions", "html", "namespaces",
         "permissions", "revoking", "rights",

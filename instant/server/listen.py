@@ -1,0 +1,92 @@
+"""Listen to a channel as a user's page would: the work of ``manage.py listen``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from asgiref.sync import sync_to_async
+
+from instant import permissions
+from instant.centrifugo.subscriber import Ended, ListenError, Subscription, publications
+from instant.conf import Conf, current
+from instant.rights.refusals import refusals
+from instant.rights.tokens import Signer
+
+__all__ = ["ListenError", "listen", "subscription", "websocket_address"]
+
+_PAUSE = 1.0
+"""Seconds before connecting again."""
+
+
+def subscription(user: Any, channel: str) -> Subscription:
+    """
+    Ask whether the user may subscribe, and sign what a page of theirs would be given.
+
+    Raises ListenError, which says why the user may not, and InstantConfigError.
+    """
+    conf = current()
+    if not conf.anonymous and not permissions.is_known(user):
+        raise ListenError('INSTANT["ANONYMOUS"] is False: name a user.')
+    granted = permissions.grants(user, [channel])
+    if not granted:
+        raise ListenError(str(refusals(user, [channel])[channel]))
+    [grant] = granted
+    signer = Signer(user)
+    token = ""
+    if grant.by_token:
+        signed = signer.channel_token(channel, info=grant.info, pushes_joins=grant.sees_joins)
+        token = signed.value
+    return Subscription(
+        websocket_address(conf), channel, signer.connection_token().value, channel_token=token
+    )
+
+
+def websocket_address(conf: Conf) -> str:
+    """Return the first PUBLIC_URL, else the port for browsers on the host of the server's API."""
+    if conf.public_url is not None:
+        return conf.public_url if isinstance(conf.public_url, str) else conf.public_url[0]
+    url = urlsplit(conf.api_url)
+    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+    scheme = "wss" if url.scheme == "https" else "ws"
+    return f"{scheme}://{host}:{conf.public_port}/connection/websocket"
+
+
+async def listen(user: Any, channel: str, told: Callable[[str], None]) -> AsyncIterator[Any]:
+    """
+    Yield the data of each publication, for ever.
+
+    Where the connection ends, the rule is asked again and another one is opened. ``told`` is
+    called with a sentence when that happens, and when the subscription stands. Raises
+    ListenError where the user may not, or where no server answers in the beginning.
+    """
+    before: Subscription | None = None
+    last = ""
+    while True:
+        now = await sync_to_async(subscription)(user, channel)
+        stood = before is not None
+        if before is not None:
+            now.offset, now.epoch = before.offset, before.epoch
+
+        def subscribed(at: str = now.url) -> None:
+            nonlocal stood
+            stood = True
+            told(f"Listening to {channel!r} at {at}. Ctrl-C ends it.")
+
+        try:
+            async for data in publications(now, subscribed):
+                yield data
+        except Ended as exc:
+            if not stood:
+                raise ListenError(f"{exc}.") from exc
+            told(f"{exc}. Connecting again …")
+        except ListenError as exc:
+            if before is None or exc.__cause__ is None:  # the server refuses, or never answered
+                raise
+            if str(exc) != last:
+                told(str(exc))
+            last = str(exc)
+        before = now
+        await asyncio.sleep(_PAUSE)
