@@ -25,7 +25,9 @@ class InstantConfig(AppConfig):
         autodiscover_modules("realtime")
         from instant.revoking import follow_up, receivers  # noqa: PLC0415  they need the models
         from instant.revoking.receivers import depends_on  # noqa: PLC0415  they need the models
+        from instant.server import autostart  # noqa: PLC0415  it needs the settings
 
         receivers.connect()
         depends_on.connect()
         follow_up.start_with_server()
+        autostart.start_with_web_server()

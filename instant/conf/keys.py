@@ -12,6 +12,8 @@ __all__ = ["DEFAULTS", "DESCRIPTIONS", "PLAIN_SETTINGS", "TYPES", "Description",
 DEFAULTS: dict[str, Any] = {
     "BACKEND": "instant.backends.centrifugo.CentrifugoBackend",
     "DIR": None,
+    "AUTOSTART": None,
+    "DATA": None,
     "PUBLIC_URL": None,
     "PROXY_URL": None,
     "ALLOWED_ORIGINS": None,
@@ -80,6 +82,8 @@ TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         lambda v: v is None or (isinstance(v, str) and "." in v),
     ),
     "DIR": ("a path", lambda v: v is None or (isinstance(v, str | os.PathLike) and str(v) != "")),
+    "AUTOSTART": ("True, False or None", lambda v: v is None or isinstance(v, bool)),
+    "DATA": ("a path", lambda v: v is None or (isinstance(v, str | os.PathLike) and str(v) != "")),
     "PUBLIC_URL": (
         "a ws:// or wss:// address, or a list of such",
         lambda v: (
@@ -160,6 +164,17 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "DIR": Description(
         "The server's folder: its program, and `config.json` with the keys.",
         '`BASE_DIR / "centrifugo"`',
+    ),
+    "AUTOSTART": Description(
+        "Whether the message server starts with the web server: with `runserver`, and with any "
+        "WSGI or ASGI server. `False` leaves it to `runws`. See "
+        "[Started by the web server](deployment.md#started-by-the-web-server).",
+        "`True` under `DEBUG`, otherwise `False`",
+    ),
+    "DATA": Description(
+        "The file in which the embedded server keeps histories over a restart, as with "
+        "`runws --data`. A relative path starts in `DIR`. Centrifugo doesn't use it.",
+        "`None`: histories end with the server",
     ),
     "PUBLIC_URL": Description(
         "The WebSocket address that browsers connect to, with its path, such as "

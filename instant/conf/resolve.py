@@ -67,6 +67,8 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
     secrets = _proxy_secrets()
     conf = Conf(
         backend=values["BACKEND"] or DEFAULTS["BACKEND"],
+        autostart=settings.DEBUG if values["AUTOSTART"] is None else values["AUTOSTART"],
+        data=_data(values["DATA"], directory),
         public_url=values["PUBLIC_URL"],
         public_port=public_port,
         proxy_url=_proxy_url(values["PROXY_URL"]),
@@ -95,6 +97,10 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         _file_error=server.error,
     )
     return before, path, conf
+
+
+def _data(given: str | os.PathLike[str] | None, directory: Path | None) -> Path | None:
+    return None if given is None else (directory or Path()) / given
 
 
 def _read(key: str, parse: Callable[[object], _T], values: Mapping[str, Any]) -> _T:

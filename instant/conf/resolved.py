@@ -20,6 +20,10 @@ class Conf:
 
     backend: str
     """Dotted path of the class that publications are handed to."""
+    autostart: bool
+    """Whether web processes start the message server."""
+    data: Path | None
+    """The file for the embedded server's histories."""
     public_url: str | Sequence[str] | None
     """WebSocket address for browsers, or several; None: ``instant.html`` asks the request."""
     public_port: int

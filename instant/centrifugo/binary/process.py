@@ -25,6 +25,7 @@ __all__ = [
     "embedded_command",
     "environment",
     "find_binary",
+    "pid_file",
     "read_pid",
     "reload",
     "run",
@@ -176,7 +177,7 @@ def _open_private(path: Path) -> int:
 
 
 @contextmanager
-def _pid_file(folder: Path | None) -> Iterator[Callable[[int], None]]:
+def pid_file(folder: Path | None) -> Iterator[Callable[[int], None]]:
     """Lock the folder's pid file while a server runs. The lock ends with this process."""
     if folder is None or os.name == "nt":
         yield lambda _pid: None
@@ -216,7 +217,7 @@ def run(
     SIGTERM has. Signals are passed on only if this is called from the main thread. ``folder`` gets
     a pid file for read_pid(). Raises OSError if the command can't be started.
     """
-    with _relay() as relay, _pid_file(folder) as note_pid:
+    with _relay() as relay, pid_file(folder) as note_pid:
         process = subprocess.Popen(command, env=env)  # noqa: S603  the caller's own
         relay.attach(process)
         note_pid(process.pid)

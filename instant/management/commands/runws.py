@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from instant import conf as instant_conf
 from instant.exceptions import InstantConfigError
 from instant.server.launch import SERVERS, plan, run
+from instant.server.shared import alone, histories
 
 
 class Command(BaseCommand):
@@ -43,7 +44,7 @@ class Command(BaseCommand):
                 server=options["server"],
                 address=options["address"],
                 port=options["port"],
-                data=options["data"],
+                data=options["data"] or histories(conf, options["server"]),
             )
         except InstantConfigError as exc:
             raise CommandError(str(exc)) from exc
@@ -56,7 +57,8 @@ class Command(BaseCommand):
         self.stdout.flush()
         self.stderr.flush()
         try:
-            code = run(server)
+            with alone(server.folder):
+                code = run(server)
         except OSError as exc:
             raise CommandError(f"{server.command[0]} can't be started: {exc.strerror}.") from exc
         if code:

@@ -1,0 +1,161 @@
+"""
+Run the message server with the web server: ``INSTANT["AUTOSTART"]``.
+
+A thread of each web process holds the life-line of the project's server. Where there is no server
+it starts a supervisor, which runs one until nobody holds the life-line any more. So the server
+outlives any single web process, and no web process, however it ends, leaves it behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from django.apps import apps
+
+from instant import conf as instant_conf
+from instant.centrifugo.binary import lifeline
+from instant.conf import Conf
+from instant.exceptions import InstantConfigError
+from instant.server.shared import Outcome, attach
+from instant.server.web_process import Role, role
+
+__all__ = ["start_with_web_server"]
+
+logger = logging.getLogger("instant.server")
+
+_LOOK = 1
+"""Seconds between two looks whether a server that isn't ours still runs."""
+_LONGEST_PAUSE = 30
+_STEADY = 10
+"""Seconds after which a server that ends has not failed to start."""
+
+_WITHOUT_SERVER = ("instant.backends.console.", "instant.backends.locmem.")
+
+
+def start_with_web_server() -> None:
+    """
+    Start what keeps the server running, if this is a web process and the settings want it.
+
+    Called when the apps are ready. Never raises, and never waits.
+    """
+    try:
+        what = role()
+        if what is Role.OTHER or not _wanted(instant_conf.current()):
+            return
+        _start(what)
+        if what is Role.WORKER and hasattr(os, "register_at_fork"):
+            # The site is loaded before the workers are forked; threads stay behind.
+            os.register_at_fork(after_in_child=lambda: _start(what))
+    except InstantConfigError:  # a system check tells, and so does whoever needs the settings
+        return
+    except Exception:
+        logger.exception("The message server can't be started with the web server.")
+
+
+def _wanted(conf: Conf) -> bool:
+    return conf.autostart and not conf.backend.startswith(_WITHOUT_SERVER)
+
+
+def _start(what: Role) -> None:
+    work = _hold_on if what is Role.RELOADER else _tend
+    say = _to_terminal if what in {Role.RUNSERVER, Role.RELOADER} else _to_log
+    threading.Thread(target=_guarded, args=(work, say), name="instant-server", daemon=True).start()
+
+
+def _guarded(work: Callable[[_Say], None], say: _Say) -> None:
+    # Until then there are no URLs, and an error in somebody's app may still end it all.
+    apps.ready_event.wait()
+    try:
+        work(say)
+    except InstantConfigError as exc:
+        say(f"No message server was started. {exc}", failed=True)
+    except OSError as exc:
+        say(
+            f"No message server was started: {exc.filename or 'its folder'}: "
+            f"{exc.strerror or exc}. “manage.py runws” starts one.",
+            failed=True,
+        )
+    except Exception:
+        logger.exception("The message server is not looked after any more.")
+
+
+def _tend(say: _Say) -> None:
+    """Keep a server running, as long as this process does."""
+    if not lifeline.SUPPORTED:
+        say("The message server isn't started on this system: run “manage.py runws”.", failed=True)
+        return
+    failures = 0
+    while True:
+        began = time.monotonic()
+        outcome = attach(instant_conf.current())
+        if outcome.line is None:
+            say(outcome.text, failed=outcome.failed)
+            if outcome.lasts is None:
+                return
+            time.sleep(_LOOK)
+            while outcome.lasts():
+                time.sleep(_LOOK)
+            continue
+        folder = instant_conf.current().dir
+        try:
+            _report(outcome, say)
+            lifeline.wait_for_end(outcome.line, folder)
+        finally:
+            os.close(outcome.line)
+        failures = 0 if time.monotonic() - began > _STEADY else failures + 1
+        if failures > 1:
+            pause = min(2 ** (failures - 2), _LONGEST_PAUSE)
+            say(f"The message server has ended. Next attempt in {pause} s.", failed=True)
+            time.sleep(pause)
+
+
+def _report(outcome: Outcome, say: _Say) -> None:
+    if outcome.answers is None or outcome.answers():
+        say(outcome.text, failed=outcome.failed)
+    for warning in outcome.warnings:
+        say(warning, failed=True)
+
+
+def _hold_on(_say: _Say) -> None:
+    """
+    Hold the life-line for as long as this process lives, and start nothing.
+
+    The reloader replaces its child at each change; the server is not to end with one that fails.
+    """
+    if not lifeline.SUPPORTED:
+        return
+    folder = instant_conf.current().dir
+    while True:
+        line = lifeline.join(folder)
+        if line is None:
+            time.sleep(1)
+            continue
+        lifeline.wait_for_end(line, folder)
+        os.close(line)
+
+
+class _Say:
+    """Tell the person at the terminal, or the log."""
+
+    def __call__(self, text: str, *, failed: bool = False) -> None:
+        raise NotImplementedError
+
+
+class _Terminal(_Say):
+    def __call__(self, text: str, *, failed: bool = False) -> None:  # noqa: ARG002  see _Say
+        sys.stderr.write(f"Instant: {text}\n")
+        sys.stderr.flush()
+
+
+class _Log(_Say):
+    def __call__(self, text: str, *, failed: bool = False) -> None:
+        logger.log(logging.ERROR if failed else logging.INFO, "%s", text)
+
+
+_to_terminal = _Terminal()
+_to_log = _Log()
