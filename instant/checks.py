@@ -18,6 +18,7 @@ instant.W009 SQLite fails a request that reads and then writes beside another wr
 instant.W010 nobody looks for rights that end without a signal
 instant.W011 an option in the server's config lets any client end Centrifugo 6.9.1
 instant.W012 other users of the machine can read the server's config, or write to its folder
+instant.W013 ``AUTOSTART`` and a database that other hosts may share (``check --deploy``)
 ============ =======================================================================
 """
 
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -45,7 +47,7 @@ from instant.server import proxy_urls
 from instant.server.sync import compare
 from instant.views import credentials
 
-__all__ = ["check_enforcement", "check_settings", "check_throttle"]
+__all__ = ["check_autostart", "check_enforcement", "check_settings", "check_throttle"]
 
 _KEY_BYTES = 32
 """RFC 7518, section 3.2: the key must be at least as long as the hash."""
@@ -53,6 +55,8 @@ _KEY_BYTES = 32
 _OF_ONE_PROCESS = ("locmem.LocMemCache", "dummy.DummyCache")
 _MANY_ENTRIES = 10_000
 """Django's database and file caches drop arbitrary entries when full; by default they hold 300."""
+
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _SECOND_FACTORS = ("django_otp", "allauth.mfa", "mfa", "kagi", "deux", "trench")
 
@@ -147,6 +151,39 @@ def check_throttle(
             f'{{"MAX_ENTRIES": {_MANY_ENTRIES}}}. INSTANT = {{"THROTTLE": {{"CACHE": "…"}}}} '
             "selects another cache of CACHES.",
             id="instant.W006",
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
+def check_autostart(
+    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001  Django's signature
+    **_kwargs: Any,
+) -> list[CheckMessage]:
+    """Check that each host doesn't start a server of its own; only relevant in production."""
+    try:
+        current = conf.current()
+    except InstantConfigError:  # instant.E001
+        return []
+    api = urlsplit(current.api_url).hostname
+    if settings.DEBUG or not current.autostart or api not in _THIS_MACHINE:
+        return []
+    elsewhere = [
+        f"{alias!r} is on {options.get('HOST')}"
+        for alias, options in settings.DATABASES.items()
+        if not str(options.get("HOST", "")).startswith("/")
+        and options.get("HOST", "") not in {"", *_THIS_MACHINE}
+    ]
+    if not elsewhere:
+        return []
+    return [
+        Warning(
+            f"INSTANT['AUTOSTART'] starts a server on each host of the site, and the database "
+            f"{' and '.join(elsewhere)}. With two hosts, pages on one would not receive what the "
+            f"other publishes.",
+            hint="With several hosts, set AUTOSTART to False, run one server (“manage.py runws”), "
+            "and set CENTRIFUGO_HOST to its address. With one, silence this check.",
+            id="instant.W013",
         )
     ]
 

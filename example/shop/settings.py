@@ -92,6 +92,8 @@ SITE_NAME = "Threadwell"
 INSTANT = {
     "DIR": os.environ.get("EXAMPLE_CENTRIFUGO_DIR", BASE_DIR / "centrifugo"),
     "PUBLIC_URL": os.environ.get("EXAMPLE_WS_URL"),
+    # demo.py runs the server itself, and stops both in good order.
+    "AUTOSTART": "EXAMPLE_WS_PORT" not in os.environ and DEBUG,
 }
 if "EXAMPLE_WS_PORT" in os.environ:
     CENTRIFUGO_PORT = int(os.environ["EXAMPLE_WS_PORT"])

@@ -112,17 +112,15 @@ def answers(url):
 
 @pytest.fixture
 def project(tmp_path):
-    """A new project with all that the README shows in files, and both servers running."""
+    """A new project with all that the README shows in files, and one command running."""
     made = Project(tmp_path)
     try:
         for block in [*INSTALL, *MESSAGE]:
             if block.file:
                 made.apply(block)
         made.manage("migrate", "-v0")
-        log = made.start("runws", "--server", "embedded", "--port", str(made.ws_port))
-        wait_until(lambda: listens(made.ws_port), log)
-        log = made.start("runserver", "--noreload", str(made.port))
-        wait_until(lambda: answers(made.url), log)
+        log = made.start("runserver", str(made.port))
+        wait_until(lambda: listens(made.ws_port) and answers(made.url), log)
         yield made
     finally:
         made.stop()
@@ -159,4 +157,4 @@ def test_denied_is_what_the_console_says_without_the_channel(project, page):
 def test_the_commands_are_those_that_were_typed():
     """But for installws, which needs a network and is optional, as it says."""
     [commands] = [block.code for block in INSTALL if "migrate" in block.code]
-    assert re.findall(r"manage\.py (\w+)", commands) == ["migrate", "installws", "runws"]
+    assert re.findall(r"manage\.py (\w+)", commands) == ["migrate", "installws", "runserver"]
