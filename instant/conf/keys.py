@@ -168,7 +168,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "AUTOSTART": Description(
         "Whether the message server starts with the web server: with `runserver`, and with any "
         "WSGI or ASGI server. `False` leaves it to `runws`. See "
-        "[Started by the web server](deployment.md#started-by-the-web-server).",
+        "[Started by the web server](../centrifugo/README.md#started-by-the-web-server).",
         "`True` under `DEBUG`, otherwise `False`",
     ),
     "DATA": Description(

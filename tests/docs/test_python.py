@@ -20,14 +20,17 @@ PUBLISHED = {
     "README.md": [
         "public",
         "public",
-        "$staff user:1 public $users $staff $staff $staff",
+        "$staff user:1 public $users $staff $staff",
+        "$staff",
         "order:42",
     ],
     "docs/channels.md": ["user:1", "order:42"],
     "docs/publishing.md": [
-        "public $users $staff user:1 $users public $group1 $group1 $group1 $users public",
+        "public $users $staff user:1 $users public $group1 $group1",
+        "$staff $staff",
         "$staff $staff",
     ],
+    "docs/testing.md": ["public"],
 }
 """The channels to which the blocks of a document publish, block by block."""
 

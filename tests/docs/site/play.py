@@ -33,7 +33,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core import checks
 from django.core.management import call_command
-from django.test import Client, RequestFactory, TestCase, override_settings
+from django.test import Client, RequestFactory, TestCase, TransactionTestCase, override_settings
 from django.test.utils import setup_test_environment
 
 from instant import conf
@@ -69,7 +69,9 @@ def run_tests(names):
     cases = [
         value
         for value in names.values()
-        if isinstance(value, type) and issubclass(value, TestCase) and value is not TestCase
+        if isinstance(value, type)
+        and issubclass(value, TransactionTestCase)
+        and value not in {TestCase, TransactionTestCase}
     ]
     loader = unittest.defaultTestLoader
     suite = unittest.TestSuite(loader.loadTestsFromTestCase(case) for case in cases)
