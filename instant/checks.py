@@ -19,6 +19,7 @@ instant.W010 nobody looks for rights that end without a signal
 instant.W011 an option in the server's config lets any client end Centrifugo 6.9.1
 instant.W012 other users of the machine can read the server's config, or write to its folder
 instant.W013 ``AUTOSTART`` and a database that other hosts may share (``check --deploy``)
+instant.W014 ``ALLOWED_HOSTS`` has ``*``, from which no origins can be compiled
 ============ =======================================================================
 """
 
@@ -228,6 +229,13 @@ def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
             "Every origin may connect to the server.",
             hint='List your own origins in INSTANT["ALLOWED_ORIGINS"].',
             id="instant.W003",
+        )
+    told = settings.DEBUG or current.allowed_origins_given or settings.CSRF_TRUSTED_ORIGINS
+    if "*" in settings.ALLOWED_HOSTS and not told:
+        yield Warning(
+            "ALLOWED_HOSTS has “*”: which pages may connect to the server can't be told from it.",
+            hint='List your own origins in INSTANT["ALLOWED_ORIGINS"].',
+            id="instant.W014",
         )
     second = next((app for app in _SECOND_FACTORS if app in settings.INSTALLED_APPS), None)
     if current.login and second is not None:

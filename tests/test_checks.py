@@ -208,3 +208,17 @@ def test_w012_others_can_read_the_config(registry, server_folder):
     [message] = [m for m in run_checks() if m.id == "instant.W012"]
     assert "can be read or written by other users" in message.msg
     assert "chmod 600" in message.hint
+
+
+@pytest.mark.parametrize(
+    ("changes", "warned"),
+    [
+        ({}, True),
+        ({"DEBUG": True}, False),
+        ({"CSRF_TRUSTED_ORIGINS": ["https://a.example"]}, False),
+        ({"INSTANT": {"DIR": "/x", "ALLOWED_ORIGINS": ["https://a.example"]}}, False),
+    ],
+)
+def test_hosts_from_which_no_origin_follows(changes, warned):
+    with override_settings(ALLOWED_HOSTS=["*"], **changes):
+        assert ("instant.W014" in ids()) is warned

@@ -188,9 +188,10 @@ DESCRIPTIONS: Mapping[str, Description] = {
     ),
     "ALLOWED_ORIGINS": Description(
         "Origins (globs) whose pages may connect to the server. `installws`, `runws` and `syncws` "
-        "add them to its config.",
-        "from `CSRF_TRUSTED_ORIGINS` and the hosts in `ALLOWED_HOSTS` that have no wildcard; "
-        "under `DEBUG` also this machine on any port",
+        "write them into its config, and remove those that they wrote before. Origins that you "
+        "add there stay.",
+        "from `CSRF_TRUSTED_ORIGINS` and `ALLOWED_HOSTS` (`.example.com` with its subdomains, `*` "
+        "under `DEBUG` only); under `DEBUG` on any port, and this machine too",
     ),
     "ANONYMOUS": Description("Whether visitors who aren't logged in may connect."),
     "LOGIN": Description(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,6 +77,7 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         proxy_secrets=secrets or server.proxy_secrets,
         proxy_secret_text=_proxy_secret_text(secrets),
         allowed_origins=_origins(values["ALLOWED_ORIGINS"]),
+        allowed_origins_given=values["ALLOWED_ORIGINS"] is not None,
         anonymous=values["ANONYMOUS"],
         login=values["LOGIN"],
         token_use=values["TOKEN_USE"],
@@ -226,14 +228,27 @@ def _origins(given: list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def _default_origins() -> Iterator[str]:
+    """Yield globs for the origins of the hosts that Django allows; under DEBUG on any port."""
     yield from settings.CSRF_TRUSTED_ORIGINS
     for host in settings.ALLOWED_HOSTS:
-        if not host.startswith(".") and "*" not in host:
-            escaped = host.lower().replace("[", r"\[").replace("]", r"\]")
-            yield f"https://{escaped}"
-            yield f"http://{escaped}"
+        for glob in _host_globs(host.lower()):
+            for scheme in ("https", "http"):
+                yield f"{scheme}://{glob}"
+                if settings.DEBUG:
+                    yield f"{scheme}://{glob}:*"
     if settings.DEBUG:
-        # An unescaped [::1] is a character class in a glob and never matches (centrifugo.md, 13).
-        for host in ("localhost", "127.0.0.1", r"\[::1\]"):
+        # An unescaped [::1] is a character class in a glob and never matches.
+        for host in ("localhost", "*.localhost", "127.0.0.1", r"\[::1\]"):
             yield f"http://{host}:*"
             yield f"http://{host}"
+
+
+def _host_globs(host: str) -> tuple[str, ...]:
+    """Return the globs for an entry of ALLOWED_HOSTS; see Django's ``validate_host()``."""
+    if host == "*":
+        # In production a proxy may vouch for the host, and we don't know for which.
+        return ("*",) if settings.DEBUG else ()
+    escaped = re.sub(r"([\[\]{}?\\])", r"\\\1", host)
+    if "*" in escaped:  # Django takes it literally
+        return ()
+    return (escaped[1:], f"*{escaped}") if escaped.startswith(".") else (escaped,)

@@ -38,6 +38,8 @@ class Conf:
     """What the server's config has to show, where Django's settings or environment say it."""
     allowed_origins: tuple[str, ...]
     """Origins (globs) whose pages may connect."""
+    allowed_origins_given: bool
+    """Whether a setting lists them; else they are made from the hosts that Django allows."""
     anonymous: bool
     login: bool
     token_use: int

@@ -37,6 +37,8 @@ class Sync:
     wanted: Mapping[str, Any] = field(repr=False)
     namespaces: tuple[str, ...]
     """The names of the namespaces that Python declares."""
+    origins: tuple[str, ...]
+    """The origins that the settings allow."""
 
     @property
     def changed(self) -> bool:
@@ -61,26 +63,29 @@ def compare(conf: Conf) -> Sync:
     completed = compile_config(
         existing,
         allowed_origins=conf.allowed_origins,
+        origins_before=_before(conf.dir, "origins"),
         audience=conf.audience,
         port=api_port(conf, at) or DEFAULT_PORT,
     )
     urls = proxy_urls.urls(conf)
     namespaces = _declared(rows_ask=urls is not None)
-    compiled = compile_namespaces(completed, namespaces, _before(conf.dir))
+    compiled = compile_namespaces(completed, namespaces, _before(conf.dir, "namespaces"))
     return Sync(
         path=conf.config_file,
         existing=existing,
         wanted=compile_proxies(compiled, urls, secret=conf.proxy_secret_text),
         namespaces=tuple(namespace.name for namespace in namespaces),
+        origins=conf.allowed_origins,
     )
 
 
 def write(sync: Sync) -> bool:
     """Write the file as it should be; return whether it changed. Raises InstantConfigError."""
     changed = write_config(sync.path, sync.wanted)
-    names = _names_file(sync.path.parent)
-    if list(sync.namespaces) != _before(sync.path.parent):
-        write_config(names, {"namespaces": list(sync.namespaces)})
+    folder = sync.path.parent
+    compiled = {"namespaces": list(sync.namespaces), "origins": list(sync.origins)}
+    if compiled != {key: _before(folder, key) for key in compiled}:
+        write_config(_names_file(folder), compiled)
     return changed
 
 
@@ -115,9 +120,9 @@ def _names_file(folder: Path) -> Path:
     return folder / "compiled.json"
 
 
-def _before(folder: Path) -> list[str]:
-    """Return the names of the namespaces that were compiled into the file last time."""
-    listed = (read_config(_names_file(folder)) or {}).get("namespaces")
+def _before(folder: Path, key: str) -> list[str]:
+    """Return which namespaces, or origins, were compiled into the file last time."""
+    listed = (read_config(_names_file(folder)) or {}).get(key)
     return [str(name) for name in listed] if isinstance(listed, list) else []
 
 

@@ -7,6 +7,7 @@ import pytest
 from django.test import override_settings
 
 from instant import conf
+from instant.embedded.config.globs import Origins
 from instant.exceptions import InstantConfigError
 from tests.tracebacks import shown_locals
 
@@ -282,6 +283,10 @@ def test_allowed_origins():
             "https://a.example",
             "https://site.example",
             "http://site.example",
+            "https://wild.example",
+            "http://wild.example",
+            "https://*.wild.example",
+            "http://*.wild.example",
             r"https://\[::1\]",
             r"http://\[::1\]",
         )
@@ -289,11 +294,26 @@ def test_allowed_origins():
         assert conf.current().allowed_origins == (
             "http://localhost:*",
             "http://localhost",
+            "http://*.localhost:*",
+            "http://*.localhost",
             "http://127.0.0.1:*",
             "http://127.0.0.1",
             r"http://\[::1\]:*",
             r"http://\[::1\]",
         )
+    with override_settings(DEBUG=True, ALLOWED_HOSTS=["10.0.0.7", ".shop.example", "*"]):
+        may = Origins(conf.current().allowed_origins).allow
+        assert may("http://10.0.0.7:8000")
+        assert may("https://a.shop.example:8443")
+        assert may("http://any.example:1")
+    with override_settings(DEBUG=False, ALLOWED_HOSTS=[".shop.example", "localhost", "we[i]rd"]):
+        may = Origins(conf.current().allowed_origins).allow
+        assert may("https://shop.example")
+        assert may("https://a.b.shop.example")
+        assert may("http://localhost")
+        assert not may("https://myshop.example")
+        assert not may("https://shop.example:8000")
+        assert not may("http://weird")
     with override_settings(INSTANT={"DIR": "/x", "ALLOWED_ORIGINS": ["https://only.example"]}):
         assert conf.current().allowed_origins == ("https://only.example",)
 

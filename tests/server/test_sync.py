@@ -52,7 +52,8 @@ def test_a_faulty_declaration_is_left_out(server_folder):
 def test_the_folder_is_where_the_names_are_kept(server_folder):
     declare()
     call_command("syncws")
-    assert json.loads((server_folder / "compiled.json").read_text()) == {"namespaces": ["order"]}
+    compiled = json.loads((server_folder / "compiled.json").read_text())
+    assert compiled == {"namespaces": ["order"], "origins": ["https://site.example"]}
     assert compare(conf.current()).changed is False
 
 
@@ -136,3 +137,21 @@ def test_secrets_of_the_settings_and_of_the_environment(server_folder, monkeypat
         monkeypatch.delenv("CENTRIFUGO_VAR_PROXY_SECRET")
         with use(server_folder, PROXY_URL=URL):
             assert conf.current().proxy_secrets == ()
+
+
+def test_origins_shrink_with_the_settings(server_folder):
+    def origins():
+        return json.loads((server_folder / "config.json").read_text())["client"]["allowed_origins"]
+
+    with use(server_folder, ALLOWED_ORIGINS=["https://a.example", "https://b.example"]):
+        call_command("syncws")
+    path = server_folder / "config.json"
+    content = json.loads(path.read_text())
+    content["client"]["allowed_origins"].append("https://by-hand.example")
+    path.write_text(json.dumps(content))
+    with use(server_folder, ALLOWED_ORIGINS=["https://b.example"]):
+        call_command("syncws")
+    assert origins() == ["https://b.example", "https://by-hand.example"]
+    with use(server_folder, ALLOWED_ORIGINS=["https://c.example"]):
+        call_command("syncws")
+    assert origins() == ["https://by-hand.example", "https://c.example"]

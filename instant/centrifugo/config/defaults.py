@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from instant.centrifugo.config import v3
@@ -57,13 +57,15 @@ def compile_config(
     port: int = DEFAULT_PORT,
     address: str = DEFAULT_ADDRESS,
     secret: Callable[[], str] = new_secret,
+    origins_before: Collection[str] = (),
 ) -> dict[str, Any]:
     """
     Return a copy of ``existing``, completed with everything that Instant needs.
 
     Existing values are kept, above all the two secrets: one signs tokens, the other is the key of
     the HTTP API. Missing ones are made by calling ``secret``, once for each. ``allowed_origins``
-    are added to those in the file. A file of Centrifugo 3 or 4 is converted to the keys of
+    are added to those in the file; of these, ``origins_before`` were compiled into it last time,
+    and go where they are no longer wanted. A file of Centrifugo 3 or 4 is converted to the keys of
     version 6 and keeps its secrets.
 
     Raises InstantConfigError if a value that has to be completed has the wrong type, or if an old
@@ -83,7 +85,9 @@ def compile_config(
     origins = client.get("allowed_origins") or []
     if not isinstance(origins, list):
         raise wrong_shape("client.allowed_origins", "a list of origins")
-    client["allowed_origins"] = list(dict.fromkeys([*origins, *allowed_origins]))
+    wanted = list(allowed_origins)
+    kept = [o for o in origins if o in wanted or o not in origins_before]
+    client["allowed_origins"] = list(dict.fromkeys([*kept, *wanted]))
     _fill(section(config, "http_api"), "key", secret)
     # The client falls back to these where something on the network blocks WebSockets.
     for transport in ("http_stream", "sse"):

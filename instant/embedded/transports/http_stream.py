@@ -15,6 +15,7 @@ from instant.embedded.wire_forms import Form
 
 from .body import read_body
 from .connection import Connection, Server
+from .refused_origins import log_once
 
 _NO_STORE = "private, no-cache, no-store, must-revalidate, max-age=0"
 
@@ -127,7 +128,10 @@ class StreamConnection(Connection):
 def cors(server: StreamServer, request: web.Request) -> dict[str, str]:
     """Return the headers that let an allowed origin read a response; another one gets none."""
     origin = request.headers.get("Origin")
-    if not origin or not server.config.origins.allow(origin):
+    if not origin:
+        return {}
+    if not server.config.origins.allow(origin):
+        log_once(origin)
         return {}
     headers = {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
     asked = request.headers.get("Access-Control-Request-Headers")

@@ -20,6 +20,7 @@ from instant.embedded.json_text import Fields
 from instant.embedded.wire_forms import Form
 
 from .connection import Connection, Server
+from .refused_origins import log_once
 
 log = logging.getLogger("instant.embedded")
 
@@ -200,7 +201,9 @@ def _socket(request: web.Request, limit: int, heartbeat: float | None = None) ->
 
 def _refused(server: WebSocketServer, request: web.Request) -> web.Response | None:
     """Refuse what can't become a WebSocket: 403 for its origin, 400 if it isn't a handshake."""
-    if not server.config.origins.allow(request.headers.get("Origin")):
+    origin = request.headers.get("Origin")
+    if not server.config.origins.allow(origin):
+        log_once(origin or "")
         return web.Response(status=403, text="Forbidden\n")
     upgrade = request.headers.get("Upgrade", "").lower()
     if upgrade != "websocket" or request.method != "GET":

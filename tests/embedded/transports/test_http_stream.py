@@ -6,6 +6,7 @@ import json
 import aiohttp
 import pytest
 
+from instant.embedded.transports import refused_origins
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG, subscriber_count
 
@@ -82,3 +83,21 @@ async def test_a_client_that_leaves_before_its_answer_is_no_error(site, monkeypa
     writer.close()
     await site.until(lambda: not site.server.websockets and not site.server.http_streams)
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{**CONFIG, "client": {**CONFIG["client"], "allowed_origins": ["http://ok.example"]}, "http_stream": {"enabled": True}}],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("method", "path"), [("OPTIONS", "emulation"), ("GET", "connection/websocket")]
+)
+async def test_a_refused_origin_is_logged_once(site, monkeypatch, caplog, method, path):
+    monkeypatch.setattr(refused_origins, "_logged", set())
+    for origin in ("http://ok.example", "http://no.example", "http://no.example"):
+        url, headers = f"{site.url}/{path}", {"Origin": origin}
+        async with site.http.request(method, url, headers=headers) as response:
+            await response.read()
+    [said] = [m for m in caplog.messages if "refusing pages" in m]
+    assert "'http://no.example'" in said
+    assert 'INSTANT["ALLOWED_ORIGINS"]' in said
