@@ -177,8 +177,9 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "`None`: histories end with the server",
     ),
     "PUBLIC_URL": Description(
-        "The WebSocket address that browsers connect to, with its path, such as "
-        "`wss://example.com/connection/websocket`; or a list of addresses that they try in turn.",
+        "The WebSocket address that browsers connect to, such as "
+        "`wss://example.com/connection/websocket` (the path that an address without one gets); or "
+        "a list of addresses that they try in turn.",
         "the request's host with the server's port; `wss://` if the request is secure",
     ),
     "PROXY_URL": Description(

@@ -24,6 +24,9 @@ __all__ = ["Stamp", "differences", "resolve", "site_name", "stamp"]
 
 _T = TypeVar("_T")
 
+WEBSOCKET_PATH = "/connection/websocket"
+"""Where Centrifugo and the embedded server answer WebSockets."""
+
 Stamp = tuple[int, int, int] | None
 """Time, size and inode of the file."""
 
@@ -70,7 +73,7 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         backend=values["BACKEND"] or DEFAULTS["BACKEND"],
         autostart=settings.DEBUG if values["AUTOSTART"] is None else values["AUTOSTART"],
         data=_data(values["DATA"], directory),
-        public_url=values["PUBLIC_URL"],
+        public_url=_public_url(values["PUBLIC_URL"]),
         public_port=public_port,
         proxy_url=_proxy_url(values["PROXY_URL"]),
         proxy_url_given=values["PROXY_URL"] is not None,
@@ -159,6 +162,20 @@ def _key(setting: str, elsewhere: Any) -> str | None:
         del key, elsewhere
         raise InstantConfigError(f"{setting} must be a str of printable ASCII characters.")
     return key
+
+
+def _public_url(given: str | list[str] | tuple[str, ...] | None) -> str | list[str] | None:
+    """Complete addresses without a path, at which no server answers WebSockets."""
+    if given is None:
+        return None
+    if not isinstance(given, str):
+        return [_with_path(url) for url in given]
+    return _with_path(given)
+
+
+def _with_path(url: str) -> str:
+    parts = urlsplit(url)
+    return url if parts.path not in {"", "/"} else parts._replace(path=WEBSOCKET_PATH).geturl()
 
 
 def _proxy_url(given: str | None) -> str | None:

@@ -84,7 +84,11 @@ async def _run(config: dict[str, Any], options: argparse.Namespace) -> int:
         return 1
     except OSError as exc:
         asked = server.config.port if port is None else port
-        _say(f"instant.embedded: can't listen on {host or '*'}:{asked}: {exc.strerror or exc}")
+        _say(
+            f"instant.embedded: can't listen on {host or '*'}:{asked}: {exc.strerror or exc}. End "
+            f"the server that runs there, or take another port: “runws --port”, and "
+            f"CENTRIFUGO_PORT in Django's settings."
+        )
         return 1
     _say(f"instant.embedded: listening on {host or '*'}:{actual}")
     await stopping.wait()

@@ -55,6 +55,12 @@ def obstacles(found: Mapping[Kind, str]) -> Iterator[tuple[str, str]]:
     url = urlsplit(next(iter(found.values())))
     where = f"The server asks Django at {url.scheme}://{url.netloc}, and"
     host, _port = split_domain_port(url.netloc.lower())
+    if not host:
+        yield (
+            f"{where} Django refuses that host name with 400: it isn't one by RFC 1034.",
+            'Give the host in INSTANT["PROXY_URL"] a name without “_”, in Compose an alias.',
+        )
+        return
     allowed = settings.ALLOWED_HOSTS or (_LOCAL_HOSTS if settings.DEBUG else [])
     if not validate_host(host, allowed):
         yield (

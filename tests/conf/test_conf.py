@@ -318,6 +318,21 @@ def test_allowed_origins():
         assert conf.current().allowed_origins == ("https://only.example",)
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("ws://localhost:8427", "ws://localhost:8427/connection/websocket"),
+        ("wss://a.example/", "wss://a.example/connection/websocket"),
+        ("wss://a.example/ws", "wss://a.example/ws"),
+        ("wss://a.example?x=1", "wss://a.example/connection/websocket?x=1"),
+        (("ws://b", "ws://c/d"), ["ws://b/connection/websocket", "ws://c/d"]),
+    ],
+)
+def test_a_public_url_without_a_path_is_completed(given, found):
+    with override_settings(INSTANT={"DIR": "/x", "PUBLIC_URL": given}):
+        assert conf.current().public_url == found
+
+
 def test_differences_between_django_and_the_file(folder, monkeypatch):
     assert conf.differences(conf.current()) == []
     monkeypatch.setenv("CENTRIFUGO_HTTP_API_KEY", "env-key")

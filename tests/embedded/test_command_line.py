@@ -97,6 +97,7 @@ def test_a_taken_port_is_one_clear_line(run):
     assert process.returncode == 1
     (line,) = errors.splitlines()
     assert f"can't listen on 127.0.0.1:{port}" in line
+    assert "CENTRIFUGO_PORT" in line
 
 
 def test_a_bad_config_is_one_clear_line_without_secrets(run):

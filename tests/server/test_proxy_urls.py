@@ -94,6 +94,14 @@ def test_w007_hosts(folder, url, hosts, fine):
         assert fine or "ALLOWED_HOSTS" in found[0].hint
 
 
+def test_w007_a_host_that_django_takes_for_none(folder):
+    with use(folder, PROXY_URL="http://django_web:8000"), override_settings(ALLOWED_HOSTS=["*"]):
+        [message] = messages()
+        assert message.id == "instant.W007"
+        assert "django_web" in message.msg
+        assert "without “_”" in message.hint
+
+
 def test_w007_under_debug_local_hosts_are_fine(folder):
     declare(authorize="proxy")
     with use(folder), override_settings(DEBUG=True, ALLOWED_HOSTS=[]):

@@ -442,7 +442,7 @@ def test_a_foreign_host_header_is_400(caplog):
         (
             {},
             {"INSTANT": {"DIR": "/nonexistent", "PUBLIC_URL": ("wss://a.example/ws", "ws://b")}},
-            ["wss://a.example/ws", "ws://b"],
+            ["wss://a.example/ws", "ws://b/connection/websocket"],
         ),
     ],
 )

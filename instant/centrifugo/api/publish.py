@@ -275,8 +275,9 @@ def refused(channel: str | None, error: Mapping[str, Any]) -> ServerRefused:
     if code == _UNKNOWN_CHANNEL:
         namespace = (channel or "").removeprefix("$").partition(":")[0]
         return UnknownNamespace(
-            f"{channel}: the server's config has no namespace {namespace!r} (error 102). Add it to "
-            f"channel.namespaces in config.json and restart the server, or use a name without “:”.",
+            f"{channel}: the server's config has no namespace {namespace!r} (error 102). "
+            f"Declare it in a realtime.py (or in channel.namespaces of config.json) and run "
+            f"“manage.py syncws --reload”, or use a name without “:”.",
             channel=channel,
             code=code,
         )

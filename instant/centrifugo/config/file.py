@@ -54,11 +54,13 @@ def write_config(path: Path, data: Mapping[str, Any]) -> bool:
     """
     path = Path(os.path.realpath(path))
     try:
-        prepare_folder(path.parent)
         with contextlib.suppress(InstantConfigError):
             if read_config(path) == data:
-                path.chmod(0o600)
+                with contextlib.suppress(OSError):  # a read-only folder is fine: nothing changes
+                    path.chmod(0o600)
+                    prepare_folder(path.parent)
                 return False
+        prepare_folder(path.parent)
         _replace(path, (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode())
     except OSError as exc:
         raise InstantConfigError(

@@ -106,6 +106,7 @@ def test_unknown_namespace_names_the_remedy():
             b'{"error":{"code":102,"message":"unknown channel"}}',
         )
     assert (info.value.channel, info.value.code) == ("nope:1", 102)
+    assert "syncws --reload" in str(info.value)
 
 
 def test_other_error_codes():

@@ -111,6 +111,20 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     assert sorted(p.name for p in tmp_path.iterdir()) == [".gitignore", "config.json"]
 
 
+def test_what_is_written_already_needs_no_writable_folder(tmp_path, monkeypatch):
+    path = tmp_path / "config.json"
+    file.write_config(path, {"a": 1})
+
+    def refuse(*_args, **_kwargs):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(file, "prepare_folder", refuse)
+    monkeypatch.setattr("pathlib.Path.chmod", refuse)
+    assert file.write_config(path, {"a": 1}) is False
+    with pytest.raises(InstantConfigError, match="Read-only"):
+        file.write_config(path, {"a": 2})
+
+
 def test_write_where_no_folder_can_be_names_the_setting(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InstantConfigError, match=r'INSTANT\["DIR"\]'):
