@@ -15,6 +15,7 @@ from instant.centrifugo.config.defaults import DEFAULT_ADDRESS, DEFAULT_PORT
 from instant.centrifugo.config.file import read_config
 from instant.conf import Conf
 from instant.exceptions import InstantConfigError
+from instant.namespaces import registered
 from instant.revoking import follow_up as revoking
 from instant.server.sync import api_port, compare, write
 
@@ -195,6 +196,11 @@ def _warnings(conf: Conf, written: WrittenConfig, by_itself: Address, at: Addres
     found = []
     if not written.origins:
         found.append(NO_ORIGIN)
+    found += [
+        f"{problem} The namespace is left out of the config."
+        for cls in registered()
+        for problem in cls.problems()
+    ]
     expected = api_port(conf, by_itself)
     if expected is not None and expected != at.port:
         found.append(

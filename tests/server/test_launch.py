@@ -178,6 +178,14 @@ def test_a_plan_shows_no_secret(plans, folder):
 
 
 @pytest.mark.usefixtures("registry")
+def test_a_namespace_with_an_error_is_told(plans):
+    type("Order", (Namespace,), {"name": "order", "pattern": "<int:pk>", "authorize": "cookie"})
+    [warning] = plans().warnings
+    assert "Order.authorize must be" in warning
+    assert "left out" in warning
+
+
+@pytest.mark.usefixtures("registry")
 def test_the_apps_declarations_are_written_too(plans, folder):
     type("Order", (Namespace,), {"name": "order", "pattern": "<int:pk>"})
     assert plans().wrote_config
