@@ -78,6 +78,16 @@ def test_publish_names_the_address_that_was_asked(db):
         call_command("publish", "news", "Hello")
 
 
+@pytest.mark.django_db(transaction=True)
+def test_publish_names_the_address_of_a_server_with_another_key():
+    with (
+        instant_server() as server,
+        override_settings(CENTRIFUGO_API_KEY="another"),
+        pytest.raises(CommandError, match=rf"Asked was http://127.0.0.1:{server.port}"),
+    ):
+        call_command("publish", "news", "Hello")
+
+
 class Lines(StringIO):
     """What a command prints; a line can be waited for."""
 

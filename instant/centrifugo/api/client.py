@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -11,7 +12,7 @@ from instant.centrifugo.api import publish
 from instant.centrifugo.api.async_pool import AsyncConnectionPool
 from instant.centrifugo.api.commands import Command, batches, replies
 from instant.centrifugo.api.pool import ConnectionPool
-from instant.exceptions import InvalidReply, PublishError
+from instant.exceptions import InvalidAPIKey, InvalidReply, PublishError
 from instant.publishing.publication import Envelope
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Client:
     """
 
     def __init__(self, url: str, api_key: str) -> None:
+        self._url = url
         headers = {"Content-Type": "application/json", "X-API-Key": api_key}
         self._pool = ConnectionPool(url, headers=headers)
         self._async_pool = AsyncConnectionPool(url, headers=headers)
@@ -54,6 +56,9 @@ class Client:
                     request = flow.send(reply)
         except StopIteration:
             return
+        except (InvalidAPIKey, InvalidReply) as exc:
+            self._name_address(exc)
+            raise
 
     async def apublish(self, envelopes: Sequence[Envelope], timeout: float) -> None:  # noqa: ASYNC109
         """See publish()."""
@@ -69,6 +74,9 @@ class Client:
                     request = flow.send(reply)
         except StopIteration:
             return
+        except (InvalidAPIKey, InvalidReply) as exc:
+            self._name_address(exc)
+            raise
 
     def call(self, request: CentRequest[_Result], timeout: float) -> _Result:
         """
@@ -77,12 +85,14 @@ class Client:
         Raises ServerRefused for an error code and another PublishError for a failed request.
         """
         status, body = self._pool.post(*_call(request), timeout)
-        return _result(request, status, body)
+        with self._naming_address():
+            return _result(request, status, body)
 
     async def acall(self, request: CentRequest[_Result], timeout: float) -> _Result:  # noqa: ASYNC109
         """See call()."""
         status, body = await self._async_pool.post(*_call(request), timeout)
-        return _result(request, status, body)
+        with self._naming_address():
+            return _result(request, status, body)
 
     def run(self, commands: Sequence[Command], timeout: float) -> list[Any]:
         """
@@ -94,12 +104,26 @@ class Client:
         found: list[Any] = []
         for body, part in batches(commands):
             status, reply = self._pool.post("/api/batch", body, timeout)
-            found += replies(part, status, reply)
+            with self._naming_address():
+                found += replies(part, status, reply)
         return found
 
     def close(self) -> None:
         """Close the idle connections of synchronous calls; event loops close their own."""
         self._pool.close()
+
+    @contextlib.contextmanager
+    def _naming_address(self) -> Iterator[None]:
+        """Add the address to errors that another server than ours may have caused."""
+        try:
+            yield
+        except (InvalidAPIKey, InvalidReply) as exc:
+            self._name_address(exc)
+            raise
+
+    def _name_address(self, exc: PublishError) -> None:
+        if self._url not in str(exc):
+            exc.args = (f"{exc} Asked was {self._url}.",)
 
 
 def _call(request: CentRequest[Any]) -> tuple[str, bytes]:
