@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.test import override_settings
 
 from instant import Namespace
+from instant.checks import check_autostart
 
 
 def ids():
@@ -222,3 +223,20 @@ def test_w012_others_can_read_the_config(registry, server_folder):
 def test_hosts_from_which_no_origin_follows(changes, warned):
     with override_settings(ALLOWED_HOSTS=["*"], **changes):
         assert ("instant.W014" in ids()) is warned
+
+
+@pytest.mark.parametrize(
+    ("autostart", "host", "api", "warned"),
+    [
+        (True, "db.example", "http://localhost", True),
+        (True, "/run/postgresql", "http://localhost", False),
+        (True, "localhost", "http://localhost", False),
+        (True, "db.example", "http://push.example", False),
+        (None, "db.example", "http://localhost", False),
+    ],
+)
+def test_w013_hosts_that_share_a_database(autostart, host, api, warned, settings, monkeypatch):
+    monkeypatch.setitem(settings.DATABASES["default"], "HOST", host)
+    settings.INSTANT = {**settings.INSTANT, "AUTOSTART": autostart}
+    settings.CENTRIFUGO_HOST = api
+    assert [m.id for m in check_autostart(None)] == (["instant.W013"] if warned else [])

@@ -107,8 +107,8 @@ class Project:
 
     @property
     def supervisor(self):
-        with Path(f"/proc/{self.server}/stat").open() as stat:
-            return int(stat.read().rpartition(")")[2].split()[1])
+        stat = Path(f"/proc/{self.server}/stat").read_text()
+        return int(stat.rpartition(")")[2].split()[1])
 
     def wait_for(self, check):
         return wait_for(check, lambda: self.said)
@@ -167,10 +167,10 @@ def listens(port):
 
 def lives(pid):
     try:
-        with Path(f"/proc/{pid}/stat").open() as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
+        stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.fixture(params=KINDS)
@@ -338,8 +338,9 @@ def test_a_worker_that_is_killed_costs_no_connection(project, preload):
 
 
 def workers(pid):
-    with contextlib.suppress(OSError), Path(f"/proc/{pid}/task/{pid}/children").open() as children:
-        return [int(child) for child in children.read().split()]
+    with contextlib.suppress(OSError):
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        return [int(child) for child in children.split()]
     return []
 
 
