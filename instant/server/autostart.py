@@ -28,6 +28,7 @@ __all__ = ["start_with_web_server"]
 
 logger = logging.getLogger("instant.server")
 
+_FIRST_LOOK = 0.1
 _LOOK = 1
 """Seconds between two looks whether a server that isn't ours still runs."""
 _LONGEST_PAUSE = 30
@@ -97,9 +98,10 @@ def _tend(say: _Say) -> None:
             say(outcome.text, failed=outcome.failed)
             if outcome.lasts is None:
                 return
-            time.sleep(_LOOK)
+            pause = _FIRST_LOOK  # what is about to end when we come ends soon
             while outcome.lasts():
-                time.sleep(_LOOK)
+                time.sleep(pause)
+                pause = min(2 * pause, _LOOK)
             continue
         folder = instant_conf.current().dir
         try:

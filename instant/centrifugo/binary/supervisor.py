@@ -119,10 +119,14 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 
 
 def _end_with_parent() -> None:
-    """Let Linux end the server if the supervisor is killed; others leave it, to be found again."""
+    """
+    Let Linux end the server if the supervisor is killed; others leave it, to be found again.
+
+    At once, for the next one needs its port.
+    """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":
