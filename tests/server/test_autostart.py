@@ -325,16 +325,25 @@ def test_a_worker_that_is_killed_costs_no_connection(project, preload):
     children = set(workers(master.pid)) - {supervisor}
     for worker in children:
         os.kill(worker, signal.SIGKILL)
-    project.wait_for(lambda: set(workers(master.pid)) - children - {supervisor})
+    project.wait_for(lambda: any(map(holds_on, set(workers(master.pid)) - children - {supervisor})))
     assert project.server == server
     os.kill(supervisor, signal.SIGKILL)
     began = time.monotonic()
     project.wait_for(lambda: project.server not in {None, server} and listens(project.ws_port))
-    print("back after", time.monotonic() - began)
+    assert time.monotonic() - began < 10  # about 1 s; the machine may be busy
     second = project.server
     master.terminate()
     master.wait(SECONDS)
     project.wait_for(lambda: not lives(second))
+
+
+def holds_on(pid):
+    with contextlib.suppress(OSError):
+        return any(
+            str(file.readlink()).endswith("server.lifeline")
+            for file in Path(f"/proc/{pid}/fd").iterdir()
+        )
+    return False
 
 
 def workers(pid):
