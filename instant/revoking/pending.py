@@ -19,7 +19,7 @@ from instant.publishing.commit_hook import CommitHook, Deliver, wait_for_commit
 from instant.revoking import ledger
 from instant.revoking.affected import Affected
 
-__all__ = ["Change", "is_crowded", "is_open", "take"]
+__all__ = ["Change", "is_crowded", "is_noted", "is_open", "take"]
 
 _KEPT = "_instant_pending"
 
@@ -78,6 +78,14 @@ def is_open(connection: BaseDatabaseWrapper) -> bool:
 def is_crowded(connection: BaseDatabaseWrapper) -> bool:
     """Tell whether so much is pending that only its kind is noted."""
     return is_open(connection) and connection.__dict__[_KEPT].count >= _CROWD
+
+
+def is_noted(connection: BaseDatabaseWrapper, channel: str = "") -> bool:
+    """Tell whether the change before was about everything already, or about the channel; O(1)."""
+    if not is_crowded(connection):
+        return False
+    last: Affected = connection.__dict__[_KEPT].last
+    return last.everything or channel in last.channels
 
 
 def take(

@@ -13,7 +13,7 @@ from django.db.models import signals
 from instant.namespaces import Namespace, registered
 from instant.revoking import run
 from instant.revoking.affected import Affected
-from instant.revoking.pending import is_crowded
+from instant.revoking.pending import is_crowded, is_noted
 from instant.revoking.receivers.guard import guarded
 from instant.revoking.receivers.stored import note, saved, senders, stored
 
@@ -150,8 +150,11 @@ class _Dependency:
             self._lose(rows.filter(**{field.name: instance.pk}), using)
 
     def _lose(self, instances: Iterable[Any], using: str) -> None:
-        if is_crowded(connections[using]):
-            affected = Affected(channels={f"{self._cls.name}:*"})
+        connection, whole = connections[using], f"{self._cls.name}:*"
+        if is_noted(connection, whole):
+            return
+        if is_crowded(connection):
+            affected = Affected(channels={whole})
         else:
             affected = self._loss(instances)
         run.revoke(affected, using=using)

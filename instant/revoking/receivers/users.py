@@ -8,13 +8,13 @@ from collections.abc import Collection
 from contextvars import ContextVar
 from typing import Any
 
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, close_old_connections, connections
 
 from instant.models import Channel
 from instant.revoking import ledger, run, tables
 from instant.revoking.affected import MANY, Affected, affected_by
 from instant.revoking.needed import is_needed
-from instant.revoking.pending import Change
+from instant.revoking.pending import Change, is_noted
 from instant.revoking.receivers.guard import guarded
 from instant.revoking.receivers.stored import is_known, note, stored
 from instant.rights.accounts import after_losing, lost_flags
@@ -87,7 +87,8 @@ def _as_written(old: Any, new: Any, columns: Collection[str]) -> Any:
 @guarded
 def user_goes(instance: Any, using: str, **_kwargs: Any) -> None:
     """End the connections of a user who is deleted."""
-    run.revoke(Affected(disconnects={str(instance.pk)}), using=using)
+    if not is_noted(connections[using]):
+        run.revoke(Affected(disconnects={str(instance.pk)}), using=using)
 
 
 def logs_out(user: Any, **_kwargs: Any) -> None:
