@@ -153,10 +153,7 @@ class _Dependency:
         connection, whole = connections[using], f"{self._cls.name}:*"
         if is_noted(connection, whole):
             return
-        if is_crowded(connection):
-            affected = Affected(channels={whole})
-        else:
-            affected = self._loss(instances)
+        affected = Affected(channels={whole}) if is_crowded(connection) else self._loss(instances)
         run.revoke(affected, using=using)
 
     def _loss(self, instances: Iterable[Any]) -> Affected:
