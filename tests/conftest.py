@@ -6,6 +6,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser, Group
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import signals
 from django.test import override_settings
 
@@ -90,11 +91,17 @@ def anonymous():
     return AnonymousUser()
 
 
+def close_connections():
+    """Close those of this thread or task; to close one to a database in memory Django does nothing."""
+    for connection in connections.all(initialized_only=True):
+        BaseDatabaseWrapper.close(connection)
+
+
 @pytest.fixture
 async def in_threads():
     """Close the connections of the thread where an async test has its sync code run."""
     yield
-    await sync_to_async(connections.close_all)()
+    await sync_to_async(close_connections)()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from contextlib import suppress
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import connections, transaction
+from django.db import transaction
 from django.test import override_settings
 from django.utils.translation import gettext_lazy
 
@@ -32,6 +32,7 @@ from instant.exceptions import (
 )
 from instant.publishing import commit_hook, origin_tab
 from instant.signals import publication_failed
+from tests.conftest import close_connections
 from tests.servers import RawServer, answering, echoing
 
 CENTRIFUGO = "instant.backends.centrifugo.CentrifugoBackend"
@@ -883,7 +884,7 @@ async def test_nor_does_it_wait_for_a_commit_there(recorder, monkeypatch):
         with pytest.raises(SynchronousOnlyOperation):
             publish("b", "x")
         monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    connections.close_all()
+    close_connections()
     assert recorder.calls == [["a"]]
 
 
