@@ -6,6 +6,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import DEFAULT_DB_ALIAS
+from django.utils.asyncio import async_unsafe
 
 from instant.channels.names import check_name
 from instant.namespaces import row_namespaces
@@ -14,7 +15,13 @@ from instant.revoking.affected import Affected
 
 __all__ = ["arecheck", "arevoke", "recheck", "revoke"]
 
+_WOULD_BLOCK = (
+    "{0}() asks database and server, which would hold up the event loop of this thread. "
+    "Use “await a{0}(…)”."
+)
 
+
+@async_unsafe(_WOULD_BLOCK.format("recheck"))
 def recheck(channel: str, *, using: str = DEFAULT_DB_ALIAS) -> None:
     """
     Ask again for everybody who is in the channel, after the commit of ``using``.
@@ -34,6 +41,7 @@ async def arecheck(channel: str, *, using: str = DEFAULT_DB_ALIAS) -> None:
     await sync_to_async(recheck)(channel, using=using)
 
 
+@async_unsafe(_WOULD_BLOCK.format("revoke"))
 def revoke(user: Any, channel: str, *, using: str = DEFAULT_DB_ALIAS) -> None:
     """
     Ask again whether one user may subscribe to the channel, after the commit of ``using``.
