@@ -10,6 +10,7 @@ import { Listeners } from "./listeners.js";
 import { endsUser, refusesUser } from "./signed-out.js";
 import { Transports } from "./transports.js";
 import type { InstantEventMap, Status } from "./types.js";
+import { watchUser } from "./user-watch.js";
 
 /** Milliseconds without a closed connection after which the next one is tried again at once. */
 const CLOSURES_FORGOTTEN = 30_000;
@@ -21,11 +22,14 @@ export class Connection {
   readonly tab: string;
   readonly django: Django;
   readonly grants: Grants;
+  /** Tells other tabs who the user is. */
+  readonly userIs: (user: string) => void;
   readonly transports: Transports;
   readonly feeds = new Map<string, Feed>();
   readonly listeners: { readonly [Name in keyof InstantEventMap]: Listeners<InstantEventMap[Name]> } = {
     status: new Listeners(),
     lost: new Listeners(),
+    user: new Listeners(),
     error: new Listeners(),
   };
   /** Changed by `#set()` only. */
@@ -45,7 +49,12 @@ export class Connection {
     this.django = new Django(config, tab);
     this.transports = new Transports(config);
     const names = (): string[] => this.#held().flatMap((feed) => (feed.isTokenless ? [] : feed.name));
-    this.grants = new Grants(this.django, names, config.reconnectDelay[1]);
+    const readCookie = (): string => this.django.readCookie();
+    this.userIs = watchUser(`instant ${config.urls.get_token}`, readCookie, () => this.#checkUser());
+    this.grants = new Grants(this.django, names, config.reconnectDelay[1], (user, before) => {
+      this.userIs(user);
+      if (user !== (before ?? user)) this.listeners.user.emit(user);
+    });
   }
 
   get isConnected(): boolean {
@@ -147,6 +156,12 @@ export class Connection {
     this.stop("signed-out");
   }
 
+  /** Called when another user may be signed in now: connects as that user. A signed-out page does not become anonymous. */
+  async #checkUser(): Promise<void> {
+    if (this.isConnected) await this.guard(() => this.grants.refresh());
+    else if (this.status === "signed-out" && (await this.grants.user())) this.start();
+  }
+
   #held(): Feed[] {
     return [...this.feeds.values()].filter((feed) => feed.isHeld);
   }
@@ -197,7 +212,7 @@ export class Connection {
       // Called if there is no token yet, if the server says that it has expired, or to refresh the connection.
       getToken: () =>
         this.isConnected
-          ? this.guard(() => grants.renew([]))
+          ? this.guard(() => grants.refresh())
           : this.#grant(() => grants.connectionToken()),
       // Called before every attempt, after getToken: the place to replace a token that is too old, or that
       // belongs to a user who was signed in before.

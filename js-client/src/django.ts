@@ -90,6 +90,11 @@ export class Django {
     return this.#connection(await this.#post("login", { username, password }));
   }
 
+  /** Returns Django's CSRF cookie, `""` if pages can't read it. */
+  readCookie(url = this.#config.urls.get_token): string {
+    return isSameOrigin(url) ? cookie(this.#config.csrf.cookie) : "";
+  }
+
   async logout(): Promise<void> {
     await this.#post("logout");
   }
@@ -131,7 +136,7 @@ export class Django {
     const url = urls[name] + (after ? `?after=${encodeURIComponent(after)}` : "");
     // Read for every request: a login changes it, also in another tab.
     const sameOrigin = isSameOrigin(url);
-    const token = (sameOrigin && cookie(csrf.cookie)) || this.#csrfToken;
+    const token = this.readCookie(url) || this.#csrfToken;
     const sent = Date.now();
     let response: Response;
     let content: unknown;

@@ -53,6 +53,8 @@ export class Grants {
   readonly #django: Django;
   readonly #held: () => readonly string[];
   readonly #secondLook: number;
+  /** Called with the user of each connection token, and the one before. */
+  readonly #userIs: (user: string, before: string | undefined) => void;
   readonly #channels = new Map<string, Known>();
   /** The user's rights by channel, from the last answer. They stay while a new connection asks again. */
   readonly #rights = new Map<string, readonly Right[]>();
@@ -63,9 +65,15 @@ export class Grants {
   readonly #names = new Set<string>();
   #asked: Promise<void> | undefined;
 
-  constructor(django: Django, held: () => readonly string[], maximumDelay: number) {
+  constructor(
+    django: Django,
+    held: () => readonly string[],
+    maximumDelay: number,
+    userIs: (user: string, before: string | undefined) => void,
+  ) {
     this.#django = django;
     this.#held = held;
+    this.#userIs = userIs;
     this.#secondLook = Math.min(SECOND_LOOK, maximumDelay);
   }
 
@@ -110,7 +118,7 @@ export class Grants {
     return known.token;
   }
 
-  /** Asks for a new connection token and tokens for the named channels: all in use, or none to refresh a connection. */
+  /** Asks for a new connection token and tokens for the named channels, by default all in use. */
   async renew(names = this.#held()): Promise<string> {
     const first = names.slice(0, NAMES_PER_REQUEST);
     const grant = await this.#askConnection(first);
@@ -119,6 +127,19 @@ export class Grants {
     await this.#fetch(names.slice(NAMES_PER_REQUEST));
     known.used = true;
     return grant.token;
+  }
+
+  /** Asks for a token to refresh the connection. Throws `IdentityChanged` if it is for another user. */
+  async refresh(): Promise<string> {
+    const before = this.#user;
+    const token = await this.renew([]);
+    if (before !== (this.#user ?? before)) throw new IdentityChanged();
+    return token;
+  }
+
+  /** Asks Django who is signed in, and changes nothing. */
+  async user(): Promise<string | undefined> {
+    return userOf((await this.#django.connection([])).token);
   }
 
   /** True if Django was asked for the channel and left it out. */
@@ -241,7 +262,12 @@ export class Grants {
   }
 
   #takeConnection({ token, urls, until }: ConnectionGrant): Known {
-    this.#user = userOf(token) ?? this.#user;
+    const user = userOf(token);
+    if (user !== undefined) {
+      const before = this.#user;
+      this.#user = user;
+      this.#userIs(user, before);
+    }
     this.urls = urls;
     return (this.#connection = { token, until });
   }

@@ -39,7 +39,7 @@ export class Instant {
     return createId();
   }
 
-  /** Calls `listener` with every `"status"`, `"lost"` or `"error"`. Returns a function that removes it. */
+  /** Calls `listener` with every `"status"`, `"user"`, `"lost"` or `"error"`. Returns a function that removes it. */
   on<Name extends keyof InstantEventMap>(
     event: Name,
     listener: (value: InstantEventMap[Name]) => unknown,
@@ -104,6 +104,7 @@ export class Instant {
   /** Logs out of Django, then closes this page's connection. */
   async logout(): Promise<void> {
     await this.#connection.django.logout();
+    this.#connection.userIs("");
     this.#connection.signOut();
   }
 

@@ -144,6 +144,11 @@ export interface LostInfo {
 export interface InstantEventMap {
   /** The status changed. */
   status: Status;
+  /**
+   * The user of the connection has changed, because of a login in another tab; the new user's id, `""` for
+   * nobody. What the page shows was rendered for another user: most pages should reload.
+   */
+  user: string;
   /** A channel missed messages which the server no longer has. */
   lost: LostInfo;
   /** Something failed in the background; most things are retried. */

@@ -19,6 +19,7 @@ export function openWindow(origin: string, dataset: Record<string, string>, befo
   const window: Record<string, unknown> = {
     calls,
     location: new URL(origin),
+    addEventListener: () => undefined,
     fetch: (...given: Parameters<typeof fetch>) => {
       calls.push("fetch");
       return fetch(...given);
@@ -34,7 +35,7 @@ export function openWindow(origin: string, dataset: Record<string, string>, befo
     setTimeout,
     console: new Proxy({}, { get: () => () => calls.push("console") }),
     ...before,
-    document: { currentScript: { dataset }, cookie: "", ...(before as { document?: object }).document },
+    document: { currentScript: { dataset }, cookie: "", addEventListener: () => undefined, ...(before as { document?: object }).document },
   };
   window["window"] = window;
   createContext(window);
