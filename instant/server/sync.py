@@ -68,7 +68,7 @@ def compare(conf: Conf) -> Sync:
         port=api_port(conf, at) or DEFAULT_PORT,
     )
     urls = proxy_urls.urls(conf)
-    namespaces = _declared(rows_ask=urls is not None)
+    namespaces = _declared(asks=urls is not None)
     compiled = compile_namespaces(completed, namespaces, _before(conf.dir, "namespaces"))
     return Sync(
         path=conf.config_file,
@@ -126,16 +126,16 @@ def _before(folder: Path, key: str) -> list[str]:
     return [str(name) for name in listed] if isinstance(listed, list) else []
 
 
-def _declared(*, rows_ask: bool = False) -> list[NamespaceOptions]:
+def _declared(*, asks: bool = False) -> list[NamespaceOptions]:
     """
     Return all namespaces that are declared correctly; instant.E003 names the others.
 
-    ``rows_ask`` says whether the server can ask Django who may publish to a row's channel.
+    ``asks``: whether the server can ask Django who may stay subscribed, and publish to rows.
     """
-    return [_options(cls, rows_ask=rows_ask) for cls in registered() if not list(cls.problems())]
+    return [_options(cls, asks=asks) for cls in registered() if not list(cls.problems())]
 
 
-def _options(cls: type[Namespace], *, rows_ask: bool) -> NamespaceOptions:
+def _options(cls: type[Namespace], *, asks: bool) -> NamespaceOptions:
     return NamespaceOptions(
         name=cls.name,
         size=cls.delivery.size,
@@ -148,5 +148,6 @@ def _options(cls: type[Namespace], *, rows_ask: bool) -> NamespaceOptions:
         history_for_subscribers=cls.allows("history") == "subscribers",
         subscribers_publish=cls.client_publish == "subscribers",
         asks_to_subscribe=cls.authorize == "proxy",
-        asks_to_publish=cls.client_publish == "ask" or (cls.rows and rows_ask),
+        asks_to_stay=asks and cls.authorize != "open",
+        asks_to_publish=cls.client_publish == "ask" or (cls.rows and asks),
     )

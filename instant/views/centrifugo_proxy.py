@@ -4,7 +4,7 @@ What the server asks Django: may this user subscribe, publish, and stay subscrib
 For the server, not for browsers: it shows a shared secret. Every answer is HTTP 200 with a
 result, an error or a disconnect, and whatever goes wrong is a refusal (see
 ``instant.centrifugo.proxy``). Only namespaces that say so are asked about, and rows for
-publishing, whatever the rules of others would answer.
+publishing, whatever the rules of others would answer; who may stay is asked of all.
 """
 
 from __future__ import annotations
@@ -85,9 +85,14 @@ def subscribe(event: ProxyRequest, user: Any) -> _Answer:
 
 @_endpoint(ENDED)
 def sub_refresh(event: ProxyRequest, user: Any) -> _Answer:
-    """Answer whether the user may stay subscribed, and until when."""
-    cls, kwargs = _proxied(event, user)
-    return granted(expire_at=tokens.lives_until(), info=namespace_rules.info(cls, user, kwargs))
+    """
+    Answer whether the user may stay subscribed, and until when.
+
+    Also where a token has opened the subscription: the server asks when it is over.
+    """
+    if not permissions.ask(user, "subscribe", event.channel):
+        raise _Denied
+    return granted(expire_at=tokens.lives_until(), info=_info(event.channel, user))
 
 
 @_endpoint(_DENIED)
@@ -101,6 +106,18 @@ def publish(event: ProxyRequest, user: Any) -> _Answer:
     if not permissions.ask(user, "publish", event.channel):
         raise _Denied
     return {}
+
+
+def _info(channel: str, user: Any) -> Any:
+    """Return what others see of a user who may subscribe to the channel, as tokens say it."""
+    found = find_namespace(channel)
+    if found is None:
+        return None
+    cls, kwargs = found
+    if not cls.rows:
+        return namespace_rules.info(cls, user, kwargs)
+    # A row may have taken the name, and says nothing of the user.
+    return next((grant.info for grant in permissions.grants(user, [channel])), None)
 
 
 def _proxied(event: ProxyRequest, user: Any) -> tuple[type[Namespace], dict[str, Any]]:

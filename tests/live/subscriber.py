@@ -34,6 +34,11 @@ class Subscriber:
                 return line
             kept.append(line)
 
+    def tell(self, **command):
+        """Send a command, and leave its reply, or the end of the connection, to be read."""
+        self._id += 1
+        self._socket.send(json.dumps({"id": self._id, **command}))
+
     def connect(self, token):
         return self.ask(connect={"token": token})
 

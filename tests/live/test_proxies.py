@@ -3,6 +3,7 @@
 import json
 import logging
 import signal
+import time
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -232,6 +233,37 @@ def test_what_has_expired_is_asked_for_again(start, declared, connect, make_user
     push = wait_for(page, "unsubscribe")
     assert (push["channel"], push["unsubscribe"]["code"]) == ("doc:1", 2501)
     assert page.subscribe("doc:1")["error"] == DENIED
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_token_s_subscription_ends_with_the_right(
+    start, declared, connect, make_user, make_channel, kind
+):
+    """Whatever the client does: without questions, Centrifugo 6.9.1 takes an expired token."""
+    make_channel("$staff", "staff")
+    live = start(kind, TOKEN_USE=1, TOKEN_LIFE=1)
+    user = make_user(is_staff=True)
+    names = ("token:1", "$staff", f"user:{user.pk}")
+    page, signer = connect(live, user), Signer(user)
+    expired = {name: signer.channel_token(name) for name in names}
+    for name in names:
+        reply = page.subscribe(name, expired[name].value)["subscribe"]
+        assert "expires" not in reply  # the SDK has no refresh to make
+    time_over = max(token.exp for token in expired.values()) + 1
+    while time.time() < time_over or len(declared.asked) < 2:
+        page.pushes()
+    assert page.pushes() == []  # prolonged: Django was asked, and said yes
+    get_user_model().objects.update(is_staff=False)
+    ended = {}
+    while len(ended) < 2:
+        push = wait_for(page, "unsubscribe")
+        ended[push["channel"]] = push["unsubscribe"]["code"]
+    assert ended == {"token:1": 2501, "$staff": 2501}
+
+    hostile = connect(live, user)
+    assert "subscribe" in hostile.subscribe(names[2], Signer(user).channel_token(names[2]).value)
+    hostile.tell(sub_refresh={"channel": names[2], "token": expired[names[2]].value})
+    assert hostile.close_code() == 3501
 
 
 @pytest.mark.parametrize("kind", KINDS)

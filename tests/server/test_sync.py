@@ -74,7 +74,7 @@ def test_a_namespace_that_asks(server_folder, options, capsys):
         assert asks == (
             {"subscribe_proxy_enabled", "sub_refresh_proxy_enabled"}
             if "authorize" in options
-            else {"publish_proxy_enabled"}
+            else {"publish_proxy_enabled", "sub_refresh_proxy_enabled"}
         )
         assert found["without_namespace"]["publish_proxy_enabled"] is True
         out = capsys.readouterr().out

@@ -138,7 +138,6 @@ def test_joins_are_pushed_where_a_rule_says_who_sees_them(declare, make_user):
 def test_other_namespaces_are_never_opened_from_here(declare, make_user, authorize):
     declare(authorize=authorize, can_subscribe=lambda self, user, pk: True)
     assert ask("subscribe", make_user()) == DENIED
-    assert ask("sub_refresh", make_user("bob")) == ENDED
 
 
 def test_neither_are_rows_and_users_channels(declare, make_user, make_channel):
@@ -148,7 +147,33 @@ def test_neither_are_rows_and_users_channels(declare, make_user, make_channel):
     make_channel("$users", "users")
     for channel in ("public", "$users", f"user:{user.pk}"):
         assert ask("subscribe", user, channel) == DENIED
-        assert ask("sub_refresh", user, channel) == ENDED
+
+
+def test_who_may_stay_where_a_token_has_opened_the_channel(declare, make_user, make_channel):
+    def info(self, user, pk):
+        return {"name": user.username}
+
+    declare("order", authorize="token", can_subscribe=owner, connection_info=info)
+    mixed = {"authorize": "token", "rows": True, "connection_info": info}
+    declare("mixed", can_subscribe=lambda self, user, pk: True, **mixed)
+    make_channel("public")
+    make_channel("$users", "users")
+    make_channel("$staff", "staff")
+    make_channel("mixed:1")
+    make_channel("$mixed:2", "staff")
+    ann, bob = make_user("ann"), make_user("bob")
+    own = f"user:{ann.pk}"
+    for channel, told in {
+        "order:1": {"name": "ann"}, "mixed:1": None, "mixed:3": {"name": "ann"},
+        "public": None, "$users": None, own: None,
+    }.items():  # fmt: skip
+        result = ask("sub_refresh", ann, channel)["result"]
+        assert 3600 * 0.89 < result["expire_at"] - time.time() < 3600 * 1.11
+        assert result.get("info") == told
+    for channel in ("order:2", "$staff", "$mixed:2", "nothing", "other:1", f"user:{bob.pk}"):
+        assert ask("sub_refresh", ann, channel) == ENDED
+    for channel in ("order:1", own, "$users"):
+        assert ask("sub_refresh", "", channel) == ENDED
 
 
 def test_a_right_that_ended(declare, make_user):

@@ -18,7 +18,8 @@ _SWITCHES: Mapping[str, Sequence[str]] = {
     "presence_for_subscribers": ("allow_presence_for_subscriber", "allow_presence_for_anonymous"),
     "history_for_subscribers": ("allow_history_for_subscriber", "allow_history_for_anonymous"),
     "subscribers_publish": ("allow_publish_for_subscriber", "allow_publish_for_anonymous"),
-    "asks_to_subscribe": ("subscribe_proxy_enabled", "sub_refresh_proxy_enabled"),
+    "asks_to_subscribe": ("subscribe_proxy_enabled",),
+    "asks_to_stay": ("sub_refresh_proxy_enabled",),
     "asks_to_publish": ("publish_proxy_enabled",),
 }
 """Boolean fields of NamespaceOptions, and the server's options that each switches on."""
@@ -59,7 +60,9 @@ class NamespaceOptions:
     history_for_subscribers: bool
     subscribers_publish: bool
     asks_to_subscribe: bool = False
-    """Whether the server asks Django who may subscribe, and who may stay subscribed."""
+    """Whether the server asks Django who may subscribe."""
+    asks_to_stay: bool = False
+    """Whether it asks who may stay so, also where a token has opened the subscription."""
     asks_to_publish: bool = False
     """Whether the server asks Django who may publish."""
 

@@ -11,6 +11,7 @@ from typing import Any
 from instant.centrifugo.config.defaults import new_secret
 from instant.centrifugo.config.sections import section, wrong_shape
 from instant.centrifugo.proxy import HEADER, KINDS, Kind
+from instant.channels.names import USER_NAMESPACE
 from instant.exceptions import InstantConfigError
 
 __all__ = ["SECRET_VARIABLE", "TIMEOUT", "compile_proxies", "keeps_timeout", "secrets_in"]
@@ -40,22 +41,22 @@ def compile_proxies(
 
     ``secret`` is written into the file as it is, so it may name a variable. With None, the secret
     in the file is kept, or a new one is made. With proxies, the server also asks who may publish
-    to channels outside of namespaces, because rows may allow it. A proxy is ours if it sends the
+    to channels outside of namespaces, because rows may allow it, and who
+    may stay subscribed there and to the users' own channels. A proxy is ours if it sends the
     secret's header; options added to it by hand are kept. Raises InstantConfigError if there is
     already a proxy that isn't ours.
     """
     result = copy.deepcopy(dict(config))
-    channel = section(result, "channel")
     proxies = section(result, "channel", "proxy")
     if urls is None:
-        _remove(channel, proxies)
+        _take_away(result, proxies)
         return result
     text = secret or next(iter(_headers(result)), None) or make_secret()
     for kind in KINDS:
         proxies[kind] = _proxy(proxies, kind, urls[kind], text)
-    rows = section(result, "channel", "without_namespace")
-    if "publish_proxy_name" not in rows:
-        rows["publish_proxy_enabled"] = True
+    for options, kind in _asking(result):
+        if f"{kind}_proxy_name" not in options:
+            options[f"{kind}_proxy_enabled"] = True
     return result
 
 
@@ -80,16 +81,30 @@ def keeps_timeout(config: Mapping[str, Any]) -> bool:
     return bool(proxy.get("timeout", f"{TIMEOUT}s") == f"{TIMEOUT}s")
 
 
-def _remove(channel: dict[str, Any], proxies: dict[str, Any]) -> None:
-    for kind in KINDS:
-        if _header(proxies.get(kind)) is None:
-            continue
+def _asking(config: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Kind]]:
+    """
+    Yield what is asked about channels that nobody declares: rows, and the users' own.
+
+    That tokens open them doesn't matter: Centrifugo 6.9.1 takes an expired token in a refresh,
+    and the subscription never ends, but where it asks itself.
+    """
+    rows = section(config, "channel", "without_namespace")
+    yield rows, "publish"
+    yield rows, "sub_refresh"
+    for entry in config["channel"].get("namespaces") or ():
+        if isinstance(entry, dict) and entry.get("name") == USER_NAMESPACE:
+            yield entry, "sub_refresh"
+
+
+def _take_away(config: dict[str, Any], proxies: dict[str, Any]) -> None:
+    ours = [kind for kind in KINDS if _header(proxies.get(kind)) is not None]
+    for kind in ours:
         del proxies[kind]
-        rows = channel.get("without_namespace")
-        if kind == "publish" and isinstance(rows, dict) and "publish_proxy_name" not in rows:
-            rows.pop("publish_proxy_enabled", None)
+    for options, kind in _asking(config) if ours else ():
+        if kind in ours and f"{kind}_proxy_name" not in options:
+            options.pop(f"{kind}_proxy_enabled", None)
     if not proxies:
-        del channel["proxy"]
+        del config["channel"]["proxy"]
 
 
 def _proxy(proxies: Mapping[str, Any], kind: Kind, url: str, secret: str) -> dict[str, Any]:

@@ -52,7 +52,10 @@ ALL = {
         },
     ),
     "asks": (
-        {"size": 0, "seconds": 0, "asks_to_subscribe": True, "asks_to_publish": True},
+        {
+            "size": 0, "seconds": 0, "asks_to_subscribe": True, "asks_to_stay": True,
+            "asks_to_publish": True,
+        },
         {
             "presence": False, "subscribe_proxy_enabled": True, "sub_refresh_proxy_enabled": True,
             "publish_proxy_enabled": True,

@@ -35,9 +35,23 @@ def test_what_is_written():
                 }
                 for kind in ("subscribe", "publish", "sub_refresh")
             },
-            "without_namespace": {"publish_proxy_enabled": True},
+            "without_namespace": {
+                "publish_proxy_enabled": True,
+                "sub_refresh_proxy_enabled": True,
+            },
         }
     }
+
+
+def test_who_may_stay_is_asked_of_rows_and_of_users_own_channels():
+    before = base()
+    found = compile_proxies(before, URLS)["channel"]
+    [user] = [entry for entry in found["namespaces"] if entry["name"] == "user"]
+    assert user["sub_refresh_proxy_enabled"] is True
+    assert found["without_namespace"]["sub_refresh_proxy_enabled"] is True
+    theirs = {"name": "user", "sub_refresh_proxy_name": "another"}
+    kept = compile_proxies({"channel": {"namespaces": [theirs]}}, URLS)["channel"]["namespaces"]
+    assert kept == [theirs]
 
 
 def test_a_secret_is_made_once():
