@@ -37,6 +37,7 @@ from instant.centrifugo.proxy import (
 )
 from instant.namespaces import Namespace, find_namespace
 from instant.rights import accounts, namespace_rules, tokens
+from instant.rights.primary import reading_from_primary
 from instant.views.caching import keep_out_of_caches
 
 __all__ = ["publish", "sub_refresh", "subscribe"]
@@ -60,7 +61,9 @@ def _endpoint(refusal: _Answer) -> Callable[[_View], Callable[[HttpRequest], Htt
     def decorate(view: _View) -> Callable[[HttpRequest], HttpResponse]:
         @functools.wraps(view)
         def respond(request: HttpRequest) -> HttpResponse:
-            response = HttpResponse(_body(view, refusal, request), content_type="application/json")
+            with reading_from_primary():
+                body = _body(view, refusal, request)
+            response = HttpResponse(body, content_type="application/json")
             keep_out_of_caches(request, response)
             return response
 

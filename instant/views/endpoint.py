@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib import auth
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import DisallowedHost, RequestDataTooBig
@@ -32,6 +33,7 @@ from django.utils.http import is_same_domain
 from django.views.decorators.csrf import csrf_exempt
 
 from instant import conf
+from instant.rights.primary import has_routers, reading_from_primary
 from instant.views import credentials
 from instant.views.caching import keep_out_of_caches
 from instant.views.login_throttle import TooManyFailures
@@ -91,7 +93,8 @@ def endpoint(
     def decorate(view: View) -> Callable[[HttpRequest], HttpResponse]:
         @functools.wraps(view)
         def answer(request: HttpRequest) -> HttpResponse:
-            response = _answer(view, request, methods, own_credentials)
+            with reading_from_primary():
+                response = _answer(view, request, methods, own_credentials)
             keep_out_of_caches(request, response)
             return response
 
@@ -109,6 +112,7 @@ def _answer(
             response = _error(405, f"Use {' or '.join(methods)}.")
             response["Allow"] = ", ".join(methods)
             return response
+        _read_user_again(request)
         explicit = own_credentials and _has_own_credentials(request)
         if request.method != "POST":
             return JsonResponse(view(request, {}))
@@ -136,6 +140,15 @@ def _answer(
 
 def _error(status: int, text: str) -> JsonResponse:
     return JsonResponse({"error": text}, status=status)
+
+
+def _read_user_again(request: HttpRequest) -> None:
+    """Ask for the session's user once more, where a middleware has had a replica asked."""
+    if not has_routers():
+        return
+    before = request.__dict__.get("_cached_user")  # the name in Django's own middleware
+    if before is not None and request.user == before:
+        request.user = request._cached_user = auth.get_user(request)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def _has_own_credentials(request: HttpRequest) -> bool:
