@@ -54,10 +54,11 @@ class Form(Enum):
 class Push:
     """A push to any number of clients."""
 
-    __slots__ = ("_encoded", "body")
+    __slots__ = ("_encoded", "_size", "body")
 
     def __init__(self, body: str) -> None:
         self.body = body
+        self._size = 0
         self._encoded: dict[Form, bytes] = {}
 
     def encoded(self, form: Form) -> bytes:
@@ -67,6 +68,12 @@ class Push:
             text = '{"push":' + self.body + "}" if form.wrapped else self.body
             found = self._encoded[form] = form.frame(text)
         return found
+
+    def longer_than(self, limit: int, form: Form) -> bool:
+        """Tell whether its text, without the bytes of the transport around it, has more bytes."""
+        around = len('{"push":}') if form.wrapped else 0
+        self._size = self._size or len(self.body.encode("utf-8", "replace"))
+        return self._size + around > limit
 
 
 def reply(command: int, name: str, result: str) -> str:

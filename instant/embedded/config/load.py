@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,7 +188,7 @@ def _client_options(client: dict[str, Any]) -> dict[str, Any]:
         "connection_limit": client["connection_limit"],
         "connection_rate": client["connection_rate_limit"],
         "user_connection_limit": client["user_connection_limit"],
-        "queue_max_size": client["queue_max_size"],
+        "queue_max_size": client["queue_max_size"] if client["queue_max_size"] > 0 else sys.maxsize,
         "server_time": client["connect_include_server_time"],
         "history_limit": client["history_max_publication_limit"],
         "recovery_limit": client["recovery_max_publication_limit"],

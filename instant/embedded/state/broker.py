@@ -10,6 +10,7 @@ from instant.embedded.config.channels import ChannelOptions
 from instant.embedded.config.load import Config, TokenOptions
 from instant.embedded.errors import (
     BAD_REQUEST,
+    SLOW,
     UNRECOVERABLE_POSITION,
     UNSUBSCRIBED_INSUFFICIENT,
     Failure,
@@ -101,9 +102,18 @@ class Broker:
             return position
         if key:
             self.streams.add_key(channel, key, position)
-        lost = self.hub.fan_out(channel, publication, position.epoch, previous, delta=delta)
-        for session in lost:
+        unreached = self.hub.fan_out(
+            channel,
+            publication,
+            position.epoch,
+            previous,
+            delta=delta,
+            limit=self.config.queue_max_size,
+        )
+        for session in unreached.lost:
             session.end_subscription(channel, UNSUBSCRIBED_INSUFFICIENT)
+        for session in unreached.slow:
+            session.close(SLOW)
         return position
 
     def history(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple, Protocol
 
 from instant.embedded.errors import Disconnect, Unsubscribe
 from instant.embedded.wire_forms import Form, Push, channel_push
@@ -73,6 +74,21 @@ class Subscription:
     def individual(self) -> bool:
         """Tell whether what this subscriber is sent may differ from what others are sent."""
         return self.delta or self.filter is not None
+
+
+class Unreached(NamedTuple):
+    """The subscribers whom a publication couldn't be sent."""
+
+    # Their position belongs to another epoch.
+    lost: Sequence[Client] = ()
+    # It is longer than what may wait for them.
+    slow: Sequence[Client] = ()
+
+
+_ALL_REACHED = Unreached()
+# What wraps a push, and the bytes that a character may have.
+_AROUND = 16
+_CHARACTER = 4
 
 
 class Channel:
@@ -185,19 +201,23 @@ class Hub:
         previous: Publication | None,
         *,
         delta: bool,
-    ) -> Iterable[Client]:
+        limit: int,
+    ) -> Unreached:
         """Send a publication to every subscriber; it is encoded once per wire form.
 
-        Returns the subscribers whose position belongs to another epoch: they were sent nothing, and
-        must be told. This one call sends to all, so a subscriber with a position has been sent
-        every publication since it subscribed: nothing but the epoch has to be checked.
+        Returns those who were sent nothing and must be told: their position belongs to another
+        epoch, or the publication has more bytes than `limit`. This one call sends to all, so a
+        subscriber with a position has been sent every publication since it subscribed: nothing but
+        the epoch has to be checked.
         """
         channel = self.channels.get(name)
         if channel is None:
-            return ()
+            return _ALL_REACHED
         push = channel_push(name, "pub", publication.json())
-        if channel.individual or epoch:
-            return self._fan_out_checked(name, channel, push, publication, epoch, previous, delta)
+        long = (len(push.body) + _AROUND) * _CHARACTER > limit
+        if channel.individual or epoch or long:
+            pushes = Pushes(name, push, publication, previous if delta else None)
+            return self._fan_out_checked(channel, pushes, epoch, limit if long else 0)
         encoded: dict[Form, bytes] = {}
         for session in channel.subscribers:
             form = session.form
@@ -205,21 +225,15 @@ class Hub:
             if data is None:
                 data = encoded[form] = push.encoded(form)
             session.send(data)
-        return ()
+        return _ALL_REACHED
 
     def _fan_out_checked(
-        self,
-        name: str,
-        channel: Channel,
-        push: Push,
-        publication: Publication,
-        epoch: str,
-        previous: Publication | None,
-        delta: bool,
-    ) -> list[Client]:
+        self, channel: Channel, pushes: Pushes, epoch: str, limit: int
+    ) -> Unreached:
         lost: list[Client] = []
+        slow: list[Client] = []
         encoded: dict[Form, bytes] = {}
-        texts: DeltaPushes | None = None
+        plain = pushes.plain
         tags: Mapping[str, str] | None = None
         for session, subscription in channel.subscribers.items():
             if epoch and subscription.positioned and subscription.epoch != epoch:
@@ -227,35 +241,50 @@ class Hub:
                 continue
             if subscription.filter is not None:
                 if tags is None:
-                    tags = publication.tag_map()
+                    tags = pushes.publication.tag_map()
                 if not subscription.filter(tags):
                     # Without this publication it has nothing to apply the next delta to.
                     subscription.delta_ready = False
                     continue
             form = session.form
+            push = plain
             if subscription.delta:
-                if texts is None:
-                    texts = DeltaPushes(name, publication, previous if delta else None)
-                chosen = texts.delta if subscription.delta_ready else texts.full
+                push = pushes.delta if subscription.delta_ready else pushes.full
                 subscription.delta_ready = True
-                session.send(chosen.encoded(form))
+            if limit and push.longer_than(limit, form):
+                slow.append(session)
+                continue
+            if push is not plain:
+                session.send(push.encoded(form))
                 continue
             data = encoded.get(form)
             if data is None:
-                data = encoded[form] = push.encoded(form)
+                data = encoded[form] = plain.encoded(form)
             session.send(data)
-        return lost
+        return Unreached(lost, slow) if lost or slow else _ALL_REACHED
 
 
-class DeltaPushes:
-    """A publication for subscribers of deltas: whole, and as the difference to the previous one."""
+class Pushes:
+    """A publication as its subscribers are sent it: plain, or for those who have deltas."""
 
-    __slots__ = ("delta", "full")
+    def __init__(
+        self, name: str, plain: Push, publication: Publication, previous: Publication | None
+    ) -> None:
+        self._name = name
+        self._previous = previous
+        self.plain = plain
+        self.publication = publication
 
-    def __init__(self, name: str, publication: Publication, previous: Publication | None) -> None:
+    @cached_property
+    def full(self) -> Push:
+        """Return all of it, for who has nothing to apply a difference to."""
+        return channel_push(self._name, "pub", self.publication.full_text())
+
+    @cached_property
+    def delta(self) -> Push:
+        """Return the difference to the previous publication."""
         from .delta import delta_json  # noqa: PLC0415  a channel with deltas is rare
 
-        self.full = channel_push(name, "pub", publication.full_text())
-        self.delta = self.full
-        if previous is not None and publication.offset:
-            self.delta = channel_push(name, "pub", delta_json(previous, publication))
+        if self._previous is None or not self.publication.offset:
+            return self.full
+        return channel_push(self._name, "pub", delta_json(self._previous, self.publication))
