@@ -58,6 +58,7 @@ class FakePeer:
         self.wake_at = None
         self.asked = []
         self.missing_keys = []
+        self.paused = []
 
     def send(self, data):
         self.sent.append(data)
@@ -70,6 +71,9 @@ class FakePeer:
 
     def ask(self, request, then):
         self.asked.append((request, then))
+
+    def pause(self, then):
+        self.paused.append(then)
 
     def fetch_key(self, key, then):
         self.missing_keys.append((key, then))
@@ -89,6 +93,8 @@ class Client:
 
     def raw(self, text):
         self.session.receive(text)
+        while self.peer.paused:
+            self.peer.paused.pop()()
         return self.take()
 
     def take(self):

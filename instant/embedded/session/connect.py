@@ -206,6 +206,7 @@ def _accept(
     session.client_refresh = config.refresh_proxy is None
     hub.add(session)
     session.connected = True
+    session.commands.at_once = max(1, session.broker.config.concurrency)
     results = []
     try:
         for channel, options in granted.items():

@@ -29,5 +29,8 @@ class Peer(Protocol):
     def ask(self, request: ProxyRequest, then: Callable[[ProxyReply], None]) -> None:
         """Ask the application, and call `then` with its reply."""
 
+    def pause(self, then: Callable[[], None]) -> None:
+        """Write what is queued, let others have their turn, and call `then`."""
+
     def fetch_key(self, key: MissingKey, then: Callable[[], None]) -> None:
         """Fetch the key, and call `then` whether or not it was found."""

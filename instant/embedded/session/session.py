@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -45,6 +44,7 @@ from instant.embedded.wire_forms import (
 
 from .application import ProxyReply, ProxyRequest
 from .command_fields import read_command
+from .command_queue import CommandQueue
 from .peer import Peer
 
 log = logging.getLogger("instant.embedded")
@@ -116,8 +116,7 @@ class Session:
         self.send: Callable[[bytes], None] = peer.send
         self._peer = peer
         self._handlers = handlers
-        self._commands: deque[str] = deque()
-        self._requests = 0
+        self.commands = CommandQueue(self._handle, peer, broker.config.queue_max_size)
         self.timers = timers(self, peer.wake)
 
     # -- in ---------------------------------------------------------------------------------------
@@ -134,10 +133,8 @@ class Session:
 
     @property
     def busy(self) -> bool:
-        """Tell whether the next command has to wait for a reply of the application."""
-        if not self._requests:
-            return False
-        return not self.connected or self._requests >= self.broker.config.concurrency
+        """Tell whether the next command has to wait: for the application, or for others."""
+        return self.commands.busy
 
     def receive(self, text: str) -> None:
         """Handle a frame: commands separated by line breaks."""
@@ -146,8 +143,7 @@ class Session:
         lines = text.split("\n")
         if len(lines) > 1 and not lines[-1]:
             lines.pop()
-        self._commands.extend(lines)
-        self._run_commands()
+        self.commands.add(lines)
 
     def connect_one_way(self, fields: Fields) -> None:
         """Connect a client that can't send a command."""
@@ -160,10 +156,6 @@ class Session:
     def disconnected(self) -> None:
         """Clean up after a client that has gone."""
         self.close(CONNECTION_CLOSED)
-
-    def _run_commands(self) -> None:
-        while self._commands and not self.busy and not self.closed:
-            self._handle(self._commands.popleft())
 
     def _handle(self, text: str) -> None:
         if self.unusable:
@@ -215,7 +207,9 @@ class Session:
     def reply(self, number: int, name: str, result: str) -> None:
         """Answer a command; `result` is JSON."""
         if not self.closed:
-            self.send(self.form.frame(reply(number, name, result)))
+            data = self.form.frame(reply(number, name, result))
+            self.commands.replied(len(data))
+            self.send(data)
 
     def fail(self, number: int, error: ClientError) -> None:
         """Answer a command with an error; a client that isn't connected can't go on after it."""
@@ -231,19 +225,19 @@ class Session:
 
         `client.concurrency` says how many requests there may be before they wait.
         """
-        self._requests += 1
+        self.commands.asking()
         self._peer.ask(request, lambda found: self._resume(number, lambda: then(found)))
 
     def fetch_key(self, number: int, key: MissingKey, then: Callable[[], None]) -> None:
         """Fetch a key for command `number`; later commands wait as they do after `ask`."""
-        self._requests += 1
+        self.commands.asking()
         self._peer.fetch_key(key, lambda: self._resume(number, then))
 
     def _resume(self, number: int, work: Callable[[], None]) -> None:
-        self._requests -= 1
+        self.commands.answered()
         if not self.closed:
             self.guard(number, work)
-            self._run_commands()
+            self.commands.run()
 
     def ask_aside(self, request: ProxyRequest, then: Callable[[ProxyReply], None]) -> None:
         """Ask the application while commands go on."""
@@ -260,7 +254,7 @@ class Session:
             return
         self.closed = True
         self.timers.stop()
-        self._commands.clear()
+        self.commands.clear()
         for channel in list(self.subscriptions):
             self.leave(channel)
         if self.connected:

@@ -107,6 +107,20 @@ class Connection:
         then()
         self.resume()
 
+    def pause(self, then: Callable[[], None]) -> None:
+        """Write what is queued, let others have their turn, and call `then`."""
+        writer = self.server.history_writer
+        writing = writer.unwritten() if writer is not None else None
+        if writing is None:
+            self.loop.call_soon(self._unpause, then)
+        else:
+            # Until then nothing is written that may tell of it.
+            writing.add_done_callback(lambda _: self.loop.call_soon(self._unpause, then))
+
+    def _unpause(self, then: Callable[[], None]) -> None:
+        then()
+        self.resume()
+
     def resume(self) -> None:
         """Read on; the session may not be busy any more."""
         raise NotImplementedError
