@@ -222,7 +222,8 @@ class EmbeddedServer:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
-            self.broker.streams.sweep()
+            for _ in self.broker.streams.sweep():
+                await asyncio.sleep(0)
 
     async def stop(self) -> None:
         """Stop listening, tell every client (3001), and free the ports."""

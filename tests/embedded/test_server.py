@@ -8,6 +8,7 @@ import pytest
 import websockets
 
 from instant.embedded import EmbeddedServer
+from instant.embedded import server as server_module
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG
 from tests.ports import free_port
@@ -33,6 +34,27 @@ async def test_stop_says_shutdown_and_frees_the_port():
 async def test_a_taken_port_is_an_error_and_leaves_nothing_behind(site):
     with pytest.raises(OSError, match="address already in use"):
         await EmbeddedServer(CONFIG, variables={}).start("127.0.0.1", site.port)
+
+
+async def test_others_have_their_turn_while_expired_streams_are_freed(monkeypatch):
+    monkeypatch.setattr(server_module, "SWEEP_INTERVAL", 0)
+    server = EmbeddedServer(CONFIG, variables={})
+    order = []
+    done = asyncio.Event()
+
+    def sweep():
+        for _ in range(3):
+            order.append("sweep")
+            server.loop.call_soon(order.append, "other")
+            yield
+        done.set()
+
+    monkeypatch.setattr(server.broker.streams, "sweep", sweep)
+    await server.start("127.0.0.1", 0)
+    async with asyncio.timeout(20):
+        await done.wait()
+    await server.stop()
+    assert order[:6] == ["sweep", "other"] * 3
 
 
 async def test_a_port_of_its_own_for_the_api():

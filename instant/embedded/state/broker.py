@@ -44,7 +44,7 @@ class Broker:
     def __init__(self, config: Config, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
         self.hub = Hub()
-        self.streams = Streams(self.clock.monotonic)
+        self.streams = Streams(self.clock.monotonic, self.hub.channels.__contains__)
         self.reconfigure(config)
         self.node = str(uuid.uuid4())
         self.started = self.clock.monotonic()

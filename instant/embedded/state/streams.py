@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 import secrets
 import string
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count, islice
 from typing import TYPE_CHECKING, Protocol
 
 from .publication import Position, Publication
@@ -20,11 +21,19 @@ KEY_LIFETIME = 300.0
 # Reading a position extends its life. That is recorded once this part of the life is over, so a
 # crash takes no more than that from a position which was only read.
 RECORD_AFTER = 0.05
+# Whoever reads the history of a channel, or subscribes to it, gets a position in its stream. So
+# many streams that nothing was ever published to are kept for those who may come back. A name
+# costs nothing to make up, and more streams than that would only fill the memory.
+MOST_UNUSED = 10_000
+# Streams that `sweep` looks at before others have their turn.
+SWEEP_BATCH = 500
+# Makes a letter of any byte.
+_LETTERS = (string.ascii_letters.encode() * 5)[:256]
 
 
 def new_epoch() -> str:
     """Make up a name for the life of a stream."""
-    return "".join(secrets.choice(string.ascii_letters) for _ in range(8))
+    return secrets.token_bytes(8).translate(_LETTERS).decode()
 
 
 class Stream:
@@ -117,14 +126,17 @@ class Recorder(Protocol):
 class Streams:
     """The streams of all channels. Publications and positions expire, each at their own time.
 
-    `now` returns seconds. What has expired is found when a stream is used, and by `sweep`. A
-    `recorder` is told of every change.
+    `now` returns seconds, `has_readers` tells whether a channel has subscribers. What has expired
+    is found when a stream is used, and by `sweep`. A `recorder` is told of every change.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], has_readers: Callable[[str], bool]) -> None:
         self._now = now
+        self._has_readers = has_readers
         self.recorder: Recorder | None = None
         self._streams: dict[str, Stream] = {}
+        # Channels that nothing was published to; whoever was looked at longest ago is the first.
+        self._unused: OrderedDict[str, None] = OrderedDict()
         self._keys: dict[tuple[str, str], tuple[float, Position]] = {}
         self._key_ends: list[tuple[float, tuple[str, str]]] = []
 
@@ -138,9 +150,7 @@ class Streams:
             return None
         now = self._now()
         if stream.meta_expires and now >= stream.meta_expires:
-            del self._streams[channel]
-            if self.recorder is not None:
-                self.recorder.dropped(channel)
+            self._drop(channel)
             return None
         if stream.items and stream.expires and now >= stream.expires:
             self._clear(channel, stream)
@@ -157,7 +167,26 @@ class Streams:
             created or stream.meta_expires - stream.meta_recorded > meta_ttl * RECORD_AFTER
         ):
             self._record(channel, stream)
+        if not stream.top:
+            self._unused[channel] = None
+            self._unused.move_to_end(channel)
+            if len(self._unused) > MOST_UNUSED:
+                self._drop_unused()
         return stream
+
+    def _drop_unused(self) -> None:
+        # One comes, so two are looked at: however many have readers, those without can't add up.
+        for channel in tuple(islice(self._unused, 2)):
+            if self._has_readers(channel):
+                self._unused.move_to_end(channel)
+            else:
+                self._drop(channel)
+
+    def _drop(self, channel: str) -> None:
+        del self._streams[channel]
+        self._unused.pop(channel, None)
+        if self.recorder is not None:
+            self.recorder.dropped(channel)
 
     def _record(self, channel: str, stream: Stream) -> None:
         stream.meta_recorded = stream.meta_expires
@@ -191,6 +220,8 @@ class Streams:
             return stream.position, None, False
         previous = stream.items[-1] if stream.items else None
         stream.add(publication, size, publication.version, version_epoch)
+        if stream.top == 1:
+            self._unused.pop(channel, None)
         if self.recorder is not None:
             self._record(channel, stream)
             self.recorder.added(channel, publication)
@@ -237,6 +268,8 @@ class Streams:
             stream.expires = row.expires + behind if row.expires else 0.0
             stream.meta_expires = row.meta_expires + behind if row.meta_expires else 0.0
             stream.meta_recorded = stream.meta_expires
+            if not stream.top:
+                self._unused[row.channel] = None
         for kept in publications:
             stream = self._streams[kept.channel]
             stream.items.append(
@@ -258,13 +291,18 @@ class Streams:
         for channel, stream in self._streams.items():
             self._record(channel, stream)
 
-    def sweep(self) -> None:
-        """Free what has expired."""
+    def sweep(self) -> Iterator[None]:
+        """Free what has expired; yields now and then, so that others may have their turn."""
+        looked_at = count(1)
         now = self._now()
         while self._key_ends and self._key_ends[0][0] <= now:
             _, name = heapq.heappop(self._key_ends)
             found = self._keys.get(name)
             if found is not None and found[0] <= now:
                 del self._keys[name]
+            if next(looked_at) % SWEEP_BATCH == 0:
+                yield
         for channel in list(self._streams):
             self.find(channel)
+            if next(looked_at) % SWEEP_BATCH == 0:
+                yield

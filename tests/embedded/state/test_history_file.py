@@ -1,6 +1,7 @@
 """Histories in a file: what was answered is there after the server's death."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import sqlite3
@@ -15,6 +16,7 @@ from websockets.sync.client import connect
 from instant.embedded import EmbeddedServer
 from instant.embedded.errors import HistoryFileError
 from instant.embedded.state.history_file import HistoryFile
+from instant.embedded.state.streams import MOST_UNUSED
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG, HISTORY
 
@@ -298,3 +300,16 @@ async def test_a_file_that_can_not_be_written_any_more(tmp_path, monkeypatch):
     assert not waiting.done(), "nothing is answered that isn't written"
     waiting.cancel()
     await server.stop()
+
+
+async def test_looking_at_channels_fills_no_file(tmp_path):
+    path = tmp_path / "history.db"
+    for names in ("a", "b"):
+        server = EmbeddedServer(DATA_CONFIG, variables={}, data=path)
+        await server.start("127.0.0.1", 0)
+        for number in range(MOST_UNUSED + 2000):
+            server.broker.history(f"open:{names}{number}", 0, 600)
+        await server.stop()
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            ((kept,),) = database.execute("SELECT count(*) FROM stream")
+        assert kept == len(server.broker.streams) == MOST_UNUSED

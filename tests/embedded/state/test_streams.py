@@ -1,7 +1,10 @@
+import itertools
+import tracemalloc
+
 import pytest
 
 from instant.embedded.state.publication import Position, Publication
-from instant.embedded.state.streams import Stream, Streams
+from instant.embedded.state.streams import MOST_UNUSED, SWEEP_BATCH, Stream, Streams
 
 
 class Time:
@@ -17,8 +20,14 @@ def time():
 
 
 @pytest.fixture
-def streams(time):
-    return Streams(time)
+def readers():
+    """Return the channels that have subscribers."""
+    return set()
+
+
+@pytest.fixture
+def streams(time, readers):
+    return Streams(time, readers.__contains__)
 
 
 def keep(streams, data="1", channel="c", *, size=3, ttl=60.0, meta_ttl=600.0, version=0, epoch=""):
@@ -125,6 +134,67 @@ def test_sweep_frees_everything(streams, time):
         keep(streams, channel=f"c{number}")
         streams.add_key("c", str(number), Position())
     time.value += 700
-    streams.sweep()
+    assert list(streams.sweep()) == []
     assert len(streams) == 0
     assert streams._keys == {}
+
+
+def test_sweeping_lets_others_have_their_turn(streams, time):
+    for number in range(4 * SWEEP_BATCH):
+        keep(streams, channel=f"c{number}")
+        streams.add_key("c", str(number), Position())
+    time.value += 700
+    freed = []
+    for _ in streams.sweep():
+        freed.append(8 * SWEEP_BATCH - len(streams) - len(streams._keys))
+        # Meanwhile there are new ones.
+        keep(streams, channel=f"new {len(freed)}")
+    assert len(freed) == 8
+    assert all(after - before <= SWEEP_BATCH for before, after in itertools.pairwise(freed))
+    assert len(streams) == 8
+
+
+def test_looking_at_channels_fills_no_memory(streams):
+    tracemalloc.start()
+    try:
+        for number in range(MOST_UNUSED):
+            streams.get(f"c{number}", 600)
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(10 * MOST_UNUSED):
+            streams.get(f"d{number}", 600)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(streams) == MOST_UNUSED
+    assert after < 1.2 * before
+
+
+def test_who_looked_last_finds_the_position_again(streams):
+    epoch = streams.get("c", 600).epoch
+    for number in range(3 * MOST_UNUSED):
+        streams.get(str(number), 600)
+        if number % 5000 == 0:
+            assert streams.get("c", 600).epoch == epoch
+    for number in range(MOST_UNUSED):
+        streams.get(str(number), 600)
+    assert streams.get("c", 600).epoch != epoch
+
+
+def test_streams_with_readers_or_publications_stay(streams, readers):
+    keep(streams, channel="published")
+    readers |= {f"read {number}" for number in range(2 * MOST_UNUSED)}
+    epochs = {name: streams.get(name, 600).epoch for name in readers}
+    for number in range(8 * MOST_UNUSED):
+        streams.get(str(number), 600)
+    assert {name: streams.get(name, 600).epoch for name in readers} == epochs
+    assert streams.get("published", 600).top == 1
+    # Among them, those without readers don't add up.
+    assert len(streams) < 5 * MOST_UNUSED
+
+
+def test_a_published_stream_counts_as_used(streams):
+    streams.get("c", 600)
+    position, _, _ = keep(streams)
+    for number in range(2 * MOST_UNUSED):
+        streams.get(str(number), 600)
+    assert streams.get("c", 600).position == position
