@@ -62,6 +62,7 @@ def test_it_takes_cryptography(monkeypatch):
 @pytest.mark.parametrize(
     ("key", "pem"),
     [("rsa_public_key", "x"), ("rsa_public_key", public(CURVES["ES256"])), ("ecdsa_public_key", public(RSA))],
+    ids=["no key", "ECDSA for RSA", "RSA for ECDSA"],  # else the key, which is another in each process
 )  # fmt: skip
 def test_a_key_of_another_kind_is_refused_at_the_start(key, pem):
     with pytest.raises(ConfigError, match=f"client.token.{key}: must be a public key"):
