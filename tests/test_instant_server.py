@@ -11,6 +11,8 @@ from instant.testing import instant_server as run_server
 from tests.live.subscriber import Subscriber
 from tests.ports import free_port
 
+pytestmark = pytest.mark.timed
+
 
 def subscribe(*names):
     """Connect as a page of the test client's visitor and subscribe."""

@@ -35,6 +35,8 @@ from instant.signals import publication_failed
 from tests.conftest import close_connections
 from tests.servers import RawServer, answering, echoing
 
+pytestmark = pytest.mark.timed
+
 CENTRIFUGO = "instant.backends.centrifugo.CentrifugoBackend"
 
 
@@ -660,7 +662,7 @@ def test_timeout(server_settings):
 
     def silent(connection):
         connection.read_request()
-        done.wait(10)
+        done.wait(60)
 
     with RawServer(silent) as server:
         server_settings(server, TIMEOUT=0.1)

@@ -23,6 +23,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "tests/client/" in item.path.as_posix():
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.timed)
 
 
 class StreamingSite(Site):
@@ -106,7 +107,7 @@ def restart(site, relay):
     move(before)
     for process in started:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 NGINX = """
@@ -128,7 +129,7 @@ http {{
 
 def _wait_for(port):
     """Return when something answers there, whatever it answers."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).close()
@@ -172,7 +173,7 @@ class Nginx:
 
     def __exit__(self, *_exception):
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(60)
 
 
 @pytest.fixture

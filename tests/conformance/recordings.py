@@ -33,8 +33,8 @@ def config_of(scenario, backend):
     """
     config = json.loads(json.dumps(_configs()[scenario["config"]]).replace("<backend>", backend))
     steps = json.dumps(scenario["steps"])
-    client = config.get("client", {})
-    if "stale_close_delay" in client and '"stale"' not in steps:
+    client = config.setdefault("client", {})
+    if '"stale"' not in steps:
         client["stale_close_delay"] = "60s"
     if "pong_timeout" in client and '"no pong"' not in steps:
         client["pong_timeout"] = "1990ms"  # less than the interval, which clients are told

@@ -83,7 +83,7 @@ class Project:
         for process in self.processes:
             process.send_signal(signal.SIGTERM)
         for process in self.processes:
-            process.wait(20)
+            process.wait(60)
 
 
 def wait_until(check, log, seconds=30):

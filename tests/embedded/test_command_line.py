@@ -14,7 +14,7 @@ import instant.embedded
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG
 
-pytestmark = pytest.mark.slow  # starts processes
+pytestmark = [pytest.mark.slow, pytest.mark.timed]  # starts processes
 
 ROOM = Path(instant.embedded.__file__).parent
 PROJECT = ROOM.parent.parent
@@ -60,7 +60,7 @@ def test_a_signal_ends_it_gently(run, number):
         process.send_signal(number)
         with pytest.raises(Exception, match="3001"):
             client.recv()
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
 
 
 def test_hangup_reads_the_config_again(run, tmp_path):

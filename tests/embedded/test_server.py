@@ -13,6 +13,8 @@ from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG
 from tests.ports import free_port
 
+pytestmark = pytest.mark.timed
+
 
 async def test_stop_says_shutdown_and_frees_the_port():
     server = EmbeddedServer(CONFIG, variables={})

@@ -12,6 +12,8 @@ from instant.centrifugo.binary import release
 from instant.management.commands.installws import DownloadProgress
 from tests.centrifugo.binary.fake_release import BINARY, CHECKSUMS, LINUX, VERSION, good_tar, sha256
 
+pytestmark = pytest.mark.timed
+
 
 @pytest.fixture(autouse=True)
 def _this_machine(monkeypatch):
@@ -207,7 +209,7 @@ def test_ctrl_c_in_the_middle_of_the_download_leaves_nothing(fake, project):
         fake.publish(release.Platform(name).archive(VERSION), good_tar())
         fake.held[f"v{VERSION}/{release.Platform(name).archive(VERSION)}"] = threading.Event()
     with project.start("installws", "--base-url", fake.url) as process:
-        assert fake.half_sent.wait(30)
+        assert fake.half_sent.wait(60)
         assert [path.name[:9] for path in project.folder.iterdir()] == [".install-"]
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)

@@ -12,7 +12,7 @@ from tests.centrifugo.binary.fake_release import script
 from tests.ports import free_port
 from tests.real_server import BINARY
 
-pytestmark = pytest.mark.slow  # starts processes
+pytestmark = [pytest.mark.slow, pytest.mark.timed]  # starts processes
 
 REPORT = "print(json.dumps({'argv': sys.argv[1:], 'env': dict(os.environ)}), flush=True)"
 SERVE = """

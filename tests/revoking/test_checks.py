@@ -27,6 +27,8 @@ from instant.revoking.affected import Affected
 from instant.revoking.receivers.stored import senders
 from instant.signals import enforcement_failed
 
+pytestmark = pytest.mark.timed
+
 
 def test_all_that_a_transaction_takes_is_one_batch(client, committed, ann, make_user):
     bob = make_user("bob", is_staff=True)

@@ -13,7 +13,7 @@ from instant.backends.console import ConsoleBackend
 from instant.deliveries import AtMostOnce, Recoverable
 from tests.servers import RawServer
 
-pytestmark = pytest.mark.usefixtures("registry")
+pytestmark = [pytest.mark.usefixtures("registry"), pytest.mark.timed]
 
 REFUSED = {"error": "You may not do that, or there is no such channel."}
 NAMES = ("presence", "history", "snapshot")
@@ -368,7 +368,7 @@ def test_no_answer_in_time(web, open_to_all, name):
 
     def silent(sock):
         sock.read_request()
-        done.wait(10)
+        done.wait(60)
 
     with RawServer(silent) as raw, use(raw.port, TIMEOUT=0.05):
         ask(web, name, status=503)

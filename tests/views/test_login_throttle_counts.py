@@ -19,6 +19,8 @@ from instant.views.client_address import Address
 from instant.views.login_throttle import TooManyFailures
 from tests.ports import free_port
 
+pytestmark = pytest.mark.timed
+
 HERE, THERE = Address("203.0.113.1", shared=False), Address("203.0.113.2", shared=False)
 SHARED, NOWHERE = Address("10.0.0.1", shared=True), Address(None, shared=True)
 
@@ -296,13 +298,13 @@ def test_attempts_of_the_same_moment_find_no_more_slots(kind):
     begun, ended = threading.Barrier(40), threading.Barrier(40)
 
     def guess():
-        begun.wait(10)
+        begun.wait(60)
         try:
             with login_throttle.attempt(limits, HERE, "ann"):
                 allowed.append(1)
-                ended.wait(10)
+                ended.wait(60)
         except TooManyFailures:
-            ended.wait(10)
+            ended.wait(60)
         finally:
             caches["default"].close()
 

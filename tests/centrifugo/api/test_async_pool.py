@@ -10,6 +10,8 @@ from instant.centrifugo.api.async_pool import AsyncConnectionPool
 from tests.centrifugo.api.pools import BODY, OK
 from tests.servers import RawServer, answering
 
+pytestmark = pytest.mark.timed
+
 
 async def apost(pool, timeout=2.0):
     return await pool.post("/api/publish", BODY, timeout)
@@ -63,7 +65,7 @@ async def test_a_cancelled_publish_leaves_its_answer_to_nobody():
         connection.read_request()
         if server.connections == 1:
             waiting.set()
-            answer.wait(5)
+            answer.wait(60)
             connection.answer(b'{"result":{"offset":666}}')
         else:
             connection.answer()

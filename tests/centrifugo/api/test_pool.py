@@ -16,6 +16,8 @@ from tests.centrifugo.api.pools import BODY, OK, Synchronous, post
 from tests.servers import RawServer, answering
 from tests.tracebacks import shown_locals
 
+pytestmark = pytest.mark.timed
+
 
 def test_one_connection_serves_many_requests(pool_to):
     with RawServer(answering) as server:
@@ -229,7 +231,7 @@ def test_late_bytes_on_an_idle_connection_are_nobodys(pool_to):
     def late(connection):
         connection.read_request()
         connection.answer()
-        go.wait(5)
+        go.wait(60)
         connection.send(b"HTTP/1.1 500 Late\r\nContent-Length: 0\r\n\r\n")
         sent.set()
         connection.read_request()
@@ -240,7 +242,7 @@ def test_late_bytes_on_an_idle_connection_are_nobodys(pool_to):
         assert post(pool) == (200, OK)
         assert pool.idle == 1
         go.set()
-        assert sent.wait(5)
+        assert sent.wait(60)
         assert post(pool) == (200, OK)
 
 
@@ -380,7 +382,7 @@ def test_an_exception_inside_the_exchange_throws_the_socket_away():
         connection.read_request()
         if server.connections == 1:
             waiting.set()
-            answer.wait(5)
+            answer.wait(60)
             connection.answer(b'{"result":{"offset":666}}')
         else:
             connection.answer()
@@ -393,7 +395,7 @@ def test_an_exception_inside_the_exchange_throws_the_socket_away():
             main = threading.main_thread().ident
 
             def interrupt():
-                waiting.wait(5)
+                waiting.wait(60)
                 signal.pthread_kill(main, signal.SIGUSR1)
 
             thread = threading.Thread(target=interrupt)
@@ -507,14 +509,14 @@ def test_a_closed_pool_takes_nothing_back():
     def late(connection):
         connection.read_request()
         waiting.set()
-        answer.wait(5)
+        answer.wait(60)
         connection.answer()
 
     with RawServer(late) as server:
         pool = Synchronous(server.url)
         thread = threading.Thread(target=post, args=(pool,))
         thread.start()
-        waiting.wait(5)
+        waiting.wait(60)
         pool.close()
         answer.set()
         thread.join()

@@ -10,6 +10,8 @@ from instant.exceptions import ServerUnreachable
 from tests.centrifugo.api.pools import OK, post
 from tests.servers import RawServer, answering
 
+pytestmark = pytest.mark.timed
+
 
 @pytest.fixture(scope="module")
 def authority():
@@ -62,7 +64,7 @@ def test_https_late_bytes_on_an_idle_connection_are_nobodys(trusted, server_cont
     def late(connection):
         connection.read_request()
         connection.answer()
-        go.wait(5)
+        go.wait(60)
         connection.send(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
         served.set()
         connection.read_request()
@@ -72,7 +74,7 @@ def test_https_late_bytes_on_an_idle_connection_are_nobodys(trusted, server_cont
         pool = pool_to(server)
         assert post(pool) == (200, OK)
         go.set()
-        assert served.wait(5)
+        assert served.wait(60)
         assert post(pool) == (200, OK)
 
 

@@ -109,7 +109,7 @@ def serve():
                 self.wfile.write(content[:half])
                 self.wfile.flush()
                 fake.half_sent.set()
-                fake.held[path].wait(30)
+                fake.held[path].wait(60)
                 content = content[half:]
             with contextlib.suppress(ConnectionError):
                 self.wfile.write(content[: fake.cut.get(path)])

@@ -19,6 +19,8 @@ from tests.centrifugo.binary.fake_release import (
 from tests.centrifugo.binary.installs import AMD64, put, refused
 from tests.ports import free_port
 
+pytestmark = pytest.mark.timed
+
 
 def test_a_given_sha256_replaces_the_checksums_file(fake, folder):
     fake.publish(LINUX, good_tar(), checksum="0" * 64)

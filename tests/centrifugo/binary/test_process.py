@@ -11,6 +11,8 @@ from instant.centrifugo.binary import process
 from instant.exceptions import InstantConfigError
 from tests.centrifugo.binary.fake_release import script
 
+pytestmark = pytest.mark.timed
+
 
 def program(path, body="", *, executable=True):
     path.write_bytes(script(body))
@@ -226,7 +228,7 @@ def test_ctrl_c_in_a_terminal_reaches_the_child_once(tmp_path):
                 while word not in said:
                     said += tty.read(1)
                 action()
-            assert process.wait(30) == 7
+            assert process.wait(60) == 7
         finally:
             os.close(theirs)
             process.kill()

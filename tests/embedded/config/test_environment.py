@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from instant.embedded.config.load import ConfigError, parse
 
+pytestmark = pytest.mark.timed
+
 
 def read(**variables):
     return parse({}, {f"CENTRIFUGO_{name}": value for name, value in variables.items()})

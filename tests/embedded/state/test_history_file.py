@@ -20,7 +20,7 @@ from instant.embedded.state.streams import MOST_UNUSED
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG, HISTORY
 
-pytestmark = pytest.mark.slow  # starts processes
+pytestmark = [pytest.mark.slow, pytest.mark.timed]  # starts processes
 
 DATA_CONFIG = {
     **CONFIG,

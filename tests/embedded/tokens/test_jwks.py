@@ -26,6 +26,8 @@ from tests.conformance.signing import public, served, signed
 from tests.embedded.conftest import Site
 from tests.embedded.fakes import Client, make_broker
 
+pytestmark = pytest.mark.timed
+
 URL = "https://id.example/keys"
 NAMESPACE = {"name": "open", "allow_subscribe_for_client": True}
 

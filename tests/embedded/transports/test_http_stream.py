@@ -10,6 +10,8 @@ from instant.embedded.transports import refused_origins
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG, subscriber_count
 
+pytestmark = pytest.mark.timed
+
 STREAMS = {
     **CONFIG,
     "sse": {"enabled": True},

@@ -14,6 +14,8 @@ from websockets.asyncio.client import connect
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG, subscriber_count
 
+pytestmark = pytest.mark.timed
+
 WIDE = {
     **CONFIG,
     "client": {**CONFIG["client"], "channel_limit": 20_000},
