@@ -228,7 +228,7 @@ def test_an_open_channel_costs_django_only_the_connection(hall, arrive, number):
     name = f"street:{number}"
     nobody = arrive()
     assert nobody.listen(name) == "live"
-    assert nobody.asked == [("get_token", {"channels": []})]
+    assert nobody.asked == [("get_token", {"channels": [name]})]
     hall.change("say", name, "hello")
     nobody.hears(name, "hello")
 
