@@ -9,8 +9,9 @@ from websockets.exceptions import ConnectionClosed
 
 from instant import Namespace, conf
 from instant.server.sync import compare, write
-from tests.live.servers import KINDS, LiveServer, use
+from tests.live.servers import LiveServer, use
 from tests.live.subscriber import Subscriber
+from tests.real_server import KINDS
 
 pytestmark = [pytest.mark.conformance, pytest.mark.django_db]
 

@@ -1,38 +1,13 @@
-"""
-System checks.
-
-============ =======================================================================
-instant.E001 a setting has a wrong value
-instant.E002 the backend can't be imported
-instant.E003 a namespace's declaration can't work, or two namespaces have one name
-instant.E004 a namespace needs ``PROXY_URL``, and it isn't set
-instant.W001 the HMAC key has fewer than 32 bytes
-instant.W002 a setting or environment variable differs from the server's ``config.json``
-instant.W003 pages of every origin may connect
-instant.W004 ``login/`` would bypass the site's second factor
-instant.W005 the server's config differs from the settings and the apps' ``realtime.py``
-instant.W006 failed logins are counted in a cache that loses count (``check --deploy``)
-instant.W007 Django would refuse or redirect what the server asks at ``PROXY_URL``
-instant.W008 presence is off in the server's config, and revoking rights needs it
-instant.W009 SQLite fails a request that reads and then writes beside another write
-instant.W010 nobody looks for rights that end without a signal
-instant.W011 an option in the server's config lets any client end Centrifugo 6.9.1
-instant.W012 other users of the machine can read the server's config, or write to its folder
-instant.W013 ``AUTOSTART`` and a database that other hosts may share (``check --deploy``)
-instant.W014 ``ALLOWED_HOSTS`` has ``*``, from which no origins can be compiled
-============ =======================================================================
-"""
+"""What every “manage.py check” looks at: settings, namespaces and the server's config."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
-from django.db import connections
 
 from instant import conf
 from instant.backends import get_backend
@@ -41,23 +16,15 @@ from instant.centrifugo.config.known_faults import exposing
 from instant.centrifugo.config.namespaces import without_presence
 from instant.exceptions import InstantConfigError
 from instant.namespaces import registered
-from instant.revoking import ledger
-from instant.revoking.affected import has_rules
 from instant.revoking.receivers import depends_on
 from instant.server import proxy_urls
 from instant.server.sync import compare
 from instant.views import credentials
 
-__all__ = ["check_autostart", "check_enforcement", "check_settings", "check_throttle"]
+__all__ = ["check_settings"]
 
 _KEY_BYTES = 32
 """RFC 7518, section 3.2: the key must be at least as long as the hash."""
-
-_OF_ONE_PROCESS = ("locmem.LocMemCache", "dummy.DummyCache")
-_MANY_ENTRIES = 10_000
-"""Django's database and file caches drop arbitrary entries when full; by default they hold 300."""
-
-_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _SECOND_FACTORS = ("django_otp", "allauth.mfa", "mfa", "kagi", "deux", "trench")
 
@@ -73,125 +40,6 @@ def check_settings(
     except InstantConfigError as exc:
         return [Error(str(exc), id="instant.E001")]
     return list(_messages(current))
-
-
-@register(Tags.security, deploy=True)
-def check_enforcement(
-    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001  Django's signature
-    **_kwargs: Any,
-) -> list[CheckMessage]:
-    """Check that rights that end are looked for; of no interest before there is production."""
-    try:
-        current = conf.current()
-    except InstantConfigError:  # E001 says it
-        return []
-    if settings.DEBUG or not has_rules():
-        return []
-    return [*_sqlite(), *_sweep(current)]
-
-
-def _sqlite() -> Iterator[CheckMessage]:
-    alias = ledger.database()
-    if connections[alias].vendor != "sqlite":
-        return
-    options = connections[alias].settings_dict.get("OPTIONS") or {}
-    if str(options.get("transaction_mode", "")).upper() != "IMMEDIATE":
-        yield Warning(
-            f"The database {alias!r} is SQLite, where a transaction that reads and then writes "
-            "fails at once with “database is locked” if anybody has written in between.",
-            hint='DATABASES = {"default": {…, "OPTIONS": {"transaction_mode": "IMMEDIATE"}}} lets '
-            "it wait instead.",
-            id="instant.W009",
-        )
-
-
-def _sweep(current: conf.Conf) -> Iterator[CheckMessage]:
-    if not current.enforces:
-        problem = "INSTANT['ENFORCE'] is False: who loses a right stays in until it expires."
-        remedy = "Leave it out."
-    elif current.sweep is None:
-        problem = "INSTANT['SWEEP'] is None: rights that end without a signal are never looked for."
-        remedy = "Give it seconds, or have “manage.py enforce --sweep” run by cron."
-    elif not current.enforces_in_background:
-        problem = "INSTANT['ENFORCE_IN_BACKGROUND'] is False: no web process looks for what ended."
-        remedy = "Let “manage.py runws” or “manage.py enforce --watch” run, and silence this."
-    else:
-        return
-    yield Warning(problem, hint=remedy, id="instant.W010")
-
-
-@register(Tags.security, deploy=True)
-def check_throttle(
-    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001  Django's signature
-    **_kwargs: Any,
-) -> list[CheckMessage]:
-    """Check that failed logins are counted; only relevant in production."""
-    try:
-        current = conf.current()
-    except InstantConfigError:  # instant.E001
-        return []
-    if settings.DEBUG or not current.login or current.throttle is None:
-        return []
-    alias = current.throttle.cache
-    options = settings.CACHES[alias]
-    backend = options.get("BACKEND", "")
-    if backend.startswith("django.") and backend.endswith(_OF_ONE_PROCESS):
-        problem = "with it each process counts for itself, or not at all"
-    elif backend.endswith((".DatabaseCache", ".FileBasedCache")) and _entries(options) < (
-        _MANY_ENTRIES
-    ):
-        problem = (
-            f"it holds only {_entries(options)} entries, so an attacker can push the count out"
-        )
-    else:
-        return []
-    return [
-        Warning(
-            f"INSTANT['THROTTLE'] counts failed logins in the cache {alias!r}, but {problem}.",
-            hint="Use Redis, Memcached, or the database with OPTIONS = "
-            f'{{"MAX_ENTRIES": {_MANY_ENTRIES}}}. INSTANT = {{"THROTTLE": {{"CACHE": "…"}}}} '
-            "selects another cache of CACHES.",
-            id="instant.W006",
-        )
-    ]
-
-
-@register(Tags.security, deploy=True)
-def check_autostart(
-    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001  Django's signature
-    **_kwargs: Any,
-) -> list[CheckMessage]:
-    """Check that each host doesn't start a server of its own; only relevant in production."""
-    try:
-        current = conf.current()
-    except InstantConfigError:  # instant.E001
-        return []
-    api = urlsplit(current.api_url).hostname
-    if settings.DEBUG or not current.autostart or api not in _THIS_MACHINE:
-        return []
-    elsewhere = [
-        f"{alias!r} is on {options.get('HOST')}"
-        for alias, options in settings.DATABASES.items()
-        if not str(options.get("HOST", "")).startswith("/")
-        and options.get("HOST", "") not in {"", *_THIS_MACHINE}
-    ]
-    if not elsewhere:
-        return []
-    return [
-        Warning(
-            f"INSTANT['AUTOSTART'] starts a server on each host of the site, and the database "
-            f"{' and '.join(elsewhere)}. With two hosts, pages on one would not receive what the "
-            f"other publishes.",
-            hint="With several hosts, set AUTOSTART to False, run one server (“manage.py runws”), "
-            "and set CENTRIFUGO_HOST to its address. With one, silence this check.",
-            id="instant.W013",
-        )
-    ]
-
-
-def _entries(options: dict[str, Any]) -> int:
-    given = options.get("OPTIONS", {}).get("MAX_ENTRIES", options.get("MAX_ENTRIES", 300))
-    return given if isinstance(given, int) else 300
 
 
 def _messages(current: conf.Conf) -> Iterator[CheckMessage]:

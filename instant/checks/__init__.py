@@ -1,0 +1,29 @@
+"""
+System checks.
+
+============ =======================================================================
+instant.E001 a setting has a wrong value
+instant.E002 the backend can't be imported
+instant.E003 a namespace's declaration can't work, or two namespaces have one name
+instant.E004 a namespace needs ``PROXY_URL``, and it isn't set
+instant.W001 the HMAC key has fewer than 32 bytes
+instant.W002 a setting or environment variable differs from the server's ``config.json``
+instant.W003 pages of every origin may connect
+instant.W004 ``login/`` would bypass the site's second factor
+instant.W005 the server's config differs from the settings and the apps' ``realtime.py``
+instant.W006 failed logins are counted in a cache that loses count (``check --deploy``)
+instant.W007 Django would refuse or redirect what the server asks at ``PROXY_URL``
+instant.W008 presence is off in the server's config, and revoking rights needs it
+instant.W009 SQLite fails a request that reads and then writes beside another write
+instant.W010 nobody looks for rights that end without a signal
+instant.W011 an option in the server's config lets any client end Centrifugo 6.9.1
+instant.W012 other users of the machine can read the server's config, or write to its folder
+instant.W013 ``AUTOSTART`` and a database that other hosts may share (``check --deploy``)
+instant.W014 ``ALLOWED_HOSTS`` has ``*``, from which no origins can be compiled
+============ =======================================================================
+"""
+
+from instant.checks.deploy import check_autostart, check_enforcement, check_throttle
+from instant.checks.everyday import check_settings
+
+__all__ = ["check_autostart", "check_enforcement", "check_settings", "check_throttle"]

@@ -1,0 +1,144 @@
+"""What only “manage.py check --deploy” looks at: of no interest before there is production."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Tags, Warning, register  # noqa: A004
+from django.db import connections
+
+from instant import conf
+from instant.exceptions import InstantConfigError
+from instant.revoking import ledger
+from instant.revoking.affected import has_rules
+
+__all__ = ["check_autostart", "check_enforcement", "check_throttle"]
+
+_OF_ONE_PROCESS = ("locmem.LocMemCache", "dummy.DummyCache")
+_MANY_ENTRIES = 10_000
+"""Django's database and file caches drop arbitrary entries when full; by default they hold 300."""
+
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@register(Tags.security, deploy=True)
+def check_enforcement(
+    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001  Django's signature
+    **_kwargs: Any,
+) -> list[CheckMessage]:
+    """Check that rights that end are looked for; of no interest before there is production."""
+    try:
+        current = conf.current()
+    except InstantConfigError:  # E001 says it
+        return []
+    if settings.DEBUG or not has_rules():
+        return []
+    return [*_sqlite(), *_sweep(current)]
+
+
+def _sqlite() -> Iterator[CheckMessage]:
+    alias = ledger.database()
+    if connections[alias].vendor != "sqlite":
+        return
+    options = connections[alias].settings_dict.get("OPTIONS") or {}
+    if str(options.get("transaction_mode", "")).upper() != "IMMEDIATE":
+        yield Warning(
+            f"The database {alias!r} is SQLite, where a transaction that reads and then writes "
+            "fails at once with “database is locked” if anybody has written in between.",
+            hint='DATABASES = {"default": {…, "OPTIONS": {"transaction_mode": "IMMEDIATE"}}} lets '
+            "it wait instead.",
+            id="instant.W009",
+        )
+
+
+def _sweep(current: conf.Conf) -> Iterator[CheckMessage]:
+    if not current.enforces:
+        problem = "INSTANT['ENFORCE'] is False: who loses a right stays in until it expires."
+        remedy = "Leave it out."
+    elif current.sweep is None:
+        problem = "INSTANT['SWEEP'] is None: rights that end without a signal are never looked for."
+        remedy = "Give it seconds, or have “manage.py enforce --sweep” run by cron."
+    elif not current.enforces_in_background:
+        problem = "INSTANT['ENFORCE_IN_BACKGROUND'] is False: no web process looks for what ended."
+        remedy = "Let “manage.py runws” or “manage.py enforce --watch” run, and silence this."
+    else:
+        return
+    yield Warning(problem, hint=remedy, id="instant.W010")
+
+
+@register(Tags.security, deploy=True)
+def check_throttle(
+    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001  Django's signature
+    **_kwargs: Any,
+) -> list[CheckMessage]:
+    """Check that failed logins are counted; only relevant in production."""
+    try:
+        current = conf.current()
+    except InstantConfigError:  # instant.E001
+        return []
+    if settings.DEBUG or not current.login or current.throttle is None:
+        return []
+    alias = current.throttle.cache
+    options = settings.CACHES[alias]
+    backend = options.get("BACKEND", "")
+    if backend.startswith("django.") and backend.endswith(_OF_ONE_PROCESS):
+        problem = "with it each process counts for itself, or not at all"
+    elif backend.endswith((".DatabaseCache", ".FileBasedCache")) and _entries(options) < (
+        _MANY_ENTRIES
+    ):
+        problem = (
+            f"it holds only {_entries(options)} entries, so an attacker can push the count out"
+        )
+    else:
+        return []
+    return [
+        Warning(
+            f"INSTANT['THROTTLE'] counts failed logins in the cache {alias!r}, but {problem}.",
+            hint="Use Redis, Memcached, or the database with OPTIONS = "
+            f'{{"MAX_ENTRIES": {_MANY_ENTRIES}}}. INSTANT = {{"THROTTLE": {{"CACHE": "…"}}}} '
+            "selects another cache of CACHES.",
+            id="instant.W006",
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
+def check_autostart(
+    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001  Django's signature
+    **_kwargs: Any,
+) -> list[CheckMessage]:
+    """Check that each host doesn't start a server of its own; only relevant in production."""
+    try:
+        current = conf.current()
+    except InstantConfigError:  # instant.E001
+        return []
+    api = urlsplit(current.api_url).hostname
+    if settings.DEBUG or not current.autostart or api not in _THIS_MACHINE:
+        return []
+    elsewhere = [
+        f"{alias!r} is on {options.get('HOST')}"
+        for alias, options in settings.DATABASES.items()
+        if not str(options.get("HOST", "")).startswith("/")
+        and options.get("HOST", "") not in {"", *_THIS_MACHINE}
+    ]
+    if not elsewhere:
+        return []
+    return [
+        Warning(
+            f"INSTANT['AUTOSTART'] starts a server on each host of the site, and the database "
+            f"{' and '.join(elsewhere)}. With two hosts, pages on one would not receive what the "
+            f"other publishes.",
+            hint="With several hosts, set AUTOSTART to False, run one server (“manage.py runws”), "
+            "and set CENTRIFUGO_HOST to its address. With one, silence this check.",
+            id="instant.W013",
+        )
+    ]
+
+
+def _entries(options: dict[str, Any]) -> int:
+    given = options.get("OPTIONS", {}).get("MAX_ENTRIES", options.get("MAX_ENTRIES", 300))
+    return given if isinstance(given, int) else 300
