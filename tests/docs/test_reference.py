@@ -70,7 +70,7 @@ def test_the_variables_of_the_server_are_listed():
 
 
 def test_every_check_is_listed():
-    source = (PACKAGE / "checks.py").read_text()
+    source = "".join(path.read_text() for path in (PACKAGE / "checks").glob("*.py"))
     given = set(re.findall(r'id="(instant\.[EW]\d+)"', source))
     assert given == set(re.findall(r"^(instant\.[EW]\d+) ", checks.__doc__, re.MULTILINE))
     for name in names():

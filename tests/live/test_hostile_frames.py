@@ -37,17 +37,12 @@ def live(request, tmp_path, registry, live_server, make_channel):
         server.kill()
 
 
-def grants():
-    answer = (
-        Client()
-        .post(
-            "/instant/get_token/",
-            json.dumps({"channels": NAMES}),
-            content_type="application/json",
-            headers={"Sec-Fetch-Site": "same-origin"},
-        )
-        .json()
-    )
+def grants(user):
+    client = Client(headers={"Sec-Fetch-Site": "same-origin"})
+    if user is not None:
+        client.force_login(user)
+    body = json.dumps({"channels": NAMES})
+    answer = client.post("/instant/get_token/", body, content_type="application/json").json()
     tokens = {channel["name"]: channel.get("token", "") for channel in answer["channels"]}
     assert list(tokens) == NAMES
     return answer["ws_token"], tokens
