@@ -46,7 +46,7 @@ def _is_test_environment() -> bool:
     By its own sign: a ``mail.outbox`` may also come from the locmem backend of a site in use.
     """
     found = sys.modules.get("django.test.utils")
-    return hasattr(getattr(found, "_TestState", None), "saved_data")
+    return found is not None and hasattr(getattr(found, "_TestState", None), "saved_data")
 
 
 def begin_with_command() -> None:
