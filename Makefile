@@ -72,8 +72,9 @@ caches:
 demo: $(VENV)/.installed
 	@exec $(BIN)/python example/demo.py $(DEMO)
 
-test: chromium $(VENV)/.tested test-client
-	$(BIN)/python -X dev -m pytest $(TESTS)
+# On all cores; the tests of a file stay together, see tests/conftest.py.
+test: packages $(VENV)/.tested test-client
+	$(BIN)/python -X dev -m pytest -n auto $(TESTS)
 
 test-unit: $(VENV)/.tested
 	$(BIN)/python -X dev -m pytest -n auto -m 'not browser and not slow and not conformance' $(TESTS)
