@@ -25,9 +25,10 @@ class InstantConfig(AppConfig):
         autodiscover_modules("realtime")
         from instant.revoking import follow_up, receivers  # noqa: PLC0415  they need the models
         from instant.revoking.receivers import depends_on  # noqa: PLC0415  they need the models
-        from instant.server import autostart  # noqa: PLC0415  it needs the settings
+        from instant.server import autostart, web_process  # noqa: PLC0415  they need the settings
 
         receivers.connect()
         depends_on.connect()
-        follow_up.start_with_server()
+        if web_process.role() in {web_process.Role.RUNSERVER, web_process.Role.WORKER}:
+            follow_up.start_with_server()
         autostart.start_with_web_server()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from datetime import datetime
-from types import FrameType, ModuleType
+from types import ModuleType
 
 from django.core.signals import request_started
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
@@ -207,21 +206,7 @@ def look_once(**_kwargs: object) -> None:
 
 
 def start_with_server() -> None:
-    """
-    Look from the start of a web process on, which may get no request for long.
-
-    Called when the apps are ready: a web process is one that makes Django's handler just then.
-    Commands, shells and tests don't.
-    """
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  who sets Django up
-    names = {"get_wsgi_application", "get_asgi_application"}
-    found = False
-    while frame is not None and not found:
-        module = frame.f_globals.get("__name__", "")
-        found = frame.f_code.co_name in names and module.startswith("django.core.")
-        frame = frame.f_back
-    if not found:
-        return
+    """Look from the start of a web process on, which may get no request for long."""
     look_once()
     if hasattr(os, "register_at_fork"):  # a server that loads the site before it forks
         os.register_at_fork(after_in_child=look_once)
