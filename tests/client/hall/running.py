@@ -19,16 +19,22 @@ START_SECONDS = 60
 
 
 class Hall:
-    def __init__(self, folder, kind):
+    def __init__(self, folder, kind, *, public_port=None, config=None):
         self.folder, self.kind = folder, kind
-        self._port, self._ws_port = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{self._port}"
+        self.port, self.ws_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         self._env = os.environ | {
             "DJANGO_SETTINGS_MODULE": "tests.client.hall.settings",
             "HALL_DIR": str(folder),
-            "HALL_PORT": str(self._port),
-            "HALL_WS_PORT": str(self._ws_port),
+            "HALL_PORT": str(self.port),
+            "HALL_WS_PORT": str(self.ws_port),
         }
+        self.public_port = public_port
+        if public_port:  # a web server with TLS in front of both
+            self._env["HALL_PUBLIC_PORT"] = str(public_port)
+        if config:
+            (folder / "centrifugo").mkdir()
+            (folder / "centrifugo" / "config.json").write_text(json.dumps(config))
         if kind == "centrifugo":
             self._env["CENTRIFUGO_BIN"] = BINARY
 
@@ -36,8 +42,8 @@ class Hall:
         subprocess.run(self._command("migrate", "-v0"), env=self._env, cwd=ROOT, check=True)
         with ExitStack() as started:
             for port, *command in (
-                (self._ws_port, "runws", "--server", self.kind),
-                (self._port, "runserver", f"127.0.0.1:{self._port}", "--noreload"),
+                (self.ws_port, "runws", "--server", self.kind),
+                (self.port, "runserver", f"127.0.0.1:{self.port}", "--noreload"),
             ):
                 self._start(started, port, command)
             self.change("wake_up")

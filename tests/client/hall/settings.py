@@ -35,3 +35,6 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STATIC_URL = "/static/"
 CENTRIFUGO_PORT = int(os.environ["HALL_WS_PORT"])
 INSTANT = {"PROXY_URL": f"http://127.0.0.1:{os.environ['HALL_PORT']}"}
+if public_port := os.environ.get("HALL_PUBLIC_PORT"):
+    INSTANT["PUBLIC_URL"] = f"wss://localhost:{public_port}/connection/websocket"
+    CSRF_TRUSTED_ORIGINS = [f"https://localhost:{public_port}"]

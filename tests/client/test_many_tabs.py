@@ -1,0 +1,130 @@
+"""Eight tabs behind the shipped nginx.conf, on a network that lets no WebSocket through."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.client.conftest import _wait_for
+from tests.client.hall.running import Hall
+from tests.live.servers import free_port
+
+SHIPPED = Path(__file__).resolve().parents[2] / "centrifugo" / "deploy" / "nginx.conf"
+TABS = 8
+AROUND = """
+daemon off; worker_processes 1; error_log stderr crit; pid {folder}/nginx.pid;
+events {{ worker_connections 256; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  include {folder}/site.conf;
+}}
+"""
+LISTEN = """(name) => {
+  window.heard = [];
+  window.channel = instant.channel(name);
+  channel.on("*", ({ message }) => heard.push(message));
+  channel.onStatus((status) => { window.wasLive ||= status === "live"; });
+}"""
+PROTOCOL = "() => performance.getEntriesByType('navigation')[0].nextHopProtocol"
+
+
+def replaced(text, *pairs):
+    for before, after in pairs:
+        assert before in text, before
+        text = text.replace(before, after)
+    return text
+
+
+class Nginx:
+    """The shipped file with names, ports and certificate of this machine, and no WebSocket."""
+
+    def __init__(self, folder, hall, port, *, http2):
+        certificate = trustme.CA().issue_cert("localhost")
+        certificate.private_key_pem.write_to_path(folder / "key.pem")
+        for part in certificate.cert_chain_pems:
+            part.write_to_path(folder / "chain.pem", append=True)
+        location = r"location ~ ^/(connection/|emulation$) {"
+        text = replaced(
+            SHIPPED.read_text(),
+            ("127.0.0.1:8427", f"127.0.0.1:{hall.ws_port}"),
+            ("127.0.0.1:8000", f"127.0.0.1:{hall.port}"),
+            ("listen 80;", f"listen 127.0.0.1:{free_port()};"),
+            ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
+            ("server_name example.com", "server_name localhost"),
+            ("/etc/letsencrypt/live/example.com/fullchain.pem", str(folder / "chain.pem")),
+            ("/etc/letsencrypt/live/example.com/privkey.pem", str(folder / "key.pem")),
+            (location, f"{location} if ($http_upgrade) {{ return 403; }}"),
+        )
+        if not http2:
+            text = replaced(text, (" http2", ""))
+        (folder / "site.conf").write_text(text)
+        (folder / "nginx.conf").write_text(AROUND.format(folder=folder))
+        if shutil.which("nginx") is None:
+            pytest.fail("This test needs nginx: apt-get install nginx-light", pytrace=False)
+        self._command = ["nginx", "-p", folder, "-e", "stderr", "-c", folder / "nginx.conf"]
+        self._port = port
+
+    def __enter__(self):
+        self._process = subprocess.Popen(self._command)
+        _wait_for(self._port)
+        return self
+
+    def __exit__(self, *_exception):
+        self._process.terminate()
+        self._process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def hall(tmp_path_factory):
+    config = {"sse": {"enabled": True}, "http_stream": {"enabled": True}}
+    folder = tmp_path_factory.mktemp("hall")
+    with Hall(folder, "embedded", public_port=free_port(), config=config) as running:
+        yield running
+
+
+@pytest.fixture
+def tabs(hall, chromium, tmp_path):
+    """Open tabs of one browser behind nginx; all but the last are hidden, as in a window."""
+    opened = []
+
+    def open_tabs(count, *, http2):
+        nginx = Nginx(tmp_path, hall, hall.public_port, http2=http2).__enter__()
+        context = chromium.new_context(ignore_https_errors=True)
+        opened.extend((context, nginx))
+        # Without a window each tab is shown; this says what a browser with one would.
+        context.add_init_script(
+            "Object.defineProperty(document, 'hidden', { get: () => window.name !== 'shown' })"
+        )
+        streams = []
+        context.on(
+            "request",
+            lambda request: streams.append(1) if "/connection/http_stream" in request.url else None,
+        )
+        pages = []
+        for _ in range(count):
+            page = context.new_page()
+            page.goto(f"https://localhost:{hall.public_port}/", timeout=10_000)
+            page.evaluate(LISTEN, "street:1")
+            pages.append(page)
+        return pages, streams
+
+    yield open_tabs
+    if opened:
+        context, nginx = opened
+        context.close()
+        nginx.__exit__()
+
+
+def test_over_http_2_all_are_connected_at_once(hall, tabs):
+    pages, streams = tabs(TABS, http2=True)
+    for page in pages:
+        page.wait_for_function("() => channel.status === 'live'")
+    hall.change("say", "street:1", "hello")
+    for page in pages:
+        page.wait_for_function("() => heard.length === 1")
+    assert {page.evaluate(PROTOCOL) for page in pages} == {"h2"}
+    assert len(streams) == TABS
