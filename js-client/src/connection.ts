@@ -8,6 +8,7 @@ import type { Feed } from "./feed.js";
 import { COLLECT, Grants, IdentityChanged, TOKEN_EXPIRED } from "./grants.js";
 import { Listeners } from "./listeners.js";
 import { endsUser, refusesUser } from "./signed-out.js";
+import { StreamSlot } from "./stream-slot.js";
 import { Transports } from "./transports.js";
 import type { InstantEventMap, Status } from "./types.js";
 import { watchUser } from "./user-watch.js";
@@ -36,6 +37,9 @@ export class Connection {
   status: Status = "idle";
   /** The SDK's client; created by the first attempt to connect. */
   client: Centrifuge | undefined;
+  readonly #slot = new StreamSlot(() => {
+    this.#reopen();
+  });
   #starting: ReturnType<typeof setTimeout> | undefined;
   #lastError: InstantError | undefined;
   /** How often the server has closed the connection in a row, and when it did last. */
@@ -132,9 +136,7 @@ export class Connection {
     } catch (error) {
       if (this.signsOut(error)) return "";
       if (error instanceof IdentityChanged) {
-        this.grants.expire();
-        this.client?.disconnect();
-        this.start();
+        this.#reopen();
       } else if (error instanceof InstantError && !(error instanceof SupersededError)) {
         this.#lastError = error;
       }
@@ -177,6 +179,13 @@ export class Connection {
     this.listeners.status.emit(status);
   }
 
+  /** Closes the connection and opens a new one, with new tokens. */
+  #reopen(): void {
+    this.grants.expire();
+    this.client?.disconnect();
+    this.start();
+  }
+
   #open(): void {
     clearTimeout(this.#starting);
     this.client ??= this.#createClient();
@@ -217,11 +226,13 @@ export class Connection {
       // Called before every attempt, after getToken: the place to replace a token that is too old, or that
       // belongs to a user who was signed in before.
       getData: async () => {
+        await this.#slot.take(transports.next(client));
         if (!grants.isFresh) client.setToken(await this.#grant(() => grants.connectionToken()));
         return null;
       },
     });
     client.on("connecting", ({ code }) => {
+      this.#slot.release();
       // A connect() may follow login() or channels(), whose tokens are fresh.
       if (code !== CALLED) grants.expire();
       transports.restart(client);
@@ -236,6 +247,7 @@ export class Connection {
       this.#connected();
     });
     client.on("disconnected", ({ code, reason }) => {
+      this.#slot.release();
       if (code === CALLED) return;
       if (endsUser(code)) {
         this.signOut();

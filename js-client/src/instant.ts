@@ -4,6 +4,7 @@ import { Channel } from "./channel.js";
 import { resolveConfig } from "./config.js";
 import { Connection } from "./connection.js";
 import { SignedOutError } from "./errors.js";
+import { byteLength } from "./size.js";
 import { createId, TAB_HEADER } from "./tab.js";
 import type { ChannelInfo, InstantEventMap, InstantOptions, ListenOptions, Status } from "./types.js";
 
@@ -54,7 +55,7 @@ export class Instant {
    * Throws `TypeError` if no channel can have the name.
    */
   channel<Data = unknown>(name: string): Channel<Data> {
-    if (!name || new TextEncoder().encode(name).length > NAME_LIMIT) {
+    if (!name || byteLength(name) > NAME_LIMIT) {
       throw new TypeError("A channel name has 1 to 255 bytes");
     }
     return new Channel<Data>(name, this.#connection);

@@ -102,9 +102,14 @@ export class Transports {
     throw new ChannelError(message, { channel, code: TOO_LARGE });
   }
 
+  /** Returns the endpoint that is tried next. */
+  next(client: Centrifuge): string {
+    return this.endpoints[(client as unknown as Progress)._currentTransportIndex]?.endpoint ?? "";
+  }
+
   /** Called when the page is connected. The next connection starts with this endpoint. */
   connected(client: Centrifuge): void {
-    this.#last = this.endpoints[(client as unknown as Progress)._currentTransportIndex]?.endpoint ?? "";
+    this.#last = this.next(client);
     // The first choice need not be stored.
     this.#store(this.#last === this.#inOrder()[0]?.endpoint ? "" : this.#last);
   }

@@ -25,6 +25,7 @@ export function openWindow(origin: string, dataset: Record<string, string>, befo
       return fetch(...given);
     },
     WebSocket,
+    AbortController,
     AbortSignal,
     TextEncoder,
     URL,

@@ -128,3 +128,27 @@ def test_over_http_2_all_are_connected_at_once(hall, tabs):
         page.wait_for_function("() => heard.length === 1")
     assert {page.evaluate(PROTOCOL) for page in pages} == {"h2"}
     assert len(streams) == TABS
+
+
+def show(pages, shown):
+    """Do what a person does who turns to a tab."""
+    for page in pages:
+        page.evaluate(
+            "(name) => { window.name = name; document.dispatchEvent(new Event('visibilitychange')); }",
+            "shown" if page is shown else "",
+        )
+
+
+def test_over_http_1_they_take_turns_and_nothing_is_missed(hall, tabs):
+    pages, _streams = tabs(TABS, http2=False)
+    assert {page.evaluate(PROTOCOL) for page in pages} == {"http/1.1"}
+    for page in pages:
+        show(pages, page)
+        page.wait_for_function("() => window.wasLive")
+    hall.change("say", "street:1", "one", "two")
+    # Whoever had no connection then gets it with the next one.
+    for page in pages:
+        show(pages, page)
+        page.wait_for_function("() => heard.join() === 'one,two'")
+    # And there is room for what pages load.
+    pages[0].context.new_page().goto(f"https://localhost:{hall.public_port}/", timeout=10_000)
