@@ -8,11 +8,13 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test test-unit test-client test-newest test-postgres lint format docs client bench packages caches chromium postgres
+.PHONY: help demo test test-unit test-under-load test-client test-newest test-oldest test-postgres coverage lint format docs client bench packages caches chromium postgres
 
 help:
 	@echo 'make demo    the example site with a server, ready to use'
 	@echo 'make test    all tests; installs what they need'
+	@echo 'make coverage  the same, and what they leave out'
+	@echo 'make test-under-load  what waits on time, ten times while all cores are busy'
 	@echo 'make test-postgres  those that ask the database, on a PostgreSQL that is started for them'
 	@echo 'make lint    ruff, mypy, TypeScript, bundle, migrations, documents'
 	@echo 'make format  let ruff format and fix'
@@ -79,12 +81,26 @@ test: packages $(VENV)/.tested test-client
 test-unit: $(VENV)/.tested
 	$(BIN)/python -X dev -m pytest -n auto -m 'not browser and not slow and not conformance' $(TESTS)
 
+# What waits on time, again and again while all cores compute something else.
+TIMES ?= 10
+test-under-load: packages $(VENV)/.tested js-client/node_modules/.package-lock.json
+	@$(BIN)/python -m tests.load $(TIMES) \
+		$(BIN)/python -X dev -m pytest -q -n auto -m 'conformance or timed' $(TESTS)
+
+# All tests, and which lines and branches none of them takes. What pytest said last is said again.
+coverage: packages $(VENV)/.tested test-client
+	@rm -rf .coverage && mkdir .coverage
+	@set -o pipefail; $(BIN)/python -X dev -m coverage run -m pytest -n auto $(TESTS) | tee .coverage/said
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
+	@tail -n 1 .coverage/said
+
 test-client: js-client/node_modules/.package-lock.json
 	cd js-client && npm test --silent
 
-# The suite again on the newest Python here with the newest Django (Django 6 needs 3.12).
-test-newest:
-	@bash .ci/newest
+# The suite again with the newest Python here and the newest Django, and with the oldest versions
+# of all that pyproject.toml allows.
+test-newest test-oldest: $(VENV)/.tested
+	@.ci/leg $(@:test-%=%)
 
 # What asks the database, on a server that is started for it and thrown away. Of the endpoints'
 # tests those about rights: the others are about headers, bodies and the cache.
@@ -94,7 +110,7 @@ ON_POSTGRES := tests/test_permissions.py tests/rights/test_exact_names.py tests/
 	tests/live/test_enforcement.py tests/live/test_guardian.py tests/revoking
 
 test-postgres: postgres $(VENV)/.tested
-	@$(BIN)/python -m tests.cluster $(BIN)/python -X dev -m pytest --ds tests.postgres -q -m 'not slow' -k 'not centrifugo' $(ON_POSTGRES)
+	@$(BIN)/python -m tests.cluster $(BIN)/python -X dev -m pytest --ds tests.postgres -q -n auto -m 'not slow and not real_server' $(ON_POSTGRES)
 
 lint: $(VENV)/.tested js-client/node_modules/.package-lock.json
 	$(BIN)/ruff check .
