@@ -226,7 +226,8 @@ export class Connection {
       // Called before every attempt, after getToken: the place to replace a token that is too old, or that
       // belongs to a user who was signed in before.
       getData: async () => {
-        await this.#slot.take(transports.next(client));
+        const turn = this.#slot.take(transports.next(client));
+        if (turn) await turn;
         if (!grants.isFresh) client.setToken(await this.#grant(() => grants.connectionToken()));
         return null;
       },

@@ -47,17 +47,21 @@ export class StreamSlot {
     this.#giveUp = giveUp;
   }
 
-  /** Resolves when this page may open a response that does not end. */
-  async take(endpoint: string): Promise<void> {
-    const { document: page, navigator } = globalThis as Browser;
-    const locks = navigator?.locks;
+  /** Resolves when this page may open a response that does not end; undefined if it may at once. */
+  take(endpoint: string): Promise<void> | undefined {
+    const locks = (globalThis as Browser).navigator?.locks;
     const url = new URL(endpoint);
     // WebSockets have connections of their own.
     if (url.protocol.startsWith("ws")) this.release();
     const name = `instant ${url.origin} `;
-    if (!locks || this.#name === name || !isLimited(url)) return;
+    if (!locks || this.#name === name || !isLimited(url)) return undefined;
     this.release();
     this.#name = name;
+    return this.#wait(locks, name);
+  }
+
+  async #wait(locks: LockManager, name: string): Promise<void> {
+    const page = (globalThis as Browser).document;
     const { signal } = (this.#released = new AbortController());
     const granted = new AbortController();
     const stopWaiting = (): void => {

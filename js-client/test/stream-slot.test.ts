@@ -86,7 +86,7 @@ async function open(count: number, endpoint = HTTP): Promise<{ slots: StreamSlot
       want();
     });
     const want = (): void => {
-      void slot.take(endpoint).then(() => having.push(index));
+      void Promise.resolve(slot.take(endpoint)).then(() => having.push(index));
     };
     want();
     return slot;
