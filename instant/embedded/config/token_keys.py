@@ -63,7 +63,9 @@ def check_key_endpoint(raw: Mapping[str, Any], path: str) -> None:
         raise ConfigError(f"{path}: {{{{ has no }}}}")
     if not _is_clean(_VARIABLE.sub("x", endpoint)):
         raise ConfigError(f"{path}: its path must have no /../, // or / at its end")
-    patterns = [text for text in (raw["issuer_regex"], raw["audience_regex"]) if text]
+    patterns = [
+        text.replace("(?<", "(?P<") for text in (raw["issuer_regex"], raw["audience_regex"]) if text
+    ]
     if names and not raw["insecure_skip_jwks_endpoint_safety_check"]:
         _check_variables(names, patterns, path)
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from .go_regex import compile_regex
 from .schema import ConfigError
 from .token_keys import check_key_endpoint, check_public_key
 
@@ -41,9 +42,16 @@ def _regex(raw: dict[str, Any], key: str, path: str) -> re.Pattern[str] | None:
     if raw[plain]:
         raise ConfigError(f"{path}: {plain} and {key} exclude each other")
     try:
-        return re.compile(raw[key])
-    except re.error as exc:
+        return compile_regex(raw[key])
+    except ValueError as exc:
         raise ConfigError(f"{path}.{key}: {exc}") from None
+
+
+def check_claim(raw: dict[str, Any], path: str) -> None:
+    """Raise ConfigError for a claim that users can't be in."""
+    claim = raw["user_id_claim"]
+    if claim and not _CLAIM.fullmatch(claim):
+        raise ConfigError(f"{path}.user_id_claim: must match {_CLAIM.pattern}")
 
 
 def token_options(raw: dict[str, Any], path: str, *, unsigned: bool) -> TokenOptions:
@@ -56,9 +64,7 @@ def token_options(raw: dict[str, Any], path: str, *, unsigned: bool) -> TokenOpt
     for key in ("rsa_public_key", "ecdsa_public_key"):
         if raw[key]:
             check_public_key(raw[key], f"{path}.{key}")
-    claim = raw["user_id_claim"]
-    if claim and not _CLAIM.fullmatch(claim):
-        raise ConfigError(f"{path}.user_id_claim: must match {_CLAIM.pattern}")
+    check_claim(raw, path)
     return TokenOptions(
         path=path,
         secret=raw["hmac_secret_key"],
@@ -71,6 +77,6 @@ def token_options(raw: dict[str, Any], path: str, *, unsigned: bool) -> TokenOpt
         audience_regex=_regex(raw, "audience_regex", path),
         issuer=raw["issuer"],
         issuer_regex=_regex(raw, "issuer_regex", path),
-        user_claim=claim,
+        user_claim=raw["user_id_claim"],
         unsigned=unsigned,
     )
