@@ -215,9 +215,8 @@ class EmbeddedServer:
             return
         routes = ApiRoutes(Api(self.broker), config, self.history_writer)
         for where in {app, public} if config.api_external else {app}:
-            where.router.add_route("*", config.api_prefix + "/{method}", routes.serve)
-            if config.api_prefix:
-                where.router.add_route("*", config.api_prefix, routes.serve_legacy)
+            where.router.add_route("*", config.api_prefix.rstrip("/") + "/{method}", routes.serve)
+            where.router.add_route("*", config.api_prefix, routes.serve_legacy)
 
     async def _sweep(self) -> None:
         while True:

@@ -14,17 +14,7 @@ from tests.conformance.signing import SETS, served
 
 # Scenarios the embedded server doesn't pass yet, with the reason. The first goal of this file is that
 # there is nothing here; a scenario that passes unexpectedly fails.
-NOT_YET: dict[str, str] = dict.fromkeys(
-    (
-        "limits: zero is the default, channels",
-        "limits: zero is the default, names",
-        "limits: zero is the default, frames",
-        "limits: zero is the default, history",
-        "limits: negative is none, channels",
-        "limits: negative is none, names",
-    ),
-    "not yet",
-)
+NOT_YET: dict[str, str] = {}
 
 # Families without which the server is of no use: none of them may be in NOT_YET.
 REQUIRED = (

@@ -14,140 +14,6 @@ from tests.conformance.servers import BINARY, SERVERS, starts
 from tests.conformance.tables import expected, table, title
 
 TABLES = ("tokens", "frames", "requests", "replies")
-# Lines that the embedded server doesn't pass yet; one that passes unexpectedly fails.
-NOT_YET = {
-    "tokens": frozenset(),
-    "frames": frozenset(),
-    "requests": frozenset(),
-    "replies": frozenset(),
-    "configs": frozenset(
-        (
-            0,
-            1,
-            2,
-            3,
-            4,
-            5,
-            6,
-            7,
-            8,
-            9,
-            10,
-            11,
-            12,
-            13,
-            14,
-            15,
-            16,
-            17,
-            18,
-            19,
-            20,
-            21,
-            22,
-            23,
-            24,
-            25,
-            26,
-            27,
-            28,
-            29,
-            30,
-            31,
-            32,
-            33,
-            34,
-            35,
-            36,
-            37,
-            38,
-            39,
-            40,
-            41,
-            42,
-            43,
-            44,
-            45,
-            46,
-            47,
-            48,
-            49,
-            54,
-            56,
-            57,
-            63,
-            64,
-            70,
-            72,
-            76,
-            77,
-            79,
-            80,
-            82,
-            83,
-            84,
-            85,
-            86,
-            87,
-            88,
-            89,
-            90,
-            91,
-            92,
-            94,
-            97,
-            99,
-            101,
-            104,
-            105,
-            106,
-            107,
-            110,
-            111,
-            112,
-            114,
-            115,
-            116,
-            118,
-            119,
-            120,
-            123,
-            126,
-            127,
-            128,
-            129,
-            130,
-            131,
-            132,
-            133,
-            135,
-            139,
-            140,
-            143,
-            144,
-            145,
-            149,
-            150,
-            160,
-            163,
-            164,
-            169,
-            170,
-            173,
-            175,
-            177,
-            178,
-            179,
-            180,
-            181,
-            182,
-            183,
-            184,
-            186,
-            187,
-        )
-    ),
-}
 _PLAYERS = {
     "tokens": play_tokens.answers,
     "frames": play_frames.answers,
@@ -156,21 +22,11 @@ _PLAYERS = {
 _absent = pytest.mark.skipif(not BINARY, reason="no centrifugo binary on PATH or in CENTRIFUGO_BIN")
 
 
-def _not_yet(name, number):
-    return [pytest.mark.xfail(reason="not yet")] if number in NOT_YET[name] else []
-
-
-def _configs():
-    for number in range(len(table("configs"))):
-        yield pytest.param(number, marks=_not_yet("configs", number))
-
-
 def _cases(tables):
     for name in tables:
         for number, row in enumerate(table(name)):
             text = f"{name}-{number}-{title(row)[:60]}"
-            marks = _not_yet(name, number)
-            yield pytest.param("embedded", name, number, marks=marks, id=f"embedded-{text}")
+            yield pytest.param("embedded", name, number, id=f"embedded-{text}")
             yield pytest.param("centrifugo", name, number, marks=_absent, id=f"centrifugo-{text}")
 
 
@@ -250,7 +106,7 @@ def _verdict(text, folder):
     return "starts"
 
 
-@pytest.mark.parametrize("number", list(_configs()))
+@pytest.mark.parametrize("number", range(len(table("configs"))))
 def test_starts_with_the_configs_that_the_real_server_starts_with(number, tmp_path):
     row = table("configs")[number]
     want = expected(row, "embedded")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from .fill import unsupported
+from .go_regex import compile_regex
 from .schema import ConfigError
 
 _FORMATS = ("", "json", "json_object", "binary")
 _RECOVERY_MODES = ("", "stream", "cache")
+_MAP_MODES = ("", "ephemeral", "recoverable", "persistent")
+_MAP_KEYS = ("", "client_id", "user_id")
+_PROXIES = ("subscribe", "publish", "sub_refresh", "subscribe_stream")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,26 +95,61 @@ def _refuse_unsupported(raw: dict[str, Any], path: str) -> None:
             raise unsupported(f"{path}.{key}", "presence as map channels")
 
 
-def channel_options(
-    raw: dict[str, Any], path: str, *, meta_ttl: float, data_format: str, insecure: bool
-) -> ChannelOptions:
-    """Read the options of one namespace; raises ConfigError with `path` in it.
+def check_seconds(raw: dict[str, Any], key: str, path: str) -> None:
+    """Raise ConfigError for a time of life that isn't in whole seconds."""
+    if raw[key] > 0 and raw[key] % 1:
+        raise ConfigError(f"{path}.{key}: must be in whole seconds")
 
-    If the server is `insecure`, everybody may do whatever needs no token.
-    """
-    _refuse_unsupported(raw, path)
+
+def check_format(raw: dict[str, Any], path: str) -> None:
+    """Raise ConfigError for a format that publications can't have."""
+    if raw["publication_data_format"] not in _FORMATS:
+        raise ConfigError(f"{path}.publication_data_format: must be json, json_object or binary")
+
+
+def _check_history(raw: dict[str, Any], path: str, meta_ttl: float) -> None:
+    for key in ("history_ttl", "history_meta_ttl"):
+        check_seconds(raw, key, path)
     size, ttl = raw["history_size"], raw["history_ttl"]
-    meta = raw["history_meta_ttl"]
-    if (size > 0) != (ttl > 0):
+    if bool(size) != bool(ttl):
         raise ConfigError(f"{path}: history_size and history_ttl go together: set both or neither")
-    if ttl > (meta or meta_ttl):
+    if ttl > (raw["history_meta_ttl"] or meta_ttl):
         raise ConfigError(f"{path}.history_ttl: must not be greater than history_meta_ttl")
     if raw["force_recovery"] and not size:
         raise ConfigError(f"{path}.force_recovery: needs history_size and history_ttl")
+
+
+def _check_choices(raw: dict[str, Any], path: str, proxies: Collection[str]) -> None:
     if raw["force_recovery_mode"] not in _RECOVERY_MODES:
         raise ConfigError(f"{path}.force_recovery_mode: must be stream or cache")
-    if raw["publication_data_format"] not in _FORMATS:
-        raise ConfigError(f"{path}.publication_data_format: must be json, json_object or binary")
+    check_format(raw, path)
+    if raw["map"]["mode"] not in _MAP_MODES:
+        raise ConfigError(f"{path}.map.mode: must be ephemeral, recoverable or persistent")
+    if raw["map"]["client_key"] not in _MAP_KEYS:
+        raise ConfigError(f"{path}.map.client_key: must be client_id or user_id")
+    for kind in _PROXIES:
+        name = raw[f"{kind}_proxy_name"]
+        if name != "default" and name not in proxies:
+            raise ConfigError(f"{path}.{kind}_proxy_name: there is no {name!r} in proxies")
+
+
+def channel_options(
+    raw: dict[str, Any],
+    path: str,
+    *,
+    meta_ttl: float,
+    data_format: str,
+    insecure: bool,
+    proxies: Collection[str],
+) -> ChannelOptions:
+    """Read the options of one namespace; raises ConfigError with `path` in it.
+
+    If the server is `insecure`, everybody may do whatever needs no token. `proxies` are the names
+    that the config defines.
+    """
+    _refuse_unsupported(raw, path)
+    _check_history(raw, path, meta_ttl)
+    _check_choices(raw, path, proxies)
     cached = raw["force_recovery_mode"] == "cache"
     if raw["auto_cache_recover"] and not (raw["force_recovery"] and cached):
         raise ConfigError(f"{path}.auto_cache_recover: needs force_recovery in cache mode")
@@ -117,16 +157,16 @@ def channel_options(
         if kind != "fossil":
             raise ConfigError(f"{path}.allowed_delta_types: knows fossil only, not {kind!r}")
     try:
-        regex = re.compile(raw["channel_regex"]) if raw["channel_regex"] else None
-    except re.error as exc:
+        regex = compile_regex(raw["channel_regex"]) if raw["channel_regex"] else None
+    except ValueError as exc:
         raise ConfigError(f"{path}.channel_regex: {exc}") from None
     return ChannelOptions(
         presence=raw["presence"],
         join_leave=raw["join_leave"],
         force_push_join_leave=raw["force_push_join_leave"],
-        history_size=size,
-        history_ttl=ttl,
-        history_meta_ttl=meta or meta_ttl,
+        history_size=raw["history_size"],
+        history_ttl=raw["history_ttl"],
+        history_meta_ttl=raw["history_meta_ttl"] or meta_ttl,
         force_positioning=raw["force_positioning"],
         allow_positioning=raw["allow_positioning"],
         force_recovery=raw["force_recovery"],

@@ -11,15 +11,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from .schema import SCHEMA, ConfigError, Duration, Ignored, Inert, ListOf
+from .schema import SCHEMA, ConfigError, Duration, Inert, ListOf, Unread
 
 PREFIX = "CENTRIFUGO"
 
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 _NUMBER = re.compile(r"[+-]?[0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class FromEnvironment:
+    """A value that the environment says; a 0 there is one, while in a file it is the default."""
+
+    value: Any
 
 
 def _parsed(variable: str, value: str) -> Any:
@@ -72,7 +80,9 @@ class _Overlay:
             given = {}
         if not isinstance(given, dict):
             return given
-        merged = dict(given)
+        # Centrifugo tells no capitals from small letters in keys.
+        merged = {key.lower() if key.lower() in keys else key: item for key, item in given.items()}
+        given = merged.copy()
         for key, default in keys.items():
             value = self._value(given.get(key), default, f"{prefix}_{key}".upper())
             if value is not None or key in given:
@@ -80,8 +90,8 @@ class _Overlay:
         return merged
 
     def _value(self, given: Any, default: Any, variable: str) -> Any:
-        if isinstance(default, Ignored):
-            return self._ignored(given, variable)
+        if isinstance(default, Unread):
+            return self.merge(given, default.keys, variable) if self._any(variable) else given
         if isinstance(default, Inert):
             return self._inert(given, variable)
         if isinstance(default, ListOf):
@@ -93,14 +103,12 @@ class _Overlay:
         value = self.variables.get(variable)
         if value is None:
             return given
-        return value if isinstance(default, Duration) else _scalar(variable, value, default)
+        return FromEnvironment(
+            value if isinstance(default, Duration) else _scalar(variable, value, default)
+        )
 
     def _any(self, prefix: str) -> bool:
         return any(name.startswith(prefix) for name in self.variables)
-
-    def _ignored(self, given: Any, variable: str) -> Any:
-        value = self.variables.get(variable)
-        return _parsed(variable, value) if value is not None and value[:1] in "[{" else given
 
     def _inert(self, given: Any, variable: str) -> Any:
         if self.variables.get(variable + "_ENABLED") in _TRUE:
@@ -109,6 +117,8 @@ class _Overlay:
 
     def _list(self, given: Any, keys: dict[str, Any], variable: str) -> Any:
         value = self.variables.get(variable)
+        if isinstance(given, dict):
+            given = [given] if given else []
         if value is not None:
             given = _items(variable, value, given if isinstance(given, list) else [], keys)
         if not isinstance(given, list) or "name" not in keys:
@@ -116,9 +126,12 @@ class _Overlay:
         return [self._named(item, keys, variable) for item in given]
 
     def _named(self, item: Any, keys: dict[str, Any], variable: str) -> Any:
-        if not isinstance(item, dict) or not isinstance(item.get("name"), str):
+        if not isinstance(item, dict):
             return item
-        name = item["name"].replace(".", "_").replace("-", "_")
+        given = next((value for key, value in item.items() if key.lower() == "name"), None)
+        if not isinstance(given, str):
+            return item
+        name = given.replace(".", "_").replace("-", "_")
         prefix = f"{variable}_{name}".upper()
         return self.merge(item, keys, prefix) if self._any(prefix) else item
 

@@ -4,13 +4,34 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from .environment import overlay
-from .schema import SCHEMA, ConfigError, Duration, Ignored, Inert, ListOf, seconds
+from .environment import FromEnvironment, overlay
+from .schema import SCHEMA, ConfigError, Duration, Inert, ListOf, Unread
+from .weak_types import duration, number, switch, text, text_map, texts
 
-_VARIABLE = re.compile(r"\$\{(CENTRIFUGO_VAR_[A-Za-z0-9_]+)\}")
+# What these have on the command line stands in for a missing value, but not for an empty object.
+_ON_COMMAND_LINE = frozenset(
+    (
+        *("pid_file", "log.level", "log.file", "client.insecure", "engine.type", "map_broker.type"),
+        *("broker.enabled", "broker.type", "presence_manager.enabled", "presence_manager.type"),
+        *("http_server.address", "http_server.port"),
+        *("http_server.internal_address", "http_server.internal_port"),
+        *("http_api.insecure", "http_api.external", "prometheus.enabled", "health.enabled"),
+        *("admin.enabled", "admin.external", "admin.insecure", "debug.enabled", "swagger.enabled"),
+        *("uni_websocket.enabled", "uni_sse.enabled", "uni_http_stream.enabled"),
+        *("sse.enabled", "http_stream.enabled", "init.enabled"),
+    )
+)
+_VARIABLE = re.compile(r"\$\{(CENTRIFUGO_VAR_[^}]+)\}")
+_READERS: dict[type, Callable[[Any], Any]] = {
+    bool: switch,
+    int: number,
+    str: text,
+    list: texts,
+    dict: text_map,
+}
 
 
 def unsupported(path: str, what: str) -> ConfigError:
@@ -24,75 +45,77 @@ class _Filler:
     """Fills in one config, and collects its unknown keys."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        self.variables = variables
+        self._variables = variables
         self.unknown: list[str] = []
 
     def fill(self, value: Any, default: Any, path: str) -> Any:
-        if isinstance(default, Ignored):
-            return value
+        if isinstance(default, Unread):
+            return self._section(value, default.keys, path, known=False)
         if isinstance(default, Inert):
             return self._inert(value, default, path)
         if isinstance(default, ListOf):
-            if value is None:
-                return []
-            if not isinstance(value, list):
-                raise ConfigError(f"{path}: must be a list of objects")
             return [
-                self.fill(item, default.keys, f"{path}.[{at}]") for at, item in enumerate(value)
+                self.fill(item, default.keys, f"{path}.[{at}]")
+                for at, item in enumerate(_items(value, path))
             ]
-        if isinstance(default, Duration):
-            return self._duration(value, default, path)
         if isinstance(default, dict) and default:
-            return self._section(value, default, path)
-        return default if value is None else self._leaf(value, default, path)
+            return self._section(value, default, path, known=True)
+        found = _leaf(value, default, path)
+        return self._with_variables(found, path) if isinstance(found, dict) else found
+
+    def _with_variables(self, texts: dict[str, str], path: str) -> dict[str, str]:
+        """Put variables of the environment where "${CENTRIFUGO_VAR_NAME}" asks for them."""
+
+        def replaced(match: re.Match[str]) -> str:
+            name = match[1]
+            if name not in self._variables:
+                raise ConfigError(f"{path}: the environment has no variable {name}")
+            return self._variables[name]
+
+        return {key: _VARIABLE.sub(replaced, item) for key, item in texts.items()}
 
     def _inert(self, value: Any, default: Inert, path: str) -> None:
-        if isinstance(value, dict) and value.get("enabled"):
+        section = self._section(value, {"enabled": False}, path, known=False)
+        if section["enabled"]:
             raise unsupported(f"{path}.enabled", default.why)
 
-    def _section(self, value: Any, default: dict[str, Any], path: str) -> dict[str, Any]:
+    def _section(
+        self, value: Any, keys: dict[str, Any], path: str, *, known: bool
+    ) -> dict[str, Any]:
         if value is None:
             value = {}
         if not isinstance(value, dict):
             raise ConfigError(f"{path or 'config'}: must be an object")
         prefix = path + "." if path else ""
-        self.unknown += [prefix + key for key in value if key not in default]
-        return {key: self.fill(value.get(key), sub, prefix + key) for key, sub in default.items()}
+        given = {key.lower(): item for key, item in value.items()}
+        if known:
+            self.unknown += [prefix + key for key in value if key.lower() not in keys]
+        return {key: self.fill(given.get(key), sub, prefix + key) for key, sub in keys.items()}
 
-    def _duration(self, value: Any, default: Duration, path: str) -> float:
-        if value is None:
-            value = default.text
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value * 1e-9  # as Go reads a bare number
-        if not isinstance(value, str):
-            raise ConfigError(f'{path}: must be a duration such as "25s"')
-        try:
-            return seconds(self._text(value))
-        except ValueError as exc:
-            raise ConfigError(f"{path}: {exc}") from None
 
-    def _leaf(self, value: Any, default: Any, path: str) -> Any:
-        kind = type(default)
-        if isinstance(value, str):
-            value = self._text(value)
-        if kind is bool and not isinstance(value, bool):
-            raise ConfigError(f"{path}: must be true or false")
-        if kind is int and (isinstance(value, bool) or not isinstance(value, int)):
-            raise ConfigError(f"{path}: must be a whole number")
-        if kind is str and not isinstance(value, str):
-            raise ConfigError(f"{path}: must be a string")
-        if kind is list:
-            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                raise ConfigError(f"{path}: must be a list of strings")
-            return [self._text(item) for item in value]
-        if kind is dict:
-            if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-                raise ConfigError(f"{path}: must be an object of strings")
-            return {key: self._text(item) for key, item in value.items()}
-        return value
+def _items(value: Any, path: str) -> list[Any]:
+    """Return the items of a list of objects; an object is the only one in it."""
+    if isinstance(value, dict):
+        return [value] if value else []
+    if value is None or isinstance(value, list):
+        return value or []
+    raise ConfigError(f"{path}: must be a list of objects")
 
-    def _text(self, value: str) -> str:
-        return _VARIABLE.sub(lambda found: self.variables.get(found[1], ""), value)
+
+def _leaf(value: Any, default: Any, path: str) -> Any:
+    """Read a value; 0 or "" in a file is the default, in a variable it is what it says."""
+    asks_for_zero = isinstance(value, FromEnvironment)
+    if isinstance(value, FromEnvironment):
+        value = value.value
+    read = duration if isinstance(default, Duration) else _READERS[type(default)]
+    fallback = duration(default.text) if isinstance(default, Duration) else default
+    if value is None or (value == {} and "[" not in path and path not in _ON_COMMAND_LINE):
+        return fallback
+    try:
+        found = read(value)
+    except ValueError as exc:
+        raise ConfigError(f"{path}: {exc}") from None
+    return found if found or asks_for_zero else fallback
 
 
 def fill(config: Mapping[str, Any], variables: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -5,59 +5,43 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+_RANGE = re.compile(r"\[(!?)([^\\\]])-([^\]])\]", re.DOTALL)
+_LIST = re.compile(r"\[(!?+)((?:\\.|[^\\\]])+)\]", re.DOTALL)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+
 
 def _one_of(pattern: str, at: int) -> tuple[str, int]:
-    """Translate the `[…]` that starts at `at`; `!` negates it, and escapes count in it."""
-    start = at
-    at += 1
-    negated = pattern.startswith("!", at)
-    at += negated
-    body = ""
-    while True:
-        if at >= len(pattern):
-            raise ValueError(f"malformed origin pattern {pattern!r}: [ at {start} has no end")
-        char = pattern[at]
-        if char == "]":
-            break
-        if char == "\\" and at + 1 < len(pattern):
-            at += 1
-            char = pattern[at]
-            body += re.escape(char)
-        else:
-            body += "-" if char == "-" and body else re.escape(char)
-        at += 1
-    if not body:
-        raise ValueError(f"malformed origin pattern {pattern!r}: [ at {start} is empty")
-    return f"[{'^' if negated else ''}{body}]", at + 1
+    """Translate the `[…]` that starts at `at`: one range, or a list of characters; `!` negates."""
+    found = _RANGE.match(pattern, at)
+    if found is not None and found[2] <= found[3]:
+        body = f"{re.escape(found[2])}-{re.escape(found[3])}"
+    else:
+        found = _LIST.match(pattern, at)
+        if found is None or found[2][1:2] == "-":
+            raise ValueError(f"malformed origin pattern {pattern!r}: [ at {at}")
+        body = re.escape(_ESCAPE.sub(r"\1", found[2]))
+    return f"[{'^' if found[1] else ''}{body}]", found.end()
 
 
-def translate(pattern: str) -> str:  # noqa: C901  a branch per sign
+def translate(pattern: str) -> str:
     r"""Translate a glob to a regular expression: `*` `**` `?` `[a-z]` `[!a]` `{a,b}`, `\` escapes.
 
     The rules are those of the glob library that Centrifugo uses, which knows no separator: `*`
-    matches dots and colons too. Raises ValueError for a bracket or a brace that has no end.
+    matches dots and colons too. A brace ends with the pattern at the latest. Raises ValueError for
+    a malformed bracket.
     """
+    signs = {"*": ".*", "?": "."}
     out = ""
-    depth = 0
-    at = 0
+    depth = at = 0
     while at < len(pattern):
         char = pattern[at]
-        if char == "\\":
-            if at + 1 >= len(pattern):
-                raise ValueError(
-                    f"malformed origin pattern {pattern!r}: nothing after the backslash"
-                )
-            out += re.escape(pattern[at + 1])
-            at += 2
-            continue
         if char == "[":
             piece, at = _one_of(pattern, at)
             out += piece
             continue
-        if char == "*":
-            out += ".*"
-        elif char == "?":
-            out += "."
+        if char == "\\":
+            at += 1
+            out += re.escape(pattern[at : at + 1])
         elif char == "{":
             depth += 1
             out += "(?:"
@@ -67,11 +51,9 @@ def translate(pattern: str) -> str:  # noqa: C901  a branch per sign
         elif char == "," and depth:
             out += "|"
         else:
-            out += re.escape(char)
+            out += signs.get(char) or re.escape(char)
         at += 1
-    if depth:
-        raise ValueError(f"malformed origin pattern {pattern!r}: {{ has no end")
-    return out
+    return out + ")" * depth
 
 
 class Origins:

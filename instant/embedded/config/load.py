@@ -7,11 +7,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from .fill import fill, unsupported
+from .checks import check_personal_channel, check_sections
+from .fill import fill
 from .globs import Origins
 from .names import Names, read_names
+from .paths import path_of
 from .proxies import ProxyOptions, named_proxies, proxy_options
 from .schema import ConfigError
 from .tokens import TokenOptions, token_options
@@ -94,42 +96,6 @@ class Config:
         return frozenset[str]().union(*(proxy.headers for proxy in proxies if proxy is not None))
 
 
-def _refuse_unsupported(raw: dict[str, Any]) -> None:
-    """Refuse what Centrifugo would do and this server would leave out without a word."""
-    engine = raw["engine"]["type"]
-    if engine not in {"", "memory"}:
-        raise unsupported("engine.type", f"the {engine} engine")
-    for at, consumer in enumerate(raw["consumers"] or []):
-        if isinstance(consumer, dict) and consumer.get("enabled"):
-            raise unsupported(f"consumers.[{at}]", "a consumer")
-    if raw["http_server"]["h2c_external"]:
-        raise unsupported("http_server.h2c_external", "HTTP/2")
-
-
-def _check_clocks(client: dict[str, Any]) -> None:
-    ping, pong = client["ping_interval"], client["pong_timeout"]
-    if ping > 0 and pong >= ping:
-        raise ConfigError("client.pong_timeout: must be less than client.ping_interval")
-
-
-def _check_personal_channel(personal: dict[str, Any], names: Names) -> None:
-    namespace = personal["personal_channel_namespace"]
-    path = "client.subscribe_to_user_personal_channel"
-    if not personal["enabled"]:
-        return
-    found = names.namespaces.get(namespace) if namespace else names.without_namespace
-    if found is None:
-        raise ConfigError(f"{path}.personal_channel_namespace: no namespace {namespace!r}")
-    if personal["single_connection"] and not found.presence:
-        raise ConfigError(f"{path}.single_connection: needs presence in that namespace")
-
-
-def _internal_port(text: str) -> int:
-    if text and not (text.isascii() and text.isdigit()):
-        raise ConfigError("http_server.internal_port: must be a port number in a string")
-    return int(text or 0)
-
-
 def parse(config: Mapping[str, Any], variables: Mapping[str, str] | None = None) -> Config:
     """Make a Config of a `config.json`'s content; `variables` stands in for `os.environ`.
 
@@ -137,22 +103,25 @@ def parse(config: Mapping[str, Any], variables: Mapping[str, str] | None = None)
     what only Centrifugo can do. The message never repeats a secret.
     """
     raw = fill(config, variables)
-    _refuse_unsupported(raw)
+    check_sections(raw)
     client, http, api = raw["client"], raw["http_server"], raw["http_api"]
-    _check_clocks(client)
-    names = read_names(raw["channel"], insecure=client["insecure"])
-    _check_personal_channel(client["subscribe_to_user_personal_channel"], names)
+    names = read_names(
+        raw["channel"],
+        insecure=client["insecure"],
+        proxies={item["name"] for item in raw["proxies"]},
+    )
+    check_personal_channel(client["subscribe_to_user_personal_channel"], names)
     return Config(
         address=http["address"],
         port=http["port"],
         internal_address=http["internal_address"],
-        internal_port=_internal_port(http["internal_port"]),
+        internal_port=int(http["internal_port"] or 0),
         names=names,
         **_client_options(client),
         **_tokens(client),
         **_application(raw, names),
         api_enabled=not api["disabled"],
-        api_prefix=api["handler_prefix"],
+        api_prefix=path_of(raw, "http_api"),
         api_key=api["key"],
         api_insecure=api["insecure"],
         api_external=api["external"],
@@ -178,23 +147,32 @@ def _client_options(client: dict[str, Any]) -> dict[str, Any]:
         "anonymous_tokens": not client["disallow_anonymous_connection_tokens"],
         "ping_interval": client["ping_interval"],
         "pong_timeout": client["pong_timeout"],
-        "expired_close_delay": client["expired_close_delay"],
-        "expired_sub_close_delay": client["expired_sub_close_delay"],
-        "stale_close_delay": client["stale_close_delay"],
-        "presence_interval": client["presence_update_interval"],
-        "position_check_delay": client["channel_position_check_delay"],
-        "channel_limit": client["channel_limit"],
-        "concurrency": client["concurrency"],
-        "connection_limit": client["connection_limit"],
-        "connection_rate": client["connection_rate_limit"],
-        "user_connection_limit": client["user_connection_limit"],
-        "queue_max_size": client["queue_max_size"] if client["queue_max_size"] > 0 else sys.maxsize,
+        **_with_fallbacks(client),
+        # Negative is no limit, as 0 is.
+        "concurrency": max(0, client["concurrency"]),
+        "connection_limit": max(0, client["connection_limit"]),
+        "connection_rate": max(0, client["connection_rate_limit"]),
+        "user_connection_limit": max(0, client["user_connection_limit"]),
+        "history_limit": max(0, client["history_max_publication_limit"]),
+        "recovery_limit": max(0, client["recovery_max_publication_limit"]),
         "server_time": client["connect_include_server_time"],
-        "history_limit": client["history_max_publication_limit"],
-        "recovery_limit": client["recovery_max_publication_limit"],
         "personal_channels": personal["enabled"],
         "personal_namespace": personal["personal_channel_namespace"],
         "personal_single": personal["single_connection"],
+    }
+
+
+def _with_fallbacks(client: dict[str, Any]) -> dict[str, Any]:
+    """Read what can't be 0, which only the environment can ask for: that is another default."""
+    size = client["queue_max_size"] or 2**20
+    return {
+        "expired_close_delay": client["expired_close_delay"] or 25.0,
+        "expired_sub_close_delay": client["expired_sub_close_delay"] or 25.0,
+        "stale_close_delay": client["stale_close_delay"] or 15.0,
+        "presence_interval": client["presence_update_interval"] or 25.0,
+        "position_check_delay": client["channel_position_check_delay"] or 40.0,
+        "channel_limit": client["channel_limit"] or 128,
+        "queue_max_size": size if size > 0 else sys.maxsize,
     }
 
 
@@ -234,37 +212,42 @@ def _application(raw: dict[str, Any], names: Names) -> dict[str, Any]:
 def _paths_and_limits(raw: dict[str, Any]) -> dict[str, Any]:
     """Read where clients and monitors come in ("" is nowhere), and how much they may send."""
 
-    def path_of(section: str, enabled: bool) -> str:
-        prefix: str = raw[section]["handler_prefix"]
-        return prefix if enabled else ""
+    def path_if(section: str, enabled: bool) -> str:
+        return path_of(raw, section) if enabled else ""
 
     found: dict[str, Any] = {}
     for name in ("sse", "http_stream", "uni_sse", "uni_http_stream"):
-        found[f"{name}_path"] = path_of(name, raw[name]["enabled"])
+        found[f"{name}_path"] = path_if(name, raw[name]["enabled"])
         found[f"{name}_limit"] = raw[name]["max_request_body_size"]
     return {
         **found,
-        "websocket_path": path_of("websocket", not raw["websocket"]["disabled"]),
+        "websocket_path": path_if("websocket", not raw["websocket"]["disabled"]),
         "websocket_limit": raw["websocket"]["message_size_limit"],
         "write_timeout": raw["websocket"]["write_timeout"],
-        "uni_websocket_path": path_of("uni_websocket", raw["uni_websocket"]["enabled"]),
+        "uni_websocket_path": path_if("uni_websocket", raw["uni_websocket"]["enabled"]),
         "uni_websocket_limit": raw["uni_websocket"]["message_size_limit"],
         "uni_websocket_push": not raw["uni_websocket"]["disable_disconnect_push"],
-        "emulation_path": raw["emulation"]["handler_prefix"],
+        "emulation_path": path_of(raw, "emulation"),
         "emulation_limit": raw["emulation"]["max_request_body_size"],
-        "health_path": path_of("health", raw["health"]["enabled"]),
-        "metrics_path": path_of("prometheus", raw["prometheus"]["enabled"]),
+        "health_path": path_if("health", raw["health"]["enabled"]),
+        "metrics_path": path_if("prometheus", raw["prometheus"]["enabled"]),
     }
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no value of JSON")
 
 
 def read(path: Path) -> dict[str, Any]:
     """Read a config file; raises ConfigError that names it."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except OSError as exc:
         raise ConfigError(f"{path}: {exc.strerror or exc}") from None
     except ValueError as exc:
         raise ConfigError(f"{path}: not JSON: {exc}") from None
+    if content is None:
+        return {}
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: must hold an object")
     return content

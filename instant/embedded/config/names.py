@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from instant.embedded.errors import BAD_REQUEST, UNKNOWN_CHANNEL, Failure
 
-from .channels import ChannelOptions, channel_options
+from .channels import ChannelOptions, channel_options, check_format, check_seconds
 from .schema import ConfigError
 
 NAMESPACE_NAME = re.compile(r"[-a-zA-Z0-9_.]{2,}")
@@ -78,12 +79,15 @@ class Names:
         return user in users.split(self.user_separator)
 
 
-def read_names(raw: dict[str, Any], *, insecure: bool) -> Names:
-    """Read the section `channel`; raises ConfigError."""
+def read_names(raw: dict[str, Any], *, insecure: bool, proxies: Collection[str]) -> Names:
+    """Read the section `channel`; raises ConfigError. `proxies` are the names that it may use."""
+    check_seconds(raw, "history_meta_ttl", "channel")
+    check_format(raw, "channel")
     inherited: dict[str, Any] = {
         "meta_ttl": raw["history_meta_ttl"],
         "data_format": raw["publication_data_format"],
         "insecure": insecure,
+        "proxies": proxies,
     }
     namespaces = {}
     for at, namespace in enumerate(raw["namespaces"]):
@@ -99,7 +103,7 @@ def read_names(raw: dict[str, Any], *, insecure: bool) -> Names:
             raw["without_namespace"], "channel.without_namespace", **inherited
         ),
         namespaces=namespaces,
-        max_length=raw["max_length"],
+        max_length=raw["max_length"] or 255,
         private_prefix=raw["private_prefix"],
         namespace_boundary=raw["namespace_boundary"],
         user_boundary=raw["user_boundary"],

@@ -12,6 +12,9 @@ from .fill import unsupported
 from .names import NAMESPACE_NAME, Names
 from .schema import ConfigError
 
+# A reason must fit into a closing frame of a WebSocket.
+_LONGEST_REASON = 123
+_MOST_CODES = 2**32
 _PROXIES = ("subscribe", "publish", "sub_refresh")
 
 
@@ -30,11 +33,33 @@ class ProxyOptions:
     disconnects: Mapping[int, Disconnect]
 
 
+def _check_transforms(transforms: list[dict[str, Any]], path: str) -> None:
+    for at, item in enumerate(transforms):
+        where = f"{path}.http.status_to_code_transforms.[{at}]"
+        error, disconnect = item["to_error"], item["to_disconnect"]
+        if not item["status_code"]:
+            raise ConfigError(f"{where}.status_code: there must be one")
+        if bool(error["code"]) == bool(disconnect["code"]):
+            raise ConfigError(f"{where}: must have a code in to_error or in to_disconnect")
+        for name, told in (("to_error", error["message"]), ("to_disconnect", disconnect["reason"])):
+            if not 0 <= item[name]["code"] < _MOST_CODES:
+                raise ConfigError(f"{where}.{name}.code: must be a positive number")
+            if not told.isascii() or len(told) > _LONGEST_REASON:
+                raise ConfigError(f"{where}.{name}: must have no more than 123 letters, all ASCII")
+
+
+def _check(raw: dict[str, Any], path: str) -> None:
+    if not raw["endpoint"]:
+        raise ConfigError(f"{path}.endpoint: an enabled proxy needs one")
+    if not raw["timeout"]:
+        raise ConfigError(f"{path}.timeout: must not be 0")
+    _check_transforms(raw["http"]["status_to_code_transforms"], path)
+
+
 def proxy_options(raw: dict[str, Any], path: str) -> ProxyOptions:
     """Read the options of one proxy; raises ConfigError with `path` in it."""
+    _check(raw, path)
     endpoint = raw["endpoint"]
-    if not endpoint:
-        raise ConfigError(f"{path}.endpoint: an enabled proxy needs one")
     if not endpoint.startswith(("http://", "https://")):
         raise unsupported(f"{path}.endpoint", "a GRPC proxy")
     http = raw["http"]
@@ -68,6 +93,7 @@ def named_proxies(raw: dict[str, Any], names: Names) -> dict[tuple[str, str], Pr
         name = item["name"]
         if not NAMESPACE_NAME.fullmatch(name) or name == "default" or name in named:
             raise ConfigError(f"{path}.name: {name!r} is reserved, used twice or not a valid name")
+        _check(item, path)
         named[name] = (item, path)
     used: set[tuple[str, str]] = set()
     for found in (names.without_namespace, *names.namespaces.values()):

@@ -1,17 +1,14 @@
 """Every key of Centrifugo v6's `config.json`: what is read, what is ignored, what is refused.
 
-The tree holds each key's default, and a value must have the type of its default. `Inert` sections
-are features of Centrifugo that would change what clients see: they may be there, but not enabled.
+The tree holds each key's default, and a value must have the type of its default; see `weak_types`
+for how that is taken. `Inert` sections are features of Centrifugo that would change what clients
+see: they may be there, but not enabled.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 
 
 class ConfigError(ValueError):
@@ -39,28 +36,14 @@ class Inert:
     why: str
 
 
-class Ignored:
-    """A value of any type, which is not read."""
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A section that does nothing here. No key in it is unknown; those of `keys` are checked."""
+
+    keys: dict[str, Any] = field(default_factory=dict)
 
 
-IGNORED = Ignored()
-
-
-def seconds(text: str) -> float:
-    """Read a Go duration such as "300ms", "25s", "1m30s" or "720h"; raises ValueError."""
-    body = text.strip()
-    sign = -1.0 if body.startswith("-") else 1.0
-    body = body.lstrip("+-")
-    if body in {"", "0"}:
-        return 0.0
-    at, total = 0, 0.0
-    while at < len(body):
-        part = _PART.match(body, at)
-        if part is None:
-            raise ValueError(f"{text!r} is not a duration")
-        total += float(part[1]) * _UNITS[part[2]]
-        at = part.end()
-    return sign * total
+UNREAD = Unread()
 
 
 _TLS = Inert("TLS")
@@ -92,7 +75,7 @@ _PROXY: dict[str, Any] = {
     "binary_encoding": False,
     "include_connection_meta": False,
     "http": {"tls": _TLS, "static_headers": {}, "status_to_code_transforms": ListOf(_TRANSFORM)},
-    "grpc": IGNORED,
+    "grpc": UNREAD,
 }
 _SWITCHED_PROXY = {"enabled": False, **_PROXY}
 _CHANNEL: dict[str, Any] = {
@@ -137,8 +120,8 @@ _CHANNEL: dict[str, Any] = {
     "subscribe_stream_proxy_name": "default",
     "subscribe_stream_proxy_bidirectional": False,
     "subscription_type": "",
-    "map": IGNORED,
-    "shared_poll": IGNORED,
+    "map": Unread({"mode": "", "client_key": ""}),
+    "shared_poll": UNREAD,
 }
 _RPC: dict[str, Any] = {"proxy_enabled": False, "proxy_name": "default"}
 _UNI_STREAM: dict[str, Any] = {
@@ -146,6 +129,12 @@ _UNI_STREAM: dict[str, Any] = {
     "max_request_body_size": 65536,
     "connect_code_to_http_response": Inert("connect_code_to_http_response"),
 }
+_MONITOR: dict[str, Any] = {"enabled": False, "handler_prefix": ""}
+CONSUMER_TYPES = (
+    *("postgresql", "kafka", "nats_jetstream", "redis_stream"),
+    *("google_pub_sub", "aws_sqs", "azure_service_bus"),
+)
+_CONSUMER = {"name": "", "enabled": False, "type": "", **dict.fromkeys(CONSUMER_TYPES, UNREAD)}
 _WEBSOCKET: dict[str, Any] = {
     "compression": False,
     "compression_min_size": 0,
@@ -172,12 +161,12 @@ SCHEMA: dict[str, Any] = {
         "h2c_external": False,
     },
     "log": {"level": "info", "file": ""},
-    "engine": {"type": "memory", "redis": IGNORED},
-    "broker": Inert("a separate broker"),
-    "presence_manager": Inert("a separate presence manager"),
-    "map_broker": IGNORED,
+    "engine": {"type": "memory", "redis": UNREAD},
+    "broker": Unread({"enabled": False, "type": "memory"}),
+    "presence_manager": Unread({"enabled": False, "type": "memory"}),
+    "map_broker": Unread({"type": "memory"}),
     "controller": Inert("a controller"),
-    "shared_poll": IGNORED,
+    "shared_poll": UNREAD,
     "client": {
         "proxy": {"connect": _SWITCHED_PROXY, "refresh": _SWITCHED_PROXY},
         "allowed_origins": [],
@@ -217,10 +206,10 @@ SCHEMA: dict[str, Any] = {
             "subscribe": _PROXY,
             "publish": _PROXY,
             "sub_refresh": _PROXY,
-            "subscribe_stream": IGNORED,
-            "map_publish": IGNORED,
-            "map_remove": IGNORED,
-            "shared_poll_refresh": IGNORED,
+            "subscribe_stream": UNREAD,
+            "map_publish": UNREAD,
+            "map_remove": UNREAD,
+            "shared_poll_refresh": UNREAD,
         },
         "without_namespace": _CHANNEL,
         "namespaces": ListOf({"name": "", **_CHANNEL}),
@@ -249,7 +238,7 @@ SCHEMA: dict[str, Any] = {
         "insecure": False,
     },
     "grpc_api": Inert("the GRPC API"),
-    "consumers": IGNORED,
+    "consumers": ListOf(_CONSUMER),
     "websocket": {"disabled": False, "handler_prefix": "/connection/websocket", **_WEBSOCKET},
     "sse": {
         "enabled": False,
@@ -274,7 +263,7 @@ SCHEMA: dict[str, Any] = {
     },
     "uni_grpc": Inert("unidirectional GRPC"),
     "emulation": {"handler_prefix": "/emulation", "max_request_body_size": 65536},
-    "admin": IGNORED,
+    "admin": Unread({**_MONITOR, "password": "", "secret": "", "insecure": False, "web_path": ""}),
     "prometheus": {
         "enabled": False,
         "handler_prefix": "/metrics",
@@ -283,12 +272,12 @@ SCHEMA: dict[str, Any] = {
         "native_histograms": False,
     },
     "health": {"enabled": False, "handler_prefix": "/health"},
-    "swagger": IGNORED,
-    "debug": IGNORED,
-    "init": IGNORED,
-    "opentelemetry": IGNORED,
-    "graphite": IGNORED,
-    "usage_stats": IGNORED,
+    "swagger": Unread(_MONITOR),
+    "debug": Unread(_MONITOR),
+    "init": Unread(_MONITOR),
+    "opentelemetry": Unread({"enabled": False, "api": False, "consuming": False}),
+    "graphite": Unread({"enabled": False, "host": "", "port": 0, "interval": Duration("10s")}),
+    "usage_stats": Unread({"disabled": False}),
     "node": {"name": "", "info_metrics_aggregate_interval": Duration("1m")},
     "shutdown": {"timeout": Duration("30s")},
     "pid_file": "",

@@ -31,7 +31,8 @@ class SessionTimers:
         self._wake = wake
         self._ping_sent = False
         self._alarms: dict[Alarm, float] = {}
-        self._set(self._close_stale, session.broker.config.stale_close_delay)
+        if session.broker.config.stale_close_delay > 0:
+            self._set(self._close_stale, session.broker.config.stale_close_delay)
 
     def tick(self) -> None:
         """Call the alarms that are due by now."""
@@ -47,7 +48,8 @@ class SessionTimers:
         self._alarms.pop(self._close_stale, None)
         # At random: clients that came at the same moment must not all be due at the same moment.
         spread = 0.5 + random.random() / 2  # noqa: S311
-        self._set(self._check_subscriptions, config.presence_interval * spread)
+        if config.presence_interval > 0:
+            self._set(self._check_subscriptions, config.presence_interval * spread)
         if config.ping_interval > 0:
             self._set(self._ping, config.ping_interval * spread)
         if session.expire_at:
@@ -115,7 +117,7 @@ class SessionTimers:
             late = subscription.expire_at + int(config.expired_sub_close_delay)
             if subscription.expire_at and now > late:
                 sub_refresh_by_server(session, channel, subscription)
-            elif subscription.positioned and config.position_check_delay:
+            elif subscription.positioned:
                 self._check_position(channel, subscription, config.position_check_delay)
             if session.closed:
                 return

@@ -17,6 +17,12 @@ from instant.embedded.config.globs import Origins
         ("https://[a-c].example", "https://b.example"),
         ("https://[!a-c].example", "https://d.example"),
         ("https://?.example", "https://x.example"),
+        ("https://{a,{b,c}}.example", "https://c.example"),
+        ("https://{a,b", "https://b"),
+        ("https://a\\", "https://a"),
+        ("https://[ab-d].example", "https://-.example"),
+        ("https://[a\\-c].example", "https://c.example"),
+        ("https://a}", "https://a}"),
     ],
 )
 def test_allows(pattern, origin):
@@ -35,6 +41,8 @@ def test_allows(pattern, origin):
         ("https://{a,b}.example", "https://c.example"),
         ("https://[!a-c].example", "https://b.example"),
         ("http://site.example", "null"),
+        ("https://[ab-d].example", "https://c.example"),
+        ("https://[a\\-c].example", "https://b.example"),
     ],
 )
 def test_refuses(pattern, origin):
@@ -47,7 +55,9 @@ def test_no_patterns_refuse_every_origin_and_no_origin_passes():
     assert Origins([]).allow("")
 
 
-@pytest.mark.parametrize("pattern", ["http://[", "http://{a,b", "a\\", "[]", "http://[z-a]"])
+@pytest.mark.parametrize(
+    "pattern", ["http://[", "[]", "[!]", "http://[z-a]", "[a-c-e]", "[a-", "[a\\]"]
+)
 def test_a_malformed_pattern_is_named(pattern):
     with pytest.raises(ValueError, match="malformed origin pattern"):
         Origins([pattern])

@@ -84,6 +84,15 @@ def test_a_command_after_a_refused_connect_closes(broker):
     assert client.close == (3501, "bad request")
 
 
+def test_times_below_zero_are_never():
+    times = dict.fromkeys(("stale_close_delay", "presence_update_interval"), "-1s")
+    client = Client(make_broker({**CONFIG, "client": {**CONFIG["client"], **times}}))
+    assert client.peer.wake_at is None
+    client.connect()
+    # The next is a ping.
+    assert client.peer.wake_at > client.broker.clock.monotonic() + 12
+
+
 def wait_for_ping(client):
     """Let time pass up to the next ping; return how much it was."""
     for waited in range(30):
