@@ -2,7 +2,7 @@
 
 `<v>` in a line stands for the value. `answers` is a list of `[values, answer]`: what the server
 made of it with each of these values. Where the embedded server answers otherwise on purpose, its
-own answer comes third, and docs/embedded-differences.md says why.
+own answer comes third, and docs/differences.md says why.
 """
 
 import json
