@@ -226,8 +226,9 @@ export class Connection {
       // Called before every attempt, after getToken: the place to replace a token that is too old, or that
       // belongs to a user who was signed in before.
       getData: async () => {
-        const turn = this.#slot.take(transports.next(client));
-        if (turn) await turn;
+        // A page that has to wait for its turn tries a WebSocket from time to time.
+        let turn: Promise<boolean> | undefined;
+        while ((turn = this.#slot.take(transports.next(client), config.timeout)) && !(await turn)) transports.tryWebSocket(client);
         if (!grants.isFresh) client.setToken(await this.#grant(() => grants.connectionToken()));
         return null;
       },
@@ -245,6 +246,7 @@ export class Connection {
       this.#lastError = undefined;
       this.#expired = 0;
       transports.connected(client);
+      if (transports.next(client).startsWith("ws")) this.#slot.release();
       this.#connected();
     });
     client.on("disconnected", ({ code, reason }) => {

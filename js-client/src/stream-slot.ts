@@ -1,3 +1,5 @@
+import { SupersededError } from "./errors.js";
+
 /**
  * How many pages of a browser may have a response that does not end from one server. Over HTTP/1.1 browsers
  * open six connections to a server; the others are left for commands, and for loading pages.
@@ -40,6 +42,8 @@ export class StreamSlot {
   readonly #giveUp: () => void;
   /** The beginning of the locks' names, `""` while this page neither has nor waits for a slot. */
   #name = "";
+  /** Resolves when it has one, and rejects when it stops to wait. */
+  #granted: Promise<boolean> = Promise.resolve(true);
   #released = new AbortController();
 
   /** `giveUp` is called when it is another page's turn; it has to close the connection. */
@@ -47,22 +51,38 @@ export class StreamSlot {
     this.#giveUp = giveUp;
   }
 
-  /** Resolves when this page may open a response that does not end; undefined if it may at once. */
-  take(endpoint: string): Promise<void> | undefined {
+  /**
+   * Returns undefined if this page may use the endpoint at once. Else resolves with true when it may, and
+   * with false after `patience` milliseconds; it stays in the queue then. Rejects with `SupersededError`
+   * after `release()`.
+   */
+  take(endpoint: string, patience: number): Promise<boolean> | undefined {
     const locks = (globalThis as Browser).navigator?.locks;
     const url = new URL(endpoint);
-    // WebSockets have connections of their own.
-    if (url.protocol.startsWith("ws")) this.release();
     const name = `instant ${url.origin} `;
-    if (!locks || this.#name === name || !isLimited(url)) return undefined;
-    this.release();
-    this.#name = name;
-    return this.#wait(locks, name);
+    // WebSockets have connections of their own.
+    if (!locks || url.protocol.startsWith("ws") || !isLimited(url)) return undefined;
+    if (this.#name !== name) {
+      this.release();
+      this.#name = name;
+      this.#granted = this.#wait(locks, name, (this.#released = new AbortController()).signal);
+    }
+    return Promise.race([
+      this.#granted,
+      new Promise<boolean>((resolve) => {
+        setTimeout(resolve, patience, false);
+      }),
+    ]);
   }
 
-  async #wait(locks: LockManager, name: string): Promise<void> {
-    const page = (globalThis as Browser).document;
-    const { signal } = (this.#released = new AbortController());
+  /** Gives the slot back, or stops to wait for one. */
+  release(): void {
+    this.#name = "";
+    this.#released.abort();
+  }
+
+  #wait(locks: LockManager, name: string, signal: AbortSignal): Promise<boolean> {
+    const { document: page } = globalThis as Browser;
     const granted = new AbortController();
     const stopWaiting = (): void => {
       granted.abort();
@@ -74,35 +94,41 @@ export class StreamSlot {
     };
     show();
     page?.addEventListener("visibilitychange", show, { signal: granted.signal });
-    await new Promise<void>((resolve) => {
+    const waiting = new Promise<boolean>((resolve, reject) => {
+      signal.addEventListener("abort", () => {
+        reject(new SupersededError("The connection was closed first"));
+      });
       // Waits for all slots, and keeps the first.
       const hold = (): Promise<void> | undefined => {
         if (granted.signal.aborted) return;
         stopWaiting();
-        resolve();
+        resolve(true);
+        this.#watch(locks, name, signal);
         return aborted(signal);
       };
       for (let slot = 0; slot < SLOTS; slot += 1) {
         locks.request(name + String(slot), { signal: granted.signal }, hold).catch(() => undefined);
       }
     });
+    // Nobody may be waiting for it any more.
+    waiting.catch(() => undefined);
+    return waiting;
+  }
+
+  /** Looks from time to time whether it is another page's turn. */
+  #watch(locks: LockManager, name: string, signal: AbortSignal): void {
     const end = Date.now() + TURN;
     const timer = setInterval(() => {
       void locks.query().then(({ held = [], pending = [] }) => {
         if (signal.aborted || !pending.some((lock) => lock.name?.startsWith(name))) return;
         // Not all hidden pages at once for the one that is shown.
-        const isHurried = page?.hidden && held.some((lock) => lock.name === `${name}shown`) && Math.random() < 0.5;
+        const isShown = held.some((lock) => lock.name === `${name}shown`);
+        const isHurried = isShown && (globalThis as Browser).document?.hidden && Math.random() < 0.5;
         if (isHurried || Date.now() > end) this.#giveUp();
       });
     }, LOOK);
     signal.addEventListener("abort", () => {
       clearInterval(timer);
     });
-  }
-
-  /** Gives the slot back, or stops to wait for one. */
-  release(): void {
-    this.#name = "";
-    this.#released.abort();
   }
 }

@@ -107,6 +107,12 @@ export class Transports {
     return this.endpoints[(client as unknown as Progress)._currentTransportIndex]?.endpoint ?? "";
   }
 
+  /** Lets the next attempt be one with a WebSocket, if there is any. */
+  tryWebSocket(client: Centrifuge): void {
+    const index = this.endpoints.findIndex(({ transport }) => transport === "websocket");
+    if (index >= 0) this.#prepare(client as unknown as Progress, index);
+  }
+
   /** Called when the page is connected. The next connection starts with this endpoint. */
   connected(client: Centrifuge): void {
     this.#last = this.next(client);

@@ -4,6 +4,8 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { StreamSlot } from "../src/stream-slot.js";
 
 const HTTP = "http://127.0.0.1:8427/connection/http_stream";
+/** Longer than any test. */
+const PATIENCE = 100_000_000;
 const HTTPS = "https://127.0.0.1/connection/sse";
 
 type Callback = () => Promise<void> | undefined;
@@ -86,7 +88,10 @@ async function open(count: number, endpoint = HTTP): Promise<{ slots: StreamSlot
       want();
     });
     const want = (): void => {
-      void Promise.resolve(slot.take(endpoint)).then(() => having.push(index));
+      void Promise.resolve(slot.take(endpoint, PATIENCE)).then(
+        () => having.push(index),
+        () => undefined,
+      );
     };
     want();
     return slot;
@@ -153,12 +158,29 @@ test("pages that are shown do not hurry for another one", async () => {
 
 test("it is kept by the page that has it, for another transport of the same server", async () => {
   const { slots, having } = await open(1);
-  await slots[0]?.take(HTTP.replace("http_stream", "sse"));
+  await slots[0]?.take(HTTP.replace("http_stream", "sse"), PATIENCE);
   expect([having, [...locks.held]]).toEqual([[0], ["instant http://127.0.0.1:8427 0"]]);
   // A WebSocket needs none.
-  await slots[0]?.take("ws://127.0.0.1:8427/connection/websocket");
-  await vi.advanceTimersByTimeAsync(0);
-  expect(locks.held.size).toBe(0);
+  const locksBefore = locks.pending.length + locks.held.size;
+  expect(new StreamSlot(() => undefined).take("ws://127.0.0.1:8427/connection/websocket", PATIENCE)).toBeUndefined();
+  expect(locks.pending.length + locks.held.size).toBe(locksBefore);
+});
+
+test("who loses patience keeps the place in the queue, and who releases it is rejected", async () => {
+  const { slots } = await open(4);
+  const late = new StreamSlot(() => undefined);
+  const first = late.take(HTTP, 1000);
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(await first).toBe(false);
+  const { having } = await open(1);
+  const second = late.take(HTTP, 1000);
+  slots[0]?.release();
+  expect(await second).toBe(true);
+  expect(having).toEqual([]);
+  const other = new StreamSlot(() => undefined);
+  const waiting = other.take(HTTP, PATIENCE);
+  other.release();
+  await expect(waiting).rejects.toMatchObject({ name: "SupersededError" });
 });
 
 test.each([

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 
 import type { WebSocketConstructor } from "../src/types.js";
@@ -74,4 +74,23 @@ test("transports can be chosen, and an address that does not end in /websocket i
   const elsewhere = site.instant({ fetch: spy });
   await expect(elsewhere.connect()).rejects.toThrow();
   expect(new Set(asked)).toEqual(new Set(["/instant/get_token/"]));
+});
+
+test("a page that waits for its turn takes a WebSocket as soon as one gets through", async () => {
+  // Other tabs have all slots.
+  vi.stubGlobal("navigator", { locks: { request: () => new Promise(() => undefined), query: () => Promise.resolve({}) } });
+  const proxy = await Proxy.start(Number(new URL(site.centrifugo.url).port));
+  site.django.websocketUrl = proxy.url;
+  proxy.blocksUpgrades = true;
+  const instant = site.instant({ timeout: 500 });
+  instant.channel("public").on("*", () => undefined);
+  const websockets = (): number => proxy.paths.filter((path) => path === "/connection/websocket").length;
+  await soon(() => {
+    expect(websockets()).toBeGreaterThan(1);
+  });
+  expect(new Set(proxy.paths)).toEqual(new Set(["/connection/websocket"]));
+  proxy.blocksUpgrades = false;
+  await until(instant, "live");
+  instant.disconnect();
+  await proxy.stop();
 });
