@@ -149,14 +149,13 @@ test("once() rejects if the channel is denied, also if it was denied before", as
 });
 
 test("a call of a signed-out page rejects at once, and a pending one when the page is signed out", async () => {
-  const instant = site.instant();
+  // With a timeout that the test would not outlive.
+  const instant = site.instant({ timeout: 120_000 });
   const channel = instant.channel("public");
   const error = { name: "ChannelError", channel: "public", code: 103, message: expect.stringContaining("signed-out") as string };
   await instant.connect();
   await instant.logout();
-  const before = performance.now();
   await expect(channel.publish({ message: "x" })).rejects.toMatchObject(error);
-  expect(performance.now() - before).toBeLessThan(500);
   await instant.connect();
   site.django.gate = new Promise(() => undefined);
   const pending = instant.channel("late").presence();

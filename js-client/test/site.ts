@@ -66,7 +66,7 @@ export function useSite(): Site {
 
 /** Waits until `assertion` passes. */
 export function soon(assertion: () => void): Promise<void> {
-  return vi.waitFor(assertion, { interval: 2, timeout: 3000 });
+  return vi.waitFor(assertion, { interval: 2, timeout: 15_000 });
 }
 
 export async function until(instant: Instant, status: Status): Promise<void> {
