@@ -89,7 +89,7 @@ def _same(want, got):
 
 @pytest.mark.conformance
 @pytest.mark.parametrize(("server", "name", "number"), list(_cases(TABLES)))
-def test_answers_as_recorded(server, name, number, played):
+def test_a_line_is_answered_as_recorded(server, name, number, played):
     want, got = expected(table(name)[number], server), played(server, name)[number]
     found = _differences(want, got)
     assert not found, "\n".join(found)
