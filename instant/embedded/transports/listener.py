@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from typing import Any, cast
@@ -161,7 +162,7 @@ class Listener:
         self.head_time = HEAD_TIME
         self.most = _most_connections()
         # Connections that have sent no whole head, the oldest first.
-        self.silent: dict[HttpConnection, None] = {}
+        self.silent: OrderedDict[HttpConnection, None] = OrderedDict()
         self._open: set[HttpConnection] = set()
         self._told = False
         self._server: asyncio.Server
