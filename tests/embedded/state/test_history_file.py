@@ -31,7 +31,7 @@ DATA_CONFIG = {
             {"name": "brief", "allow_subscribe_for_client": True, **HISTORY, "history_ttl": "1s", "history_meta_ttl": "2s"},
         ]
     },
-    "client": {**CONFIG["client"], "recovery_max_publication_limit": 0},
+    "client": {**CONFIG["client"], "recovery_max_publication_limit": -1},
 }  # fmt: skip
 
 
