@@ -110,10 +110,11 @@ class Broker:
             delta=delta,
             limit=self.config.queue_max_size,
         )
-        for session in unreached.lost:
-            session.end_subscription(channel, UNSUBSCRIBED_INSUFFICIENT)
-        for session in unreached.slow:
-            session.close(SLOW)
+        if unreached is not None:
+            for session in unreached.lost:
+                session.end_subscription(channel, UNSUBSCRIBED_INSUFFICIENT)
+            for session in unreached.slow:
+                session.close(SLOW)
         return position
 
     def history(

@@ -80,12 +80,11 @@ class Unreached(NamedTuple):
     """The subscribers whom a publication couldn't be sent."""
 
     # Their position belongs to another epoch.
-    lost: Sequence[Client] = ()
+    lost: Sequence[Client]
     # It is longer than what may wait for them.
-    slow: Sequence[Client] = ()
+    slow: Sequence[Client]
 
 
-_ALL_REACHED = Unreached()
 # What wraps a push, and the bytes that a character may have.
 _AROUND = 16
 _CHARACTER = 4
@@ -202,34 +201,46 @@ class Hub:
         *,
         delta: bool,
         limit: int,
-    ) -> Unreached:
+    ) -> Unreached | None:
         """Send a publication to every subscriber; it is encoded once per wire form.
 
-        Returns those who were sent nothing and must be told: their position belongs to another
-        epoch, or the publication has more bytes than `limit`. This one call sends to all, so a
-        subscriber with a position has been sent every publication since it subscribed: nothing but
-        the epoch has to be checked.
+        Returns those who were sent nothing and must be told, None if there are none: their position
+        belongs to another epoch, or the publication has more bytes than `limit`. This one call
+        sends to all, so a subscriber with a position has been sent every publication since it
+        subscribed: nothing but the epoch has to be checked.
         """
         channel = self.channels.get(name)
         if channel is None:
-            return _ALL_REACHED
+            return None
         push = channel_push(name, "pub", publication.json())
         long = (len(push.body) + _AROUND) * _CHARACTER > limit
-        if channel.individual or epoch or long:
+        if channel.individual or long:
             pushes = Pushes(name, push, publication, previous if delta else None)
             return self._fan_out_checked(channel, pushes, epoch, limit if long else 0)
+        lost: list[Client] = []
         encoded: dict[Form, bytes] = {}
-        for session in channel.subscribers:
+        if not epoch:
+            for session in channel.subscribers:
+                form = session.form
+                data = encoded.get(form)
+                if data is None:
+                    data = encoded[form] = push.encoded(form)
+                session.send(data)
+            return None
+        for session, subscription in channel.subscribers.items():
+            if subscription.positioned and subscription.epoch != epoch:
+                lost.append(session)
+                continue
             form = session.form
             data = encoded.get(form)
             if data is None:
                 data = encoded[form] = push.encoded(form)
             session.send(data)
-        return _ALL_REACHED
+        return Unreached(lost, ()) if lost else None
 
     def _fan_out_checked(
         self, channel: Channel, pushes: Pushes, epoch: str, limit: int
-    ) -> Unreached:
+    ) -> Unreached | None:
         lost: list[Client] = []
         slow: list[Client] = []
         encoded: dict[Form, bytes] = {}
@@ -261,7 +272,7 @@ class Hub:
             if data is None:
                 data = encoded[form] = plain.encoded(form)
             session.send(data)
-        return Unreached(lost, slow) if lost or slow else _ALL_REACHED
+        return Unreached(lost, slow) if lost or slow else None
 
 
 class Pushes:
