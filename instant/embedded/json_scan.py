@@ -21,6 +21,9 @@ _BLANK = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?")
 _STRING = re.compile(r'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"')
 _WORD = re.compile("true|false|null")
+# A member's name without escapes and its colon; what follows a value in an object.
+_PLAIN_NAME = re.compile(r'"([^"\\\x00-\x1f]*+)"[ \t\n\r]*:[ \t\n\r]*')
+_AFTER_VALUE = re.compile(r"[ \t\n\r]*([,}])[ \t\n\r]*")
 _CLOSING = {"[": "]", "{": "}"}
 _LINE_BREAKS = str.maketrans("", "", "\r\n")
 _STRICT = True
@@ -128,6 +131,15 @@ def _name(text: str, at: int) -> int:
     return blank(text, at + 1)
 
 
+def _read_name(text: str, at: int) -> tuple[str, int]:
+    """Read the name of a member, and return it and where its value starts."""
+    start = _name(text, at)
+    try:
+        return _scan_string(text, at + 1, _STRICT)[0], start
+    except ValueError:
+        raise Malformed("a member's name is not JSON") from None
+
+
 def load(text: str) -> Any:
     """Read one JSON value; raises Malformed."""
     found, end = value(text, blank(text, 0), MAX_DEPTH)
@@ -178,25 +190,15 @@ def members(text: str, *, whole: bool, depth: int | None) -> Iterator[tuple[str,
         at += 1
     else:
         while True:
-            if not text.startswith('"', at):
-                raise Malformed("a member has no name")
-            try:
-                name, at = _scan_string(text, at + 1, _STRICT)
-            except ValueError:
-                raise Malformed("a member's name has no end") from None
-            at = blank(text, at)
-            if not text.startswith(":", at):
-                raise Malformed("a member has no value")
-            start = blank(text, at + 1)
+            plain = _PLAIN_NAME.match(text, at)
+            name, start = (plain[1], plain.end()) if plain else _read_name(text, at)
             found, end = value(text, start, levels)
             yield name, found, one_line(text[start:end])
-            at = blank(text, end)
-            if text.startswith(",", at):
-                at = blank(text, at + 1)
-                continue
-            if text.startswith("}", at):
-                at += 1
+            sign = _AFTER_VALUE.match(text, end)
+            if sign is None:
+                raise Malformed("an object has no end")
+            at = sign.end()
+            if sign[1] == "}":
                 break
-            raise Malformed("an object has no end")
     if whole and blank(text, at) != len(text):
         raise Malformed("more than one JSON value")
