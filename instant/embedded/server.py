@@ -23,7 +23,7 @@ from instant.embedded.transports.http_stream import (
     serve_uni_http_stream,
     serve_uni_sse,
 )
-from instant.embedded.transports.listener import Listener, note_answers
+from instant.embedded.transports.listener import Listener
 from instant.embedded.transports.websocket import (
     WebSocketConnection,
     serve_uni_websocket,
@@ -134,9 +134,9 @@ class EmbeddedServer:
         host = config.address if address is None else address
         asked = config.port if port is None else port
         internal = config.internal_port if config.internal_port not in {0, asked} else 0
-        public = web.Application(middlewares=[note_answers])
+        public = web.Application()
         self._route_clients(public)
-        private = web.Application(middlewares=[note_answers]) if internal else public
+        private = web.Application() if internal else public
         self._route_operators(private, public)
         try:
             actual = await self._listen(public, host, asked)

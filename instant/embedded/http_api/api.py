@@ -76,11 +76,11 @@ class Api:
         channels = fields.texts("channels")
         if not channels:
             raise Failure(BAD_REQUEST)
-        data = self._methods.data(fields)
+        asked = self._methods.publication(fields)
         replies = []
         for at, channel in enumerate(channels, 1):
             try:
-                result = self._methods.publish_to(channel, fields, data)
+                result = self._methods.publish_to(channel, asked)
                 replies.append(f'{{"result":{result}}}')
             except Failure as exc:
                 replies.append(error_response(exc.error))

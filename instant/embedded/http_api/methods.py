@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import cast
+from typing import NamedTuple, cast
 
 from instant.embedded.config.channels import ChannelOptions
 from instant.embedded.config.globs import translate
@@ -39,6 +39,18 @@ from instant.embedded.wire_forms import Push, channel_push
 _PUSHED = ("recoverable", "epoch", "offset", "positioned", "data")
 
 
+class PublishRequest(NamedTuple):
+    """What is to be published; `data` is JSON."""
+
+    data: str
+    tags: dict[str, str]
+    key: str
+    version: int
+    version_epoch: str
+    delta: bool
+    skip_history: bool
+
+
 class Methods:
     """One method of the API each; they take a request and return their result as JSON.
 
@@ -55,10 +67,10 @@ class Methods:
 
     def publish(self, fields: Fields) -> str:
         """Publish into one channel."""
-        return self.publish_to(fields.text("channel"), fields, self.data(fields))
+        return self.publish_to(fields.text("channel"), self.publication(fields))
 
     @staticmethod
-    def data(fields: Fields) -> str:
+    def _data(fields: Fields) -> str:
         """Return the data to publish, which is JSON."""
         try:
             return fields.json_or_base64("data", "b64data")
@@ -67,24 +79,33 @@ class Methods:
                 raise Failure(BAD_REQUEST) from None
             raise
 
-    def publish_to(self, channel: str, fields: Fields, data: str) -> str:
-        """Publish data into a channel, with the other options of a request."""
-        tags, key = fields.text_map("tags"), fields.text("idempotency_key")
-        version, version_epoch = fields.uint64("version"), fields.text("version_epoch")
-        delta, skip_history = fields.flag("delta"), fields.flag("skip_history")
+    def publication(self, fields: Fields) -> PublishRequest:
+        """Read what is to be published, into whichever channels."""
+        return PublishRequest(
+            self._data(fields),
+            fields.text_map("tags"),
+            fields.text("idempotency_key"),
+            fields.uint64("version"),
+            fields.text("version_epoch"),
+            fields.flag("delta"),
+            fields.flag("skip_history"),
+        )
+
+    def publish_to(self, channel: str, asked: PublishRequest) -> str:
+        """Publish into a channel."""
         options = self._options(channel)
-        if not well_formed(data, options.data_format, load):
+        if not well_formed(asked.data, options.data_format, load):
             raise Failure(BAD_REQUEST)
         position = self.broker.publish(
             channel,
-            data or "null",
+            asked.data or "null",
             options,
-            tags=tags,
-            key=key,
-            delta=delta or options.delta_publish,
-            version=version,
-            version_epoch=version_epoch,
-            skip_history=skip_history,
+            tags=asked.tags,
+            key=asked.key,
+            delta=asked.delta or options.delta_publish,
+            version=asked.version,
+            version_epoch=asked.version_epoch,
+            skip_history=asked.skip_history,
         )
         if not position.offset:
             return "{}"

@@ -19,7 +19,11 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     if request.content_length is not None and request.content_length > limit:
         raise web.HTTPRequestEntityTooLarge(limit, request.content_length)
     if request.content.is_eof():
-        return await _read(request, limit)
+        # It came with its head, as it mostly does.
+        body = request.content.read_nowait()
+        if len(body) > limit:
+            raise web.HTTPRequestEntityTooLarge(limit, len(body))
+        return body
     try:
         async with asyncio.timeout(BODY_TIME):
             return await _read(request, limit)

@@ -12,7 +12,6 @@ import logging
 import os
 import socket
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from typing import Any, cast
 
@@ -37,8 +36,6 @@ _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain; charset=utf-8\r\n"
     b"Connection: close\r\n\r\n431 Request Header Fields Too Large"
 )
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class _Stage(Enum):
@@ -81,9 +78,7 @@ class HttpConnection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take what came; a head that is too long is refused before it is read."""
-        if self._stage is _Stage.IDLE and data:
-            self._await_head()
-        if self._stage is _Stage.HEAD and not self._take_head(data):
+        if self._stage is not _Stage.REQUEST and not self._take_head(data):
             return
         super().data_received(data)
 
@@ -102,6 +97,13 @@ class HttpConnection(web.RequestHandler):
         self._listener.silent.pop(self, None)
 
     def _take_head(self, data: bytes) -> bool:
+        """Take a part of a head; tell whether it may be read."""
+        if self._stage is _Stage.IDLE:
+            if _END in data:
+                # Mostly it comes at once, and needs no timer.
+                self._stage = _Stage.REQUEST
+                return True
+            self._await_head()
         seen = self._tail + data
         if _END in seen:
             self._end_head(_Stage.REQUEST)
@@ -122,25 +124,20 @@ class HttpConnection(web.RequestHandler):
         )
         log.log(level, *args, **kw)
 
-    def answered(self) -> None:
-        """Wait for the next request."""
-        if self._stage is _Stage.REQUEST:
-            self._stage = _Stage.IDLE
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Write the rest of an answer, and wait for the next request."""
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            if self._stage is _Stage.REQUEST:
+                self._stage = _Stage.IDLE
 
     def abort(self) -> None:
         """Close at once."""
         if isinstance(self.transport, asyncio.Transport):
             self.transport.abort()
-
-
-@web.middleware
-async def note_answers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Tell the connection when a request is answered."""
-    try:
-        return await handler(request)
-    finally:
-        if isinstance(request.protocol, HttpConnection):
-            request.protocol.answered()
 
 
 def _most_connections() -> int:
