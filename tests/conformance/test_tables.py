@@ -10,7 +10,7 @@ from instant.embedded import EmbeddedServer
 from instant.embedded.config.load import ConfigError, read
 from tests.conformance import play_frames, play_replies, play_requests, play_tokens
 from tests.conformance.recordings import config_of
-from tests.conformance.servers import BINARY, SERVERS, starts
+from tests.conformance.servers import SERVERS, starts
 from tests.conformance.tables import expected, table, title
 
 TABLES = ("tokens", "frames", "requests", "replies")
@@ -19,7 +19,6 @@ _PLAYERS = {
     "frames": play_frames.answers,
     "requests": play_requests.answers,
 }
-_absent = pytest.mark.skipif(not BINARY, reason="no centrifugo binary on PATH or in CENTRIFUGO_BIN")
 
 
 def _cases(tables):
@@ -27,7 +26,9 @@ def _cases(tables):
         for number, row in enumerate(table(name)):
             text = f"{name}-{number}-{title(row)[:60]}"
             yield pytest.param("embedded", name, number, id=f"embedded-{text}")
-            yield pytest.param("centrifugo", name, number, marks=_absent, id=f"centrifugo-{text}")
+            yield pytest.param(
+                "centrifugo", name, number, marks=pytest.mark.real_server, id=f"centrifugo-{text}"
+            )
 
 
 async def _play(server, name):
@@ -114,7 +115,7 @@ def test_starts_with_the_configs_that_the_real_server_starts_with(number, tmp_pa
     assert got == want, row["config"]
 
 
-@_absent
+@pytest.mark.real_server
 @pytest.mark.slow
 @pytest.mark.conformance
 @pytest.mark.parametrize("number", range(len(table("configs"))))
