@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.dispatch import Signal
 from django.utils.translation import gettext_lazy as _
 
 from instant.channels.names import MAX_BYTES, USER_NAMESPACE, check_row_name
@@ -16,9 +17,12 @@ from instant.fields import NameField
 from instant.namespaces import row_namespaces
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
 __all__ = ["Channel", "Revocation", "validate_name"]
+
+channels_created = Signal()
+"""Sent after bulk_create(), for which Django sends nothing. Private."""
 
 
 def validate_name(name: str) -> None:
@@ -27,6 +31,13 @@ def validate_name(name: str) -> None:
         check_row_name(name, row_namespaces())
     except InvalidChannelName as exc:
         raise ValidationError(str(exc), code="invalid") from exc
+
+
+class _ChannelQuerySet(models.QuerySet["Channel"]):
+    def bulk_create(self, objs: Iterable[Channel], *args: Any, **kwargs: Any) -> list[Channel]:
+        created = super().bulk_create(objs, *args, **kwargs)
+        channels_created.send(Channel)
+        return created
 
 
 class Channel(models.Model):
@@ -122,6 +133,8 @@ class Channel(models.Model):
         help_text=_("Nobody may subscribe to an inactive channel."),
     )
     description = models.TextField(_("description"), blank=True)
+
+    objects = _ChannelQuerySet.as_manager()
 
     class Meta:
         """Names, order, index, and the rule of the ``$`` for writes that bypass save()."""

@@ -26,9 +26,9 @@ class Subscriber:
         """Send a command and return its reply; pushes that come before it are kept."""
         self._id += 1
         self._socket.send(json.dumps({"id": self._id, **command}))
-        kept = []
+        kept, until = [], time.monotonic() + PATIENCE
         while True:
-            line = self._next(PATIENCE)
+            line = self._next(until)
             if line.get("id") == self._id:
                 self._lines = kept + self._lines
                 return line
@@ -47,9 +47,9 @@ class Subscriber:
 
     def publications(self, count, timeout=PATIENCE):
         """Return the next publications as (channel, data)."""
-        found = []
+        found, until = [], time.monotonic() + timeout
         while len(found) < count:
-            line = self._next(timeout)
+            line = self._next(until)
             if "pub" in line.get("push", {}):
                 found.append((line["push"]["channel"], line["push"]["pub"]["data"]))
         return found
@@ -61,17 +61,25 @@ class Subscriber:
         self._lines = []
         return found
 
+    def push(self, kind):
+        """Wait for a push of a kind and return it."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            line = self._next(until)
+            if kind in line.get("push", {}):
+                return line["push"]
+
     def pushed(self, kind):
         """Wait for a push of a kind and return when it came (time.perf_counter())."""
-        while kind not in self._next(PATIENCE).get("push", {}):
-            continue
+        self.push(kind)
         return time.perf_counter()
 
     def close_code(self):
         """Return the code with which the server ends the connection."""
+        until = time.monotonic() + PATIENCE
         try:
             while True:
-                self._next(PATIENCE)
+                self._next(until)
         except ConnectionClosed as exc:
             return exc.rcvd.code
 
@@ -80,9 +88,10 @@ class Subscriber:
         self.ask(rpc={"method": "nothing", "data": {}})
         return not [line for line in self._lines if "push" in line]
 
-    def _next(self, timeout):
+    def _next(self, until):
+        # The server's pings are frames too: they must not prolong the wait.
         while not self._lines:
-            frame = self._socket.recv(timeout)
+            frame = self._socket.recv(max(0, until - time.monotonic()))
             if frame == "{}":
                 self._socket.send("{}")
                 continue

@@ -112,14 +112,6 @@ def connect():
         subscriber.close()
 
 
-def wait_for(subscriber, kind):
-    """Return the next push of a kind."""
-    while True:
-        line = subscriber._next(60)
-        if kind in line.get("push", {}):
-            return line["push"]
-
-
 def test_who_may_subscribe(live, declared, connect, make_user, anonymous):
     staff, other = make_user("staff", is_staff=True), make_user("other")
     page = connect(live, staff)
@@ -172,7 +164,7 @@ def test_joins_are_pushed_to_whom_the_rule_lets_see_them(start, declared, connec
         assert "subscribe" in page.subscribe("doc:1")
     cid = connect(live, make_user("cid", is_staff=True))
     cid.subscribe("doc:1")
-    while wait_for(ann, "join")["join"]["info"]["chan_info"] != {"name": "cid"}:
+    while ann.push("join")["join"]["info"]["chan_info"] != {"name": "cid"}:
         pass
     assert not [line for line in bob.pushes() if "join" in line["push"]]
     assert bob.ask(presence={"channel": "doc:1"})["error"]["code"] == 103
@@ -231,7 +223,7 @@ def test_what_has_expired_is_asked_for_again(start, declared, connect, make_user
         page.pushes()
     assert page.pushes() == []
     get_user_model().objects.update(is_staff=False)
-    push = wait_for(page, "unsubscribe")
+    push = page.push("unsubscribe")
     assert (push["channel"], push["unsubscribe"]["code"]) == ("doc:1", 2501)
     assert page.subscribe("doc:1")["error"] == DENIED
 
@@ -257,7 +249,7 @@ def test_a_token_s_subscription_ends_with_the_right(
     get_user_model().objects.update(is_staff=False)
     ended = {}
     while len(ended) < 2:
-        push = wait_for(page, "unsubscribe")
+        push = page.push("unsubscribe")
         ended[push["channel"]] = push["unsubscribe"]["code"]
     assert ended == {"token:1": 2501, "$staff": 2501}
 

@@ -217,6 +217,13 @@ def test_handing_out_a_token_asks_once_where_there_is_nothing(
     assert needed.is_needed()
 
 
+def test_channels_that_are_made_in_bulk_are_known_at_once(db, registry):
+    needed.channels_changed()
+    assert not needed.is_needed()
+    Channel.objects.bulk_create([Channel(name="news", level="public")])
+    assert needed.is_needed()
+
+
 def test_a_clock_that_is_behind_delays_the_follow_up_alone(client, db, monkeypatch):
     monkeypatch.setattr(clock, "_measured", (timedelta(seconds=12), time.monotonic() + 60))
     now = timezone.now()

@@ -17,7 +17,7 @@ from django.contrib.auth.signals import user_logged_out
 from django.core.signals import request_finished, request_started
 from django.db.models import signals
 
-from instant.models import Channel
+from instant.models import Channel, channels_created
 from instant.revoking import follow_up, needed
 from instant.revoking.receivers import channels, groups, stored, users
 from instant.revoking.receivers.stored import senders
@@ -39,6 +39,7 @@ def connect() -> None:
     _listen(signals.pre_delete, Channel, channels.channel_goes)
     _listen(signals.post_save, Channel, needed.channels_changed)
     _listen(signals.post_delete, Channel, needed.channels_changed)
+    channels_created.connect(needed.channels_changed, dispatch_uid="instant.channels_created")
     _listen(signals.m2m_changed, Channel.groups.through, channels.channel_groups_change)
     _listen(signals.m2m_changed, Channel.members.through, channels.channel_members_change)
     _listen(signals.m2m_changed, Group.permissions.through, groups.group_permissions_change)
