@@ -85,9 +85,10 @@ def test_reload_of_what_needs_a_restart(server_folder):
         call_command("syncws", "--reload")
 
 
+# Opening the pipe waits for who opens its other end: the test goes on when signals are blocked.
 WAIT = (
-    "import signal, os; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGTERM});"
-    "os.write(1, b'ready\\n');"
+    "import signal, os, sys; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGTERM});"
+    "open(sys.argv[1], 'w').close();"
     "n = signal.sigwait({signal.SIGHUP, signal.SIGTERM}); os._exit(int(n == signal.SIGHUP))"
 )
 
@@ -95,22 +96,21 @@ WAIT = (
 def test_reload_signals_the_server_that_runws_holds(server_folder, capfd):
     assert process.read_pid(server_folder) is None
     codes = []
-    script = server_folder / "server.py"
+    script, ready = server_folder / "server.py", server_folder / "ready"
     script.write_text(WAIT)
+    os.mkfifo(ready)
     thread = threading.Thread(
         target=lambda: codes.append(
-            process.run([sys.executable, str(script)], folder=server_folder)
+            process.run([sys.executable, str(script), str(ready)], folder=server_folder)
         )
     )
     thread.start()
-    said = ""
-    while "ready" not in said:
-        said += capfd.readouterr().out
+    ready.open().close()
     pid = process.read_pid(server_folder)
     assert pid not in (None, os.getpid())
     call_command("syncws")
     call_command("syncws", "--reload")
-    thread.join(10)
+    thread.join(60)
     assert codes == [1]  # it got the SIGHUP
     assert process.read_pid(server_folder) is None
     assert "reloads its config" in capfd.readouterr().out
