@@ -15,7 +15,7 @@ from django.utils import timezone
 from instant import conf
 from instant.exceptions import InstantConfigError, PublishError
 from instant.models import Revocation
-from instant.revoking import clock, ledger, needed, schedule
+from instant.revoking import clock, ledger, needed, schedule, tables
 from instant.revoking.affected import Affected
 from instant.revoking.enforce import enforce, is_on, report
 from instant.revoking.host import ring
@@ -185,7 +185,7 @@ def call_looker() -> None:
 def watch() -> Looker:
     """Return a looker that looks until it is stopped; for ``runws``, as long as the server runs."""
     looker = new_looker()
-    if is_on():
+    if is_on() and tables.have_database():
         looker.start(always=True)
     return looker
 
@@ -199,7 +199,8 @@ def look_once(**_kwargs: object) -> None:
     """Look, on the first request: this process may have no other occasion."""
     request_started.disconnect(dispatch_uid="instant.worker")
     try:
-        if not _looker.is_alive and conf.current().enforces_in_background and is_on():
+        asked = conf.current().enforces_in_background and is_on() and tables.have_database()
+        if asked and not _looker.is_alive:
             _looker.start()  # whose thread asks whether there is anything
     except Exception:
         logger.exception("The first look for follow-up checks failed.")  # the page is answered

@@ -11,7 +11,7 @@ from django.db import DatabaseError, connections, router, transaction
 
 from instant.models import Channel, Revocation
 
-__all__ = ["apart", "are_there"]
+__all__ = ["apart", "are_there", "have_database"]
 
 logger = logging.getLogger("instant.enforcement")
 
@@ -39,6 +39,12 @@ def are_there() -> bool:
         return False
     _found.update(keys)
     return True
+
+
+def have_database() -> bool:
+    """Tell whether the settings name a database; a site may do without."""
+    engine: str = connections[router.db_for_write(Revocation)].settings_dict["ENGINE"]
+    return engine != "django.db.backends.dummy"
 
 
 def apart(alias: str) -> AbstractContextManager[Any]:
