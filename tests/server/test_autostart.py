@@ -337,6 +337,57 @@ def test_a_worker_that_is_killed_costs_no_connection(project, preload):
     project.wait_for(lambda: not lives(second))
 
 
+def test_workers_that_are_recycled_leave_the_server_and_its_pages_alone(embedded):
+    embedded.append(
+        "mysite/settings.py", 'DEBUG, ALLOWED_HOSTS = False, ["*"]\nINSTANT = {"AUTOSTART": True}\n'
+    )
+    master = embedded.gunicorn("--max-requests", "3")
+    server = embedded.wait_for_server()
+    embedded.wait_for_site()
+    seen = set()
+    with socket.create_connection(("127.0.0.1", embedded.ws_port)) as page:
+        for _ in range(24):
+            seen |= {*workers(master.pid)}
+            with contextlib.suppress(urllib.error.HTTPError):
+                urllib.request.urlopen(f"http://127.0.0.1:{embedded.port}/").close()
+        page.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert page.recv(8) == b"HTTP/1.1"
+    assert len(seen) > 4  # two at a time
+    assert embedded.server == server
+
+
+ASGI = {
+    "uvicorn": ("-m", "uvicorn", "mysite.asgi:application", "--port"),
+    "uvicorn with workers": (
+        "-m",
+        "uvicorn",
+        "mysite.asgi:application",
+        "--workers",
+        "2",
+        "--port",
+    ),
+    "daphne": ("-m", "daphne", "mysite.asgi:application", "--port"),
+    "daphne's runserver": ("manage.py", "runserver", "--noreload"),
+}
+
+
+@pytest.mark.parametrize("how", ASGI)
+def test_asgi_servers_start_it_too(embedded, how):
+    pytest.importorskip(how.partition(" ")[0].removesuffix("'s"))
+    embedded.append("mysite/settings.py", 'INSTANT = {"AUTOSTART": True}\n')
+    if how == "daphne's runserver":
+        embedded.append(
+            "mysite/settings.py",
+            'INSTALLED_APPS = ["daphne", *INSTALLED_APPS]\nASGI_APPLICATION = "mysite.asgi.application"\n',
+        )
+    site = embedded.start(*ASGI[how], str(embedded.port))
+    server = embedded.wait_for_server()
+    embedded.wait_for_site()
+    os.killpg(site.pid, signal.SIGINT)
+    site.wait(SECONDS)
+    embedded.wait_for(lambda: not lives(server))
+
+
 def holds_on(pid):
     with contextlib.suppress(OSError):
         return any(
@@ -353,11 +404,25 @@ def workers(pid):
     return []
 
 
+READ_BACK = """
+from instant.backends import get_backend
+from instant.centrifugo.api.channel_state import history
+print(history(get_backend().client(), "orders:1", 5, limit=10))
+"""
+
+
 def test_histories_survive_where_a_file_is_named(embedded):
     embedded.append("mysite/settings.py", 'INSTANT = {"DATA": "history.db"}\n')
+    (embedded.folder / "mysite" / "realtime.py").write_text(
+        REALTIME.format(name="orders", authorize="token")
+    )
     embedded.runserver("--noreload")
-    embedded.wait_for_server()
-    assert (embedded.folder / "centrifugo" / "history.db").exists()
+    server = embedded.wait_for_server()
+    embedded.run("manage.py", "shell", "-c", "import instant; instant.publish('orders:1', 'kept')")
+    os.kill(embedded.supervisor, signal.SIGKILL)
+    embedded.wait_for_server(other_than=server)
+    said = embedded.run("manage.py", "shell", "-c", READ_BACK)
+    assert "kept" in said
 
 
 @pytest.mark.skipif(not lifeline.SUPPORTED, reason="no named pipes")
