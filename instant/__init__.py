@@ -4,11 +4,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from instant.channels.names import user_channel
+    from instant.channels.names import user_channel, user_channels
     from instant.namespaces import Namespace
     from instant.producers import abroadcast, apublish, batch, broadcast, publish
 
-__all__ = ["Namespace", "abroadcast", "apublish", "batch", "broadcast", "publish", "user_channel"]
+__all__ = [
+    "Namespace",
+    "abroadcast",
+    "apublish",
+    "batch",
+    "broadcast",
+    "publish",
+    "user_channel",
+    "user_channels",
+]
 
 
 def __getattr__(name: str) -> Any:

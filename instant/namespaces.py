@@ -106,6 +106,17 @@ class Namespace:
         return f"{cls.name}:{cls._compiled().build(cls.name, cls.__qualname__, kwargs)}"
 
     @classmethod
+    def channels(cls, values: Iterable[Any]) -> list[str]:
+        """
+        Return the names of many channels, for broadcast().
+
+        ``values`` are what stands for the pattern's parameter, as primary keys
+        (``OrderChannel.channels(orders.values_list("pk", flat=True))``), or dicts of arguments
+        where it has several. Raises NoChannelMatch for the first that makes no channel.
+        """
+        return cls._compiled().build_all(cls.name, cls.__qualname__, values)
+
+    @classmethod
     def parse(cls, channel: str) -> dict[str, Any] | None:
         """Return the arguments that a channel's name is made of; None where it is not ours."""
         namespace, colon, rest = channel.partition(":")

@@ -13,7 +13,7 @@ from django.utils.asyncio import async_unsafe
 from django.utils.crypto import salted_hmac
 
 from instant.backends import get_backend
-from instant.channels.names import check_name, check_names, user_channel
+from instant.channels.names import check_name, check_names, user_channel, user_channels
 from instant.conf import site_name
 from instant.exceptions import PayloadTooLarge
 from instant.publishing.after_commit import defer
@@ -21,13 +21,24 @@ from instant.publishing.batch import batch, join_batch
 from instant.publishing.origin_tab import current_tab
 from instant.publishing.publication import Envelope, Publication, Publications
 
-__all__ = ["abroadcast", "apublish", "batch", "broadcast", "publish", "user_channel"]
+__all__ = [
+    "abroadcast",
+    "apublish",
+    "batch",
+    "broadcast",
+    "publish",
+    "user_channel",
+    "user_channels",
+]
 
 MAX_PAYLOAD = 1_000_000
 """
 Bytes of JSON. A subscriber's queue holds 1 MiB (Centrifugo's ``client.queue_max_size``,
 default); the server takes more without a word and disconnects every subscriber (3008).
 """
+
+_FOREVER = 86_400.0
+"""Seconds, a day: what is longer is a mistake."""
 
 # NaN is not JSON: one would stop every browser that receives it.
 _encode = DjangoJSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
@@ -48,6 +59,7 @@ def publish(
     bucket: str = "",
     site: str | None = None,
     idempotency_key: str | None = None,
+    timeout: float | None = None,
     on_commit: bool = True,
     using: str | None = None,
 ) -> Publication:
@@ -69,6 +81,9 @@ def publish(
     On the thread of an event loop it raises Django's SynchronousOnlyOperation, inside a
     transaction or a batch too: use apublish() there.
 
+    ``timeout`` is in seconds, ``INSTANT["TIMEOUT"]`` unless given, and each request has so long
+    for its answer.
+
     The server does not publish an ``idempotency_key`` to a channel again for five minutes, and
     pages drop the second one of an ``id``, which is the same for the same key. No query is
     made: whether anybody may read the channel is not asked. Raises InvalidChannelName,
@@ -77,7 +92,7 @@ def publish(
     check_name(channel)
     payload: dict[str, Any] = {"channel": channel}
     envelope = _envelope(
-        (channel,), payload, message, data, event_class, bucket, site, idempotency_key
+        (channel,), payload, message, data, event_class, bucket, site, idempotency_key, timeout
     )
     _dispatch(envelope, on_commit=on_commit, using=using)
     return envelope.publications[0]
@@ -92,12 +107,13 @@ async def apublish(
     bucket: str = "",
     site: str | None = None,
     idempotency_key: str | None = None,
+    timeout: float | None = None,  # noqa: ASYNC109
 ) -> Publication:
     """See publish(). It never waits for a commit: Django has no async transactions."""
     check_name(channel)
     payload: dict[str, Any] = {"channel": channel}
     envelope = _envelope(
-        (channel,), payload, message, data, event_class, bucket, site, idempotency_key
+        (channel,), payload, message, data, event_class, bucket, site, idempotency_key, timeout
     )
     await _adispatch(envelope)
     return envelope.publications[0]
@@ -113,19 +129,25 @@ def broadcast(
     bucket: str = "",
     site: str | None = None,
     idempotency_key: str | None = None,
+    timeout: float | None = None,
     on_commit: bool = True,
     using: str | None = None,
 ) -> Sequence[Publication]:
     """
-    Publish the same to several channels in one request; see publish().
+    Publish the same to several channels; see publish().
+
+    It goes in one request, or in as many as the channels need: 10,000 of them, or 512 KiB, fit
+    into one. Each may take ``timeout`` seconds, and a tenth of a millisecond for each channel.
 
     Returns one Publication a channel, in order, each channel once. The payload is shared, so
     it does not name the channel; clients know on which one it arrived. They all have one
-    ``id``. Raises BatchError
-    where some channels were refused, after the others were served.
+    ``id``. Raises BatchError where some channels were refused, after the others were served.
+    Where a request fails, the error says so, those before it are sent, and none after it.
     """
     names = _names(channels)
-    envelope = _envelope(names, {}, message, data, event_class, bucket, site, idempotency_key)
+    envelope = _envelope(
+        names, {}, message, data, event_class, bucket, site, idempotency_key, timeout
+    )
     if names:
         _dispatch(envelope, on_commit=on_commit, using=using)
     return envelope.publications
@@ -140,10 +162,13 @@ async def abroadcast(
     bucket: str = "",
     site: str | None = None,
     idempotency_key: str | None = None,
+    timeout: float | None = None,  # noqa: ASYNC109
 ) -> Sequence[Publication]:
     """See broadcast(). It never waits for a commit: Django has no async transactions."""
     names = _names(channels)
-    envelope = _envelope(names, {}, message, data, event_class, bucket, site, idempotency_key)
+    envelope = _envelope(
+        names, {}, message, data, event_class, bucket, site, idempotency_key, timeout
+    )
     if names:
         await _adispatch(envelope)
     return envelope.publications
@@ -166,10 +191,13 @@ def _envelope(
     bucket: str,
     site: str | None,
     idempotency_key: str | None,
+    timeout: float | None,
 ) -> Envelope:
     """Build and encode the payload: what changes afterwards is not published."""
     if message is None and data is None:
         raise ValueError("publish() needs a message or data.")
+    if timeout is not None and not 0 < timeout < _FOREVER:
+        raise ValueError(f"timeout is in seconds, more than 0, not {timeout!r}.")
     payload["site"] = site_name() if site is None else site
     if message is not None:
         payload["message"] = message
@@ -196,7 +224,7 @@ def _envelope(
         if len(channels) == 1
         else Publications(key, channels, payload)
     )
-    return Envelope(channels, publications, body, idempotency_key or key)
+    return Envelope(channels, publications, body, idempotency_key or key, timeout)
 
 
 def _id_for(idempotency_key: str) -> str:

@@ -63,6 +63,46 @@ def test_names_that_no_client_could_subscribe_to_are_not_made(value):
         cls.channel(key=value)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "values"),
+    [
+        ("<int:pk>", [1, 0, "42", 10**20, True, "042", -1, "x", None, 1.5, " 1", "1\n2", "١"]),
+        ("a-<slug:key>-b", ["x-y", "", "x\ny", "ü", "x" * 300, 7]),
+        (
+            "<uuid:key>",
+            [uuid.UUID(int=5), str(uuid.UUID(int=6)), str(uuid.UUID(int=7)).upper()[:8]],
+        ),
+        ("<str:key>", ["a:b", "a b", "a\n", "a/b", "", "$x", "a$", {"key": "z"}, {"no": "z"}]),
+        ("<year>", ["2026"]),
+        ("<int:a>.<int:b>", [{"a": 1, "b": 2}, {"a": 1}]),
+        ("all", [{}]),
+    ],
+)
+def test_many_channels_are_those_of_channel(pattern, values):
+    cls = type("Many", (Namespace,), {"name": "many", "pattern": pattern})
+    [*parameters] = cls._compiled().names
+
+    def one(value):
+        return cls.channel(**(value if isinstance(value, dict) else {parameters[0]: value}))
+
+    good = []
+    for value in values:
+        try:
+            good.append((value, one(value)))
+        except NoChannelMatch:
+            for many in ([value], [*(v for v, _ in good), value], [value, *(v for v, _ in good)]):
+                with pytest.raises(NoChannelMatch):
+                    cls.channels(iter(many))
+    assert cls.channels(iter([v for v, _ in good])) == [name for _, name in good]
+    assert cls.channels([]) == []
+
+
+def test_many_channels_of_several_arguments_need_dicts():
+    cls = type("Pair", (Namespace,), {"name": "pair", "pattern": "<int:a>.<int:b>"})
+    with pytest.raises(TypeError, match=r"a dict of arguments.*has 2; not 5"):
+        cls.channels([5])
+
+
 def test_abstract_ones_are_not_registered(registry):
     before = len(registry)
 

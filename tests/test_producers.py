@@ -18,7 +18,16 @@ from django.db import transaction
 from django.test import override_settings
 from django.utils.translation import gettext_lazy
 
-from instant import abroadcast, apublish, backends, batch, broadcast, publish, user_channel
+from instant import (
+    abroadcast,
+    apublish,
+    backends,
+    batch,
+    broadcast,
+    publish,
+    user_channel,
+    user_channels,
+)
 from instant.backends.base import BaseBackend
 from instant.exceptions import (
     BatchError,
@@ -30,6 +39,7 @@ from instant.exceptions import (
     PublishTimeout,
     ServerUnreachable,
 )
+from instant.models import Channel
 from instant.publishing import commit_hook, origin_tab
 from instant.signals import publication_failed
 from tests.conftest import close_connections
@@ -934,3 +944,64 @@ def test_user_channel(make_user, anonymous):
         user_channel(anonymous)
     with pytest.raises(ValueError, match="saved"):
         user_channel(type(user)(username="unsaved"))
+
+
+def test_user_channels(make_user, anonymous, django_assert_num_queries):
+    ann, bob = make_user("ann"), make_user("bob")
+    names = [user_channel(ann), user_channel(bob)]
+    users = type(ann).objects.order_by("pk")
+    with django_assert_num_queries(1):
+        assert user_channels(users) == names
+    assert user_channels([ann, bob]) == user_channels(iter([ann.pk, bob.pk])) == names
+    assert user_channels(users.values_list("pk", flat=True)) == names
+    assert user_channels([ann, bob.pk]) == names
+    assert user_channels([]) == []
+    for nobody in (anonymous, type(ann)(username="unsaved"), None):
+        with pytest.raises(ValueError, match="saved"):
+            user_channels([ann, nobody])
+    with pytest.raises(TypeError, match="not a queryset of Channel"):
+        user_channels(Channel.objects.all())
+
+
+# timeout
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 10**9])
+def test_a_timeout_that_is_none(recorder, timeout):
+    with pytest.raises(ValueError, match="seconds"):
+        publish("a", "x", timeout=timeout)
+    assert recorder.calls == []
+
+
+async def test_a_timeout_travels_with_the_publication(recorder, monkeypatch):
+    found = []
+    monkeypatch.setattr(recorder, "send", found.extend)
+    await sync_to_async(publish)("a", "x", timeout=7)
+    await sync_to_async(broadcast)(["a", "b"], "x")
+    await apublish("a", "x", timeout=8)
+    await abroadcast(["a"], "x", timeout=9.5)
+    assert [envelope.timeout for envelope in found] == [7, None, 8, 9.5]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_failed_after_a_commit_is_made_when_somebody_listens(recorder, monkeypatch, failures):
+    found = []
+
+    def fail(envelopes):
+        found.extend(envelopes)
+        for envelope in envelopes:
+            envelope.give_up()
+        raise PublishError("down")
+
+    monkeypatch.setattr(recorder, "send", fail)
+    names = [f"c{n}" for n in range(100)]
+    with transaction.atomic():
+        broadcast(names, "x")
+    [error] = failures
+    assert [p.channel for p in error.publications if p.state == "failed"] == names
+    monkeypatch.setattr(publication_failed, "receivers", [])
+    publication_failed.sender_receivers_cache.clear()
+    with transaction.atomic():
+        broadcast(names, "x")
+    assert found[1].publications._made is None
+    assert found[1].publications[0].state == "failed"

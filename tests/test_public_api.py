@@ -11,7 +11,7 @@ from instant import exceptions
 from tests.test_architecture import PUBLIC
 
 PINNED = {
-    "instant": "Namespace abroadcast apublish batch broadcast publish user_channel",
+    "instant": "Namespace abroadcast apublish batch broadcast publish user_channel user_channels",
     "instant.backends": "BaseBackend get_backend replaced",
     "instant.backends.base": "BaseBackend",
     "instant.backends.centrifugo": "CentrifugoBackend",
@@ -34,7 +34,7 @@ PINNED = {
     "instant.permissions": (
         "Action Answers Grant amay answers ask channels_for grants grants_after is_known may permitted"
     ),
-    "instant.producers": "abroadcast apublish batch broadcast publish user_channel",
+    "instant.producers": "abroadcast apublish batch broadcast publish user_channel user_channels",
     "instant.signals": "enforcement_failed publication_failed",
     "instant.testing": (
         "CapturedPublications InstantServer InstantTestMixin assert_permissions "

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from instant.exceptions import InvalidChannelName
 
-__all__ = ["USER_NAMESPACE", "check_name", "check_names", "check_row_name", "user_channel"]
+__all__ = [
+    "USER_NAMESPACE",
+    "check_name",
+    "check_names",
+    "check_row_name",
+    "user_channel",
+    "user_channels",
+]
 
 USER_NAMESPACE = "user"
 """Every user's own channel is in this namespace; the server's config always declares it."""
@@ -19,11 +26,11 @@ MAX_BYTES = 255
 # Printable ASCII without the characters that Centrifugo reserves: * & / (centrifugal.dev,
 # "Channels"); its namespaces are [-a-zA-Z0-9_.]{2,}. The server's API would publish to any
 # other name without a word, into a channel that no client can subscribe to.
-_PLAIN = r"!\"#%'()+,\-.0-9;<=>?@A-Z\[\\\]^_`a-z{|}~"
-_NAME = re.compile(rf"\$?(?:[-a-zA-Z0-9_.]{{2,}}:[{_PLAIN}:]+|[{_PLAIN}]+)")
-_PLAIN_NAMES = re.compile(rf"(?:\$?[{_PLAIN}]+\n)*+\$?[{_PLAIN}]+")
+PLAIN = r"!\"#%'()+,\-.0-9;<=>?@A-Z\[\\\]^_`a-z{|}~"
+_NAME = re.compile(rf"\$?(?:[-a-zA-Z0-9_.]{{2,}}:[{PLAIN}:]+|[{PLAIN}]+)")
+_PLAIN_NAMES = re.compile(rf"(?:\$?[{PLAIN}]+\n)*+\$?[{PLAIN}]+")
 _NAMES = re.compile(rf"(?:{_NAME.pattern}\n)*+{_NAME.pattern}")
-_ROW_NAME = re.compile(rf"\$?[{_PLAIN.replace('#', '')}]+")
+_ROW_NAME = re.compile(rf"\$?[{PLAIN.replace('#', '')}]+")
 
 
 def check_name(name: str) -> None:
@@ -87,6 +94,40 @@ def user_channel(user: Any) -> str:
     name = f"{USER_NAMESPACE}:{user.pk}"
     check_name(name)
     return name
+
+
+def user_channels(users: Iterable[Any]) -> list[str]:
+    """
+    Return the names of many users' own channels, for broadcast().
+
+    ``users`` are users, their primary keys, or a queryset of users, which is asked for its keys
+    only. Raises ValueError for one who is anonymous or unsaved.
+    """
+    if getattr(users, "_iterable_class", None) is not None:
+        users = _keys(users)
+    keys = list(users)
+    if any(hasattr(kind, "pk") for kind in set(map(type, keys))):
+        keys = [getattr(user, "pk", user) for user in keys]
+    if None in keys:
+        raise ValueError("Somebody among them has no channel: only saved users have one.")
+    names = [f"{USER_NAMESPACE}:{key}" for key in keys]
+    check_names(names)
+    return names
+
+
+def _keys(queryset: Any) -> Any:
+    """Return the primary keys, where the queryset has users and not values of theirs."""
+    # This module serves before Django is set up, too.
+    from django.contrib.auth import get_user_model  # noqa: PLC0415
+    from django.db.models.query import ModelIterable  # noqa: PLC0415
+
+    if queryset._iterable_class is not ModelIterable:  # noqa: SLF001
+        return queryset
+    if not issubclass(queryset.model, get_user_model()):
+        raise TypeError(
+            f"user_channels() takes users, not a queryset of {queryset.model.__name__}."
+        )
+    return queryset.values_list("pk", flat=True)
 
 
 def _suggest(name: str) -> str:

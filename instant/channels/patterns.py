@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.urls.converters import get_converters
+from django.urls.converters import (
+    IntConverter,
+    SlugConverter,
+    StringConverter,
+    UUIDConverter,
+    get_converters,
+)
 
-from instant.channels.names import check_name
+from instant.channels.names import MAX_BYTES, PLAIN, check_name
 from instant.exceptions import InvalidChannelName
 
 __all__ = ["NamespaceError", "NoChannelMatch", "Pattern"]
 
 _PARAMETER = re.compile(r"<(?:(?P<converter>[^>:]+):)?(?P<parameter>[^>]+)>")
+
+
+_CANONICAL: Mapping[type, str] = {
+    IntConverter: "(?:0|[1-9][0-9]*)",
+    SlugConverter: SlugConverter.regex,
+    StringConverter: f"[{PLAIN}:]+",
+    UUIDConverter: UUIDConverter.regex,
+}
+"""What stands in a name for values that Django's own converters make a text of with str()."""
 
 
 class NamespaceError(ValueError):
@@ -79,6 +94,40 @@ class Pattern:
         return "".join(
             part if isinstance(part, str) else str(part[1].to_url(kwargs[part[0]]))
             for part in self._parts
+        )
+
+    def build_all(self, namespace: str, owner: str, values: Iterable[Any]) -> list[str]:
+        """Return the names for many values, or for many mappings of arguments; see build()."""
+        many = list(values)
+        return self._quickly(namespace, many) or [
+            f"{namespace}:{self.build(namespace, owner, self._arguments(owner, value))}"
+            for value in many
+        ]
+
+    def _quickly(self, namespace: str, values: list[Any]) -> list[str] | None:
+        """Return the names of a common pattern by one look at all of them; None where it fails."""
+        if len(self._parts) != 3 or not values:  # noqa: PLR2004  text, parameter, text
+            return None
+        before, parameter, after = self._parts
+        shape = _CANONICAL.get(type(parameter[1]))
+        if shape is None:
+            return None
+        before = f"{namespace}:{before}"
+        names = [f"{before}{value}{after}" for value in values]
+        one = f"{re.escape(before)}{shape}{re.escape(str(after))}"
+        # A line break is in no good name, so each line is one of them.
+        joined = "\n".join(names)
+        good = joined.count("\n") == len(names) - 1 and max(map(len, names)) <= MAX_BYTES
+        return names if good and re.fullmatch(f"(?:{one}\n)*+{one}", joined) else None
+
+    def _arguments(self, owner: str, value: Any) -> Mapping[str, Any]:
+        if isinstance(value, Mapping):
+            return value
+        if len(self.names) == 1:
+            return dict.fromkeys(self.names, value)
+        raise TypeError(
+            f"{owner}.channels() needs a dict of arguments for each channel, as its pattern "
+            f"{self.pattern!r} has {len(self.names)}; not {value!r}."
         )
 
     def build(self, namespace: str, owner: str, kwargs: Mapping[str, Any]) -> str:

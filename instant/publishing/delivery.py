@@ -49,8 +49,10 @@ def _quietly(envelopes: Sequence[Envelope]) -> Iterator[None]:
 def _signal_failure(envelopes: Sequence[Envelope], error: PublishError) -> None:
     for envelope in envelopes:
         envelope.give_up()
-    failed = [p for envelope in envelopes for p in envelope.publications if p.state == "failed"]
-    publication_failed.send_robust(sender=_sender(), publications=failed, error=error)
+    sender = _sender()
+    if publication_failed.has_listeners(sender):  # a publication is made when somebody looks
+        failed = [p for envelope in envelopes for p in envelope.publications if p.state == "failed"]
+        publication_failed.send_robust(sender=sender, publications=failed, error=error)
 
 
 def _sender() -> type:

@@ -42,32 +42,28 @@ class Publications(Sequence[Publication]):
     that nobody reads would cost more than sending them.
     """
 
-    __slots__ = ("_id", "_made", "_payload", "_positions", "_state", "channels")
+    __slots__ = ("_id", "_made", "_notes", "_payload", "channels")
 
     def __init__(self, id: str, channels: Sequence[str], payload: Mapping[str, Any]) -> None:  # noqa: A002  its name in Publication
         self._id = id
         self._payload = payload
-        self._state: State = "deferred"
-        self._positions: Callable[[], Sequence[Position]] | None = None
+        self._notes: list[Callable[[list[Publication]], None]] = []
         self._made: list[Publication] | None = None
         self.channels = channels
 
-    def sent(self, positions: Callable[[], Sequence[Position]]) -> None:
-        """Note that all were sent; ``positions()`` gives one position a channel, if asked."""
-        self._state, self._positions = "sent", positions
-        if self._made is not None:
-            for publication, position in zip(self._made, positions(), strict=True):
-                publication.offset, publication.epoch = position
-                publication.state = "sent"
+    def note(self, note: Callable[[list[Publication]], None]) -> None:
+        """Have something done with the publications as soon as there are any."""
+        if self._made is None:
+            self._notes.append(note)
+        else:
+            note(self._made)
 
     def _all(self) -> list[Publication]:
         if self._made is None:
-            self._made = [
-                Publication(self._id, channel, self._payload, self._state)
-                for channel in self.channels
-            ]
-            if self._positions is not None:
-                self.sent(self._positions)
+            made = [Publication(self._id, channel, self._payload) for channel in self.channels]
+            for note in self._notes:
+                note(made)
+            self._made, self._notes = made, []
         return self._made
 
     @overload
@@ -99,14 +95,78 @@ class Envelope:
     """The payload as JSON."""
     idempotency_key: str
     """The server answers a repeated key without publishing again, for five minutes."""
+    timeout: float | None = None
+    """Seconds for each request that carries it; None: ``INSTANT["TIMEOUT"]``."""
 
     def mark(self, state: State) -> None:
         """Set the state of all its publications."""
-        for publication in self.publications:
-            publication.state = state
+        Part(self, 0, len(self.channels)).mark(state)
 
     def give_up(self) -> None:
         """Mark what was not sent as failed."""
-        for publication in self.publications:
-            if publication.state != "sent":
-                publication.state = "failed"
+        Part(self, 0, len(self.channels)).give_up()
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """Some of an envelope's publications, which go into one request: those from start to stop."""
+
+    envelope: Envelope
+    start: int
+    stop: int
+
+    @property
+    def channels(self) -> Sequence[str]:
+        """Return the names that the server gets."""
+        return self.envelope.channels[self.start : self.stop]
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def part(self, index: int) -> Part:
+        """Return the part of one of its publications."""
+        return Part(self.envelope, self.start + index, self.start + index + 1)
+
+    def channel(self, index: int) -> str:
+        """Return the channel of one of its publications, as it was given to publish()."""
+        publications = self.envelope.publications
+        if isinstance(publications, Publications):
+            return publications.channels[self.start + index]
+        return publications[self.start + index].channel
+
+    def sent(self, positions: Callable[[], Sequence[Position]]) -> None:
+        """Note that all were sent; ``positions()`` gives one position a channel, if asked."""
+
+        def send(publications: Sequence[Publication]) -> None:
+            for publication, position in zip(publications, positions(), strict=True):
+                publication.offset, publication.epoch = position
+                publication.state = "sent"
+
+        self._each(send)
+
+    def mark(self, state: State) -> None:
+        """Set the state of all."""
+
+        def mark(publications: Sequence[Publication]) -> None:
+            for publication in publications:
+                publication.state = state
+
+        self._each(mark)
+
+    def give_up(self) -> None:
+        """Mark what was not sent as failed."""
+
+        def give_up(publications: Sequence[Publication]) -> None:
+            for publication in publications:
+                if publication.state != "sent":
+                    publication.state = "failed"
+
+        self._each(give_up)
+
+    def _each(self, note: Callable[[Sequence[Publication]], None]) -> None:
+        publications = self.envelope.publications
+        if not isinstance(publications, Publications):
+            note(publications[self.start : self.stop])
+            return
+        start, stop = self.start, self.stop
+        publications.note(lambda made: note(made[start:stop]))

@@ -27,6 +27,7 @@ PUBLISHED = {
     "docs/channels.md": ["user:1", "order:42"],
     "docs/publishing.md": [
         "public $users $staff user:1 $users public $group1 $group1",
+        "user:1",
         "$staff $staff",
         "$staff $staff",
     ],

@@ -289,3 +289,45 @@ def test_rare_calls_with_cents_words(page, visitor, name):
 async def test_rare_calls_async():
     client = backends.get_backend().client()
     assert len((await client.acall(InfoRequest(), 5)).nodes) == 1
+
+
+# Large audiences, with the default TIMEOUT
+
+
+def audience(name, count):
+    """Many channels, among which one is that has a reader stands last."""
+    return [*(f"{name}-{n}" for n in range(count - 1)), name]
+
+
+@pytest.fixture
+def usual_timeout(settings, server):
+    settings.INSTANT = {k: v for k, v in settings.INSTANT.items() if k != "TIMEOUT"}
+    assert conf.current().timeout == 1
+
+
+@pytest.mark.usefixtures("usual_timeout")
+def test_a_broadcast_to_a_hundred_thousand(page, visitor, name):
+    subscriber = page(visitor, name)
+    sent = broadcast(audience(name, 100_000), "to all")
+    assert {p.state for p in sent} == {"sent"}
+    [(_, data)] = subscriber.publications(1)
+    assert data["message"] == "to all"
+
+
+@pytest.mark.usefixtures("usual_timeout")
+def test_a_hundred_broadcasts_of_one_transaction(page, visitor, name):
+    subscriber = page(visitor, name)
+    with transaction.atomic():
+        sent = [broadcast([*audience(f"{name}-{n}", 999), name], n) for n in range(100)]
+    assert {p.state for many in sent for p in many} == {"sent"}
+    assert [data["message"] for _, data in subscriber.publications(100)] == [*range(100)]
+
+
+@pytest.mark.usefixtures("usual_timeout")
+def test_twenty_thousand_publications_of_one_transaction(page, visitor, name):
+    subscriber = page(visitor, name)
+    with transaction.atomic():
+        sent = [publish(f"{name}-{n}", n) for n in range(19_999)] + [publish(name, "last")]
+    assert {p.state for p in sent} == {"sent"}
+    [(_, data)] = subscriber.publications(1)
+    assert data["message"] == "last"

@@ -1,18 +1,17 @@
 """
-Encode publishing requests and read the replies to them; no I/O.
+Publish envelopes and read the replies; no I/O.
 
-Source: Centrifugo's server API (centrifugal.dev, "Server API walkthrough"). Tests compare the
-bodies with those of cent, the official client.
+Source: Centrifugo's server API (centrifugal.dev, "Server API walkthrough").
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from json.encoder import encode_basestring_ascii
+from functools import partial
 from typing import Any
 
+from instant.centrifugo.api.publish_requests import requests_for
 from instant.exceptions import (
     BatchError,
     InvalidAPIKey,
@@ -22,20 +21,18 @@ from instant.exceptions import (
     ServerRefused,
     UnknownNamespace,
 )
-from instant.publishing.publication import Envelope, Position, Publication, Publications
+from instant.publishing.publication import Envelope, Part, Position
 
 __all__ = [
     "NOT_CENTRIFUGO",
     "publishing",
     "read_reply",
     "refused",
-    "requests_for",
     "status_error",
 ]
 
-_MAX_BATCH_BYTES = 512 * 1024
-"""Bytes. A reverse proxy in front of the server refuses over 1 MiB by default (nginx)."""
-_MAX_BATCH_COMMANDS = 1000
+_FOR_EACH = 0.0001
+"""Seconds that a request may take longer for each publication but the first."""
 
 _UNAUTHORIZED = 401
 _TOO_LARGE = 413
@@ -48,116 +45,65 @@ def publishing(
     """
     Publish envelopes, as a generator that leaves the I/O to its caller.
 
-    It yields path, body and the seconds that are left, and is sent status and body of the reply,
-    or has the error of the request thrown in. So it serves the synchronous and the asynchronous
-    client. A refused publication doesn't stop the others, a failed request stops everything.
+    It yields path, body and seconds, and is sent status and body of the reply, or has the error
+    of the request thrown in. So it serves the synchronous and the asynchronous client. Each
+    request has ``timeout`` seconds, or those of its envelopes, and more where there is much to do
+    for it. A refused publication doesn't stop the others, a failed request stops everything.
     """
-    deadline = time.monotonic() + timeout
-    refused_items: list[PublishError] = []
-    for method, body, part in requests_for(envelopes):
+    errors: list[PublishError] = []
+    sent, total = 0, sum(len(envelope.channels) for envelope in envelopes)
+    for method, body, parts in requests_for(envelopes):
         try:
-            status, reply = yield f"/api/{method}", body, deadline - time.monotonic()
-            read_reply(method, part, status, reply)
-        except BatchError as exc:
-            refused_items += exc.errors
+            status, reply = yield f"/api/{method}", body, _seconds(parts, timeout)
+            refused_now = read_reply(method, parts, status, reply)
         except PublishError as exc:
             for envelope in envelopes:
                 envelope.give_up()
-            if exc.channel is None and len(envelopes) == len(envelopes[0].channels) == 1:
-                exc.channel = envelopes[0].channels[0]
+            if exc.channel is None and total == 1:
+                exc.channel = envelopes[0].publications[0].channel
+            if sent:
+                exc.args = (f"{exc} {sent:,} of {total:,} publications were sent before.",)
             raise
-    if refused_items:
-        total = sum(len(envelope.channels) for envelope in envelopes)
-        raise BatchError(
-            f"{len(refused_items)} of {total} publications were refused, the others were sent. "
-            f"The first error: {refused_items[0]}",
-            errors=refused_items,
-        )
-
-
-def _command(envelope: Envelope) -> tuple[str, bytes]:
-    """Return the API method that publishes an envelope, and its parameters as JSON."""
-    names = envelope.channels
-    key = _quote(envelope.idempotency_key)
-    if len(names) == 1:
-        channel = _quote(names[0])
-        body = b'{"channel":%b,"data":%b,"idempotency_key":%b}' % (channel, envelope.body, key)
-        return "publish", body
-    body = b'{"channels":[%b],"data":%b,"idempotency_key":%b}' % (
-        _quote_all(names),
-        envelope.body,
-        key,
-    )
-    return "broadcast", body
-
-
-def _quote_all(names: Sequence[str]) -> bytes:
-    """Return the names as items of a JSON list. Valid names are printable ASCII."""
-    joined = '","'.join(names)
-    if "\\" in joined or joined.count('"') != 2 * (len(names) - 1):
-        return b",".join(map(_quote, names))
-    return f'"{joined}"'.encode()
-
-
-def _quote(text: str) -> bytes:
-    return encode_basestring_ascii(text).encode()
-
-
-def requests_for(
-    envelopes: Sequence[Envelope],
-) -> Iterator[tuple[str, bytes, Sequence[Envelope]]]:
-    """
-    Yield method, body and envelopes of each request that is needed, in order.
-
-    Several envelopes go into one ``batch``, which the server runs in sequence; only a very large
-    one is split.
-    """
-    if len(envelopes) == 1:
-        yield *_command(envelopes[0]), envelopes
+        sent += sum(map(len, parts)) - len(refused_now)
+        errors += refused_now
+    if not errors:
         return
-    start, size = 0, 0
-    commands: list[bytes] = []
-    for index, envelope in enumerate(envelopes):
-        method, parameters = _command(envelope)
-        full = size + len(parameters) > _MAX_BATCH_BYTES or len(commands) == _MAX_BATCH_COMMANDS
-        if commands and full:
-            yield "batch", _batch(commands), envelopes[start:index]
-            start, size, commands = index, 0, []
-        commands.append(b'{"%b":%b}' % (method.encode(), parameters))
-        size += len(parameters)
-    if commands:
-        yield "batch", _batch(commands), envelopes[start:]
+    if total == 1:
+        raise errors[0]
+    raise BatchError(
+        f"{len(errors)} of {total} publications were refused, the others were sent. "
+        f"The first error: {errors[0]}",
+        errors=errors,
+    )
 
 
-def _batch(commands: Sequence[bytes]) -> bytes:
-    return b'{"commands":[%b]}' % b",".join(commands)
+def _seconds(parts: Sequence[Part], timeout: float) -> float:
+    longest = max(timeout if (own := part.envelope.timeout) is None else own for part in parts)
+    return longest + _FOR_EACH * (sum(map(len, parts)) - 1)
 
 
-def read_reply(method: str, envelopes: Sequence[Envelope], status: int, body: bytes) -> None:
+def read_reply(
+    method: str, parts: Sequence[Part], status: int, body: bytes
+) -> Sequence[PublishError]:
     """
-    Read a reply: set state, offset and epoch of the publications, and raise if any failed.
+    Read a reply: set state, offset and epoch of the publications; return why some were refused.
 
-    ``publish`` raises the PublishError of its one publication. The other methods raise a
-    BatchError whose ``errors`` name those that were refused; the others are marked as sent.
+    Raises a PublishError where the whole request failed.
     """
-    channel = envelopes[0].channels[0] if method == "publish" else None
+    alone = len(parts) == len(parts[0]) == 1
+    channel = parts[0].channel(0) if alone else None
     if status != _OK:
         raise status_error(status, channel)
-    if method == "broadcast" and _all_sent(envelopes[0], body):
-        return
+    if method == "broadcast" and _all_sent(parts[0], body):
+        return ()
     try:
         reply = json.loads(body)
     except ValueError as exc:
         raise InvalidReply(NOT_CENTRIFUGO, channel=channel, code=status) from exc
     try:
-        errors = list(_READERS[method](envelopes, reply))
+        return list(_READERS[method](parts, reply))
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise InvalidReply(NOT_CENTRIFUGO, channel=channel, code=status) from exc
-    if not errors:
-        return
-    if method == "publish":
-        raise errors[0]
-    raise BatchError(str(errors[0]), errors=errors)
 
 
 NOT_CENTRIFUGO = (
@@ -186,78 +132,81 @@ def status_error(status: int, channel: str | None) -> PublishError:
     return InvalidReply(f"HTTP status {status}. {NOT_CENTRIFUGO}", channel=channel, code=status)
 
 
-def _read_publish(envelopes: Sequence[Envelope], reply: Any) -> Iterator[PublishError]:
-    yield from _read_item(envelopes[0].publications[0], reply)
+def _read_publish(parts: Sequence[Part], reply: Any) -> Iterator[PublishError]:
+    yield from _read_items(parts[0], [reply])
 
 
-def _read_broadcast(envelopes: Sequence[Envelope], reply: Any) -> Iterator[PublishError]:
-    yield from _read_responses(envelopes[0], reply)
+def _read_broadcast(parts: Sequence[Part], reply: Any) -> Iterator[PublishError]:
+    if "error" in reply:
+        yield from _none_sent(parts[0], reply["error"])
+    else:
+        yield from _read_items(parts[0], reply["result"]["responses"])
 
 
-def _all_sent(envelope: Envelope, body: bytes) -> bool:
+def _read_batch(parts: Sequence[Part], reply: Any) -> Iterator[PublishError]:
+    if "error" in reply:
+        for part in parts:
+            yield from _none_sent(part, reply["error"])
+        return
+    for part, item in zip(parts, reply["replies"], strict=True):
+        if "error" in item:
+            yield from _none_sent(part, item["error"])
+        elif len(part) == 1:
+            yield from _read_items(part, [{"result": item["publish"]}])
+        else:
+            yield from _read_items(part, item["broadcast"]["responses"])
+
+
+_READERS = {"publish": _read_publish, "broadcast": _read_broadcast, "batch": _read_batch}
+
+
+def _all_sent(part: Part, body: bytes) -> bool:
     """
     Tell from the bytes alone whether a broadcast reached every channel; mark it as sent if so.
 
     The reply for a thousand channels has 40 kB, most of it offsets that few callers read, so they
     are decoded on first use.
     """
-    publications = envelope.publications
     if not (
-        isinstance(publications, Publications)
-        and body.startswith(b'{"result":{"responses":[{"result":')
+        body.startswith(b'{"result":{"responses":[{"result":')
         and body.endswith(b"}]}}")
         # Inside a string the quotation marks would be escaped, so each of these is a result.
-        and body.count(b'{"result":') == len(publications) + 1
+        and body.count(b'{"result":') == len(part) + 1
     ):
         return False
-    publications.sent(lambda: _positions(body))
+    part.sent(lambda: _positions(body))
     return True
 
 
 def _positions(body: bytes) -> list[Position]:
-    items = json.loads(body)["result"]["responses"]
-    return [(item["result"].get("offset"), item["result"].get("epoch")) for item in items]
+    return list(map(_position, json.loads(body)["result"]["responses"]))
 
 
-def _read_batch(envelopes: Sequence[Envelope], reply: Any) -> Iterator[PublishError]:
-    if "error" in reply:
-        yield refused(None, reply["error"])
+def _none_sent(part: Part, error: Mapping[str, Any]) -> Iterator[PublishError]:
+    """Mark a part as failed for which the server has one error."""
+    part.mark("failed")
+    yield refused(part.channel(0) if len(part) == 1 else None, error)
+
+
+def _read_items(part: Part, items: Sequence[Any]) -> Iterator[PublishError]:
+    """Read what became of each publication, in order."""
+    if len(items) != len(part):
+        raise ValueError(f"{len(items)} results for {len(part)} publications")
+    if not any("error" in item for item in items):
+        part.sent(partial(list, [_position(item) for item in items]))
         return
-    for envelope, item in zip(envelopes, reply["replies"], strict=True):
+    for index, item in enumerate(items):
+        one = part.part(index)
         if "error" in item:
-            envelope.mark("failed")
-            yield refused(envelope.channels[0], item["error"])
-        elif len(envelope.channels) == 1:
-            _sent(envelope.publications[0], item["publish"])
+            one.mark("failed")
+            yield refused(part.channel(index), item["error"])
         else:
-            yield from _read_responses(envelope, {"result": item["broadcast"]})
+            one.sent(partial(list, [_position(item)]))
 
 
-_READERS = {"publish": _read_publish, "broadcast": _read_broadcast, "batch": _read_batch}
-
-
-def _read_responses(envelope: Envelope, reply: Any) -> Iterator[PublishError]:
-    """Read the reply to a broadcast: one item per channel, in order."""
-    if "error" in reply:
-        envelope.mark("failed")
-        yield refused(None, reply["error"])
-        return
-    for publication, item in zip(envelope.publications, reply["result"]["responses"], strict=True):
-        yield from _read_item(publication, item)
-
-
-def _read_item(publication: Publication, item: Any) -> Iterator[PublishError]:
-    if "error" in item:
-        publication.state = "failed"
-        yield refused(publication.channel, item["error"])
-    else:
-        _sent(publication, item["result"])
-
-
-def _sent(publication: Publication, result: Mapping[str, Any]) -> None:
-    publication.offset = result.get("offset")
-    publication.epoch = result.get("epoch")
-    publication.state = "sent"
+def _position(item: Any) -> Position:
+    result = item["result"]
+    return result.get("offset"), result.get("epoch")
 
 
 _REMEDIES = {
