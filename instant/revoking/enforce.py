@@ -12,6 +12,7 @@ from instant.exceptions import InstantConfigError, PublishError
 from instant.revoking.affected import Affected
 from instant.revoking.check import Check
 from instant.revoking.cost import Cost
+from instant.rights.primary import reading_from_primary
 from instant.signals import enforcement_failed
 
 __all__ = ["enforce", "is_on", "report"]
@@ -39,13 +40,14 @@ def enforce(
 
     Returns for each why it could not be enforced, None where it was; OverCost where it would
     take more than so many ``queries``. ``repeated`` says which of them are follow-up checks;
-    ``between`` is called again and again.
+    ``between`` is called again and again. All is read where writes go: a replica may not know
+    yet what was committed.
     """
     try:
         client = get_backend().client()
         if client is None:
             return [None] * len(affected)
-        with Cost(queries, between) as cost:
+        with reading_from_primary(), Cost(queries, between) as cost:
             check = Check(affected, client, conf.current().timeout, cost, repeated)
             check.run()
     except Exception as exc:  # noqa: BLE001  whatever it is, it must be tried again

@@ -12,6 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from instant.revoking import run, tables
 from instant.revoking.affected import Affected
 from instant.revoking.pending import is_open
+from instant.rights.primary import reading_from_primary
 
 __all__ = ["guarded"]
 
@@ -22,6 +23,7 @@ def guarded(receiver: Callable[..., None]) -> Callable[..., None]:
     """
     Let a receiver run where a server is reached and our tables are there, and raise nothing.
 
+    It reads where writes go: a replica may not know who has just come to have what is lost.
     What it can't make out is everything that may have been lost. A database that fails in a
     transaction is the one exception: there it has failed the project's change too.
     """
@@ -33,7 +35,8 @@ def guarded(receiver: Callable[..., None]) -> Callable[..., None]:
             return
         try:
             try:
-                receiver(*arguments, **kwargs)
+                with reading_from_primary():
+                    receiver(*arguments, **kwargs)
             except DatabaseError:
                 raise
             except Exception:
