@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import ValidationError
-from django.db import DatabaseError, InterfaceError, router
+from django.db import DatabaseError, InterfaceError
 
 from instant import permissions
 from instant.centrifugo.api.client import Client
@@ -70,10 +68,11 @@ class Check:
         everyone = set(range(len(self._affected)))
         try:
             self._cost.admit(named=sum(affected.size() for affected in self._affected))
+            named = self._named()
         except OverCost as exc:
             self._failed(everyone, exc)
             return
-        self._send(self._named())
+        self._send(named)
         present = self._by_presence()
         try:
             for part in present.parts():
@@ -290,20 +289,4 @@ class Check:
     def _load(self, subs: Iterable[str]) -> None:
         if any(subs):
             self._cost.step()
-            self._users |= _users(subs)
-
-
-def _users(subs: Iterable[str]) -> dict[str, Any]:
-    """Return the users that tokens name so, as the database has them now."""
-    model = get_user_model()
-    field = model._meta.pk  # noqa: SLF001  Django's documented API
-    keys = []
-    for sub in subs:
-        try:
-            keys.append(field.to_python(sub))
-        except (ValidationError, ValueError, TypeError):
-            continue  # anonymous, or of another site
-    # The base manager: a default one may leave out deactivated users. Where writes go: a
-    # replica may not know yet what has just been committed.
-    manager = model._base_manager.using(router.db_for_write(model))  # noqa: SLF001
-    return {str(pk): user for pk, user in manager.in_bulk(keys).items()}
+            self._users |= accounts.users(subs, step=self._cost.step)

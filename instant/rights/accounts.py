@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from django.contrib.auth import get_backends, get_user_model
@@ -35,14 +35,15 @@ def is_known(user: Any) -> bool:
     return user is not None and user.is_authenticated and user.is_active
 
 
-def users(subs: Iterable[str]) -> dict[str, Any]:
+def users(subs: Iterable[str], *, step: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """
     Return the users whom tokens name so (``sub``), as the database has them now.
 
     Those whom Django's authentication would return for a session, and those who are
     deactivated: who is hidden by a manager or by a backend of the project's is as good as
     deleted. Where writes go: a replica may not know yet what has just been committed. One
-    query where a backend is Django's own; another's get_user() is called for each user.
+    query where a backend is Django's own; another's get_user() is called for each user, and
+    ``step`` before it, which may raise.
     """
     model = get_user_model()
     field = model._meta.pk  # noqa: SLF001  Django's documented API
@@ -59,7 +60,7 @@ def users(subs: Iterable[str]) -> dict[str, Any]:
     for backend in _backends():
         if not missing:
             return found
-        found |= _of_backend(backend, missing)
+        found |= _of_backend(backend, missing, step)
         missing = {sub: key for sub, key in missing.items() if sub not in found}
     hidden = _in_bulk(model._base_manager, missing) if missing else {}  # noqa: SLF001
     return found | {sub: user for sub, user in hidden.items() if not _is_active(user)}
@@ -165,10 +166,16 @@ def _backends() -> list[Any]:
     return finding or [ModelBackend()]
 
 
-def _of_backend(backend: Any, keys: Mapping[str, Any]) -> dict[str, Any]:
+def _of_backend(
+    backend: Any, keys: Mapping[str, Any], step: Callable[[], None]
+) -> dict[str, Any]:
     if type(backend).get_user is not ModelBackend.get_user:
-        asked = {sub: backend.get_user(key) for sub, key in keys.items()}
-        return {sub: user for sub, user in asked.items() if user is not None}
+        asked = {}
+        for sub, key in keys.items():
+            step()
+            if (user := backend.get_user(key)) is not None:
+                asked[sub] = user
+        return asked
     found = _in_bulk(get_user_model()._default_manager, keys)  # noqa: SLF001
     return {sub: user for sub, user in found.items() if backend.user_can_authenticate(user)}
 
