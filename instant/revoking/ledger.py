@@ -14,6 +14,7 @@ theirs.
 transition from                                  to
 ========== ===================================== ==========================================
 write      —                                     held by the writer, to be checked at once
+widen      held by me                            held by me, about something else
 renew      held by me                            held by me, longer
 confirm    held by me, first check               free, due when old tokens are dead: last check
 release    held by me                            free, due now
@@ -77,7 +78,7 @@ def write(affected: Affected, now: datetime, *, held: bool = True) -> Revocation
 
 
 def widen(row: Revocation, affected: Affected) -> bool:
-    """Let a row that nobody else can see yet be about more; tell whether it is still ours."""
+    """Let a row be about more, or something else; tell whether it is still ours."""
     return bool(_mine(row).update(loss=affected.bounded().as_json()))
 
 

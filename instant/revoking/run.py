@@ -5,12 +5,14 @@ A change that may take rights away calls revoke() in its transaction. After the 
 immediate check asks the rule again for everybody concerned and unsubscribes whoever has lost
 something, in one batch, as far as that costs the request no more than ``CHECK_QUERIES``; the
 rest, and the follow-up check when no token from before the change can be used, is the looker's.
+A session that ends in a request is the one thing that waits for the request's end.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -20,7 +22,7 @@ from django.utils import timezone
 from instant import conf
 from instant.models import Revocation
 from instant.publishing.commit_hook import wait_for_commit
-from instant.revoking import ledger, notes, schedule
+from instant.revoking import ledger, notes, request_end, schedule
 from instant.revoking.affected import Affected
 from instant.revoking.cost import OverCost
 from instant.revoking.enforce import enforce, is_on, report
@@ -28,6 +30,7 @@ from instant.revoking.follow_up import call_looker, wake
 from instant.revoking.pending import Change, is_open, take
 
 __all__ = [
+    "check_at_end",
     "immediate_check",
     "is_on",
     "record",
@@ -81,17 +84,33 @@ def immediate_check(changes: Sequence[Change]) -> None:
     """
     Enforce what a committed transaction has taken away; never raise an Exception.
 
-    A failure is logged and signalled, and the next follow-up check tries again.
+    A failure is logged and signalled, and the next follow-up check tries again. In a request,
+    sessions are left to its end: who changes a password ends them first, and says which of them
+    goes on (``update_session_auth_hash()``) later.
     """
+    _check(changes, at_end=not request_end.is_open())
+
+
+def check_at_end(changes: Sequence[Change]) -> None:
+    """Enforce what was left to the end of a request; never raise an Exception."""
+    _check(changes, at_end=True)
+
+
+def _check(changes: Sequence[Change], *, at_end: bool) -> None:
     try:
         seen = timezone.now()
         rows = [change.row for change in changes if change.row is not None]
         parts = [change.affected for change in changes]
+        later = Affected()
+        if not at_end and (sessions := set[str]().union(*(part.sessions for part in parts))):
+            later = Affected(sessions=sessions)
+            parts = [part for part in (replace(p, sessions=set()) for p in parts) if part]
         if len(parts) > _MERGED:
             parts = [Affected.of_all(parts).bounded()]
-        errors = enforce(parts, queries=conf.current().check_queries, between=ledger.holder(rows))
+        queries, between = conf.current().check_queries, ledger.holder(rows)
+        errors = enforce(parts, queries=queries, between=between) if parts else []
         shared = all(change.shares_transaction for change in changes)
-        _finish(rows, list(zip(parts, errors, strict=True)), seen, shared=shared)
+        _finish(rows, list(zip(parts, errors, strict=True)), later, seen, shared=shared)
     except Exception:  # the change is committed, and the row is there
         logger.exception("Rights that ended are not enforced yet; it will be tried again.")
 
@@ -99,15 +118,26 @@ def immediate_check(changes: Sequence[Change]) -> None:
 def _finish(
     rows: Sequence[Revocation],
     results: Sequence[tuple[Affected, Exception | None]],
+    later: Affected,
     seen: datetime,
     *,
     shared: bool,
 ) -> None:
-    """Leave one row about what is to be followed up, and one about what is to be repeated."""
+    """
+    Leave one row about what is to be followed up, and one about what is to be repeated.
+
+    What is for ``later``, the end of the request, keeps its row, or is repeated too.
+    """
     done = Affected.of_all(part for part, error in results if error is None)
     again = Affected.of_all(part for part, error in results if error is not None)
     created = min((row.created_at for row in rows), default=seen)
     due = seen + schedule.until_follow_up(done)
+    if later and not again:
+        if done:
+            ledger.add(done, created, due)
+        _leave(rows, later, shared=shared)
+        return
+    again.add(later)
     if not again:
         is_written = _move(rows, lambda row: ledger.confirm(row, due, done), shared=shared)
         if not is_written:
@@ -130,6 +160,20 @@ def _finish(
     if errors:
         told = (part for part, error in failed if not isinstance(error, OverCost))
         report(Affected.of_all(told), errors[0])
+
+
+def _leave(rows: Sequence[Revocation], later: Affected, *, shared: bool) -> None:
+    """Keep one row, as ours, for the check at the end of the request."""
+    kept: Revocation | None = None
+
+    def keep(row: Revocation) -> bool:
+        nonlocal kept
+        is_ours = row.loss == later.as_json() or ledger.widen(row, later)
+        kept = row if is_ours else None
+        return kept is not None
+
+    _move(rows, keep, shared=shared)
+    request_end.leave(Change(later, kept, shared))
 
 
 def _move(

@@ -166,9 +166,7 @@ def _backends() -> list[Any]:
     return finding or [ModelBackend()]
 
 
-def _of_backend(
-    backend: Any, keys: Mapping[str, Any], step: Callable[[], None]
-) -> dict[str, Any]:
+def _of_backend(backend: Any, keys: Mapping[str, Any], step: Callable[[], None]) -> dict[str, Any]:
     if type(backend).get_user is not ModelBackend.get_user:
         asked = {}
         for sub, key in keys.items():

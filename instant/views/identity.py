@@ -12,7 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from instant import conf, permissions
 from instant.html import websocket_url
-from instant.revoking import run
+from instant.revoking import run, sessions
 from instant.rights import tokens
 from instant.rights.refusals import log_once, refusals
 from instant.views.client_address import request_address
@@ -46,6 +46,7 @@ def login(request: HttpRequest, body: Body) -> dict[str, Any]:
     _check_text("username", username)
     _check_text("password", password)
     current = conf.current()
+    permissions.is_known(request.user)  # read now: whose session it was is lost with login()
     address = request_address(request.META, current.trusted_proxies)
     with attempt(current.throttle, address, username) as tried:
         user = auth.authenticate(request, username=username, password=password)
@@ -141,6 +142,8 @@ def _channels(
     else:
         granted, unknown = permissions.answers(request.user, names)
     run.wake()  # a token that goes out now may have to be followed up
+    if getattr(request, "needs_csrf_token", True):  # else the request says who it is itself
+        sessions.note(request)
     answer: dict[str, Any] = {
         "channels": [_channel(signer, grant) for grant in granted],
         "next": following,

@@ -13,13 +13,13 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
-from django.contrib.auth.signals import user_logged_out
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.signals import request_finished, request_started
 from django.db.models import signals
 
 from instant.models import Channel, channels_created
 from instant.revoking import follow_up, needed
-from instant.revoking.receivers import channels, groups, stored, users
+from instant.revoking.receivers import channels, groups, sessions, stored, users
 from instant.revoking.receivers.stored import senders
 from instant.rights import accounts, tokens
 
@@ -53,8 +53,10 @@ def connect() -> None:
     if (permissions := accounts.permissions()) is not None:
         through = permissions.remote_field.through
         _listen(signals.m2m_changed, through, groups.user_permissions_change)
-    user_logged_out.connect(users.logs_out, dispatch_uid="instant.logged_out")
-    request_finished.connect(users.finished, dispatch_uid="instant.request_finished")
+    user_logged_in.connect(sessions.logs_in, dispatch_uid="instant.logged_in")
+    user_logged_out.connect(sessions.logs_out, dispatch_uid="instant.logged_out")
+    request_started.connect(sessions.started, dispatch_uid="instant.request_started")
+    request_finished.connect(sessions.finished, dispatch_uid="instant.request_finished")
     request_started.connect(follow_up.look_once, dispatch_uid="instant.worker")
     request_started.connect(tokens.begin, dispatch_uid="instant.tokens")
     request_finished.connect(tokens.end, dispatch_uid="instant.tokens")

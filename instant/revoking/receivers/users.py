@@ -1,29 +1,23 @@
-"""Users who lose flags, are deactivated or deleted, change their password or log out."""
+"""Users who lose flags, are deactivated or deleted, or change their password."""
 
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Collection
-from contextvars import ContextVar
 from typing import Any
 
-from django.db import DatabaseError, close_old_connections, connections
+from django.db import connections
 
 from instant.models import Channel
-from instant.revoking import ledger, run, tables
+from instant.revoking import run
 from instant.revoking.affected import MANY, Affected, affected_by
 from instant.revoking.needed import is_needed
-from instant.revoking.pending import Change, is_noted
+from instant.revoking.pending import is_noted
 from instant.revoking.receivers.guard import guarded
 from instant.revoking.receivers.stored import is_known, note, stored
 from instant.rights.accounts import after_losing, lost_flags
 
-__all__ = ["finished", "logs_out", "user_changes", "user_goes"]
-
-logger = logging.getLogger("instant.enforcement")
-
-_left: ContextVar[tuple[Change, ...]] = ContextVar("instant_left", default=())
+__all__ = ["user_changes", "user_goes"]
 
 _COMPARED = ("is_active", "is_staff", "is_superuser", "password")
 
@@ -89,31 +83,3 @@ def user_goes(instance: Any, using: str, **_kwargs: Any) -> None:
     """End the connections of a user who is deleted."""
     if not is_noted(connections[using]):
         run.revoke(Affected(disconnects={str(instance.pk)}), using=using)
-
-
-def logs_out(user: Any, **_kwargs: Any) -> None:
-    """
-    Have everything asked again, when the session is gone.
-
-    Django sends this before it ends the session, so a page that came back at once would find
-    itself logged in: it is enforced when the request is over.
-    """
-    if user is None or not run.is_on() or not tables.are_there():
-        return
-    affected = Affected(sessions={str(user.pk)})
-    try:
-        with tables.apart(ledger.database()):
-            row = run.record(affected)
-    except DatabaseError:  # to stay logged in for it would be worse
-        logger.exception("The other connections of a user who logs out are not asked again.")
-        return
-    _left.set((*_left.get(), Change(affected, row)))
-
-
-def finished(**_kwargs: Any) -> None:
-    """Enforce what logging out has ended, now that the session is gone."""
-    left = _left.get()
-    if left:
-        _left.set(())
-        run.immediate_check(left)
-        close_old_connections()  # Django has done so before us
