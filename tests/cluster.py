@@ -66,6 +66,20 @@ class Cluster:
     def __exit__(self, *exc):
         self._stack.close()
 
+    def restart(self):
+        """End all connections, and be there again."""
+        self._run(
+            "pg_ctl",
+            "restart",
+            "-w",
+            "-m",
+            "fast",
+            "-D",
+            self.folder / "data",
+            "-l",
+            self.folder / "log",
+        )
+
     def _order(self):
         """Sort names as a language does, as most servers do: another order than Python's."""
         told = subprocess.run(
@@ -77,15 +91,16 @@ class Cluster:
 
     def _run(self, program, *arguments):
         # A session of its own: Ctrl-C is for the command, and the server outlives it.
-        done = subprocess.run(  # noqa: PLW1510  what it said is in the error
-            [self._bin / program, *map(str, arguments)],
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=(self.folder / "out").open("w"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            **self._as,
-        )
+        with (self.folder / "out").open("w") as out:
+            done = subprocess.run(  # noqa: PLW1510  what it said is in the error
+                [self._bin / program, *map(str, arguments)],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **self._as,
+            )
         if done.returncode:
             log = self.folder / "log"
             told = (self.folder / "out").read_text() + (log.read_text() if log.exists() else "")
