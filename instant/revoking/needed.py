@@ -10,7 +10,7 @@ from django.db import router
 from instant.models import Channel
 from instant.revoking.affected import has_rules
 
-__all__ = ["any_rows", "channels_changed", "is_needed"]
+__all__ = ["any_rows", "channels_changed", "is_needed", "row_found"]
 
 _KEPT = 30.0
 """Seconds for which “there are no rows” is believed: another process may make the first."""
@@ -38,3 +38,9 @@ def channels_changed(**_kwargs: Any) -> None:
     """Forget it, when this process makes or deletes one."""
     global _known  # noqa: PLW0603  see any_rows()
     _known = None
+
+
+def row_found() -> None:
+    """Believe no longer that there are none, when somebody gets a token for one."""
+    if not any_rows():
+        channels_changed()

@@ -22,7 +22,7 @@ from django.utils import timezone
 from instant import conf
 from instant.models import Revocation
 from instant.publishing.commit_hook import wait_for_commit
-from instant.revoking import ledger, notes, request_end, schedule
+from instant.revoking import ledger, needed, notes, request_end, schedule
 from instant.revoking.affected import Affected
 from instant.revoking.cost import OverCost
 from instant.revoking.enforce import enforce, is_on, report
@@ -35,6 +35,7 @@ __all__ = [
     "is_on",
     "record",
     "revoke",
+    "row_found",
     "wait",
     "wake",
 ]
@@ -55,6 +56,12 @@ def revoke(affected: Affected, *, using: str = DEFAULT_DB_ALIAS) -> None:
             _written()
     else:
         wait(affected, record(affected), using)
+
+
+def row_found() -> None:
+    """Know that there are rows of Channel: somebody gets a token for one."""
+    if is_on():
+        needed.row_found()
 
 
 def record(affected: Affected) -> Revocation:

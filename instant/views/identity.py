@@ -141,6 +141,8 @@ def _channels(
         granted, following = permissions.grants_after(request.user, after, MAX_CHANNELS)
     else:
         granted, unknown = permissions.answers(request.user, names)
+    if any(grant.level not in {"user", "namespace"} for grant in granted):
+        run.row_found()
     run.wake()  # a token that goes out now may have to be followed up
     if getattr(request, "needs_csrf_token", True):  # else the request says who it is itself
         sessions.note(request)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from django.db import InterfaceError, OperationalError, ProgrammingError, connection, connections
+from django.db.models import QuerySet
+from django.test import Client
 from django.utils import timezone
 
 from instant import Namespace
@@ -222,6 +224,26 @@ def test_channels_that_are_made_in_bulk_are_known_at_once(db, registry):
     assert not needed.is_needed()
     Channel.objects.bulk_create([Channel(name="news", level="public")])
     assert needed.is_needed()
+
+
+def test_the_first_row_of_another_process_is_known_with_its_first_token(
+    client, db, registry, make_user, committed
+):
+    ann, browser = make_user("ann", is_staff=True), Client()
+    browser.force_login(ann)
+    needed.channels_changed()
+    assert not needed.is_needed()
+    # As another process does: without a signal in this one.
+    QuerySet.bulk_create(Channel.objects.all(), [Channel(name="$staff", level="staff")])
+    assert not needed.is_needed()
+    [channel] = [
+        c for c in browser.get("/instant/get_token/").json()["channels"] if "$" in c["name"]
+    ]
+    assert channel["level"] == "staff"
+    with committed():
+        ann.is_staff = False
+        ann.save()
+    assert client.changes == [Unsubscribe(str(ann.pk), "$staff")]
 
 
 def test_a_clock_that_is_behind_delays_the_follow_up_alone(client, db, monkeypatch):
