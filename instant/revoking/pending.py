@@ -82,10 +82,11 @@ def is_crowded(connection: BaseDatabaseWrapper) -> bool:
 
 def is_noted(connection: BaseDatabaseWrapper, channel: str = "") -> bool:
     """Tell whether the change before was about everything already, or about the channel; O(1)."""
-    if not is_crowded(connection):
+    # Asked for each of thousands of rows that are deleted: nothing is called before it may be so.
+    pending: _Pending | None = connection.__dict__.get(_KEPT)
+    if pending is None or pending.count < _CROWD or not is_open(connection):
         return False
-    last: Affected = connection.__dict__[_KEPT].last
-    return last.everything or channel in last.channels
+    return pending.last.everything or channel in pending.last.channels
 
 
 def take(

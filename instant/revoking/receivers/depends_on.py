@@ -14,7 +14,7 @@ from instant.namespaces import Namespace, registered
 from instant.revoking import run
 from instant.revoking.affected import Affected
 from instant.revoking.pending import is_crowded, is_noted
-from instant.revoking.receivers.guard import guarded
+from instant.revoking.receivers.guard import guarded, unless_noted
 from instant.revoking.receivers.stored import note, saved, senders, stored
 
 __all__ = ["connect", "problems"]
@@ -93,7 +93,10 @@ class _Dependency:
         ):
             for sender in senders(self._model):
                 name = f"{uid}.{receiver.__name__}"
-                signal.connect(guarded(receiver), sender=sender, weak=False, dispatch_uid=name)
+                listens = guarded(receiver)
+                if signal is signals.pre_delete:
+                    listens = unless_noted(listens, f"{self._cls.name}:*")
+                signal.connect(listens, sender=sender, weak=False, dispatch_uid=name)
         for field in meta.many_to_many:
             signals.m2m_changed.connect(
                 guarded(self._relates),

@@ -11,10 +11,10 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 from instant.revoking import run, tables
 from instant.revoking.affected import Affected
-from instant.revoking.pending import is_open
-from instant.rights.primary import reading_from_primary
+from instant.revoking.pending import is_noted, is_open
+from instant.rights.primary import has_routers, reading_from_primary
 
-__all__ = ["guarded"]
+__all__ = ["guarded", "unless_noted"]
 
 logger = logging.getLogger("instant.enforcement")
 
@@ -35,7 +35,10 @@ def guarded(receiver: Callable[..., None]) -> Callable[..., None]:
             return
         try:
             try:
-                with reading_from_primary():
+                if has_routers():
+                    with reading_from_primary():
+                        receiver(*arguments, **kwargs)
+                else:
                     receiver(*arguments, **kwargs)
             except DatabaseError:
                 raise
@@ -48,3 +51,18 @@ def guarded(receiver: Callable[..., None]) -> Callable[..., None]:
             logger.exception("What a change takes away could not be written down.")
 
     return guard
+
+
+def unless_noted(receiver: Callable[..., None], channel: str = "") -> Callable[..., None]:
+    """
+    Let a receiver of pre_delete alone with rows that the transaction's check is about already.
+
+    Of thousands, all but the first few hundred: what is done for each of them is all that
+    Instant costs their deletion.
+    """
+
+    def goes(instance: Any, using: str, **kwargs: Any) -> None:
+        if not is_noted(connections[using], channel):
+            receiver(instance=instance, using=using, **kwargs)
+
+    return functools.update_wrapper(goes, receiver)

@@ -6,14 +6,11 @@ import copy
 from collections.abc import Collection
 from typing import Any
 
-from django.db import connections
-
 from instant.models import Channel
 from instant.revoking import run
 from instant.revoking.affected import MANY, Affected, affected_by
 from instant.revoking.needed import is_needed
-from instant.revoking.pending import is_noted
-from instant.revoking.receivers.guard import guarded
+from instant.revoking.receivers.guard import guarded, unless_noted
 from instant.revoking.receivers.stored import is_known, note, stored
 from instant.rights.accounts import after_losing, lost_flags
 
@@ -78,8 +75,8 @@ def _as_written(old: Any, new: Any, columns: Collection[str]) -> Any:
     return seen
 
 
+@unless_noted
 @guarded
 def user_goes(instance: Any, using: str, **_kwargs: Any) -> None:
     """End the connections of a user who is deleted."""
-    if not is_noted(connections[using]):
-        run.revoke(Affected(disconnects={str(instance.pk)}), using=using)
+    run.revoke(Affected(disconnects={str(instance.pk)}), using=using)
