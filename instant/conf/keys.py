@@ -50,13 +50,13 @@ def _is_websocket(value: Any) -> bool:
     return url.scheme in {"ws", "wss"} and bool(url.hostname)
 
 
-def _is_origin(value: str) -> bool:
+def _is_address(value: str) -> bool:
     try:
         url = urlsplit(value)
         url.port  # noqa: B018  raises where it is none
     except ValueError:
         return False
-    rest = url.path not in {"", "/"} or url.query or url.fragment or url.username is not None
+    rest = url.query or url.fragment or url.username is not None
     return url.scheme in {"http", "https"} and bool(url.hostname) and not rest
 
 
@@ -93,8 +93,8 @@ TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         ),
     ),
     "PROXY_URL": (
-        "an address such as “http://127.0.0.1:8000”, without a path",
-        lambda v: v is None or (isinstance(v, str) and _is_origin(v)),
+        "an address such as “http://127.0.0.1:8000” or “https://example.com/app”",
+        lambda v: v is None or (isinstance(v, str) and _is_address(v)),
     ),
     "ALLOWED_ORIGINS": (
         "a list of origins such as “https://example.com”",
@@ -184,7 +184,8 @@ DESCRIPTIONS: Mapping[str, Description] = {
     ),
     "PROXY_URL": Description(
         "Where the server reaches Django, such as `http://127.0.0.1:8000`. Its host must be in "
-        "`ALLOWED_HOSTS`.",
+        "`ALLOWED_HOSTS`. For a site below a path, see "
+        "[A site below a path](proxies.md#a-site-below-a-path).",
         "`None`; `http://127.0.0.1:8000` under `DEBUG`",
     ),
     "ALLOWED_ORIGINS": Description(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -58,7 +59,12 @@ class ProxyClient:
                     return self._of_status(request, response.status)
                 return read_reply(request.kind, await response.text("utf-8", "replace"))
         except (aiohttp.ClientError, OSError, ValueError) as exc:  # OSError: timeouts too
-            log.warning("%s proxy can't be asked: %s", request.kind, type(exc).__name__)
+            log.warning(
+                "%s proxy: nothing answers at %s: %s",
+                request.kind,
+                _without_login(proxy.endpoint),
+                type(exc).__name__,
+            )
             return ProxyReply(failed=True)
 
     @staticmethod
@@ -70,10 +76,21 @@ class ProxyClient:
         disconnect = proxy.disconnects.get(status)
         if disconnect is not None:
             return ProxyReply(disconnect=disconnect)
-        log.warning("%s proxy answered with status %d", request.kind, status)
+        log.warning(
+            "%s proxy: %s answered with status %d",
+            request.kind,
+            _without_login(proxy.endpoint),
+            status,
+        )
         return ProxyReply(failed=True)
 
     async def close(self) -> None:
         """Close the pool."""
         if self._http is not None:
             await self._http.close()
+
+
+def _without_login(url: str) -> str:
+    """Return the address as a log may have it."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

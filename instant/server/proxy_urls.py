@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from instant.centrifugo.proxy import KINDS, Kind
 from instant.conf import Conf
@@ -25,7 +25,9 @@ def urls(conf: Conf) -> Mapping[Kind, str] | None:
     """
     Return the URL for each kind of event, or None if nothing is to be asked.
 
-    That is the case if no namespace wants the server to ask and PROXY_URL isn't set. Raises
+    PROXY_URL is the address of the site's root, as the server reaches it: its path says what the
+    web server expects before Django's own paths, which FORCE_SCRIPT_NAME doesn't tell. None
+    is returned if no namespace wants the server to ask and PROXY_URL isn't set. Raises
     InstantConfigError if a namespace does and no URL is known.
     """
     asking = [
@@ -42,7 +44,7 @@ def urls(conf: Conf) -> Mapping[Kind, str] | None:
             f"where it finds Django."
         )
     try:
-        return {kind: conf.proxy_url + reverse(f"instant:proxy_{kind}") for kind in KINDS}
+        return {kind: conf.proxy_url + _path(kind) for kind in KINDS}
     except NoReverseMatch as exc:
         raise InstantConfigError(
             "The server asks Django at Instant's URLs. Add to urls.py: "
@@ -52,7 +54,8 @@ def urls(conf: Conf) -> Mapping[Kind, str] | None:
 
 def obstacles(found: Mapping[Kind, str]) -> Iterator[tuple[str, str]]:
     """Yield what would keep Django from replying at these URLs, each with the remedy."""
-    url = urlsplit(next(iter(found.values())))
+    kind, address = next(iter(found.items()))
+    url = urlsplit(address)
     where = f"The server asks Django at {url.scheme}://{url.netloc}, and"
     host, _port = split_domain_port(url.netloc.lower())
     if not host:
@@ -61,6 +64,12 @@ def obstacles(found: Mapping[Kind, str]) -> Iterator[tuple[str, str]]:
             'Give the host in INSTANT["PROXY_URL"] a name without “_”, in Compose an alias.',
         )
         return
+    mount = _path(kind).rpartition("/proxy/")[0]
+    if mount and url.path.removesuffix(_path(kind)).endswith(mount):
+        yield (
+            f"{where} PROXY_URL ends with {mount!r}, which is added to it: a 404 for each request.",
+            f'Leave {mount!r} out of INSTANT["PROXY_URL"].',
+        )
     allowed = settings.ALLOWED_HOSTS or (_LOCAL_HOSTS if settings.DEBUG else [])
     if not validate_host(host, allowed):
         yield (
@@ -68,10 +77,12 @@ def obstacles(found: Mapping[Kind, str]) -> Iterator[tuple[str, str]]:
             f"Add {host!r} to ALLOWED_HOSTS.",
         )
     # The server follows redirects, and does so with a GET.
+    script = settings.FORCE_SCRIPT_NAME
+    path = url.path if script is None else script.rstrip("/") + _path(kind)  # as request.path
     if (
         settings.SECURE_SSL_REDIRECT
         and url.scheme == "http"
-        and not any(re.search(p, url.path.lstrip("/")) for p in settings.SECURE_REDIRECT_EXEMPT)
+        and not any(re.search(p, path.lstrip("/")) for p in settings.SECURE_REDIRECT_EXEMPT)
     ):
         yield (
             f"{where} SECURE_SSL_REDIRECT redirects that: every request is refused.",
@@ -82,3 +93,8 @@ def obstacles(found: Mapping[Kind, str]) -> Iterator[tuple[str, str]]:
             f"{where} PREPEND_WWW redirects that: every request is refused.",
             f'Use “www.{host}” in INSTANT["PROXY_URL"].',
         )
+
+
+def _path(kind: Kind) -> str:
+    """Return the path of the view below the site's root, whatever stands before that here."""
+    return "/" + reverse(f"instant:proxy_{kind}").removeprefix(get_script_prefix())

@@ -26,6 +26,7 @@ def use(folder, **instant):
     [
         (URL, URL), (URL + "/", URL), ("https://site.example", "https://site.example"),
         ("http://[::1]:8000", "http://[::1]:8000"), ("http://web", "http://web"), (None, None),
+        ("https://site.example/app/", "https://site.example/app"),
     ],
 )  # fmt: skip
 def test_proxy_url(folder, given, found):
@@ -43,7 +44,7 @@ def test_under_debug_it_is_where_runserver_listens(folder):
 @pytest.mark.parametrize(
     "wrong",
     [
-        "", "127.0.0.1:8000", "ws://a", "http://", "http://a/instant/", "http://a?x=1", "http://a#x",
+        "", "127.0.0.1:8000", "ws://a", "http://", "http://a?x=1", "http://a#x",
         "http://u:p@a", "http://a:port", "http://a:99999", 8000, "grpc://a", "http://[::1",
     ],
 )  # fmt: skip

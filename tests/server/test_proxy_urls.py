@@ -6,6 +6,7 @@ import pytest
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 from django.test import override_settings
+from django.test.utils import override_script_prefix
 from django.urls import path
 
 from instant import Namespace, conf
@@ -119,6 +120,39 @@ def test_w007_redirects(folder):
             [message] = messages()
             assert "www.127.0.0.1" in message.hint
     with use(folder, PROXY_URL="https://127.0.0.1"), override_settings(SECURE_SSL_REDIRECT=True):
+        assert messages() == []
+
+
+@pytest.mark.parametrize("prefix", ["/", "/app/"])
+def test_only_proxy_url_says_what_stands_before_djangos_paths(folder, prefix):
+    """A request of the site and a command know different prefixes, and write the same file."""
+    for given, at in (
+        (URL, "/instant/proxy/subscribe/"),
+        (f"{URL}/app/", "/app/instant/proxy/subscribe/"),
+    ):
+        with use(folder, PROXY_URL=given), override_script_prefix(prefix):
+            assert proxy_urls.urls(conf.current())["subscribe"] == f"{URL}{at}"
+
+
+@pytest.mark.parametrize("wrong", [f"{URL}/instant", f"{URL}/app/instant/"])
+def test_w007_the_path_of_instants_urls_is_no_part_of_it(folder, wrong):
+    with use(folder, PROXY_URL=wrong):
+        [message] = messages()
+        assert message.id == "instant.W007"
+        assert "Leave '/instant' out" in message.hint
+    with use(folder, PROXY_URL=wrong.replace("instant", "instants")):
+        assert messages() == []
+
+
+def test_w007_redirects_are_looked_up_with_the_path_that_django_sees(folder):
+    with (
+        use(folder, PROXY_URL=URL),
+        override_settings(
+            SECURE_SSL_REDIRECT=True,
+            FORCE_SCRIPT_NAME="/app",
+            SECURE_REDIRECT_EXEMPT=["^app/instant/proxy/"],
+        ),
+    ):
         assert messages() == []
 
 
