@@ -47,8 +47,20 @@ else:
     _ChannelModelAdmin = admin.ModelAdmin
 
 
+PICKERS = {
+    "level": (Channel.Level.GROUPS, ("groups", "members")),
+    "publish_level": (Channel.PublishLevel.LISTED, ("publish_groups", "publishers")),
+}
+"""By field: the value with which its pickers count, and the pickers."""
+
+
 class ChannelForm(_ChannelModelForm):
-    """Adds the ``$`` to the name of a new channel that isn't public, and remembers it."""
+    """
+    Asks who may subscribe, where nothing is said yet, and adds the ``$`` to a new private name.
+
+    The level of a new channel has no default here: whoever makes one chooses. The model's would
+    be the narrowest, and its ``$`` a surprise.
+    """
 
     dollar_added = False
 
@@ -60,6 +72,26 @@ class ChannelForm(_ChannelModelForm):
             "name", "description", "is_active", "level", "groups", "members",
             "publish_level", "publish_groups", "publishers", "presence_level",
         )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Leave the level of a new channel open, and name to the script what it shows when."""
+        super().__init__(*args, **kwargs)
+        if "name" in self.fields:
+            self.fields["name"].help_text = _(
+                "Begins with $ unless the channel is public; a new one gets it by itself."
+            )
+        if "description" in self.fields:
+            self.fields["description"].widget.attrs["rows"] = 3  # what follows is what counts
+        level = self.fields.get("level")
+        if isinstance(level, forms.TypedChoiceField) and self.instance._state.adding:  # noqa: SLF001
+            level.choices = [("", "---------"), *Channel.Level.choices]
+            level.initial = None
+        for name, (value, pickers) in PICKERS.items():
+            if name in self.fields:
+                self.fields[name].widget.attrs |= {
+                    "data-instant-shows": " ".join(pickers),
+                    "data-instant-on": str(value),
+                }
 
     def clean(self) -> dict[str, Any] | None:
         """Add the ``$``; a change of level is refused by the model, which names the new name."""
@@ -106,6 +138,27 @@ class ChannelAdmin(_ChannelModelAdmin):
     actions = ("publish_test_message",)
     list_per_page = 50
 
+    class Media:
+        """What shows only the pickers that count; without it all of them are there."""
+
+        js = ("instant/admin/channel.js",)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Channel | None = None) -> Any:
+        """Leave out the pickers that don't count where nobody can change what counts."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        hidden = {
+            picker
+            for name, (value, pickers) in PICKERS.items()
+            if getattr(obj, name) != value
+            for picker in pickers
+        }
+        return [
+            (title, {**options, "fields": [f for f in options["fields"] if f not in hidden]})
+            for title, options in fieldsets
+        ]
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
         """Count groups and members in the same query, each by itself."""
         return (
@@ -149,7 +202,7 @@ class ChannelAdmin(_ChannelModelAdmin):
     def save_model(
         self, request: HttpRequest, obj: Channel, form: _ChannelModelForm, change: bool
     ) -> None:
-        """Say what the form did to the name, and what has no effect."""
+        """Say what the form did to the name, what has no effect, and where nobody is let in."""
         super().save_model(request, obj, form, change)
         if isinstance(form, ChannelForm) and form.dollar_added:
             text = gettext(
@@ -162,6 +215,11 @@ class ChannelAdmin(_ChannelModelAdmin):
                 "Groups and members have no effect on the level “%(level)s”, only on “Groups”."
             )
             messages.warning(request, text % {"level": obj.get_level_display()})
+        if not listed and obj.level == Channel.Level.GROUPS:
+            text = gettext(
+                "Nobody may subscribe yet, because the channel has neither groups nor members."
+            )
+            messages.warning(request, text)
         self.warn_of_publishing(request, obj, form.cleaned_data)
 
     def warn_of_publishing(
@@ -175,6 +233,9 @@ class ChannelAdmin(_ChannelModelAdmin):
                 "“Listed groups and users”."
             )
             messages.warning(request, text % {"level": obj.get_publish_level_display()})
+        if not listed and obj.publish_level == Channel.PublishLevel.LISTED:
+            text = gettext("Nobody may publish yet, because neither groups nor users are listed.")
+            messages.warning(request, text)
         if obj.publish_level != Channel.PublishLevel.NOBODY and not _is_asked():
             text = gettext(
                 "Nobody can publish from the browser yet, because the server doesn't know where "

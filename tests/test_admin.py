@@ -1,5 +1,7 @@
 """Channels in the admin."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.contrib.messages import get_messages
@@ -103,6 +105,83 @@ def test_publishers_without_effect_are_said(admin):
     assert "no effect" not in told(response)
     response = admin.post(ADD, fields("two", "public", **{**more, "publish_level": "staff"}))
     assert "only on “Listed groups and users”" in told(response)
+
+
+def test_a_new_channel_has_no_level_before_somebody_chooses(admin):
+    """The model's default would make a “$public” of a “public”."""
+    page = admin.get(ADD).content.decode()
+    [select] = re.findall(r'<select name="level".*?</select>', page, re.DOTALL)
+    assert re.findall(r'<option value="(\w*)" selected', select) == [""]
+    response = admin.post(ADD, fields("public", ""))
+    assert "This field is required" in response.content.decode()
+    assert not Channel.objects.exists()
+
+
+def test_a_level_in_the_address_of_the_form_is_taken(admin):
+    page = admin.get(f"{ADD}?level=users").content.decode()
+    assert '<option value="users" selected>' in page
+
+
+def test_the_level_of_a_channel_stays_chosen(admin):
+    channel = Channel.objects.create(name="$news", level="staff")
+    page = admin.get(f"{LIST}{channel.pk}/change/").content.decode()
+    [select] = re.findall(r'<select name="level".*?</select>', page, re.DOTALL)
+    assert '<option value="staff" selected>' in select
+    assert 'value=""' not in select
+
+
+def test_nobody_in_it_is_said_and_saved(admin, make_user):
+    group = Group.objects.create(name="red")
+    for name, more in (
+        ("$one", {"groups": [group.pk]}), ("$two", {"members": str(make_user().pk)})
+    ):  # fmt: skip
+        assert "Nobody may" not in told(admin.post(ADD, fields(name, "groups", **more)))
+    response = admin.post(ADD, fields("$three", "groups"))
+    assert Channel.objects.get(name="$three").level == "groups"
+    assert "Nobody may subscribe yet" in told(response)
+
+
+def test_nobody_who_may_publish_is_said_and_saved(admin):
+    group = Group.objects.create(name="red")
+    listed = fields("one", "public", publish_level="listed", publish_groups=[group.pk])
+    assert "Nobody may publish yet" not in told(admin.post(ADD, listed))
+    response = admin.post(ADD, fields("two", "public", publish_level="listed"))
+    assert Channel.objects.get(name="two").publish_level == "listed"
+    assert "Nobody may publish yet" in told(response)
+
+
+def test_the_form_brings_its_script_and_no_inline_one(admin):
+    page = admin.get(ADD).content.decode()
+    assert "instant/admin/channel.js" in page
+    assert 'data-instant-shows="groups members" data-instant-on="groups"' in page
+    assert 'data-instant-shows="publish_groups publishers" data-instant-on="listed"' in page
+    inline = re.findall(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)[^>]*>", page)
+    assert inline == []
+    # Without JavaScript all are there.
+    for field in ("groups", "members", "publish_groups", "publishers"):
+        [row] = re.findall(rf'<div class="([^"]*\bfield-{field}\b[^"]*)"', page)
+        assert "hidden" not in row.split()
+
+
+@pytest.mark.parametrize(
+    ("level", "publish_level", "shown"),
+    [
+        ("staff", "nobody", set()),
+        ("groups", "nobody", {"groups", "members"}),
+        ("staff", "listed", {"publish_groups", "publishers"}),
+    ],
+)
+def test_whoever_may_only_look_sees_the_pickers_that_count(
+    client, make_user, level, publish_level, shown
+):
+    channel = Channel.objects.create(name="$news", level=level, publish_level=publish_level)
+    user = make_user("viewer", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_channel"))
+    client.force_login(user)
+    page = client.get(f"{LIST}{channel.pk}/change/").content.decode()
+    fields = set(re.findall(r"form-row field-(\w+)", page))
+    assert fields & {"groups", "members", "publish_groups", "publishers"} == shown
+    assert {"name", "level", "publish_level", "presence_level"} <= fields
 
 
 @pytest.mark.parametrize(("level", "url", "warns"), [
