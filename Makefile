@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test test-unit test-under-load test-client test-newest test-oldest test-postgres coverage lint format docs client bench packages caches chromium postgres
+.PHONY: help demo test test-unit test-under-load test-client test-newest test-oldest test-postgres coverage lint format docs client messages bench packages caches chromium postgres
 
 help:
 	@echo 'make demo    the example site with a server, ready to use'
@@ -20,6 +20,7 @@ help:
 	@echo 'make format  let ruff format and fix'
 	@echo 'make docs    the documents as pages, in docs/_build/html'
 	@echo 'make client  build the browser client into instant/static/'
+	@echo 'make messages  compile the translations in instant/locale/'
 	@echo 'make bench   the tables of docs/measurements.md, side by side'
 
 # --- set-up -------------------------------------------------------------------------------
@@ -135,6 +136,10 @@ docs: $(VENV)/.tested
 
 client: js-client/node_modules/.package-lock.json
 	cd js-client && npm run --silent build
+
+# What Django reads is committed, so that a checkout needs no gettext; tests/test_locales.py compares.
+messages: $(VENV)/.tested
+	$(BIN)/pybabel --quiet compile --domain django --directory instant/locale
 
 bench: $(VENV)/.tested
 	$(BIN)/python -m tests.benchmarks $(BENCH)

@@ -46,7 +46,17 @@ class InstantConfigError(ImproperlyConfigured):
 
 
 class InvalidChannelName(ValueError):
-    """A channel name that the server or its clients would refuse."""
+    """
+    A channel name that the server or its clients would refuse.
+
+    The text is English. ``template`` and ``params`` are what it is made of, for forms, which
+    translate it.
+    """
+
+    def __init__(self, template: str = "", **params: object) -> None:
+        super().__init__(template % params if params else template)
+        self.template = template
+        self.params = params
 
 
 class InstantError(Exception):

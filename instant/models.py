@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.dispatch import Signal
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from instant.channels.names import MAX_BYTES, USER_NAMESPACE, check_row_name
 from instant.exceptions import InvalidChannelName
@@ -30,7 +31,7 @@ def validate_name(name: str) -> None:
     try:
         check_row_name(name, row_namespaces())
     except InvalidChannelName as exc:
-        raise ValidationError(str(exc), code="invalid") from exc
+        raise ValidationError(_(exc.template), code="invalid", params=exc.params or None) from exc
 
 
 class _ChannelQuerySet(models.QuerySet["Channel"]):
@@ -208,10 +209,12 @@ class Revocation(models.Model):
     those are over, whoever comes first enforces the loss again and deletes the row.
     """
 
-    loss = models.JSONField(_("affected"), help_text=_("Whom and what to look at again."))
+    loss = models.JSONField(
+        pgettext_lazy("revocation", "affected"), help_text=_("Whom and what to look at again.")
+    )
     created_at = models.DateTimeField(_("created"))
     due_at = models.DateTimeField(
-        _("due"),
+        pgettext_lazy("revocation", "due"),
         db_index=True,
         help_text=_("Until then somebody works on it, or it is not time yet."),
     )
@@ -222,7 +225,11 @@ class Revocation(models.Model):
     )
     attempts = models.PositiveIntegerField(_("failed attempts"), default=0)
     claim = models.CharField(
-        _("claim"), max_length=32, blank=True, db_index=True, help_text=_("Who works on it.")
+        pgettext_lazy("revocation", "claim"),
+        max_length=32,
+        blank=True,
+        db_index=True,
+        help_text=_("Who works on it."),
     )
 
     class Meta:

@@ -13,7 +13,7 @@ PUBLIC = {
     "permissions", "producers", "pytest_plugin", "signals", "testing",
 }  # fmt: skip
 DJANGOS = {
-    "admin", "apps", "checks", "fields", "management", "migrations", "models", "static",
+    "admin", "apps", "checks", "fields", "locale", "management", "migrations", "models", "static",
     "templatetags", "urls",
 }  # fmt: skip
 ROOMS = {

@@ -6,6 +6,8 @@ import re
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
+from django.utils.translation import gettext_noop as _
+
 from instant.exceptions import InvalidChannelName
 
 __all__ = [
@@ -38,7 +40,7 @@ def check_name(name: str) -> None:
     if not isinstance(name, str):
         raise TypeError(f"A channel is a str, not {type(name).__name__}: {name!r}")
     if len(name) > MAX_BYTES or _NAME.fullmatch(name) is None:
-        raise InvalidChannelName(_explain(name))
+        raise _explained(name)
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -71,15 +73,20 @@ def check_row_name(name: str, namespaces: Container[str] = ()) -> None:
         return
     if ":" in bare:
         raise InvalidChannelName(
-            f"{name!r} has a “:”. What stands before it is a namespace, and rows may be in one "
-            f"only where it says “rows = True”. Use {_suggest(name)!r}."
+            _(
+                "%(name)r has a “:”. What stands before it is a namespace, and rows may be in one "
+                "only where it says “rows = True”. Use %(right)r."
+            ),
+            name=name,
+            right=_suggest(name),
         )
     if "#" in bare:
         raise InvalidChannelName(
-            f"{name!r} has a “#”, which the server reads as a list of users. "
-            f"Use {_suggest(name)!r}."
+            _("%(name)r has a “#”, which the server reads as a list of users. Use %(right)r."),
+            name=name,
+            right=_suggest(name),
         )
-    raise InvalidChannelName(_explain(name))
+    raise _explained(name)
 
 
 def user_channel(user: Any) -> str:
@@ -142,26 +149,51 @@ def _with_dollar(name: str) -> str:
     return right if _NAME.fullmatch(right) else "$news"
 
 
-def _explain(name: str) -> str:
-    """Say what is wrong with a name, and what would be right."""
+def _explained(name: str) -> InvalidChannelName:
+    """Return the error that says what is wrong with a name, and what would be right."""
     if not name.removeprefix("$"):
-        return "A channel needs a name, for example 'news' or '$staff'."
+        return InvalidChannelName(_("A channel needs a name, for example 'news' or '$staff'."))
     if len(name) > MAX_BYTES:
-        return f"{name[:40]!r}… has {len(name)} characters; a name has at most {MAX_BYTES} bytes."
+        return InvalidChannelName(
+            _("%(begin)r… has %(length)d characters; a name has at most %(most)d bytes."),
+            begin=name[:40],
+            length=len(name),
+            most=MAX_BYTES,
+        )
+    wrong = _wrong_character(name)
+    if wrong is not None:
+        template, character = wrong
+        right = _suggest(name)
+        return InvalidChannelName(template, name=name, character=character, right=right)
+    if "$" in name[1:]:
+        return InvalidChannelName(
+            _(
+                "%(name)r has a “$” inside; it marks a private channel and stands first. "
+                "Use %(right)r."
+            ),
+            name=name,
+            right=_with_dollar(name),
+        )
+    return InvalidChannelName(
+        _(
+            "%(name)r: the namespace %(namespace)r before the “:” needs at least two characters "
+            "of letters, digits, “-”, “_” and “.”, and something must follow it."
+        ),
+        name=name,
+        namespace=name.removeprefix("$").partition(":")[0],
+    )
+
+
+def _wrong_character(name: str) -> tuple[str, str] | None:
+    """Return what is said of the first character that no name may have, and the character."""
     for character in name:
         if character in "*&/":
-            return f"{name!r} has “{character}”, which Centrifugo reserves. Use {_suggest(name)!r}."
-        if character.isspace():
-            return f"{name!r} has white space. Use {_suggest(name)!r}."
-        if not "!" <= character <= "~":
-            return f"{name!r} has {character!r}; names are ASCII. Use {_suggest(name)!r}."
-    if "$" in name[1:]:
-        return (
-            f"{name!r} has a “$” inside; it marks a private channel and stands first. "
-            f"Use {_with_dollar(name)!r}."
-        )
-    namespace = name.removeprefix("$").partition(":")[0]
-    return (
-        f"{name!r}: the namespace {namespace!r} before the “:” needs at least two characters "
-        f"of letters, digits, “-”, “_” and “.”, and something must follow it."
-    )
+            text = _("%(name)r has “%(character)s”, which Centrifugo reserves. Use %(right)r.")
+        elif character.isspace():
+            text = _("%(name)r has white space. Use %(right)r.")
+        elif not "!" <= character <= "~":
+            text = _("%(name)r has %(character)r; names are ASCII. Use %(right)r.")
+        else:
+            continue
+        return text, character
+    return None
