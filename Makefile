@@ -28,7 +28,8 @@ help:
 $(VENV)/.installed: pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'Instant needs Python 3.11 or newer.'; exit 1; }
 	@echo 'Setting up $(VENV) …'
-	@$(PYTHON) -m venv $(VENV)
+	@# What was interrupted may lack anything, pip too: then anew. What was whole is kept.
+	@if [ -e $@ ]; then rm $@; $(PYTHON) -m venv $(VENV); else $(PYTHON) -m venv --clear $(VENV); fi
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
