@@ -140,7 +140,9 @@ PLAIN_SETTINGS: Mapping[str, Description] = {
         "the address in `config.json`, else `http://localhost`",
     ),
     "CENTRIFUGO_PORT": Description(
-        "The port of the server's HTTP API.", "the port in `config.json`, else 8427"
+        "The port of the server's HTTP API. Where the server runs on this machine, `runws` and "
+        "`AUTOSTART` write it into `config.json`.",
+        "the port in `config.json`, else 8427",
     ),
     "CENTRIFUGO_HMAC_KEY": Description("The key that signs tokens.", "`config.json`"),
     "CENTRIFUGO_API_KEY": Description("The key of the server's HTTP API.", "`config.json`"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from instant.centrifugo.binary import process
 from instant.centrifugo.config import v3
 from instant.centrifugo.config.address import Address, listens_at
 from instant.centrifugo.config.defaults import DEFAULT_ADDRESS, DEFAULT_PORT
-from instant.centrifugo.config.file import read_config
+from instant.centrifugo.config.file import read_config, write_config
 from instant.conf import Conf
 from instant.exceptions import InstantConfigError
 from instant.namespaces import registered
@@ -53,10 +54,21 @@ class Plan:
     """The folder of its pid file."""
     title: str
     """Which server it is, and if that isn't obvious, why."""
-    websocket: str
-    """The URL that clients connect to, ws:// or wss://."""
+    at: Address
+    """Where it listens."""
     wrote_config: bool
     warnings: tuple[str, ...]
+
+    @property
+    def websocket(self) -> str:
+        """The URL that clients on this machine connect to, ws:// or wss://."""
+        return self.at.websocket
+
+    @property
+    def where(self) -> str:
+        """The URL, and whether it is one of many."""
+        everywhere = f" and at every other address of this machine (port {self.at.port})"
+        return f"{self.websocket}{everywhere if self.at.is_everywhere else ''}"
 
 
 def complete_config(conf: Conf) -> WrittenConfig:
@@ -89,7 +101,8 @@ def plan(
 
     First writes the config file, or completes and updates it. ``address`` and ``port`` override
     the file. Without them the server listens where Django's settings expect the API, if that is on
-    this machine; it never uses port 8000 or all addresses just because the file doesn't say
+    this machine, and the file gets that port, for whatever reads it without these settings; the
+    server never uses port 8000 or all addresses just because the file doesn't say
     anything. ``data`` is the history file of the embedded server, and is refused with any other.
     Raises InstantConfigError.
     """
@@ -102,6 +115,7 @@ def plan(
         )
     written = complete_config(conf)
     conf = instant_conf.current()
+    moved = port is None and _note_port(conf)
     config = read_config(conf.config_file) or {}
     env = process.environment(hmac_key=conf.hmac_key, api_key=conf.api_key, environ=environ)
     by_itself = listens_at(config, environ)
@@ -129,8 +143,8 @@ def plan(
         env=env,
         folder=conf.dir,
         title=title,
-        websocket=at.websocket,
-        wrote_config=written.changed,
+        at=at,
+        wrote_config=written.changed or moved,
         warnings=tuple(_warnings(conf, written, by_itself, at)),
     )
 
@@ -176,6 +190,19 @@ def _centrifugo_title(binary: Path) -> str:
             f"the one for this machine; “runws --server embedded” works without it."
         ) from exc
     return f"Centrifugo {version or 'of unknown version'} ({binary})"
+
+
+def _note_port(conf: Conf) -> bool:
+    """Have the file name the port that Django's settings do; return whether it didn't."""
+    config = read_config(conf.config_file) or {}
+    in_file = listens_at(config, {})
+    port = api_port(conf, in_file)
+    if port is None or port == in_file.port:
+        return False
+    changed = {**config, "http_server": {**config.get("http_server", {}), "port": port}}
+    with suppress(InstantConfigError):  # a read-only folder: the command line says it
+        return write_config(conf.config_file, changed)
+    return False
 
 
 def _override(

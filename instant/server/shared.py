@@ -23,7 +23,7 @@ from instant.exceptions import PublishError
 from instant.server.launch import Plan, plan
 from instant.server.sync import Sync, compare
 
-__all__ = ["Outcome", "alone", "attach", "histories"]
+__all__ = ["Outcome", "alone", "attach", "histories", "taken_port"]
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _START_SECONDS = 30
@@ -72,7 +72,7 @@ def attach(conf: Conf) -> Outcome:
             return _held(conf, sync, wanted, held.get("host"))
         if _listens(wanted.websocket):
             return _on_the_port(conf, sync, wanted)
-        return _started(conf, wanted, f"{wanted.title} at {wanted.websocket}, with the web server.")
+        return _started(conf, wanted, f"{wanted.title} at {wanted.where}, with the web server.")
 
 
 def histories(conf: Conf, server: str = "auto") -> Path | None:
@@ -106,6 +106,20 @@ def alone(folder: Path) -> Iterator[None]:
             claim.close()
 
 
+def taken_port(ended: Plan) -> str | None:
+    """
+    Say that somebody else has the port of a server that has ended, and what to do about it.
+
+    None where nobody has it, and for the embedded server, which says it itself.
+    """
+    if "instant.embedded" in ended.command or not _listens(ended.websocket):
+        return None
+    return (
+        f"Port {ended.at.port} is held by another program, or by another server of this project. "
+        f"End it, or set CENTRIFUGO_PORT = {_free_port(ended.at.port + 1)} in the settings."
+    )
+
+
 def _ours(conf: Conf, sync: Sync, wanted: Plan, line: int) -> Outcome:
     """Make use of the server that another web process has started."""
     runs = (lifeline.holder(conf.dir) or {}).get("plan")
@@ -113,7 +127,7 @@ def _ours(conf: Conf, sync: Sync, wanted: Plan, line: int) -> Outcome:
         os.close(line)
         if not lifeline.ask_to_stop(conf.dir):
             raise TimeoutError(None, "the server that runs doesn't end")
-        where = f"{wanted.title} at {wanted.websocket}"
+        where = f"{wanted.title} at {wanted.where}"
         return _started(
             conf, wanted, f"The message server was restarted, since its settings changed: {where}."
         )

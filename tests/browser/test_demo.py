@@ -4,9 +4,10 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import urllib.request
 
-from tests.browser.site import Demo, environment
+from tests.browser.site import EXAMPLE, Demo, environment
 from tests.ports import free_port
 
 
@@ -48,6 +49,28 @@ def test_ctrl_c_leaves_nothing_and_it_starts_again_at_once(tmp_path):
         again.wait_for("Ctrl-C stops it")
         assert "is taken" not in again.said
         assert_ends_with(again, "runws", "server")
+
+
+def test_a_shell_finds_the_server_that_has_moved_aside(tmp_path):
+    """By the command that the board shows: it knows nothing of the demo's ports."""
+    ports = options()
+    with Demo(environment(tmp_path), *ports) as demo:
+        demo.wait_for("Ctrl-C stops it")
+    with (
+        socket.create_server(("127.0.0.1", int(ports[3]))),
+        Demo(environment(tmp_path), *ports) as demo,
+    ):
+        moved = demo.wait_for(rf"Port {ports[3]} is taken: the message server uses (\d+)\.")[1]
+        demo.wait_for("Ctrl-C stops it")
+        code = (
+            "from instant import conf, publish\n"
+            "print(conf.current().api_url, publish('public', 'Hello').state)"
+        )
+        done = subprocess.run(
+            [sys.executable, EXAMPLE / "manage.py", "shell", "-v0", "-c", code],
+            env=environment(tmp_path), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.stdout.strip() == f"http://127.0.0.1:{moved} sent", done.stderr
 
 
 def test_it_moves_aside_for_a_taken_port(tmp_path):

@@ -1,7 +1,9 @@
 """The command in a process of its own."""
 
 import json
+import re
 import signal
+import socket
 
 import pytest
 import requests
@@ -86,6 +88,28 @@ def test_log_lines_come_as_they_are(project):
     assert out.endswith(b"/connection/websocket\n" + said)
     assert err == said
     assert process.returncode == 3
+
+
+def test_a_port_that_somebody_else_has_is_told_with_the_way_out(project):
+    """Centrifugo's own line names no setting of Django's."""
+    put(project, "os.write(2, b'bind: address already in use\\n'); raise SystemExit(1)")
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        project.set(f"CENTRIFUGO_PORT = {port}")
+        with project.start("runws") as process:
+            _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    said = err.decode()
+    assert f"Port {port} is held by another program" in said
+    assert re.search(r"set CENTRIFUGO_PORT = \d+ in the settings", said)
+
+
+def test_a_server_that_fails_for_another_reason_says_so_itself(project):
+    put(project, "raise SystemExit(1)")
+    project.set(f"CENTRIFUGO_PORT = {free_port()}")
+    with project.start("runws") as process:
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (1, b"")
 
 
 def test_death_by_signal_is_seen_outside(project):

@@ -1,10 +1,12 @@
 """Which server runs, and with which command line."""
 
+import errno
 import json
 import stat
 import sys
 
 import pytest
+from django.core.checks import run_checks
 
 from instant import Namespace, conf
 from instant.exceptions import InstantConfigError
@@ -25,6 +27,10 @@ def plans(folder):
 def _embedded(monkeypatch):
     """The embedded server's own tests are elsewhere."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+
+
+def refuse(*_args, **_more):
+    raise PermissionError(errno.EACCES, "Permission denied")
 
 
 def config(folder, **changes):
@@ -113,6 +119,11 @@ def test_address_and_port_override(binary, plans, settings):
     made = plans(address="0.0.0.0", port=9000)
     assert made.command[3:] == ["--http_server.address", "0.0.0.0", "--http_server.port", "9000"]
     assert made.websocket == "ws://localhost:9000/connection/websocket"
+    assert made.where == (
+        "ws://localhost:9000/connection/websocket and at every other address of this machine "
+        "(port 9000)"
+    )
+    assert plans(address="127.0.0.1").where == plans(address="127.0.0.1").websocket
     (warning,) = made.warnings
     assert "CENTRIFUGO_PORT = 9000" in warning
     settings.CENTRIFUGO_PORT = 9000
@@ -124,8 +135,43 @@ def test_the_port_of_the_settings_wins_over_the_file(binary, plans, folder, sett
     config(folder)
     settings.CENTRIFUGO_PORT = 9000
     made = plans()
-    assert made.command[3:] == ["--http_server.port", "9000"]
+    assert made.websocket == "ws://127.0.0.1:9000/connection/websocket"
     assert made.warnings == ()
+
+
+def test_the_file_gets_the_port_of_the_settings(binary, plans, folder, settings):
+    """For a shell that doesn't have these settings; and the check for differences is content."""
+    binary("")
+    config(folder)
+    settings.CENTRIFUGO_PORT = 9000
+    made = plans()
+    assert made.command[3:] == []
+    assert made.wrote_config
+    assert not [m for m in run_checks() if m.id == "instant.W002" and "PORT" in m.msg]
+    del settings.CENTRIFUGO_PORT
+    assert conf.current().api_url == "http://127.0.0.1:9000"
+    made = plans()
+    assert made.websocket == "ws://127.0.0.1:9000/connection/websocket"
+    assert not made.wrote_config
+
+
+def test_a_port_for_one_run_is_not_kept(binary, plans, folder):
+    binary("")
+    config(folder)
+    assert plans(port=9000).websocket == "ws://127.0.0.1:9000/connection/websocket"
+    assert conf.current().api_url == "http://127.0.0.1:8427"
+
+
+def test_a_file_that_can_not_be_written_leaves_the_port_to_the_command_line(
+    binary, plans, folder, settings, monkeypatch
+):
+    binary("")
+    config(folder)
+    settings.CENTRIFUGO_PORT = 9000
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    made = plans()
+    assert made.command[3:] == ["--http_server.port", "9000"]
+    assert not made.wrote_config
 
 
 def test_the_port_of_a_reverse_proxy_is_not_the_servers(binary, plans, folder, settings):

@@ -27,9 +27,14 @@ class Address:
     """Whether the API listens on a port of its own."""
 
     @property
+    def is_everywhere(self) -> bool:
+        """Whether it is all addresses of the machine."""
+        return self.host in {"", "0.0.0.0", "::"}  # noqa: S104
+
+    @property
     def websocket(self) -> str:
         """The WebSocket URL as seen from this machine."""
-        host = "localhost" if self.host in {"", "0.0.0.0", "::"} else self.host  # noqa: S104
+        host = "localhost" if self.is_everywhere else self.host
         host = f"[{host}]" if ":" in host else host
         return f"{'wss' if self.tls else 'ws'}://{host}:{self.port}/connection/websocket"
 

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from instant import conf as instant_conf
 from instant.exceptions import InstantConfigError
 from instant.server.launch import SERVERS, plan, run
-from instant.server.shared import alone, histories
+from instant.server.shared import alone, histories, taken_port
 
 
 class Command(BaseCommand):
@@ -52,7 +52,7 @@ class Command(BaseCommand):
             self.stdout.write(f"Config written: {conf.config_file}")
         for warning in server.warnings:
             self.stderr.write(self.style.WARNING(warning))
-        self.stdout.write(f"{server.title} at {server.websocket}")
+        self.stdout.write(f"{server.title} at {server.where}")
         # From now on the server writes to the same streams, and not through Python's buffers.
         self.stdout.flush()
         self.stderr.flush()
@@ -62,4 +62,7 @@ class Command(BaseCommand):
         except OSError as exc:
             raise CommandError(f"{server.command[0]} can't be started: {exc.strerror}.") from exc
         if code:
+            taken = taken_port(server)
+            if taken is not None:
+                self.stderr.write(self.style.ERROR(taken))
             sys.exit(code)
