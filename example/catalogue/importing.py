@@ -70,6 +70,7 @@ class Importer:
         self.run = run
         self._errors = []
         self._told = 0.0
+        self._created_told = 0
 
     def read(self, path):
         size = path.stat().st_size or 1
@@ -107,9 +108,11 @@ class Importer:
             for row in reader:
                 yield reader.line_num, row
         except UnicodeDecodeError:
+            if not reader.line_num:  # a picture, a spreadsheet, UTF-16
+                raise ImportStopped("This file is not text in UTF-8. Export it as CSV.") from None
             raise ImportStopped(f"After line {reader.line_num}: the file isn't UTF-8.") from None
         except csv.Error as exc:
-            raise ImportStopped(f"Line {reader.line_num} is no CSV: {exc}.") from None
+            raise ImportStopped(f"Line {reader.line_num or 1} is no CSV: {exc}.") from None
 
     def _import(self, line, row):
         try:
@@ -161,6 +164,21 @@ class Importer:
             logger.warning("%s", exc)
         else:
             self._errors.clear()
+        if self.run.created_rows > self._created_told:
+            self._created_told = self.run.created_rows
+            self._tell_readers()
+
+    def _tell_readers(self):
+        """Tell whoever reads the catalogue that there is more in it."""
+        try:
+            publish(
+                CATALOGUE,
+                data={"count": Product.objects.count()},
+                event_class="catalogue.grew",
+                bucket="count",
+            )
+        except PublishError as exc:
+            logger.warning("%s", exc)
 
 
 def _text(row, column):

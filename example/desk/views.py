@@ -4,7 +4,6 @@ from django.contrib.auth.decorators import login_required
 from django.forms import ModelForm, Textarea
 from django.http import JsonResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST
 
 from desk.models import Activity, Note
 from shop.access import staff_only
@@ -28,12 +27,9 @@ class NoteForm(ModelForm):
 
 
 @staff_only
-def desk(request):
-    return render(
-        request,
-        "desk/desk.html",
-        {"activities": Activity.objects.all()[:SHOWN], "form": NoteForm()},
-    )
+def desk(request, form=None):
+    activities = Activity.objects.all()[:SHOWN]
+    return render(request, "desk/desk.html", {"activities": activities, "form": form or NoteForm()})
 
 
 @staff_only
@@ -41,10 +37,11 @@ def feed(request):
     return _newer(request, Activity.objects.all())
 
 
-@require_POST
 @staff_only
 def send_note(request):
     """Send a note; the page's script gets the id of what was published, a form the desk again."""
+    if request.method != "POST":
+        return redirect("desk")
     form = NoteForm(request.POST)
     is_script = request.headers.get("Accept") == "application/json"
     if form.is_valid():
@@ -57,7 +54,8 @@ def send_note(request):
         error = "A note needs a customer and a text of at most 280 characters."
         if is_script:
             return JsonResponse({"error": error}, status=400)
-        messages.error(request, error)
+        form.add_error(None, error)
+        return desk(request, form)  # with what was written
     return redirect("desk")
 
 

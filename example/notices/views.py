@@ -1,8 +1,6 @@
-from django.contrib import messages
 from django.forms import ModelForm, Textarea
 from django.http import JsonResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST
 
 from notices.models import Notice
 from shop.access import staff_only
@@ -15,11 +13,17 @@ class NoticeForm(ModelForm):
         model = Notice
         fields = ("text", "audience")
         widgets = {"text": Textarea(attrs={"rows": 2, "maxlength": 280})}
+        error_messages = {
+            "text": dict.fromkeys(
+                ("required", "max_length"), "A notice needs a text of at most 280 characters."
+            )
+        }
 
 
-def board(request):
+def board(request, form=None):
     notices = Notice.objects.for_user(request.user).select_related("author")[:SHOWN]
-    return render(request, "notices/board.html", {"notices": notices, "form": NoticeForm()})
+    form = form or NoticeForm()
+    return render(request, "notices/board.html", {"notices": notices, "form": form})
 
 
 def latest(request):
@@ -30,13 +34,12 @@ def latest(request):
     return JsonResponse({"items": [notice.as_data() for notice in newer[:SHOWN]]})
 
 
-@require_POST
 @staff_only
 def post(request):
-    form = NoticeForm(request.POST)
-    if form.is_valid():
+    if request.method == "POST":
+        form = NoticeForm(request.POST)
+        if not form.is_valid():
+            return board(request, form)  # with what was typed
         form.instance.author = request.user
         form.instance.post()
-    else:
-        messages.error(request, "A notice needs a text of at most 280 characters.")
     return redirect("board")

@@ -47,7 +47,7 @@ class Order(models.Model):
         ordering = ("-pk",)
 
     def __str__(self):
-        return f"Order {self.number}"
+        return f"Order {self.pk}"
 
     def get_absolute_url(self):
         return reverse("order", args=[self.pk])
@@ -55,10 +55,6 @@ class Order(models.Model):
     @property
     def channel(self):
         return OrderChannel.channel(pk=self.pk)
-
-    @property
-    def number(self):
-        return 1000 + self.pk
 
     @property
     def total(self):

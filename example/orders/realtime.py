@@ -7,7 +7,7 @@ from orders import models
 
 
 class OrderChannel(Namespace):
-    """``order:2``, for whoever may see order 2, and says who is looking at it."""
+    """``order:1002``, for whoever may see order 1002, and says who is looking at it."""
 
     name = "order"
     pattern = "<int:pk>"

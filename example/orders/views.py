@@ -16,6 +16,7 @@ class ShareForm(forms.Form):
         None,
         to_field_name="username",
         label="User name",
+        error_messages={"invalid_choice": "There is no other customer of that name."},
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none"}),
     )
 
@@ -42,8 +43,11 @@ def detail(request, pk):
     if order is None:
         return not_found(request)
     may_share = order.may_be_shared_by(request.user)
-    form = ShareForm(order) if may_share else None
-    return render(request, "orders/detail.html", {"order": order, "share_form": form})
+    return _show(request, order, ShareForm(order) if may_share else None)
+
+
+def _show(request, order, share_form):
+    return render(request, "orders/detail.html", {"order": order, "share_form": share_form})
 
 
 @login_required
@@ -84,19 +88,18 @@ def again(request, pk):
     return redirect(copy)
 
 
-@require_POST
 @login_required
 def share(request, pk):
     order = _found(request, pk)
     if order is None or not order.may_be_shared_by(request.user):
         return not_found(request)
-    form = ShareForm(order, request.POST)
-    if form.is_valid():
+    if request.method == "POST":
+        form = ShareForm(order, request.POST)
+        if not form.is_valid():
+            return _show(request, order, form)  # with what was typed, and what is wrong with it
         user = form.cleaned_data["user"]
         order.share_with(user, by=request.user)
         messages.success(request, f"{user} can see this order now.")
-    else:
-        messages.error(request, "There is no other customer of that name.")
     return redirect(order)
 
 

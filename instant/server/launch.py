@@ -11,7 +11,7 @@ from pathlib import Path
 from instant import conf as instant_conf
 from instant.centrifugo.binary import process
 from instant.centrifugo.config import v3
-from instant.centrifugo.config.address import Address, listens_at
+from instant.centrifugo.config.address import Address, listens_at, with_port
 from instant.centrifugo.config.defaults import DEFAULT_ADDRESS, DEFAULT_PORT
 from instant.centrifugo.config.file import read_config, write_config
 from instant.conf import Conf
@@ -199,9 +199,8 @@ def _note_port(conf: Conf) -> bool:
     port = api_port(conf, in_file)
     if port is None or port == in_file.port:
         return False
-    changed = {**config, "http_server": {**config.get("http_server", {}), "port": port}}
     with suppress(InstantConfigError):  # a read-only folder: the command line says it
-        return write_config(conf.config_file, changed)
+        return write_config(conf.config_file, with_port(config, port))
     return False
 
 

@@ -48,3 +48,31 @@ def late(route, site):
         "Notice(text='In between', author=User.objects.get(username='sam')).post()"
     )
     route.continue_()
+
+
+def test_an_empty_board_says_only_what_it_knows(visit, site):
+    """What was said on air before the page was opened is not stored."""
+    nobody = visit()
+    nobody.open("/")
+    site.shell("from instant import publish; publish('public', 'Mind the step')")
+    expect(nobody.page.locator("#air li")).to_contain_text("Mind the step")
+    nobody.page.reload()
+    expect(nobody.page.get_by_text("Nobody has said anything since you opened")).to_be_visible()
+
+
+def test_a_notice_that_is_refused_is_kept_in_its_field(visit):
+    sam = visit("sam")
+    sam.open("/")
+    sam.page.get_by_label("For").select_option(label="Wholesale customers")
+    sam.page.get_by_label("New notice").evaluate("field => field.removeAttribute('maxlength')")
+    sam.page.get_by_label("New notice").fill("x" * 281)
+    sam.page.get_by_role("button", name="Post").click()
+    expect(sam.page.locator("form .message-error")).to_contain_text("at most 280 characters")
+    expect(sam.page.get_by_label("New notice")).to_have_value("x" * 281)
+    expect(sam.page.get_by_label("For")).to_have_value("wholesale")
+
+
+def test_a_phone_says_who_is_logged_in(visit):
+    phone = visit("ada", viewport={"width": 390, "height": 844})
+    expect(phone.page.locator(".account-name")).to_be_visible()
+    assert phone.page.evaluate("document.documentElement.scrollWidth") == 390

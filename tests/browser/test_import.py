@@ -98,3 +98,30 @@ def test_a_file_that_is_no_price_list_says_why(visit):
     upload(sam, "letter.csv", "Dear Sir,\nwhere are my bolts?\n")
     expect(sam.page.locator("[data-reason]")).to_contain_text("The first line lacks: sku, name")
     expect(sam.page.locator(".status-line")).to_have_text("Stopped")
+
+
+def test_a_file_that_is_no_text_is_told_in_words(visit):
+    sam = visit("sam")
+    sam.open("/catalogue/import/")
+    picture = {"name": "photo.png", "mimeType": "image/png", "buffer": b"\x89PNG\r\n\x1a\n\0\xff"}
+    sam.page.get_by_label("CSV file").set_input_files([picture])
+    sam.page.get_by_role("button", name="Import this file").click()
+    expect(sam.page.locator("[data-reason]")).to_contain_text("not text in UTF-8. Export it as CSV")
+
+
+def test_readers_of_the_catalogue_see_it_grow(visit, site):
+    nobody, searching, sam = visit(), visit(), visit("sam")
+    nobody.open("/catalogue/")
+    searching.open("/catalogue/?q=M8")
+    before = nobody.page.locator("#count").inner_text()
+    row = b"sku,name,category,price,stock\nGROW-1,Wing nut M4,Wing nuts,4.20,5\n"
+    sam.open("/catalogue/import/")
+    file = {"name": "more.csv", "mimeType": "text/csv", "buffer": row}
+    sam.page.get_by_label("CSV file").set_input_files([file])
+    sam.page.get_by_role("button", name="Import this file").click()
+    expect(nobody.page.locator("#count")).to_have_text(f"{int(before.split()[0]) + 1} products")
+    for visitor in (nobody, searching):
+        expect(visitor.page.locator("#new-products")).to_be_visible()
+    nobody.page.get_by_role("link", name="Show them").click()
+    expect(nobody.page.locator("#new-products")).to_be_hidden()
+    site.shell("from catalogue.models import Product; Product.objects.get(sku='GROW-1').delete()")

@@ -5,8 +5,8 @@ from playwright.sync_api import expect
 
 PAGES = {
     None: ("/", "/login/", "/catalogue/", "/catalogue/?q=nothing+fits"),
-    "ada": ("/", "/orders/", "/orders/2/", "/notes/", "/catalogue/"),
-    "sam": ("/", "/orders/", "/orders/1/", "/desk/", "/catalogue/import/"),
+    "ada": ("/", "/orders/", "/orders/1002/", "/notes/", "/catalogue/"),
+    "sam": ("/", "/orders/", "/orders/1001/", "/desk/", "/catalogue/import/"),
 }
 # Whatever the state of the connection is called.
 OVERFLOW = """() => {

@@ -9,7 +9,7 @@ from typing import Any
 
 from instant.exceptions import InstantConfigError
 
-__all__ = ["Address", "listens_at"]
+__all__ = ["Address", "listens_at", "with_port"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +67,8 @@ def listens_at(config: Mapping[str, Any], environ: Mapping[str, str] = os.enviro
         raise InstantConfigError(
             f"http_server.port in the config file must be a port number, not {port!r}."
         ) from None
+
+
+def with_port(config: Mapping[str, Any], port: int) -> dict[str, Any]:
+    """Return the config with another port."""
+    return {**config, "http_server": {**(config.get("http_server") or {}), "port": port}}
