@@ -2,7 +2,7 @@ import { Centrifuge } from "centrifuge";
 
 import type { Config } from "./config.js";
 import { CALLED, mayBeTemporary } from "./disconnect.js";
-import { Django } from "./django.js";
+import { Django, isOffline } from "./django.js";
 import { ConnectError, InstantError, SignedOutError, SupersededError, type RefusedError } from "./errors.js";
 import type { Feed } from "./feed.js";
 import { COLLECT, Grants, IdentityChanged, TOKEN_EXPIRED } from "./grants.js";
@@ -239,7 +239,7 @@ export class Connection {
       if (code !== CALLED) grants.expire();
       transports.restart(client);
       // Not every browser knows whether there is a network, and Node never does.
-      if ((globalThis.navigator as Navigator | undefined)?.onLine === false) this.#set("offline");
+      if (isOffline()) this.#set("offline");
       else if (code !== CALLED) this.#set("connecting");
     });
     client.on("connected", () => {

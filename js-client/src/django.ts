@@ -59,6 +59,11 @@ function usableUntil(exp = 0, { sent, serverNow }: Reply): number {
   return sent + Math.max((exp * 1000 - serverNow) * 0.8, 5000);
 }
 
+/** True where the browser knows that there is no network. A site on this machine may be there all the same. */
+export function isOffline(): boolean {
+  return (globalThis.navigator as Navigator | undefined)?.onLine === false;
+}
+
 function cookie(name: string): string {
   const jar = globalThis.document as Document | undefined;
   const found = jar?.cookie.split("; ").find((pair) => pair.startsWith(`${name}=`));
@@ -70,6 +75,8 @@ export class Django {
   readonly #config: Config;
   readonly #tab: string;
   #csrfToken = "";
+  /** True after a request that got no answer. */
+  #isCut = false;
 
   constructor(config: Config, tab: string) {
     this.#config = config;
@@ -116,11 +123,15 @@ export class Django {
   }
 
   #page(reply: Reply): ChannelPage {
-    const { channels, next, unknown = [] } = reply.body as {
+    const { channels, next, unknown = [], refused } = reply.body as {
       channels?: Granted[];
       next?: string | null;
       unknown?: string[];
+      refused?: Record<string, string>;
     };
+    // Django says so under DEBUG only: channels that it left out, and why.
+    // eslint-disable-next-line no-console
+    if (refused) console.info(...Object.values(refused));
     if (!Array.isArray(channels)) throw new ReplyError("The answer has no channels", { status: 200 });
     return {
       channels: channels.map(({ exp, rights = [], ...granted }) => ({ ...granted, rights, until: usableUntil(exp, reply) })),
@@ -141,6 +152,8 @@ export class Django {
     let response: Response;
     let content: unknown;
     try {
+      // The next attempt is made when the network is back.
+      if (this.#isCut && isOffline()) throw new TypeError("offline");
       response = await fetch(url, {
         method: "POST",
         headers: {
@@ -154,7 +167,9 @@ export class Django {
         signal: AbortSignal.timeout(timeout),
       });
       content = await response.json().catch((): unknown => undefined);
+      this.#isCut = false;
     } catch (cause) {
+      this.#isCut = true;
       throw new RequestError(`${name}: Django did not answer`, { cause });
     }
     const { status, headers } = response;

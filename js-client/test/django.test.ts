@@ -101,3 +101,50 @@ describe("unusable answers", () => {
     expect(next).toBe("");
   });
 });
+
+describe("without a network", () => {
+  const offline = (onLine: boolean): void => {
+    vi.stubGlobal("navigator", { onLine });
+  };
+
+  test("Django is asked once, and again when the network is back", async () => {
+    let isThere = false;
+    const fetch = vi.fn((...request: Parameters<typeof globalThis.fetch>) =>
+      isThere ? globalThis.fetch(...request) : Promise.reject(new TypeError("failed")),
+    );
+    const views = django(fetch);
+    offline(false);
+    for (let n = 0; n < 3; n += 1) await expect(views.connection()).rejects.toBeInstanceOf(RequestError);
+    expect(fetch).toHaveBeenCalledTimes(1);
+    isThere = true;
+    offline(true);
+    await views.connection();
+    expect(fetch).toHaveBeenCalledTimes(2);
+  });
+
+  test("a site on this machine is asked as ever", async () => {
+    offline(false);
+    const views = django();
+    await Promise.all([views.connection(), views.channels()]);
+    await views.connection();
+    expect(site.django.views()).toHaveLength(3);
+  });
+
+  test("a Django that is down is asked again while there is a network", async () => {
+    const fetch = vi.fn(() => Promise.reject(new TypeError("failed")));
+    const views = django(fetch);
+    for (let n = 0; n < 3; n += 1) await expect(views.connection()).rejects.toBeInstanceOf(RequestError);
+    expect(fetch).toHaveBeenCalledTimes(3);
+  });
+});
+
+test("the console says why Django left a channel out, where Django says it", async () => {
+  const info = vi.spyOn(console, "info").mockReturnValue();
+  await django().connection(["public"]);
+  expect(info).not.toHaveBeenCalled();
+  const refused = { pubic: "'pubic' was left out: there is no such channel; there is 'public'." };
+  site.django.instead.push({ status: 200, body: { channels: [], refused } });
+  await django().channels(["pubic"]);
+  expect(info).toHaveBeenCalledExactlyOnceWith(refused.pubic);
+  info.mockRestore();
+});

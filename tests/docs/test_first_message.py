@@ -150,8 +150,11 @@ def test_hello_appears_on_the_page(project, page):
 
 def test_denied_is_what_the_console_says_without_the_channel(project, page):
     """The README's first help for somebody who sees nothing."""
+    said = []
+    page.on("console", lambda message: said.append(message.text))
     page.goto(f"{project.url}{PATH}")
     page.wait_for_function("instant.channel('public').status === 'denied'")
+    assert any("'public' was left out: there is no such channel" in text for text in said)
 
 
 def test_the_commands_are_those_that_were_typed():
