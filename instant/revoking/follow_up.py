@@ -152,7 +152,6 @@ or takes a right away from then on; of all on a host one does so at a time.
 """
 
 
-
 def wake(*, certain: bool = False) -> None:
     """
     Have somebody look, if there can be anything to look for; ``certain``: there is.
