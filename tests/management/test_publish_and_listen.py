@@ -127,8 +127,11 @@ async def test_listen(make_user, make_channel, name, channel):
     await sync_to_async(make_channel)("news")
     await sync_to_async(make_channel)("$users", "users")
     declare(can_subscribe=lambda self, user, pk: user.username == "ann")
-    namespaces = {"channel": {"namespaces": [{"name": "order"}]}}
-    with instant_server(namespaces):
+    config = {
+        "channel": {"namespaces": [{"name": "order"}]},
+        "client": {"allowed_origins": ["https://site.example"]},  # a command has no origin
+    }
+    with instant_server(config):
         user = await sync_to_async(find_user)(name)
         line = await heard(user, channel, lambda: apublish(channel, "Hello"))
     assert line["message"] == "Hello"
