@@ -149,7 +149,7 @@ export class Channel<Data = unknown> {
   /** Returns who is in the channel now, by user. Rejects with `ChannelError` if that is not allowed. */
   async presence(): Promise<readonly Person[]> {
     const { clients } = await this.#feed.call((subscription) => askPresence(subscription, this.#connection.django));
-    return [...byUser(Object.values(clients)).values()];
+    return [...byUser(Object.values(clients), this.#connection.config.prefix).values()];
   }
 
   /** Returns past messages, oldest first by default. Rejects with `ChannelError` if that is not allowed. */

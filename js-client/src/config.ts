@@ -16,6 +16,8 @@ export interface Config {
   /** `undefined`: Django names them in its answers. */
   readonly websocketUrls: readonly string[] | undefined;
   readonly tokenless: readonly string[];
+  /** What a tenant's names begin with on the message server, behind their namespace; `""` without tenants. */
+  readonly prefix: string;
   readonly transports: readonly Transport[];
   readonly sizeLimit: number;
   readonly timeout: number;
@@ -68,6 +70,7 @@ export function resolveConfig(options: InstantOptions): Config {
     csrf: { cookie: "csrftoken", header: "X-CSRFToken", ...page?.csrf, ...options.csrf },
     websocketUrls: options.websocketUrl === undefined ? undefined : [options.websocketUrl].flat().map(socketUrl),
     tokenless: options.tokenless ?? page?.tokenless ?? [],
+    prefix: options.prefix ?? page?.prefix ?? "",
     transports: options.transports ?? ["websocket", "http_stream", "sse"],
     sizeLimit: options.sizeLimit ?? page?.size_limit ?? 65_536,
     timeout: options.timeout ?? 5000,

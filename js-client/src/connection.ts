@@ -57,7 +57,7 @@ export class Connection {
     this.userIs = watchUser(`instant ${config.urls.get_token}`, readCookie, () => this.#checkUser());
     this.grants = new Grants(this.django, names, config.reconnectDelay[1], (user, before) => {
       this.userIs(user);
-      if (user !== (before ?? user)) this.listeners.user.emit(user);
+      if (user !== (before ?? user)) this.listeners.user.emit(user.replace(config.prefix, ""));
     });
   }
 

@@ -43,6 +43,7 @@ export class Feed {
   constructor(name: string, connection: Connection) {
     this.name = name;
     this.#connection = connection;
+    this.presences.prefix = connection.config.prefix;
     this.isTokenless = connection.config.tokenless.some((namespace) => name.startsWith(`${namespace}:`));
   }
 
@@ -93,10 +94,10 @@ export class Feed {
 
   /** Subscribes, if the SDK's client exists. */
   open(): void {
-    const { client, grants } = this.#connection;
+    const { client, grants, config } = this.#connection;
     if (!client || this.#subscription || !this.isHeld) return;
     const since = this.sequence.position;
-    const subscription = (this.#subscription = client.newSubscription(this.name, {
+    const subscription = (this.#subscription = client.newSubscription(this.name.replace(/.*?:|\$?/, "$&" + config.prefix), {
       ...(since && { since }),
       ...(!this.isTokenless && {
         token: grants.readyToken(this.name),

@@ -11,10 +11,11 @@ export interface PresenceAnswer {
   readonly clients: Readonly<Record<string, PresentClient>>;
 }
 
-/** Groups clients by user. All who are not signed in are one person with the id `""`. */
-export function byUser(clients: Iterable<PresentClient>): Map<string, Person> {
+/** Groups clients by user, named without `prefix`. All who are not signed in are one person with the id `""`. */
+export function byUser(clients: Iterable<PresentClient>, prefix: string): Map<string, Person> {
   const people = new Map<string, Person>();
-  for (const { user, connInfo, chanInfo, info = (chanInfo ?? connInfo) as unknown } of clients) {
+  for (const { user: id, connInfo, chanInfo, info = (chanInfo ?? connInfo) as unknown } of clients) {
+    const user = id.replace(prefix, "");
     people.set(user, { user, connections: (people.get(user)?.connections ?? 0) + 1, info });
   }
   return people;
@@ -28,6 +29,8 @@ type Change = readonly [info: ClientInfo, isHere: boolean];
 
 /** The list of people in a channel, kept up to date from joins and leaves. Its listeners get each change. */
 export class PresenceList extends Listeners<Presence> {
+  /** What is left out of the names of users, see `Config`. */
+  prefix = "";
   /** `undefined` while unknown. */
   #clients: Map<string, PresentClient> | undefined;
   #people: ReadonlyMap<string, Person> = new Map();
@@ -61,7 +64,7 @@ export class PresenceList extends Listeners<Presence> {
     }
     this.#clients = clients;
     const before = this.#people;
-    const people = (this.#people = byUser(clients.values()));
+    const people = (this.#people = byUser(clients.values(), this.prefix));
     this.emit({
       people: [...people.values()],
       joined: without(people, before),

@@ -92,8 +92,9 @@ export class Transports {
 
   /** Throws `ChannelError` if a publication is too large for the current transport. */
   checkSize(channel: string, publication: object): void {
-    const { sizeLimit } = this.#config;
-    const data = JSON.stringify({ publish: { channel, data: publication }, id: 2 ** 31 });
+    const { sizeLimit, prefix } = this.#config;
+    // The server's name of the channel is as long.
+    const data = JSON.stringify({ publish: { channel: channel + prefix, data: publication }, id: 2 ** 31 });
     // The transports that use requests put the command into another JSON object, with two ids of the SDK.
     const isRequest = this.#last.startsWith("http");
     const size = byteLength(isRequest ? JSON.stringify({ session: ID, node: ID, data }) : data);

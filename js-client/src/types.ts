@@ -209,6 +209,8 @@ export interface PageConfig {
   readonly tokenless?: readonly string[];
   /** How many bytes the message server accepts from a page at once. */
   readonly size_limit?: number;
+  /** What a tenant's names begin with on the message server, see `InstantOptions`. */
+  readonly prefix?: string;
 }
 
 /** A WebSocket constructor, as far as it is used. */
@@ -240,6 +242,13 @@ export interface InstantOptions {
    * @default the page's
    */
   readonly tokenless?: readonly string[];
+  /**
+   * The tenant whose site this is, with a slash: `"acme/"`. On the message server its channels and users
+   * have other names than here.
+   *
+   * @default the page's
+   */
+  readonly prefix?: string;
   /**
    * The address of the message server, with or without `/connection/websocket`; or several addresses,
    * which are tried in turn.

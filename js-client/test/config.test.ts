@@ -16,8 +16,9 @@ afterEach(() => {
 });
 
 test("the page's settings are used", () => {
-  setPageConfig({ ...PAGE, tokenless: ["open"] });
-  expect(resolveConfig({ WebSocket })).toMatchObject({ ...PAGE, tokenless: ["open"] });
+  setPageConfig({ ...PAGE, tokenless: ["open"], prefix: "acme/" });
+  expect(resolveConfig({ WebSocket })).toMatchObject({ ...PAGE, tokenless: ["open"], prefix: "acme/" });
+  expect(resolveConfig({ WebSocket, prefix: "globex/" }).prefix).toBe("globex/");
 });
 
 test("each option wins over the page", () => {

@@ -48,6 +48,8 @@ export class FakeDjango {
   /** The user of the session. Tests set it for a login in another tab. */
   user = "";
   serial = 0;
+  /** What a tenant's names begin with on the message server. */
+  prefix = "";
   websocketUrl: string | readonly string[];
   readonly #server: Server;
 
@@ -122,7 +124,8 @@ export class FakeDjango {
     const rights = this.rights.get(this.user);
     if (rights === undefined) return { status: 403, body: { error: "log in first" } };
     if (view === "presence" || view === "history") {
-      const told = this.told.get(`${view} ${String(body["channel"])}`);
+      // Django takes both names.
+      const told = this.told.get(`${view} ${String(body["channel"]).replace(this.prefix, "")}`);
       return told === undefined ? { status: 403, body: { error: "no such channel" } } : { status: 200, body: told };
     }
     const asked = body["channels"] as string[] | undefined;
@@ -144,12 +147,17 @@ export class FakeDjango {
     return { status: 200, body: { csrf_token, ws_token, url: this.websocketUrl, exp, expire_at, ...answer } };
   }
 
+  #onServer(channel: string): string {
+    const [, head = "", rest = ""] = /^(\$?(?:[^:]*:)?)(.*)$/.exec(channel) ?? [];
+    return head + this.prefix + rest;
+  }
+
   #token(life: number, channel?: string): { token: string; exp: number; expire_at: number } {
     this.serial += 1;
     const now = Date.now() / 1000;
     const claims: Claims = {
-      sub: this.user,
-      ...(channel !== undefined && { channel }),
+      sub: this.user && this.prefix + this.user,
+      ...(channel !== undefined && { channel: this.#onServer(channel) }),
       exp: Math.ceil(now + this.use),
       expire_at: Math.ceil(now + life),
       serial: this.serial,
