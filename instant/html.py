@@ -18,6 +18,8 @@ from django.utils.translation import gettext
 from instant import conf
 from instant.exceptions import InstantConfigError
 from instant.namespaces import tokenless_namespaces
+from instant.tenancy import current as tenancy
+from instant.tenancy import wire
 
 __all__ = ["connect_sources", "script", "script_config", "websocket_url"]
 
@@ -59,7 +61,8 @@ def script_config() -> dict[str, Any]:
     """
     Return what the script needs to know: addresses, names, and the texts of <instant-status>.
 
-    No token and no user data; the texts are in the language that is active.
+    No token and no user data; the texts are in the language that is active, and ``prefix`` is
+    there for a tenant's pages only: what its names have before them on the server.
     """
     try:
         urls = {name: reverse(f"instant:{name}") for name in _VIEWS}
@@ -68,7 +71,9 @@ def script_config() -> dict[str, Any]:
             "{% instant_script %} needs Instant's URLs. Add to urls.py: "
             'path("instant/", include("instant.urls"))'
         ) from exc
+    prefix = wire.prefix(tenancy.current())
     return {
+        **({"prefix": prefix} if prefix else {}),
         "urls": urls,
         "csrf": {
             "cookie": django_settings.CSRF_COOKIE_NAME,
@@ -95,7 +100,7 @@ def _header(meta: str) -> str:
 
 
 def script(nonce: str | None = None) -> SafeString:
-    """Return the script tag. It is the same for everybody, so that pages can be cached."""
+    """Return the script tag. It is the same for everybody of a site, so pages can be cached."""
     config = json.dumps(script_config(), separators=(",", ":"), sort_keys=True)
     return format_html(
         '<script src="{}" data-instant="{}"{}></script>',

@@ -20,6 +20,7 @@ from instant.publishing.after_commit import defer
 from instant.publishing.batch import batch, join_batch
 from instant.publishing.origin_tab import current_tab
 from instant.publishing.publication import Envelope, Publication, Publications
+from instant.tenancy import current as tenancy
 
 __all__ = [
     "abroadcast",
@@ -113,7 +114,16 @@ async def apublish(
     check_name(channel)
     payload: dict[str, Any] = {"channel": channel}
     envelope = _envelope(
-        (channel,), payload, message, data, event_class, bucket, site, idempotency_key, timeout
+        (channel,),
+        payload,
+        message,
+        data,
+        event_class,
+        bucket,
+        site,
+        idempotency_key,
+        timeout,
+        await tenancy.acurrent(),
     )
     await _adispatch(envelope)
     return envelope.publications[0]
@@ -166,8 +176,9 @@ async def abroadcast(
 ) -> Sequence[Publication]:
     """See broadcast(). It never waits for a commit: Django has no async transactions."""
     names = _names(channels)
+    tenant = await tenancy.acurrent()
     envelope = _envelope(
-        names, {}, message, data, event_class, bucket, site, idempotency_key, timeout
+        names, {}, message, data, event_class, bucket, site, idempotency_key, timeout, tenant
     )
     if names:
         await _adispatch(envelope)
@@ -192,8 +203,13 @@ def _envelope(
     site: str | None,
     idempotency_key: str | None,
     timeout: float | None,
+    tenant: str | None = None,
 ) -> Envelope:
-    """Build and encode the payload: what changes afterwards is not published."""
+    """
+    Build and encode the payload: what changes afterwards is not published.
+
+    For the tenant, or the current one; payload and publications have its own names.
+    """
     if message is None and data is None:
         raise ValueError("publish() needs a message or data.")
     if timeout is not None and not 0 < timeout < _FOREVER:
@@ -224,7 +240,8 @@ def _envelope(
         if len(channels) == 1
         else Publications(key, channels, payload)
     )
-    return Envelope(channels, publications, body, idempotency_key or key, timeout)
+    wire = channels if tenancy.tenants is None else tenancy.on_wire(channels, tenant)
+    return Envelope(wire, publications, body, idempotency_key or key, timeout)
 
 
 def _id_for(idempotency_key: str) -> str:

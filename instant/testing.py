@@ -238,8 +238,12 @@ def instant_server(
     from instant.centrifugo.config.values import values_of  # noqa: PLC0415
     from instant.embedded.threaded import ThreadedServer  # noqa: PLC0415
 
+    current = conf.current()
     compiled = compile_config(
-        config, allowed_origins=_TEST_ORIGINS, audience=conf.current().audience
+        config,
+        allowed_origins=_TEST_ORIGINS,
+        audience=current.audience,
+        tenants=current.tenant is not None,
     )
     keys = values_of(compiled)
     with (

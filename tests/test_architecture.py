@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "instant"
 
 PUBLIC = {
     "backends", "deliveries", "enforcement", "exceptions", "html", "middleware", "namespaces",
-    "permissions", "producers", "pytest_plugin", "signals", "testing",
+    "permissions", "producers", "pytest_plugin", "signals", "tenants", "testing",
 }  # fmt: skip
 DJANGOS = {
     "admin", "apps", "checks", "fields", "locale", "management", "migrations", "models", "static",
@@ -18,7 +18,7 @@ DJANGOS = {
 }  # fmt: skip
 ROOMS = {
     "centrifugo", "channels", "conf", "embedded", "publishing", "revoking", "rights", "server",
-    "views",
+    "tenancy", "views",
 }  # fmt: skip
 
 MAY_IMPORT = {
@@ -28,17 +28,20 @@ MAY_IMPORT = {
     "conf": {"centrifugo.config", "exceptions"},
     "channels": {"exceptions"},
     "publishing": {"backends", "exceptions", "signals"},
-    "rights": {"channels", "conf", "deliveries", "exceptions", "models", "namespaces", "permissions"},
+    "rights": {
+        "channels", "conf", "deliveries", "exceptions", "models", "namespaces", "permissions", "tenancy",
+    },
     "revoking": {
         "backends", "centrifugo", "channels", "conf", "exceptions", "models", "namespaces", "permissions",
-        "publishing", "rights", "signals",
+        "publishing", "rights", "signals", "tenancy",
     },
     "server": {
-        "centrifugo", "conf", "exceptions", "namespaces", "permissions", "revoking", "rights",
+        "centrifugo", "conf", "exceptions", "namespaces", "permissions", "revoking", "rights", "tenancy",
     },
+    "tenancy": {"centrifugo", "channels", "conf", "exceptions"},
     "views": {
         "backends", "centrifugo", "channels", "conf", "exceptions", "html", "namespaces",
-        "permissions", "revoking", "rights",
+        "permissions", "revoking", "rights", "tenancy",
     },
     "backends": {"centrifugo", "conf", "exceptions", "publishing"},
 }  # fmt: skip

@@ -36,6 +36,7 @@ PINNED = {
     ),
     "instant.producers": "abroadcast apublish batch broadcast publish user_channel user_channels",
     "instant.signals": "enforcement_failed publication_failed",
+    "instant.tenants": "SchemaTenants Tenants",
     "instant.testing": (
         "CapturedPublications InstantServer InstantTestMixin assert_permissions "
         "capture_publications instant_server"

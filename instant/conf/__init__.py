@@ -19,7 +19,7 @@ from django.core.signals import setting_changed
 from instant.centrifugo.config.values import ENVIRONMENT
 from instant.conf import isolation
 from instant.conf.keys import DEFAULTS, DESCRIPTIONS, PLAIN_SETTINGS, TYPES
-from instant.conf.resolve import Stamp, differences, resolve, site_name, stamp
+from instant.conf.resolve import Stamp, differences, resolve, site_name, stamp, tenant_path
 from instant.conf.resolved import Conf
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "current",
     "differences",
     "site_name",
+    "tenant_path",
 ]
 
 

@@ -29,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "THROTTLE": {},
     "TRUSTED_PROXIES": None,
     "AUTHENTICATION": (),
+    "TENANT": None,
 }
 """The keys of ``INSTANT`` and what holds where one is not given."""
 
@@ -115,6 +116,7 @@ TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
             isinstance(v, list | tuple) and all(isinstance(path, str) and "." in path for path in v)
         ),
     ),
+    "TENANT": ("a dotted path", lambda v: v is None or (isinstance(v, str) and "." in v)),
     "TOKEN_USE": ("a whole number of seconds above 0", _is_int),
     "TOKEN_LIFE": ("a whole number of seconds above 0", _is_int),
     "TIMEOUT": (
@@ -244,6 +246,11 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Dotted paths of authenticators for clients without a session. They are asked in order, "
         "before the session.",
         "`[]`",
+    ),
+    "TENANT": Description(
+        "Dotted path of what knows the site's tenants, so that none sees another's channels and "
+        "users on the server that they share: `instant.tenants.SchemaTenants` for django-tenants, "
+        "or a class of your own."
     ),
 }
 """What each key of ``INSTANT`` does."""

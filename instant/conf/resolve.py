@@ -20,7 +20,7 @@ from instant.conf.throttle import parse_limits
 from instant.conf.trusted_proxies import parse_proxies
 from instant.exceptions import InstantConfigError
 
-__all__ = ["Stamp", "differences", "resolve", "site_name", "stamp"]
+__all__ = ["Stamp", "differences", "resolve", "site_name", "stamp", "tenant_path"]
 
 _T = TypeVar("_T")
 
@@ -67,7 +67,6 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
     before = stamp(path)
     server = read_values(path)
     port, public_port = _ports(server)
-    name = site_name()
     secrets = _proxy_secrets()
     conf = Conf(
         backend=values["BACKEND"] or DEFAULTS["BACKEND"],
@@ -93,7 +92,8 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         throttle=_read("THROTTLE", parse_limits, values),
         trusted_proxies=_read("TRUSTED_PROXIES", parse_proxies, values),
         authentication=tuple(values["AUTHENTICATION"]),
-        audience=server.audience or slugify(name) or "site",
+        tenant=values["TENANT"],
+        audience=_audience(server, tenants=values["TENANT"] is not None),
         api_url=_api_url(server, port),
         size_limit=server.size_limit,
         _api_key=_key("CENTRIFUGO_API_KEY", server.api_key),
@@ -102,6 +102,16 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         _file_error=server.error,
     )
     return before, path, conf
+
+
+def _audience(server: ServerValues, *, tenants: bool) -> str:
+    variable = ENVIRONMENT["audience"]
+    if tenants and os.environ.get(variable):
+        raise InstantConfigError(
+            f"{variable} names one audience, and with INSTANT['TENANT'] each tenant has its own. "
+            f"Unset it: “manage.py syncws” writes what the server needs into its config."
+        )
+    return server.audience or slugify(site_name()) or "site"
 
 
 def _data(given: str | os.PathLike[str] | None, directory: Path | None) -> Path | None:
@@ -118,6 +128,15 @@ def _read(key: str, parse: Callable[[object], _T], values: Mapping[str, Any]) ->
 def site_name() -> str:
     """Return what publications name as their ``site``: the setting SITE_NAME, or “Site”."""
     return str(getattr(settings, "SITE_NAME", "") or "Site")
+
+
+def tenant_path() -> str | None:
+    """Return what INSTANT["TENANT"] names; publish() asks for nothing else of the settings."""
+    given = getattr(settings, "INSTANT", None)
+    path = given.get("TENANT") if isinstance(given, Mapping) else None
+    if path is not None and not isinstance(path, str):
+        raise InstantConfigError(f"INSTANT['TENANT'] must be a dotted path, not {path!r}.")
+    return path or None
 
 
 def differences(conf: Conf) -> list[str]:

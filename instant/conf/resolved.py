@@ -61,8 +61,14 @@ class Conf:
     """How many database queries a check may cost the request whose change it follows."""
     sweep: int | None
     """Seconds in which everybody who is present is asked for again; None: never."""
+    tenant: str | None
+    """Dotted path of what knows the tenants; None: the site has none."""
     audience: str
-    """``aud`` of every token, so that two projects on one server don't share user 1."""
+    """
+    ``aud`` of every token, so that two projects on one server don't share user 1.
+
+    A tenant's tokens have its name behind it.
+    """
     api_url: str
     """The server's HTTP API without ``/api``, for example ``http://localhost:8427``."""
     size_limit: int

@@ -88,7 +88,11 @@ class Envelope:
     """One payload, encoded when publish() was called, and the publications that carry it."""
 
     channels: Sequence[str]
-    """One for publish(), one or more for broadcast()."""
+    """
+    One for publish(), one or more for broadcast(), as the server knows them.
+
+    With tenants these are other names than those of the publications.
+    """
     publications: Sequence[Publication]
     """One a channel, in the same order."""
     body: bytes

@@ -23,6 +23,8 @@ from django.http import HttpRequest
 from instant import conf
 from instant.exceptions import InstantConfigError
 from instant.permissions import is_known
+from instant.tenancy import current as tenancy
+from instant.tenancy import wire
 
 __all__ = ["Signer", "Token", "began", "begin", "end", "lives_until", "subject"]
 
@@ -79,7 +81,11 @@ def end(**_kwargs: Any) -> None:
 
 
 def subject(user: Any) -> str:
-    """Return the ``sub`` of a user: the primary key as text, or ``""`` for anonymous."""
+    """
+    Return the ``sub`` of a user: the primary key as text, or ``""`` for anonymous.
+
+    In a token the current tenant stands before it, see ``tenancy.wire``.
+    """
     return str(user.pk) if is_known(user) else ""
 
 
@@ -101,12 +107,14 @@ class Signer:
     def __init__(self, user: Any, *, since: float | None = None) -> None:
         settings = conf.current()
         self._key = settings.hmac_key
+        self._tenant = tenancy.current()
+        sub = subject(user)
         self._claims = {
-            "sub": subject(user),
+            "sub": wire.subject(self._tenant, sub) if tenancy.are_used() else sub,
             # A request that dawdles gets no fresh token for what its user was at the start.
             "exp": int(since or _began.get() or time.time()) + settings.token_use,
             "expire_at": lives_until(),
-            "aud": settings.audience,
+            "aud": wire.audience(settings.audience, self._tenant),
         }
 
     def connection_token(self) -> Token:
@@ -121,7 +129,7 @@ class Signer:
         tell this subscriber who comes and goes, unasked. Whether the user may is not asked
         here: ``permissions`` decides.
         """
-        claims = {**self._claims, "channel": channel}
+        claims = {**self._claims, "channel": wire.channel(self._tenant, channel)}
         if info is not None:
             claims["info"] = info
         if pushes_joins:

@@ -14,6 +14,7 @@ from instant.centrifugo.subscriber import Ended, ListenError, Subscription, publ
 from instant.conf import Conf, current
 from instant.rights.refusals import refusals
 from instant.rights.tokens import Signer
+from instant.tenancy import current as tenancy
 
 __all__ = ["ListenError", "listen", "subscription", "websocket_address"]
 
@@ -21,12 +22,17 @@ _PAUSE = 1.0
 """Seconds before connecting again."""
 
 
-def subscription(user: Any, channel: str) -> Subscription:
+def subscription(user: Any, channel: str, tenant: str = "") -> Subscription:
     """
-    Ask whether the user may subscribe, and sign what a page of theirs would be given.
+    Ask whether the user of a tenant may subscribe, and sign what a page of theirs would be given.
 
     Raises ListenError, which says why the user may not, and InstantConfigError.
     """
+    with tenancy.activate(tenant):
+        return _subscription(user, channel)
+
+
+def _subscription(user: Any, channel: str) -> Subscription:
     conf = current()
     if not conf.anonymous and not permissions.is_known(user):
         raise ListenError('INSTANT["ANONYMOUS"] is False: name a user.')
@@ -40,7 +46,10 @@ def subscription(user: Any, channel: str) -> Subscription:
         signed = signer.channel_token(channel, info=grant.info, pushes_joins=grant.sees_joins)
         token = signed.value
     return Subscription(
-        websocket_address(conf), channel, signer.connection_token().value, channel_token=token
+        websocket_address(conf),
+        tenancy.to_wire(channel),
+        signer.connection_token().value,
+        channel_token=token,
     )
 
 
@@ -64,8 +73,9 @@ async def listen(user: Any, channel: str, told: Callable[[str], None]) -> AsyncI
     """
     before: Subscription | None = None
     last = ""
+    tenant = tenancy.current()  # of the thread that the command runs in
     while True:
-        now = await sync_to_async(subscription)(user, channel)
+        now = await sync_to_async(subscription)(user, channel, tenant)
         stood = before is not None
         if before is not None:
             now.offset, now.epoch = before.offset, before.epoch

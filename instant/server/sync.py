@@ -65,6 +65,7 @@ def compare(conf: Conf) -> Sync:
         allowed_origins=conf.allowed_origins,
         origins_before=_before(conf.dir, "origins"),
         audience=conf.audience,
+        tenants=conf.tenant is not None,
         port=api_port(conf, at) or DEFAULT_PORT,
     )
     urls = proxy_urls.urls(conf)

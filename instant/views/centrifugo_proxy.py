@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
@@ -38,6 +40,8 @@ from instant.centrifugo.proxy import (
 from instant.namespaces import Namespace, find_namespace
 from instant.rights import accounts, namespace_rules, tokens
 from instant.rights.primary import reading_from_primary
+from instant.tenancy import current as tenancy
+from instant.tenancy import wire
 from instant.views.caching import keep_out_of_caches
 
 __all__ = ["publish", "sub_refresh", "subscribe"]
@@ -154,8 +158,8 @@ def _body(view: _View, refusal: _Answer, request: HttpRequest) -> bytes:
                 HEADER,
             )
             return encode(_DENIED)
-        event = read_request(request.body)
-        return encode(view(event, _user(event.user)))
+        with _own_names(read_request(request.body)) as event:
+            return encode(view(event, _user(event.user)))
     except _Denied:
         return encode(refusal)
     except (MalformedRequest, RequestDataTooBig, UnreadablePostError, RawPostDataException) as exc:
@@ -169,6 +173,29 @@ def _body(view: _View, refusal: _Answer, request: HttpRequest) -> bytes:
         logger.exception("%s failed: refused.", request.path)
         got_request_exception.send(sender=None, request=request)
         return encode(refusal)
+
+
+@contextmanager
+def _own_names(event: ProxyRequest) -> Iterator[ProxyRequest]:
+    """
+    Go to the tenant that a request is about; hand out the request in its own names.
+
+    The server asks at one host, whoever's page it is about. It has verified the user, and the
+    channel must be of the same tenant; an anonymous visitor's tenant is the channel's.
+    """
+    if not tenancy.are_used():
+        yield event
+        return
+    tenant, channel = wire.split(event.channel)
+    of_user, user = wire.split_subject(event.user)
+    if not tenancy.is_name(tenant) or (event.user and of_user != tenant):
+        raise _Denied
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(tenancy.activate(tenant))
+        except LookupError:
+            raise _Denied from None
+        yield replace(event, channel=channel, user=user)
 
 
 def _user(subject: str) -> Any:

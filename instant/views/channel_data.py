@@ -19,6 +19,8 @@ from instant.centrifugo.api.client import Client
 from instant.exceptions import PublishError, PublishTimeout, ServerUnreachable
 from instant.namespaces import Action, Namespace, find_namespace
 from instant.rights import namespace_rules
+from instant.tenancy import current as tenancy
+from instant.tenancy.commands import own_subject
 from instant.views.endpoint import BadRequest, Body, Forbidden, Unavailable, endpoint
 
 __all__ = ["history", "presence", "snapshot"]
@@ -36,7 +38,11 @@ def presence(request: HttpRequest, body: Body) -> dict[str, Any]:
     """Answer who is subscribed to ``{"channel"}``: ``{"clients": {id: {"user", "info"?}}}``."""
     channel = _channel(request, body, "presence")
     with _server() as (client, timeout):
-        return {"clients": channel_state.presence(client, channel, timeout)}
+        clients = channel_state.presence(client, tenancy.to_wire(channel), timeout)
+    if tenancy.are_used():
+        own = own_subject(tenancy.current())
+        clients = {key: {**one, "user": own(one["user"])} for key, one in clients.items()}
+    return {"clients": clients}
 
 
 @endpoint("POST", own_credentials=True)
@@ -52,7 +58,12 @@ def history(request: HttpRequest, body: Body) -> dict[str, Any]:
     channel = _channel(request, body, "history")
     with _server() as (client, timeout):
         return channel_state.history(
-            client, channel, timeout, limit=limit, since=since, reverse=reverse
+            client,
+            tenancy.to_wire(channel),
+            timeout,
+            limit=limit,
+            since=since,
+            reverse=reverse,
         )
 
 
@@ -76,7 +87,7 @@ def snapshot(request: HttpRequest, body: Body) -> dict[str, Any]:
     position: dict[str, Any] = {"offset": 0, "epoch": ""}
     if cls.delivery.size:
         with _server() as (client, timeout):
-            position = channel_state.position(client, channel, timeout)
+            position = channel_state.position(client, tenancy.to_wire(channel), timeout)
     data = namespace_rules.snapshot(cls, request.user, kwargs)
     # NaN is not JSON: JsonResponse would send it, and the page's script fail.
     json.dumps(data, cls=DjangoJSONEncoder, allow_nan=False)
@@ -99,10 +110,15 @@ _REFUSED = "You may not do that, or there is no such channel."
 
 
 def _channel(request: HttpRequest, body: Body, action: Action) -> str:
-    """Return the channel that is asked for, where the user may."""
+    """
+    Return the channel that is asked for, where the user may.
+
+    A tenant's page may name it as its SDK does, whose names are the server's.
+    """
     channel = body.get("channel")
     if not isinstance(channel, str):
         raise BadRequest('Send {"channel": "…"}.')
+    channel = tenancy.from_wire(channel)
     if not conf.current().anonymous and not permissions.is_known(request.user):
         raise Forbidden("Log in first.")
     if not permissions.ask(request.user, action, channel):

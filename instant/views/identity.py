@@ -15,6 +15,8 @@ from instant.html import websocket_url
 from instant.revoking import run, sessions
 from instant.rights import tokens
 from instant.rights.refusals import log_once, refusals
+from instant.tenancy import current as tenancy
+from instant.tenancy import wire
 from instant.views.client_address import request_address
 from instant.views.endpoint import BadRequest, Body, Forbidden, endpoint
 from instant.views.login_throttle import attempt
@@ -122,12 +124,15 @@ def _connection(request: HttpRequest, names: list[str] | None, after: str) -> di
     _check_anonymous(request)
     signer = _signer(request)
     token = signer.connection_token()
+    prefix = wire.prefix(tenancy.current())
     return {
         "csrf_token": get_csrf_token(request) if getattr(request, "needs_csrf_token", 1) else "",
         "ws_token": token.value,
         "exp": token.exp,
         "expire_at": token.expire_at,
         "url": websocket_url(request),
+        # Names below are the tenant's own; in a client's they stand behind this, see tenancy.wire.
+        **({"prefix": prefix} if prefix else {}),
         **_channels(request, signer, names, after),
     }
 

@@ -12,6 +12,9 @@ Three limits, each of failures in any period of its length:
 ``NAME`` stops the many addresses of a botnet. Alone it would let anybody lock somebody out,
 so it does not hold for an address from which the user has logged in within two weeks.
 
+A user name is one tenant's: another's user of that name has limits of their own. An address has
+one for all tenants.
+
 A failure takes one of so many slots, a cache key that ends by itself; where none is free,
 nothing is asked of ``authenticate()``. Slots are taken by ``cache.add()`` *before* the
 password is checked and given back when it was right, so that a hundred attempts at the same
@@ -35,6 +38,7 @@ from django.core.cache import BaseCache, caches
 from django.utils.crypto import salted_hmac
 
 from instant.conf.throttle import Limits, Rate
+from instant.tenancy import current as tenancy
 from instant.views.client_address import Address
 
 __all__ = ["Attempt", "TooManyFailures", "attempt"]
@@ -201,6 +205,8 @@ def _keys(kind: str, rate: Rate, *parts: str) -> list[str]:
 
 def _key(kind: str, *parts: str) -> str:
     """Return a key that any cache takes, and from which nobody reads a name or an address."""
-    value = "\0".join(parts)
+    # An address attacks whichever tenant it likes.
+    tenant = tenancy.current() if kind != "address" else ""
+    value = "\0".join([tenant, *parts] if tenant else parts)
     digest = salted_hmac(f"instant.throttles.{kind}", value, algorithm="sha256").hexdigest()
     return f"instant.throttle.{kind}:{digest}"

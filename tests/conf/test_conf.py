@@ -63,6 +63,13 @@ def test_environment_wins_over_the_file(folder, monkeypatch):
     assert (found.public_port, found.audience) == (9002, "env-site")
 
 
+def test_with_tenants_no_variable_names_one_audience(folder, monkeypatch, settings):
+    monkeypatch.setenv("CENTRIFUGO_CLIENT_TOKEN_AUDIENCE", "env-site")
+    settings.INSTANT = {**settings.INSTANT, "TENANT": "tests.tenancy.fake.ContextTenants"}
+    with pytest.raises(InstantConfigError, match="CENTRIFUGO_CLIENT_TOKEN_AUDIENCE"):
+        conf.current()
+
+
 def test_settings_win_over_all_and_are_read_when_used(folder, monkeypatch):
     monkeypatch.setenv("CENTRIFUGO_HTTP_API_KEY", "env-key")
     for value in ("one", "two"):

@@ -1,6 +1,7 @@
 """The server's config as Python declares it."""
 
 import json
+import re
 
 import pytest
 from django.core.management import call_command
@@ -155,3 +156,20 @@ def test_origins_shrink_with_the_settings(server_folder):
     with use(server_folder, ALLOWED_ORIGINS=["https://c.example"]):
         call_command("syncws")
     assert origins() == ["https://by-hand.example", "https://c.example"]
+
+
+def test_tenants_come_and_go_with_the_setting(server_folder):
+    def token():
+        return json.loads((server_folder / "config.json").read_text())["client"]["token"]
+
+    with use(server_folder):
+        call_command("syncws")
+    before = token()
+    with use(server_folder, TENANT="tests.tenancy.fake.ContextTenants"):
+        call_command("syncws")
+        assert re.fullmatch(token()["audience_regex"], f"{before['audience']}/acme")
+        assert compare(conf.current()).changed is False
+    assert "audience" not in token()
+    with use(server_folder):
+        call_command("syncws")
+    assert token() == before

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from instant.centrifugo.config import v3
+from instant.centrifugo.config.audience import compile_audience
 from instant.centrifugo.config.sections import find_namespace, namespace_list, section, wrong_shape
 
 __all__ = [
@@ -58,6 +59,7 @@ def compile_config(
     address: str = DEFAULT_ADDRESS,
     secret: Callable[[], str] = new_secret,
     origins_before: Collection[str] = (),
+    tenants: bool = False,
 ) -> dict[str, Any]:
     """
     Return a copy of ``existing``, completed with everything that Instant needs.
@@ -65,7 +67,8 @@ def compile_config(
     Existing values are kept, above all the two secrets: one signs tokens, the other is the key of
     the HTTP API. Missing ones are made by calling ``secret``, once for each. ``allowed_origins``
     are added to those in the file; of these, ``origins_before`` were compiled into it last time,
-    and go where they are no longer wanted. A file of Centrifugo 3 or 4 is converted to the keys of
+    and go where they are no longer wanted. ``tenants``: whether tokens are for tenants of the
+    audience, too. A file of Centrifugo 3 or 4 is converted to the keys of
     version 6 and keeps its secrets.
 
     Raises InstantConfigError if a value that has to be completed has the wrong type, or if an old
@@ -79,8 +82,7 @@ def compile_config(
     server.setdefault("port", port)
     token = section(config, "client", "token")
     _fill(token, "hmac_secret_key", secret)
-    if "audience_regex" not in token:
-        _fill(token, "audience", lambda: audience)
+    compile_audience(token, audience, tenants=tenants)
     client = section(config, "client")
     origins = client.get("allowed_origins") or []
     if not isinstance(origins, list):

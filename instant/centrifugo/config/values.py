@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from instant.centrifugo.config.audience import base
 from instant.centrifugo.config.proxies import SECRET_VARIABLE, secrets_in
 
 __all__ = ["ENVIRONMENT", "ServerValues", "read_values", "values_of"]
@@ -81,7 +82,7 @@ def values_of(
         hmac_key=merged["hmac_key"],
         api_key=merged["api_key"],
         proxy_secrets=(secret,) if secret else secrets_in(file, environ),
-        audience=merged["audience"],
+        audience=merged["audience"] or base(_dig(file, "client", "token", "audience_regex")),
         port=merged["port"],
         internal_port=_dig(file, "http_server", "internal_port") or None,
         api_host=_api_host(file),

@@ -9,6 +9,7 @@ import pytest
 from instant.centrifugo.binary import release
 from instant.centrifugo.config.defaults import compile_config
 from instant.centrifugo.config.file import write_config
+from instant.centrifugo.config.values import values_of
 from instant.exceptions import InstantConfigError
 from tests.centrifugo.config.checkconfig import complaints, needs_binary
 
@@ -99,6 +100,39 @@ def test_audience_regex_is_left_alone():
     assert "audience" not in made["client"]["token"]
 
 
+def test_with_tenants_each_has_an_audience():
+    made = compiled(
+        {"client": {"token": {"audience": "my-shop.v2"}}}, audience="my-shop.v2", tenants=True
+    )
+    token = made["client"]["token"]
+    assert "audience" not in token
+    for audience, fits in [
+        ("my-shop.v2", True), ("my-shop.v2/acme", True), ("my-shop.v2/a_b-c.d", True),
+        ("my-shop.v2/", False), ("my-shop.v2/a/b", False), ("my-shopXv2", False), ("x-my-shop.v2", False),
+        ("my-shop.v2x/acme", False),
+    ]:  # fmt: skip
+        assert bool(re.search(token["audience_regex"], audience)) is fits, audience
+    assert compiled(made, audience="my-shop.v2", tenants=True) == made
+    # And back.
+    token = compiled(made, audience="my-shop.v2")["client"]["token"]
+    assert token["audience"] == "my-shop.v2"
+    assert "audience_regex" not in token
+
+
+def test_a_regex_of_ones_own_is_kept_with_tenants_too():
+    made = compiled({"client": {"token": {"audience_regex": "^my-.*$"}}}, tenants=True)
+    assert made["client"]["token"]["audience_regex"] == "^my-.*$"
+    assert "audience" not in made["client"]["token"]
+
+
+def test_the_audience_is_read_out_of_the_regex():
+    for audience in ("my-shop", "a.b_c", "ü (x)"):
+        made = compiled(audience=audience, tenants=True)
+        assert values_of(made).audience == audience
+    assert values_of({"client": {"token": {"audience_regex": "^my-.*$"}}}).audience is None
+    assert values_of({"client": {"token": {"audience_regex": 7}}}).audience is None
+
+
 def test_history_that_was_switched_off_stays_off():
     made = compiled({"channel": {"without_namespace": {"history_size": 0}}})
     assert made["channel"]["without_namespace"] == {"history_size": 0, "presence": True}
@@ -154,6 +188,13 @@ def test_readme_has_the_version_that_is_installed_and_keys_that_are_there():
     assert set(re.findall(r"(?<=centrifugo_)\d+\.\d+\.\d+(?=_)", readme)) == {release.VERSION}
     for key in ("client.token.hmac_secret_key", "http_api.key", "client.allowed_origins"):
         assert f"`{key}`" in readme
+
+
+@needs_binary
+def test_real_server_takes_tokens_for_tenants(tmp_path):
+    path = tmp_path / "config.json"
+    write_config(path, compiled(tenants=True, audience="my-shop.v2"))
+    assert complaints(path) == ""
 
 
 @needs_binary
