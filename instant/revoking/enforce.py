@@ -14,6 +14,7 @@ from instant.revoking.check import Check
 from instant.revoking.cost import Cost
 from instant.rights.primary import reading_from_primary
 from instant.signals import enforcement_failed
+from instant.tenancy.commands import in_own_names
 
 __all__ = ["enforce", "is_on", "report"]
 
@@ -48,7 +49,8 @@ def enforce(
         if client is None:
             return [None] * len(affected)
         with reading_from_primary(), Cost(queries, between) as cost:
-            check = Check(affected, client, conf.current().timeout, cost, repeated)
+            own = in_own_names(client)
+            check = Check(affected, own, conf.current().timeout, cost, repeated)
             check.run()
     except Exception as exc:  # noqa: BLE001  whatever it is, it must be tried again
         return [exc] * len(affected)

@@ -21,11 +21,14 @@ from instant.revoking.enforce import enforce, is_on, report
 from instant.revoking.host import ring
 from instant.revoking.looker import CHANNEL, Looker
 from instant.revoking.notes import Notes, are_used
+from instant.revoking.rounds import Rounds
 from instant.revoking.sweep import Sweep
+from instant.tenancy import current as tenancy
 
 __all__ = [
     "book",
     "call_looker",
+    "catch_up",
     "follow_up",
     "look",
     "look_once",
@@ -50,9 +53,35 @@ def follow_up(now: datetime | None = None, book: ModuleType | Notes = ledger) ->
     if rows:
         affected = [Affected.from_json(row.loss) for row in rows]
         repeated = [row.is_last for row in rows]
-        errors = enforce(affected, repeated=repeated, between=book.holder(rows))
+        if tenancy.are_used():
+            errors = _each_in_its_tenant(rows, affected, book)
+        else:
+            errors = enforce(affected, repeated=repeated, between=book.holder(rows))
         _finish(rows, affected, errors, now, book)
     return len(rows)
+
+
+def _each_in_its_tenant(
+    rows: Sequence[Revocation], affected: Sequence[Affected], book: ModuleType | Notes
+) -> list[Exception | None]:
+    """Enforce each change in its own tenant's context: several may have one table of rows."""
+    errors: list[Exception | None] = [None] * len(rows)
+    hold = book.holder(rows)
+    for tenant, numbers in tenancy.by_tenant(
+        range(len(rows)), lambda number: ledger.tenant_of(rows[number])
+    ):
+        try:
+            with tenancy.activate(tenant):
+                found = enforce(
+                    [affected[number] for number in numbers],
+                    repeated=[rows[number].is_last for number in numbers],
+                    between=hold,
+                )
+        except Exception as exc:  # noqa: BLE001  it holds up no other tenant
+            found = [exc] * len(numbers)
+        for number, error in zip(numbers, found, strict=True):
+            errors[number] = error
+    return errors
 
 
 def _finish(
@@ -72,7 +101,7 @@ def _finish(
         elif row.is_last:
             finished.append(row)
         else:
-            first_seen = min(_seen.get(row.pk, seen), seen)
+            first_seen = min(_seen.get((tenancy.current(), row.pk), seen), seen)
             book.confirm(row, first_seen + schedule.until_follow_up(about))
     book.forget(finished)
     if failed:
@@ -89,6 +118,26 @@ def _try_again(row: Revocation, book: ModuleType | Notes) -> None:
         book.postpone(row, now + schedule.until_next_attempt(row))
 
 
+def catch_up() -> tuple[int, int, dict[str, Exception]]:
+    """
+    Make all checks that are due: of the current tenant, or of all where none is.
+
+    Returns how many were made, how many rows are left, and why it was not possible for a tenant.
+    """
+    tried, left, failed = 0, 0, {}
+    for tenant in [here] if (here := tenancy.current()) else list(tenancy.every()):
+        try:
+            with tenancy.activate(tenant):
+                while count := follow_up(book=book()):
+                    tried += count
+                left += Revocation.objects.using(ledger.database()).count()
+        except Exception as exc:
+            if not tenancy.are_used():
+                raise
+            failed[tenant] = exc
+    return tried, left, failed
+
+
 def book() -> ModuleType | Notes:
     """Return where somebody who looks writes what was done: not on SQLite, whose lock is one."""
     return Notes() if are_used() else ledger
@@ -96,21 +145,15 @@ def book() -> ModuleType | Notes:
 
 _sweep = Sweep()
 
-_seen: dict[int, datetime] = {}
+_seen: dict[tuple[str, int], datetime] = {}
 """When this process first saw rows of which the first check is to be made: committed then."""
 
 
 def look() -> float | None:
     """Make the checks that are due, and the sweep's; return the seconds until there are more."""
-    used = book()
-    if used.next_due() is not None:
-        clock.measure()
-    while follow_up(book=used):
-        continue
-    _note_new_rows()
-    next_due = used.next_due()
-    pauses = [] if next_due is None else [(next_due - timezone.now()).total_seconds()]
-    if needed.is_needed():
+    pause = _rounds.look() if tenancy.are_used() else _look_here()
+    pauses = [] if pause is None else [pause]
+    if _is_anywhere_needed():
         try:
             pause = _sweep.step()
         except PublishError as exc:
@@ -120,18 +163,40 @@ def look() -> float | None:
     return min(pauses, default=None)
 
 
+def _look_here() -> float | None:
+    """Make the checks that are due in the current context; return the seconds until there are."""
+    used = book()
+    next_due = used.next_due()
+    if next_due is None and tenancy.are_used():
+        return None  # as of most tenants at most times
+    if next_due is not None:
+        clock.measure()
+    while follow_up(book=used):
+        continue
+    _note_new_rows()
+    next_due = used.next_due()
+    return None if next_due is None else (next_due - timezone.now()).total_seconds()
+
+
+_rounds = Rounds(_look_here)
+
+
 def _note_new_rows() -> None:
+    tenant = tenancy.current()
     rows = Revocation.objects.using(ledger.database()).filter(is_last=False)
     there = list(rows.values_list("pk", flat=True)[:1000])
     now = timezone.now()
-    known = {pk: _seen.get(pk, now) for pk in there}
-    _seen.clear()
+    known = {(tenant, pk): _seen.get((tenant, pk), now) for pk in there}
+    for key in [key for key in _seen if key[0] == tenant]:
+        del _seen[key]
     _seen.update(known)
 
 
 def is_needed() -> bool:
     """Tell whether there can be anything to look for."""
     try:
+        if tenancy.are_used():
+            return is_on() and _is_anywhere_needed()
         return is_on() and (needed.is_needed() or ledger.next_due() is not None)
     except (DatabaseError, InterfaceError) as exc:
         alias = ledger.database()
@@ -142,7 +207,14 @@ def is_needed() -> bool:
         return is_away and connections[alias].vendor != "sqlite"
 
 
-_looker = Looker(look, is_needed, ledger.database)
+def _is_anywhere_needed() -> bool:
+    """Tell whether there is a namespace with a rule, or a channel or something due of anybody."""
+    if not tenancy.are_used():
+        return needed.is_needed()
+    return _rounds.any(lambda: needed.is_needed() or ledger.next_due() is not None)
+
+
+_looker = Looker(look, is_needed, ledger.database, _rounds.call)
 """
 The thread of this process that looks for what is due.
 
@@ -159,6 +231,8 @@ def wake(*, certain: bool = False) -> None:
     Nothing where the settings or the backend say so.
     """
     try:
+        if certain and tenancy.are_used():
+            _rounds.call([tenancy.current()])
         if _looker.is_alive or not conf.current().enforces_in_background or not is_on():
             return
     except InstantConfigError:
@@ -173,11 +247,12 @@ def call_looker() -> None:
     try:
         if not conf.current().enforces_in_background:
             return
-        ring()
+        tenant = tenancy.current()
+        ring(tenant)
         connection = connections[ledger.database()]
         if connection.vendor == "postgresql" and not connection.in_atomic_block:
             with connection.cursor() as cursor:
-                cursor.execute(f"NOTIFY {CHANNEL}")
+                cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, tenant])
     except Exception as exc:  # noqa: BLE001  it is seen within seconds all the same
         logger.debug("Nobody is told of what is due: %s", exc)
 
@@ -192,7 +267,7 @@ def watch() -> Looker:
 
 def new_looker() -> Looker:
     """Return one beside that of wake()."""
-    return Looker(look, is_needed, ledger.database)
+    return Looker(look, is_needed, ledger.database, _rounds.call)
 
 
 def look_once(**_kwargs: object) -> None:

@@ -104,12 +104,14 @@ class Bell:
         else:
             self.socket = bell
 
-    def clear(self) -> None:
-        """Take out all that has come."""
+    def clear(self) -> set[str]:
+        """Take out all that has come; return for which tenants it was."""
+        found: set[str] = set()
         if self.socket is not None:
             with contextlib.suppress(OSError):
-                while self.socket.recv(16):
-                    continue
+                while text := self.socket.recv(64):
+                    found.add(text[1:].decode(errors="replace"))
+        return found
 
     def close(self) -> None:
         """Hang up."""
@@ -118,10 +120,10 @@ class Bell:
             self.socket = None
 
 
-def ring() -> None:
-    """Wake whoever looks on this host; nothing where nobody does."""
+def ring(tenant: str = "") -> None:
+    """Wake whoever looks on this host, for a tenant; nothing where nobody does."""
     if not hasattr(socket, "AF_UNIX"):
         return
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
         bell.settimeout(0)
-        bell.sendto(b"!", str(folder() / "looker.sock"))
+        bell.sendto(b"!" + tenant.encode(), str(folder() / "looker.sock"))

@@ -38,6 +38,7 @@ from django.utils import timezone
 
 from instant.models import Revocation
 from instant.revoking.affected import Affected
+from instant.tenancy import current as tenancy
 
 __all__ = [
     "LEASE",
@@ -51,6 +52,7 @@ __all__ = [
     "next_due",
     "postpone",
     "release",
+    "tenant_of",
     "there",
     "widen",
     "write",
@@ -70,7 +72,7 @@ def write(affected: Affected, now: datetime, *, held: bool = True) -> Revocation
     Not ``held`` where nobody hears of the commit: then anybody may take it at once.
     """
     return _rows().create(
-        loss=affected.bounded().as_json(),
+        loss=_stored(affected),
         created_at=now,
         due_at=now + LEASE if held else now,
         claim=uuid.uuid4().hex if held else "",
@@ -79,7 +81,7 @@ def write(affected: Affected, now: datetime, *, held: bool = True) -> Revocation
 
 def widen(row: Revocation, affected: Affected) -> bool:
     """Let a row be about more, or something else; tell whether it is still ours."""
-    return bool(_mine(row).update(loss=affected.bounded().as_json()))
+    return bool(_mine(row).update(loss=_stored(affected)))
 
 
 def holder(rows: Sequence[Revocation]) -> Callable[[], None]:
@@ -107,8 +109,7 @@ def confirm(row: Revocation, due: datetime, affected: Affected | None = None) ->
 
 def add(affected: Affected, created: datetime, due: datetime) -> None:
     """Write a row of which the immediate check is made."""
-    loss = affected.bounded().as_json()
-    _rows().create(loss=loss, created_at=created, due_at=due, is_last=True)
+    _rows().create(loss=_stored(affected), created_at=created, due_at=due, is_last=True)
 
 
 def release(row: Revocation, now: datetime, affected: Affected | None = None) -> bool:
@@ -160,6 +161,11 @@ def there(rows: Iterable[Revocation]) -> set[Any]:
     return set(_rows().filter(pk__in=[row.pk for row in rows]).values_list("pk", flat=True))
 
 
+def tenant_of(row: Revocation) -> str:
+    """Return whose row it is; one from before there were tenants is that of the context."""
+    return str(row.loss["tenant"]) if "tenant" in row.loss else tenancy.current()
+
+
 def next_due() -> datetime | None:
     """Return when the next row is due, or free again."""
     return _rows().order_by("due_at").values_list("due_at", flat=True).first()
@@ -184,7 +190,13 @@ def _delete(rows: Iterable[Revocation], *, is_last: bool) -> int:
 
 
 def _loss(affected: Affected | None) -> dict[str, Any]:
-    return {} if affected is None else {"loss": affected.bounded().as_json()}
+    return {} if affected is None else {"loss": _stored(affected)}
+
+
+def _stored(affected: Affected) -> dict[str, Any]:
+    """Return what a row holds; where there are tenants, whose it is: they may share the table."""
+    stored = affected.bounded().as_json()
+    return {**stored, "tenant": tenancy.current()} if tenancy.are_used() else stored
 
 
 def _mine(row: Revocation) -> QuerySet[Revocation]:

@@ -7,7 +7,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -39,7 +39,8 @@ class Looker:
 
     ``look()`` does what is due and returns the seconds until something will be, None if
     nothing is known of. ``needed()`` tells whether there can be anything; ``alias()`` names the
-    database. Of all processes of a host one looks, the others' threads wait for its end.
+    database; ``called()`` is told for which tenants somebody rang. Of all processes of a host
+    one looks, the others' threads wait for its end.
     """
 
     def __init__(
@@ -47,8 +48,9 @@ class Looker:
         look: Callable[[], float | None],
         needed: Callable[[], bool],
         alias: Callable[[], str],
+        called: Callable[[Iterable[str]], None] = lambda _tenants: None,
     ) -> None:
-        self._look, self._needed, self._alias = look, needed, alias
+        self._look, self._needed, self._alias, self._called = look, needed, alias, called
         self._begin()
 
     def _begin(self) -> None:
@@ -163,9 +165,9 @@ class Looker:
         with suppress(OSError, ValueError):  # the database's end is seen at the next look
             ready, _, _ = select.select(sources, [], [], seconds)
             if bell.socket in ready:
-                bell.clear()
+                self._called(bell.clear())
             if listened is not None and listened in ready:
-                _take_notifications(listened)
+                self._called(_take_notifications(listened))
 
     def _listen(self) -> Any:
         """Return PostgreSQL's connection, listening; None where there is none to listen on."""
@@ -187,13 +189,16 @@ class Looker:
         connections.close_all()  # this thread's own; nobody else closes them
 
 
-def _take_notifications(connection: Any) -> None:
-    """Take out what has come, of psycopg 3 or 2."""
+def _take_notifications(connection: Any) -> set[str]:
+    """Take out what has come, of psycopg 3 or 2; return for which tenants it was."""
+    found: set[str] = set()
     with suppress(Exception):
         if hasattr(connection, "pgconn"):
             connection.pgconn.consume_input()
-            while connection.pgconn.notifies() is not None:
-                continue
+            while (notified := connection.pgconn.notifies()) is not None:
+                found.add(notified.extra.decode())
         else:
             connection.poll()
+            found = {notified.payload for notified in connection.notifies}
             connection.notifies.clear()
+    return found

@@ -9,13 +9,15 @@ from django.db import router
 
 from instant.models import Channel
 from instant.revoking.affected import has_rules
+from instant.tenancy import current as tenancy
 
 __all__ = ["any_rows", "channels_changed", "is_needed", "row_found"]
 
 _KEPT = 30.0
 """Seconds for which “there are no rows” is believed: another process may make the first."""
 
-_known: tuple[bool, float] | None = None
+_known: dict[str, tuple[bool, float]] = {}
+"""By tenant, whose rows may be in a table of their own."""
 
 
 def is_needed() -> bool:
@@ -25,19 +27,18 @@ def is_needed() -> bool:
 
 def any_rows() -> bool:
     """Tell whether there is a row of Channel; that there are is asked for once."""
-    global _known  # noqa: PLW0603  one value per process, replaced whole
-    known, now = _known, time.monotonic()
+    tenant = tenancy.current()
+    known, now = _known.get(tenant), time.monotonic()
     if known is not None and (known[0] or now < known[1]):
         return known[0]
     found = Channel.objects.using(router.db_for_write(Channel)).exists()
-    _known = (found, now + _KEPT)
+    _known[tenant] = (found, now + _KEPT)
     return found
 
 
 def channels_changed(**_kwargs: Any) -> None:
     """Forget it, when this process makes or deletes one."""
-    global _known  # noqa: PLW0603  see any_rows()
-    _known = None
+    _known.pop(tenancy.current(), None)
 
 
 def row_found() -> None:

@@ -9,6 +9,7 @@ away those that are finished.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from instant.models import Revocation
 from instant.revoking import ledger
 from instant.revoking.affected import Affected
 from instant.revoking.host import folder
+from instant.tenancy import current as tenancy
 
 __all__ = ["Notes", "are_used", "delete_finished"]
 
@@ -38,8 +40,8 @@ class Notes:
     """The steps of the ledger that a looker makes, on a file; for one process at a time."""
 
     def __init__(self) -> None:
-        self._path = folder() / "looker.json"
         self._database = str(connections[ledger.database()].settings_dict["NAME"])
+        self._path = _path(self._database)
         self._rows: dict[str, dict[str, Any]] = _read(self._path, self._database)
 
     def claim(self, now: datetime, *, behind: timedelta = timedelta(0)) -> list[Revocation]:
@@ -112,10 +114,17 @@ class Notes:
 
     def _write(self) -> None:
         text = json.dumps({"database": self._database, "rows": self._rows})
-        part = self._path.with_suffix(f".{os.getpid()}")
+        part = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         part.write_text(text)
         part.chmod(0o600)
         part.replace(self._path)
+
+
+def _path(database: str) -> Path:
+    """Return the file; with tenants each of their databases has one."""
+    if not tenancy.are_used():
+        return folder() / "looker.json"
+    return folder() / f"looker.{hashlib.sha256(database.encode()).hexdigest()[:12]}.json"
 
 
 def _read(path: Path, database: str) -> dict[str, dict[str, Any]]:
@@ -132,7 +141,8 @@ def delete_finished() -> None:
         return
     alias = ledger.database()
     try:
-        rows = _read(folder() / "looker.json", str(connections[alias].settings_dict["NAME"]))
+        database = str(connections[alias].settings_dict["NAME"])
+        rows = _read(_path(database), database)
     except OSError:  # no folder to have notes in
         return
     done = {int(key): note["created"] for key, note in rows.items() if note.get("done")}

@@ -1,5 +1,5 @@
 """
-The one row of a transaction, however many of its changes take rights away.
+The one row of a transaction (and tenant), however many of its changes take rights away.
 
 The first change writes a row about itself; the second lets the row be about everything, so that
 whoever finds it, should this process be killed, asks everybody again. After the commit the
@@ -18,6 +18,7 @@ from instant.models import Revocation
 from instant.publishing.commit_hook import CommitHook, Deliver, wait_for_commit
 from instant.revoking import ledger
 from instant.revoking.affected import Affected
+from instant.tenancy import current as tenancy
 
 __all__ = ["Change", "is_crowded", "is_noted", "is_open", "take"]
 
@@ -35,6 +36,8 @@ class Change(NamedTuple):
     """The row that it wrote, where no other covers it."""
     shares_transaction: bool = True
     """Whether change and row are committed together, or are on two databases."""
+    tenant: str = ""
+    """In whose context the change was made, and is to be checked."""
 
 
 class _Pending:
@@ -71,19 +74,19 @@ class _Pending:
 
 def is_open(connection: BaseDatabaseWrapper) -> bool:
     """Tell whether the open transaction has taken something away already; O(1)."""
-    pending = connection.__dict__.get(_KEPT)
+    pending = connection.__dict__.get(_kept())
     return pending is not None and connection.in_atomic_block and pending.is_unchanged
 
 
 def is_crowded(connection: BaseDatabaseWrapper) -> bool:
     """Tell whether so much is pending that only its kind is noted."""
-    return is_open(connection) and connection.__dict__[_KEPT].count >= _CROWD
+    return is_open(connection) and connection.__dict__[_kept()].count >= _CROWD
 
 
 def is_noted(connection: BaseDatabaseWrapper, channel: str = "") -> bool:
     """Tell whether the change before was about everything already, or about the channel; O(1)."""
     # Asked for each of thousands of rows that are deleted: nothing is called before it may be so.
-    pending: _Pending | None = connection.__dict__.get(_KEPT)
+    pending: _Pending | None = connection.__dict__.get(_kept())
     if pending is None or pending.count < _CROWD or not is_open(connection):
         return False
     return pending.last.everything or channel in pending.last.channels
@@ -98,7 +101,8 @@ def take(
     No query where the transaction's row covers it already, and two a transaction but for
     sessions that end, of which each has a row: no rule would find them.
     """
-    pending: _Pending = connection.__dict__.setdefault(_KEPT, _Pending(connection))
+    tenant = tenancy.current()
+    pending: _Pending = connection.__dict__.setdefault(_kept(), _Pending(connection))
     pending.look()
     if pending.count >= _CROWD:
         affected = affected.kind()
@@ -118,8 +122,14 @@ def take(
         else:
             row = ledger.write(affected, timezone.now())
     shares = connection.alias == ledger.database()
-    hook = wait_for_commit(connection, [Change(affected, row, shares)], deliver, first=True)
+    change = Change(affected, row, shares, tenant)
+    hook = wait_for_commit(connection, [change], deliver, first=True)
     pending.count, pending.last = pending.count + 1, affected
     if content is not None:
         pending.written.append((hook, content))
     return row
+
+
+def _kept() -> str:
+    """Return under which name a connection keeps what is pending: rows may be each tenant's."""
+    return _KEPT if tenancy.tenants is None else f"{_KEPT}/{tenancy.current()}"

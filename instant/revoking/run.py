@@ -28,6 +28,7 @@ from instant.revoking.cost import OverCost
 from instant.revoking.enforce import enforce, is_on, report
 from instant.revoking.follow_up import call_looker, wake
 from instant.revoking.pending import Change, is_open, take
+from instant.tenancy import current as tenancy
 
 __all__ = [
     "check_at_end",
@@ -78,7 +79,7 @@ def _written() -> None:
 
 def wait(affected: Affected, row: Revocation, using: str) -> None:
     """Check after the commit, together with all else that the transaction takes away."""
-    change = Change(affected, row, using == ledger.database())
+    change = Change(affected, row, using == ledger.database(), tenancy.current())
     try:
         # Before publications: who has lost the channel must not get what is published with it.
         wait_for_commit(connections[using], [change], immediate_check, first=True)
@@ -95,31 +96,38 @@ def immediate_check(changes: Sequence[Change]) -> None:
     sessions are left to its end: who changes a password ends them first, and says which of them
     goes on (``update_session_auth_hash()``) later.
     """
-    _check(changes, at_end=not request_end.is_open())
+    _check_each(changes, at_end=not request_end.is_open())
 
 
 def check_at_end(changes: Sequence[Change]) -> None:
     """Enforce what was left to the end of a request; never raise an Exception."""
-    _check(changes, at_end=True)
+    _check_each(changes, at_end=True)
+
+
+def _check_each(changes: Sequence[Change], *, at_end: bool) -> None:
+    """Enforce those of each tenant in its context: a transaction may have been to several."""
+    for tenant, of_tenant in tenancy.by_tenant(changes, lambda change: change.tenant):
+        try:
+            with tenancy.activate(tenant):
+                _check(of_tenant, at_end=at_end)
+        except Exception:  # the change is committed, and the row is there
+            logger.exception("Rights that ended are not enforced yet; it will be tried again.")
 
 
 def _check(changes: Sequence[Change], *, at_end: bool) -> None:
-    try:
-        seen = timezone.now()
-        rows = [change.row for change in changes if change.row is not None]
-        parts = [change.affected for change in changes]
-        later = Affected()
-        if not at_end and (sessions := set[str]().union(*(part.sessions for part in parts))):
-            later = Affected(sessions=sessions)
-            parts = [part for part in (replace(p, sessions=set()) for p in parts) if part]
-        if len(parts) > _MERGED:
-            parts = [Affected.of_all(parts).bounded()]
-        queries, between = conf.current().check_queries, ledger.holder(rows)
-        errors = enforce(parts, queries=queries, between=between) if parts else []
-        shared = all(change.shares_transaction for change in changes)
-        _finish(rows, list(zip(parts, errors, strict=True)), later, seen, shared=shared)
-    except Exception:  # the change is committed, and the row is there
-        logger.exception("Rights that ended are not enforced yet; it will be tried again.")
+    seen = timezone.now()
+    rows = [change.row for change in changes if change.row is not None]
+    parts = [change.affected for change in changes]
+    later = Affected()
+    if not at_end and (sessions := set[str]().union(*(part.sessions for part in parts))):
+        later = Affected(sessions=sessions)
+        parts = [part for part in (replace(p, sessions=set()) for p in parts) if part]
+    if len(parts) > _MERGED:
+        parts = [Affected.of_all(parts).bounded()]
+    queries, between = conf.current().check_queries, ledger.holder(rows)
+    errors = enforce(parts, queries=queries, between=between) if parts else []
+    shared = all(change.shares_transaction for change in changes)
+    _finish(rows, list(zip(parts, errors, strict=True)), later, seen, shared=shared)
 
 
 def _finish(
@@ -180,7 +188,7 @@ def _leave(rows: Sequence[Revocation], later: Affected, *, shared: bool) -> None
         return kept is not None
 
     _move(rows, keep, shared=shared)
-    request_end.leave(Change(later, kept, shared))
+    request_end.leave(Change(later, kept, shared, tenancy.current()))
 
 
 def _move(

@@ -20,6 +20,8 @@ from instant.exceptions import PublishError
 from instant.revoking.affected import Affected
 from instant.revoking.enforce import enforce
 from instant.revoking.present import decided_on
+from instant.tenancy import current as tenancy
+from instant.tenancy import wire
 
 __all__ = ["Sweep"]
 
@@ -42,7 +44,8 @@ class Sweep:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._left: list[str] = []
+        self._left: list[tuple[str, str]] = []
+        """Tenants and their channels; whoever has none in use costs nothing."""
         self._pause = 0.0
         self._began: float | None = None
         self._next: float | None = None
@@ -79,19 +82,28 @@ class Sweep:
         parts = -(-len(self._left) // _AT_ONCE)
         self._pause = period / 2 / max(parts, 1)
 
-    def _found(self) -> list[str]:
+    def _found(self) -> list[tuple[str, str]]:
         client = get_backend().client()
         if client is None:
             return []
         [found] = client.run([Channels("*")], conf.current().timeout)
         if isinstance(found, PublishError):
             raise found
-        return sorted(decided_on(found))
+        if not tenancy.are_used():
+            return [("", name) for name in sorted(decided_on(found))]
+        named = sorted(map(wire.split, found))
+        ours = decided_on(name for _, name in named)
+        return [(tenant, name) for tenant, name in named if name in ours]
 
     def _ask(self) -> None:
         part, self._left = self._left[:_AT_ONCE], self._left[_AT_ONCE:]
-        if not part:
-            return
-        [error] = enforce([Affected(channels=set(part))])
-        if error is not None:
-            logger.warning("Some who are present could not be asked for again: %s", error)
+        for tenant, channels in tenancy.by_tenant(part, lambda one: one[0]):
+            names = {name for _, name in channels}
+            error: Exception | None
+            try:
+                with tenancy.activate(tenant):
+                    [error] = enforce([Affected(channels=names)])
+            except Exception as exc:  # noqa: BLE001  it holds up no other tenant
+                error = exc
+            if error is not None:
+                logger.warning("Some who are present could not be asked for again: %s", error)

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.db import DatabaseError, connections, router, transaction
 
 from instant.models import Channel, Revocation
+from instant.tenancy import current as tenancy
 
 __all__ = ["apart", "are_there", "have_database"]
 
 logger = logging.getLogger("instant.enforcement")
 
-_found: set[tuple[str, str]] = set()
+_found: set[tuple[str, str, str]] = set()
+
+_MISSED = 30.0
+"""Seconds for which a tenant is believed to have none: what is shared may never have any."""
+
+_missing: dict[str, float] = {}
 
 
 def are_there() -> bool:
@@ -25,9 +32,12 @@ def are_there() -> bool:
     What is missing is logged once, and breaks nothing of the transaction that is open.
     """
     asked = [(router.db_for_write(Revocation), Revocation), (router.db_for_read(Channel), Channel)]
-    keys = {(alias, str(connections[alias].settings_dict["NAME"])) for alias, _ in asked}
+    tenant = tenancy.current()
+    keys = {(alias, str(connections[alias].settings_dict["NAME"]), tenant) for alias, _ in asked}
     if keys <= _found:
         return True
+    if time.monotonic() < _missing.get(tenant, 0.0):
+        return False
     if any(connections[alias].needs_rollback for alias, _ in asked):
         return False  # nothing of this transaction will be committed
     try:
@@ -35,7 +45,9 @@ def are_there() -> bool:
             with apart(alias):
                 model._base_manager.using(alias).first()  # noqa: SLF001  Django's documented API
     except DatabaseError as exc:
-        _log_once(str(exc))
+        if tenancy.are_used():
+            _missing[tenant] = time.monotonic() + _MISSED
+        _log_once(str(exc), tenant)
         return False
     _found.update(keys)
     return True
@@ -55,7 +67,16 @@ def apart(alias: str) -> AbstractContextManager[Any]:
 
 
 @functools.cache
-def _log_once(problem: str) -> None:
+def _log_once(problem: str, tenant: str) -> None:
+    if tenancy.are_used():
+        # What is shared needs none where only the tenants have channels.
+        logger.log(
+            logging.ERROR if tenant else logging.INFO,
+            "Rights that end are not enforced for the tenant “%s”, whose tables are missing: %s",
+            tenant,
+            problem.strip(),
+        )
+        return
     logger.error(
         "Rights that end are not enforced before “manage.py migrate” is run: %s", problem.strip()
     )

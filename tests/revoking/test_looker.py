@@ -9,6 +9,7 @@ import threading
 import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.db import InterfaceError, OperationalError, ProgrammingError, connection, connections
@@ -445,14 +446,14 @@ def test_a_look_sweeps_and_says_when_it_goes_on(rounds, client, monkeypatch):
 
 def test_a_notification_is_taken_out():
     """As psycopg 3 has it."""
-    left = [b"one", b"two"]
+    left = [SimpleNamespace(extra=b""), SimpleNamespace(extra=b"acme")]
 
     class Connection:
         class pgconn:  # noqa: N801  psycopg's name
             consume_input = staticmethod(lambda: None)
             notifies = staticmethod(lambda: left.pop() if left else None)
 
-    looker._take_notifications(Connection)
+    assert looker._take_notifications(Connection) == {"", "acme"}
     assert left == []
 
 

@@ -9,7 +9,7 @@ from instant import abroadcast, apublish, batch, broadcast, publish
 from instant.backends import replaced
 from instant.backends.locmem import LocmemBackend
 from instant.centrifugo.api.publish import read_reply, requests_for
-from instant.exceptions import InvalidChannelName, UnknownNamespace
+from instant.exceptions import InvalidChannelName, InvalidReply, UnknownNamespace
 from instant.tenancy import current
 from instant.testing import capture_publications
 
@@ -91,13 +91,18 @@ def test_a_name_that_gets_too_long_is_refused_at_the_call(tenants, backend):
     assert len(backend.bodies) == 1
 
 
-def test_errors_name_the_tenants_own_channel(tenants, backend, monkeypatch):
-    def refuse(envelopes):
-        body = b'{"error":{"code":102,"message":"unknown channel"}}'
-        read_reply("publish", envelopes, 200, body)
-
-    monkeypatch.setattr(backend, "send", refuse)
-    with tenants.activate("acme"), pytest.raises(UnknownNamespace) as raised:
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (200, b'{"error":{"code":102,"message":"unknown channel"}}', UnknownNamespace),
+        (500, b"", InvalidReply),
+    ],
+)
+def test_errors_name_the_tenants_own_channel(tenants, backend, monkeypatch, status, body, error):
+    monkeypatch.setattr(
+        backend, "send", lambda envelopes: read_reply("publish", envelopes, status, body)
+    )
+    with tenants.activate("acme"), pytest.raises(error) as raised:
         publish("order:42", "hi")
     assert raised.value.channel == "order:42"
     assert "acme" not in str(raised.value)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from instant.exceptions import InstantConfigError, PublishError
-from instant.models import Revocation
-from instant.revoking import follow_up, ledger
+from instant.revoking import follow_up
 from instant.revoking.enforce import is_on
 from instant.revoking.sweep import Sweep
 
@@ -40,10 +40,11 @@ class Command(BaseCommand):
                 self.stdout.write(f"{Sweep().all_at_once()} channels checked.")
             except (PublishError, InstantConfigError) as exc:
                 raise CommandError(str(exc)) from exc
-        tried = 0
-        while count := follow_up.follow_up(book=follow_up.book()):
-            tried += count
-        waiting = Revocation.objects.using(ledger.database()).count()
+        tried, waiting, failed = follow_up.catch_up()
         self.stdout.write(
             f"Checks made: {tried}. Waiting: {waiting} (not due yet, or to be tried again)."
         )
+        for tenant, error in failed.items():
+            self.stderr.write(self.style.ERROR(f"Not for the tenant {tenant!r}: {error}"))
+        if failed:
+            sys.exit(1)

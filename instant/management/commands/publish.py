@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from instant.exceptions import InstantConfigError, PublishError
 from instant.producers import publish
 from instant.rights.refusals import refusals
+from instant.tenancy import current as tenancy
 
 
 class Command(BaseCommand):
@@ -44,6 +45,10 @@ class Command(BaseCommand):
 
     def warn(self, channel: str) -> None:
         """Say that nobody can be in the channel, which the server doesn't know."""
+        if tenancy.are_used() and not tenancy.current():
+            text = "No tenant was active: it was published to the shared part of the site."
+            self.stderr.write(self.style.WARNING(text))
+            return  # which may have no table of channels
         refusal = refusals(AnonymousUser(), [channel])[channel]
         if refusal.cause in {"missing", "misspelt", "inactive"}:
             text = f"Nobody can subscribe to it: {refusal.why}. {refusal.remedy}"

@@ -10,6 +10,7 @@ from django.db import close_old_connections
 from instant.revoking import ledger, request_end, run, sessions, tables
 from instant.revoking.affected import Affected
 from instant.revoking.pending import Change
+from instant.tenancy import current as tenancy
 
 __all__ = ["finished", "logs_in", "logs_out", "started"]
 
@@ -48,7 +49,7 @@ def _ask_again(subs: set[str]) -> None:
     affected = Affected(sessions=subs)
     with tables.apart(ledger.database()):
         row = run.record(affected)
-    request_end.leave(Change(affected, row))
+    request_end.leave(Change(affected, row, tenant=tenancy.current()))
 
 
 def started(**kwargs: Any) -> None:
