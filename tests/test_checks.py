@@ -1,14 +1,17 @@
 """The system checks, one test an id."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.test import override_settings
 
-from instant import Namespace
+from instant import Namespace, conf
 from instant.checks import check_autostart
+from instant.checks import tenants as of_tenants
+from instant.checks.tenants import tenants
 
 
 def ids():
@@ -240,3 +243,29 @@ def test_w013_hosts_that_share_a_database(autostart, host, api, warned, settings
     settings.INSTANT = {**settings.INSTANT, "AUTOSTART": autostart}
     settings.CENTRIFUGO_HOST = api
     assert [m.id for m in check_autostart(None)] == (["instant.W013"] if warned else [])
+
+
+@pytest.mark.parametrize(
+    ("app", "remedy"),
+    [
+        ("django_tenants", "SchemaTenants"),
+        ("django_tenants.apps.DjangoTenantsConfig", "SchemaTenants"),
+        ("tenant_schemas", "a class of your own"),
+        ("django_pgschemas", "a class of your own"),
+    ],
+)
+def test_w015_tenants_that_nobody_told_of(settings, app, remedy, monkeypatch):
+    # Not by override_settings(), which would load the app.
+    monkeypatch.setattr(of_tenants, "settings", SimpleNamespace(INSTALLED_APPS=["x", app]))
+    [message] = list(tenants(conf.current()))
+    assert message.id == "instant.W015"
+    assert app.partition(".")[0] in message.msg
+    assert remedy in message.hint
+    settings.INSTANT = {**settings.INSTANT, "TENANT": "tests.tenancy.fake.ContextTenants"}
+    assert list(tenants(conf.current())) == []
+
+
+def test_e001_a_class_of_tenants_that_is_none():
+    with override_settings(INSTANT={"DIR": "/x", "TENANT": "tests.tenancy.fake.WithoutAll"}):
+        [message] = [m for m in run_checks() if m.id == "instant.E001"]
+    assert "needs current(), all()" in message.msg

@@ -20,6 +20,7 @@ instant.W011 an option in the server's config lets any client end Centrifugo 6.9
 instant.W012 other users of the machine can read the server's config, or write to its folder
 instant.W013 ``AUTOSTART`` and a database that other hosts may share (``check --deploy``)
 instant.W014 ``ALLOWED_HOSTS`` has ``*``, from which no origins can be compiled
+instant.W015 an app has tenants, and Instant doesn't know of them
 ============ =======================================================================
 """
 
