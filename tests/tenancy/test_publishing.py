@@ -8,7 +8,8 @@ from django.db import transaction
 from instant import abroadcast, apublish, batch, broadcast, publish
 from instant.backends import replaced
 from instant.backends.locmem import LocmemBackend
-from instant.centrifugo.api.publish import read_reply, requests_for
+from instant.centrifugo.api.publish import publishing
+from instant.centrifugo.api.publish_requests import requests_for
 from instant.exceptions import InvalidChannelName, InvalidReply, UnknownNamespace
 from instant.tenancy import current
 from instant.testing import capture_publications
@@ -99,9 +100,12 @@ def test_a_name_that_gets_too_long_is_refused_at_the_call(tenants, backend):
     ],
 )
 def test_errors_name_the_tenants_own_channel(tenants, backend, monkeypatch, status, body, error):
-    monkeypatch.setattr(
-        backend, "send", lambda envelopes: read_reply("publish", envelopes, status, body)
-    )
+    def send(envelopes):
+        flow = publishing(envelopes, 1)
+        next(flow)
+        flow.send((status, body))
+
+    monkeypatch.setattr(backend, "send", send)
     with tenants.activate("acme"), pytest.raises(error) as raised:
         publish("order:42", "hi")
     assert raised.value.channel == "order:42"
