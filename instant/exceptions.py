@@ -6,6 +6,7 @@ Two roots: what goes wrong while the program runs, and what is wrong in its sett
     InstantError
     └── PublishError              a publication did not reach the server whole
         ├── ServerUnreachable     no connection, or it broke off (a ConnectionError too)
+        │   └── ServerNotAsked    many failed before this one, which was not tried
         ├── PublishTimeout        no answer within INSTANT["TIMEOUT"] (a TimeoutError too)
         ├── InvalidAPIKey         HTTP 401: the server knows another API key
         ├── InvalidReply          an answer that is not Centrifugo's
@@ -35,6 +36,7 @@ __all__ = [
     "PayloadTooLarge",
     "PublishError",
     "PublishTimeout",
+    "ServerNotAsked",
     "ServerRefused",
     "ServerUnreachable",
     "UnknownNamespace",
@@ -95,6 +97,10 @@ def _rebuild(
 
 class ServerUnreachable(PublishError, ConnectionError):
     """No connection to the server's HTTP API, or it broke before an answer came."""
+
+
+class ServerNotAsked(ServerUnreachable):
+    """The server could not be reached many times in a row, so this call did not try."""
 
 
 class PublishTimeout(PublishError, TimeoutError):

@@ -2,7 +2,7 @@
 
 from django.dispatch import Signal
 
-__all__ = ["enforcement_failed", "publication_failed"]
+__all__ = ["enforcement_failed", "publication_failed", "server_lost", "server_returned"]
 
 publication_failed = Signal()
 """
@@ -20,4 +20,19 @@ Sent when rights that ended could not be enforced on open connections; it will b
 Arguments: ``loss`` (whom and what it concerns: sets ``channels``, ``reconnects`` and
 ``disconnects``, dicts ``subscriptions`` and ``permissions``) and ``error``. ``sender`` is the
 class of ``loss``. Django logs what a receiver raises.
+"""
+
+server_lost = Signal()
+"""
+Sent when ``INSTANT["BREAKER"]`` publications in a row could not reach the server.
+
+Until it replies, publish() fails at once. Once in each process that publishes. Arguments are
+``url`` and ``error`` (the PublishError).
+"""
+
+server_returned = Signal()
+"""
+Sent when the server replies again after server_lost.
+
+Arguments are ``url`` and ``not_asked`` (how many calls of this process failed at once meanwhile).
 """

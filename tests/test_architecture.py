@@ -43,7 +43,7 @@ MAY_IMPORT = {
         "backends", "centrifugo", "channels", "conf", "exceptions", "html", "namespaces",
         "permissions", "revoking", "rights", "tenancy",
     },
-    "backends": {"centrifugo", "conf", "exceptions", "publishing"},
+    "backends": {"centrifugo", "conf", "exceptions", "publishing", "signals"},
 }  # fmt: skip
 """What a room may import besides itself."""
 

@@ -29,6 +29,7 @@ from instant import (
     user_channels,
 )
 from instant.backends.base import BaseBackend
+from instant.centrifugo.api import breaker
 from instant.exceptions import (
     BatchError,
     InstantConfigError,
@@ -37,6 +38,7 @@ from instant.exceptions import (
     PayloadTooLarge,
     PublishError,
     PublishTimeout,
+    ServerNotAsked,
     ServerUnreachable,
 )
 from instant.models import Channel
@@ -932,6 +934,53 @@ async def test_a_notebook_may_where_django_lets_it(recorder, monkeypatch):
     with batch():
         broadcast(["b"], "x")
     assert recorder.calls == [["a"], ["b"]]
+
+
+# A server that is down
+
+
+@pytest.fixture
+def long_pauses(monkeypatch):
+    for name in ("_SHORTEST", "_LONGEST"):
+        monkeypatch.setattr(breaker, name, 60)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("long_pauses")
+def test_a_server_that_hangs_is_asked_five_times(server_settings, failures, caplog):
+    def hang(connection):
+        while connection.sock.recv(65536):
+            continue
+
+    with RawServer(hang) as server:
+        server_settings(server, TIMEOUT=0.05)
+        for _ in range(5):
+            with pytest.raises(PublishTimeout):
+                publish("a", "x")
+        for _ in range(50):
+            with pytest.raises(ServerNotAsked):
+                publish("a", "x")
+        with pytest.raises(ServerNotAsked) as info:
+            broadcast(["a", "b"], "x")
+        assert isinstance(info.value, ConnectionError)
+        caplog.clear()
+        for number in range(3):
+            with transaction.atomic():
+                publish("a", number)
+        assert caplog.records == []
+        assert [error.publications[0].state for error in failures] == ["failed"] * 3
+        assert backends.get_backend().breaker.is_open
+        assert server.connections == 5
+
+
+@pytest.mark.usefixtures("long_pauses")
+async def test_apublish_asks_it_no_more_either(server_settings):
+    with RawServer(answering) as server:
+        server_settings(server, BREAKER=2)
+    for error in (ServerUnreachable, ServerUnreachable, ServerNotAsked, ServerNotAsked):
+        with pytest.raises(error) as info:
+            await apublish("a", "x")
+        assert type(info.value) is error
 
 
 # user_channel

@@ -21,7 +21,7 @@ PINNED = {
     "instant.enforcement": "arecheck arevoke recheck revoke",
     "instant.exceptions": (
         "BatchError InstantConfigError InstantError InvalidAPIKey InvalidChannelName InvalidReply "
-        "PayloadTooLarge PublishError PublishTimeout ServerRefused ServerUnreachable "
+        "PayloadTooLarge PublishError PublishTimeout ServerNotAsked ServerRefused ServerUnreachable "
         "UnknownNamespace"
     ),
     "instant.html": "connect_sources script script_config websocket_url",
@@ -35,7 +35,7 @@ PINNED = {
         "Action Answers Grant amay answers ask channels_for grants grants_after is_known may permitted"
     ),
     "instant.producers": "abroadcast apublish batch broadcast publish user_channel user_channels",
-    "instant.signals": "enforcement_failed publication_failed",
+    "instant.signals": "enforcement_failed publication_failed server_lost server_returned",
     "instant.tenants": "SchemaTenants Tenants",
     "instant.testing": (
         "CapturedPublications InstantServer InstantTestMixin assert_permissions "

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from instant import conf
 from instant.backends.base import BaseBackend
+from instant.centrifugo.api.breaker import Breaker
 from instant.centrifugo.api.client import Client
 from instant.publishing.publication import Envelope
+from instant.signals import server_lost, server_returned
 
 __all__ = ["CentrifugoBackend"]
 
@@ -40,14 +42,30 @@ class CentrifugoBackend(BaseBackend):
         if known is not None and known[0] is settings:
             return known[1]
         # Two threads may make one each; a lock might be held when another thread forks.
-        client = Client(settings.api_url, settings.api_key)
+        client = Client(settings.api_url, settings.api_key, _breaker(settings))
         known, self._client = self._client, (settings, client)
         if known is not None:
             known[1].close()
         return client
+
+    @property
+    def breaker(self) -> Breaker | None:
+        """Tells whether the server is asked (``is_open``), in this process; None before that."""
+        return None if self._client is None else self._client[1].breaker
 
     def close(self) -> None:
         """Close idle connections."""
         known, self._client = self._client, None
         if known is not None:
             known[1].close()
+
+
+def _breaker(settings: conf.Conf) -> Breaker:
+    """Return a breaker that signals when the server is lost, and when it returns."""
+    tell = {"sender": CentrifugoBackend, "url": settings.api_url}
+    return Breaker(
+        settings.api_url,
+        settings.breaker,
+        lost=lambda error: server_lost.send_robust(**tell, error=error),
+        returned=lambda count: server_returned.send_robust(**tell, not_asked=count),
+    )

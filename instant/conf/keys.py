@@ -24,6 +24,7 @@ DEFAULTS: dict[str, Any] = {
     "TIMEOUT": 1.0,
     "ENFORCE": True,
     "ENFORCE_IN_BACKGROUND": True,
+    "BREAKER": 5,
     "CHECK_QUERIES": 20,
     "SWEEP": "TOKEN_LIFE",
     "THROTTLE": {},
@@ -105,6 +106,10 @@ TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "LOGIN": ("True or False", lambda v: isinstance(v, bool)),
     "ENFORCE": ("True or False", lambda v: isinstance(v, bool)),
     "ENFORCE_IN_BACKGROUND": ("True or False", lambda v: isinstance(v, bool)),
+    "BREAKER": (
+        "a whole number above 0, or None for never",
+        lambda v: v is None or _is_int(v),
+    ),
     "CHECK_QUERIES": ("a whole number above 0", _is_int),
     "SWEEP": (
         "a whole number of seconds above 0, “TOKEN_LIFE”, or None for never",
@@ -221,6 +226,10 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Whether a thread in each web process runs follow-up checks after rights were revoked. "
         "Where threads can't run, set it to `False` and run `manage.py enforce --watch`.",
         "`True`; `False` under pytest",
+    ),
+    "BREAKER": Description(
+        "After so many publications in a row that could not reach the server, others fail at once "
+        "until it replies; one at a time still tries. `None`: each tries."
     ),
     "CHECK_QUERIES": Description(
         "How many database queries the check after a change may cost the request that made the "

@@ -44,24 +44,7 @@ def stamp(path: str | None) -> Stamp:
 
 def resolve() -> tuple[Stamp, str | None, Conf]:
     """Return the settings as they are, and the file they come from as it was before it was read."""
-    given = getattr(settings, "INSTANT", None)
-    given = {} if given is None else given
-    if not isinstance(given, Mapping):
-        raise InstantConfigError(f"INSTANT must be a dict, not {type(given).__name__}.")
-    unknown = sorted(set(given) - set(DEFAULTS), key=str)
-    if unknown:
-        raise InstantConfigError(
-            f"INSTANT has the unknown key {unknown[0]!r}. Known are: {', '.join(sorted(DEFAULTS))}."
-        )
-    values = {**DEFAULTS, **given}
-    for key, (what, fits) in TYPES.items():
-        if not fits(values[key]):
-            raise InstantConfigError(f"INSTANT[{key!r}] must be {what}, not {values[key]!r}.")
-    if values["TOKEN_LIFE"] < values["TOKEN_USE"]:
-        raise InstantConfigError(
-            f"INSTANT['TOKEN_LIFE'] ({values['TOKEN_LIFE']}) is less than INSTANT['TOKEN_USE'] "
-            f"({values['TOKEN_USE']}): a connection would end before its token does."
-        )
+    values = _given()
     directory = _directory(values["DIR"])
     path = None if directory is None else str(directory / "config.json")
     before = stamp(path)
@@ -87,6 +70,7 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         timeout=float(values["TIMEOUT"]),
         enforces=values["ENFORCE"],
         enforces_in_background=values["ENFORCE_IN_BACKGROUND"],
+        breaker=values["BREAKER"],
         check_queries=values["CHECK_QUERIES"],
         sweep=values["TOKEN_LIFE"] if values["SWEEP"] == "TOKEN_LIFE" else values["SWEEP"],
         throttle=_read("THROTTLE", parse_limits, values),
@@ -102,6 +86,29 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         _file_error=server.error,
     )
     return before, path, conf
+
+
+def _given() -> Mapping[str, Any]:
+    """Return the setting INSTANT with what holds where a key isn't given; each fits its type."""
+    given = getattr(settings, "INSTANT", None)
+    given = {} if given is None else given
+    if not isinstance(given, Mapping):
+        raise InstantConfigError(f"INSTANT must be a dict, not {type(given).__name__}.")
+    unknown = sorted(set(given) - set(DEFAULTS), key=str)
+    if unknown:
+        raise InstantConfigError(
+            f"INSTANT has the unknown key {unknown[0]!r}. Known are: {', '.join(sorted(DEFAULTS))}."
+        )
+    values = {**DEFAULTS, **given}
+    for key, (what, fits) in TYPES.items():
+        if not fits(values[key]):
+            raise InstantConfigError(f"INSTANT[{key!r}] must be {what}, not {values[key]!r}.")
+    if values["TOKEN_LIFE"] < values["TOKEN_USE"]:
+        raise InstantConfigError(
+            f"INSTANT['TOKEN_LIFE'] ({values['TOKEN_LIFE']}) is less than INSTANT['TOKEN_USE'] "
+            f"({values['TOKEN_USE']}): a connection would end before its token does."
+        )
+    return values
 
 
 def _audience(server: ServerValues, *, tenants: bool) -> str:

@@ -57,6 +57,8 @@ class Conf:
     """Whether rights that end are enforced on open connections at all."""
     enforces_in_background: bool
     """Whether a thread looks for checks that are due."""
+    breaker: int | None
+    """Failures in a row after which publications fail at once; None: never."""
     check_queries: int
     """How many database queries a check may cost the request whose change it follows."""
     sweep: int | None

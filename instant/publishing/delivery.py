@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from instant.backends import get_backend
-from instant.exceptions import PublishError
+from instant.exceptions import PublishError, ServerNotAsked
 from instant.publishing.publication import Envelope
 from instant.signals import publication_failed
 
@@ -33,7 +33,8 @@ def _quietly(envelopes: Sequence[Envelope]) -> Iterator[None]:
     try:
         yield
     except PublishError as exc:
-        logger.error("After the commit: %s", exc)  # noqa: TRY400  the message says it all
+        if not isinstance(exc, ServerNotAsked):  # told once, when the server was lost
+            logger.error("After the commit: %s", exc)  # noqa: TRY400  the message says it all
         _signal_failure(envelopes, exc)
     except Exception as exc:
         logger.exception("After the commit: nothing was sent.")

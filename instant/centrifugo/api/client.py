@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from instant.centrifugo.api import publish
 from instant.centrifugo.api.async_pool import AsyncConnectionPool
+from instant.centrifugo.api.breaker import Breaker
 from instant.centrifugo.api.commands import Command, batches, replies
 from instant.centrifugo.api.pool import ConnectionPool
 from instant.exceptions import InvalidAPIKey, InvalidReply, PublishError
@@ -29,11 +30,13 @@ class Client:
 
     ``url`` is the address without ``/api``. Publications go over our own encoding; for the
     rare calls (presence, history, info, disconnect, …) hand one of cent's request objects to
-    ``call()``. cent is imported when it is first needed.
+    ``call()``. cent is imported when it is first needed. With a ``breaker`` publications fail at
+    once while the server can't be reached.
     """
 
-    def __init__(self, url: str, api_key: str) -> None:
+    def __init__(self, url: str, api_key: str, breaker: Breaker | None = None) -> None:
         self._url = url
+        self.breaker = breaker or Breaker(url, None)
         headers = {"Content-Type": "application/json", "X-API-Key": api_key}
         self._pool = ConnectionPool(url, headers=headers)
         self._async_pool = AsyncConnectionPool(url, headers=headers)
@@ -49,7 +52,8 @@ class Client:
         try:
             while True:
                 try:
-                    reply = self._pool.post(*request)
+                    with self.breaker.asking():
+                        reply = self._pool.post(*request)
                 except PublishError as exc:
                     request = flow.throw(exc)
                 else:
@@ -67,7 +71,8 @@ class Client:
         try:
             while True:
                 try:
-                    reply = await self._async_pool.post(*request)
+                    with self.breaker.asking():
+                        reply = await self._async_pool.post(*request)
                 except PublishError as exc:
                     request = flow.throw(exc)
                 else:
