@@ -19,7 +19,7 @@ const licences = "instant.min.js.LICENSE.txt";
 
 /** The maximum size of the script and of our part of it, in bytes of gzip. */
 const SCRIPT_LIMIT = 30 * 1024;
-const OWN_LIMIT = 9 * 1024;
+const OWN_LIMIT = 9.25 * 1024;
 
 const shared = {
   absWorkingDir: root,

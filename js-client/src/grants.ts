@@ -258,7 +258,7 @@ export class Grants {
 
   /** Throws if a login, a logout, a new connection or its end came between a request and its answer. */
   #check(generation: number): void {
-    if (generation !== this.#generation) throw new SupersededError("A login, a logout or a new connection came first");
+    if (generation !== this.#generation) throw new SupersededError("A login, logout or new connection came first");
   }
 
   #takeConnection({ token, urls, until }: ConnectionGrant): Known {

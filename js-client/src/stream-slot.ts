@@ -96,7 +96,7 @@ export class StreamSlot {
     page?.addEventListener("visibilitychange", show, { signal: granted.signal });
     const waiting = new Promise<boolean>((resolve, reject) => {
       signal.addEventListener("abort", () => {
-        reject(new SupersededError("The connection was closed first"));
+        reject(new SupersededError("The connection was closed"));
       });
       // Waits for all slots, and keeps the first.
       const hold = (): Promise<void> | undefined => {

@@ -85,7 +85,7 @@ export class Transports {
 
   /** Sets the addresses of the message server. Throws `ConfigError` if there are none. */
   setUrls(urls: readonly string[]): void {
-    if (!urls[0]) throw new ConfigError("Django named no address of the message server. Set the option websocketUrl.");
+    if (!urls[0]) throw new ConfigError("Django named no message server. Set the option websocketUrl.");
     this.#urls = urls;
     this.#list();
   }
@@ -99,7 +99,7 @@ export class Transports {
     const isRequest = this.#last.startsWith("http");
     const size = byteLength(isRequest ? JSON.stringify({ session: ID, node: ID, data }) : data);
     if (size < sizeLimit) return;
-    const message = `${channel}: the message takes ${String(size)} bytes, the server accepts less than ${String(sizeLimit)}`;
+    const message = `${channel}: ${String(size)} bytes, the server accepts less than ${String(sizeLimit)}`;
     throw new ChannelError(message, { channel, code: TOO_LARGE });
   }
 
