@@ -9,6 +9,7 @@ what made it wider, with it; Django's own list of hooks tells.
 
 from __future__ import annotations
 
+import threading
 from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -44,7 +45,7 @@ class _Pending:
     """The row of the transaction that is open on a connection, and what it is about."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
-        self._connection = connection
+        self.connection = connection
         self._listed: Any = None
         self.row: Revocation | None = None
         self.written: list[tuple[CommitHook, Affected]] = []
@@ -56,11 +57,11 @@ class _Pending:
     @property
     def is_unchanged(self) -> bool:
         """Tell whether there is a row, and nothing was rolled back or committed since."""
-        return self.row is not None and self._listed is self._connection.run_on_commit
+        return self.row is not None and self._listed is self.connection.run_on_commit
 
     def look(self) -> None:
         """Forget what was rolled back or committed since; O(1) where nothing was."""
-        listed = self._connection.run_on_commit
+        listed = self.connection.run_on_commit
         if self._listed is not listed:  # Django makes another list whenever it takes hooks out
             self._listed = listed
             self.last = Affected()
@@ -70,6 +71,20 @@ class _Pending:
         self.written = [one for one in self.written if not one[0].done]
         if not self.written:
             self.row, self.count, self.last = None, 0, Affected()
+
+
+class _Crowded(threading.local):
+    """
+    What is pending in this thread's crowded transactions, by database.
+
+    Thousands of rows ask is_noted(), and to find a connection takes Django longer than the rest.
+    """
+
+    def __init__(self) -> None:
+        self.by_place: dict[object, _Pending] = {}
+
+
+_crowded = _Crowded()
 
 
 def is_open(connection: BaseDatabaseWrapper) -> bool:
@@ -83,11 +98,12 @@ def is_crowded(connection: BaseDatabaseWrapper) -> bool:
     return is_open(connection) and connection.__dict__[_kept()].count >= _CROWD
 
 
-def is_noted(connection: BaseDatabaseWrapper, channel: str = "") -> bool:
+def is_noted(using: str, channel: str = "") -> bool:
     """Tell whether the change before was about everything already, or about the channel; O(1)."""
-    # Asked for each of thousands of rows that are deleted: nothing is called before it may be so.
-    pending: _Pending | None = connection.__dict__.get(_kept())
-    if pending is None or pending.count < _CROWD or not is_open(connection):
+    pending = _crowded.by_place.get(_place(using))
+    if pending is None or pending.count < _CROWD:
+        return False
+    if not (pending.is_unchanged and pending.connection.in_atomic_block):
         return False
     return pending.last.everything or channel in pending.last.channels
 
@@ -105,6 +121,7 @@ def take(
     pending: _Pending = connection.__dict__.setdefault(_kept(), _Pending(connection))
     pending.look()
     if pending.count >= _CROWD:
+        _crowded.by_place[_place(connection.alias)] = pending
         affected = affected.kind()
         if pending.last.covers(affected):
             return None
@@ -128,6 +145,11 @@ def take(
     if content is not None:
         pending.written.append((hook, content))
     return row
+
+
+def _place(alias: str) -> object:
+    """Return by what a database's transaction is found, of the current tenant."""
+    return alias if tenancy.tenants is None else (alias, tenancy.current())
 
 
 def _kept() -> str:

@@ -153,10 +153,11 @@ class _Dependency:
             self._lose(rows.filter(**{field.name: instance.pk}), using)
 
     def _lose(self, instances: Iterable[Any], using: str) -> None:
-        connection, whole = connections[using], f"{self._cls.name}:*"
-        if is_noted(connection, whole):
+        whole = f"{self._cls.name}:*"
+        if is_noted(using, whole):
             return
-        affected = Affected(channels={whole}) if is_crowded(connection) else self._loss(instances)
+        crowded = is_crowded(connections[using])
+        affected = Affected(channels={whole}) if crowded else self._loss(instances)
         run.revoke(affected, using=using)
 
     def _loss(self, instances: Iterable[Any]) -> Affected:

@@ -61,8 +61,9 @@ def unless_noted(receiver: Callable[..., None], channel: str = "") -> Callable[.
     Instant costs their deletion.
     """
 
-    def goes(instance: Any, using: str, **kwargs: Any) -> None:
-        if not is_noted(connections[using], channel):
-            receiver(instance=instance, using=using, **kwargs)
+    # As Django calls it: to pack arguments that nobody needs takes longer than to look.
+    def goes(signal: Any, sender: Any, instance: Any, using: str, origin: Any = None) -> None:
+        if not is_noted(using, channel):
+            receiver(signal=signal, sender=sender, instance=instance, using=using, origin=origin)
 
     return functools.update_wrapper(goes, receiver)
