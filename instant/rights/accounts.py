@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from django.contrib.auth import get_backends, get_user_model
-from django.contrib.auth.backends import BaseBackend, ModelBackend
+from django.contrib.auth.backends import AllowAllUsersModelBackend, BaseBackend, ModelBackend
 from django.contrib.auth.models import AnonymousUser, Group, Permission
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import router
 from django.db.models import Q
+from django.db.models.manager import BaseManager
 
 from instant.models import Channel
 
@@ -18,6 +19,7 @@ __all__ = [
     "UnknownUser",
     "account",
     "after_losing",
+    "are_hidden",
     "find_user",
     "holders",
     "is_known",
@@ -69,6 +71,17 @@ def users(subs: Iterable[str], *, step: Callable[[], None] = lambda: None) -> di
 def account(sub: str) -> Any:
     """Return the user whom a token names so, see users(); None where there is none."""
     return users([sub]).get(sub)
+
+
+def are_hidden() -> bool:
+    """Tell whether the site's own code decides whom Django's authentication finds; no query."""
+    if type(get_user_model()._default_manager).get_queryset is not BaseManager.get_queryset:  # noqa: SLF001
+        return True
+    return any(
+        type(backend).get_user is not ModelBackend.get_user
+        or type(backend).user_can_authenticate not in _DJANGOS
+        for backend in _backends()
+    )
 
 
 class UnknownUser(LookupError):
@@ -186,6 +199,8 @@ def _in_bulk(manager: Any, keys: Mapping[str, Any]) -> dict[str, Any]:
 def _is_active(user: Any) -> bool:
     return bool(getattr(user, "is_active", True))
 
+
+_DJANGOS = {ModelBackend.user_can_authenticate, AllowAllUsersModelBackend.user_can_authenticate}
 
 _FLAGS = ("is_active", "is_staff", "is_superuser")
 

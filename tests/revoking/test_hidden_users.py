@@ -70,6 +70,47 @@ def test_any_change_lets_them_go(hidden, client, committed):
     assert Disconnect(str(hidden.pk), 3503, "access ended") in client.changes
 
 
+@pytest.fixture(params=["a backend hides them", "a manager hides them", "a backend's condition"])
+def may_hide(request, client, doc, monkeypatch, settings):
+    """Return what is saved in a user to hide them."""
+    if request.param == "a manager hides them":
+        manager = NoBots()
+        manager.model = get_user_model()
+        monkeypatch.setattr(get_user_model()._meta, "default_manager", manager, raising=False)
+        return {"username": "bot"}
+    if request.param == "a backend hides them":
+        settings.AUTHENTICATION_BACKENDS = [f"{HERE}.Undeleted"]
+        return {"last_name": "deleted"}
+    settings.AUTHENTICATION_BACKENDS = [f"{HERE}.NotLocked"]
+    return {"last_name": "locked"}
+
+
+def test_who_is_saved_as_hidden_goes_at_the_commit(may_hide, client, make_user, committed):
+    ann = make_user("ann")
+    with committed():
+        ann.first_name = "Ann"
+        ann.save()
+    assert client.batches == []
+    with committed():
+        for name, value in may_hide.items():
+            setattr(ann, name, value)
+        ann.save()
+        assert client.changes == []
+    assert client.changes == [Disconnect(str(ann.pk), 3503, "access ended")]
+
+
+def test_a_site_that_hides_nobody_pays_nothing(client, doc, make_user, django_assert_num_queries):
+    ann = make_user("ann")
+    with django_assert_num_queries(2):
+        ann.save()
+
+
+def test_a_login_is_no_reason_to_ask(may_hide, make_user, django_assert_num_queries):
+    ann = make_user("ann")
+    with django_assert_num_queries(1):
+        ann.save(update_fields=["last_login"])
+
+
 def test_a_backend_that_is_asked_for_each_user_stays_within_the_cost(
     client, doc, make_user, committed, settings, django_assert_max_num_queries
 ):

@@ -31,6 +31,7 @@ def connect() -> None:
     user = get_user_model()
     _listen(signals.pre_save, user, users.user_changes)
     _listen(signals.post_save, user, stored.saved)
+    _listen(signals.post_save, user, users.user_saved)
     _listen(signals.pre_delete, user, users.user_goes)
     _listen(signals.pre_delete, Group, groups.group_goes)
     _listen(signals.pre_delete, Permission, groups.permission_goes)

@@ -12,9 +12,10 @@ from instant.revoking.affected import MANY, Affected, affected_by
 from instant.revoking.needed import is_needed
 from instant.revoking.receivers.guard import guarded, unless_noted
 from instant.revoking.receivers.stored import is_known, note, stored
+from instant.rights import accounts
 from instant.rights.accounts import after_losing, lost_flags
 
-__all__ = ["user_changes", "user_goes"]
+__all__ = ["user_changes", "user_goes", "user_saved"]
 
 _COMPARED = ("is_active", "is_staff", "is_superuser", "password")
 
@@ -73,6 +74,20 @@ def _as_written(old: Any, new: Any, columns: Collection[str]) -> Any:
         value = new.__dict__.get(name, False)
         setattr(seen, name, value if is_known(value) else False)
     return seen
+
+
+@guarded
+def user_saved(
+    instance: Any, using: str, created: bool, update_fields: Collection[str] | None, **_kwargs: Any
+) -> None:
+    """End the connections of a user whom authentication finds no more: deleted softly."""
+    if created or (update_fields is not None and set(update_fields) == {"last_login"}):
+        return
+    if not accounts.are_hidden() or not is_needed():
+        return
+    sub = str(instance.pk)
+    if accounts.account(sub) is None:
+        run.revoke(Affected(disconnects={sub}), using=using)
 
 
 @unless_noted
