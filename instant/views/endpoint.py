@@ -21,6 +21,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.core.signals import got_request_exception
+from django.db import DatabaseError
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -33,6 +34,7 @@ from django.utils.http import is_same_domain
 from django.views.decorators.csrf import csrf_exempt
 
 from instant import conf
+from instant.revoking import tables
 from instant.rights.primary import has_routers, reading_from_primary
 from instant.views import credentials
 from instant.views.caching import keep_out_of_caches
@@ -44,6 +46,8 @@ logger = logging.getLogger("instant.views")
 
 MAX_BODY = 64 * 1024
 """Bytes of a request's body."""
+
+_FAILED = "The server failed; its log says why."
 
 _MAX_DIGITS = 9
 """Of a Content-Length: int() refuses thousands of them with an exception."""
@@ -131,11 +135,20 @@ def _answer(
         return response
     except DisallowedHost:
         return _error(400, "The Host header names a host that is not in ALLOWED_HOSTS.")
-    except Exception:
+    except Exception as exc:
+        if isinstance(exc, DatabaseError) and not tables.are_there():
+            return _not_migrated(request)
         # A page's script can do nothing with an HTML page, and nobody should read a traceback.
         logger.exception("%s %s failed.", request.method, request.path)
         got_request_exception.send(sender=None, request=request)
-        return _error(500, "The server failed; its log says why.")
+        return _error(500, _FAILED)
+
+
+def _not_migrated(request: HttpRequest) -> JsonResponse:
+    """Answer while code is there and its tables aren't: in a new project, or during a deploy."""
+    text = "Instant's tables are not in the database: run “manage.py migrate”."
+    logger.error("%s %s failed. %s", request.method, request.path, text)
+    return _error(503, text if settings.DEBUG else _FAILED)
 
 
 def _error(status: int, text: str) -> JsonResponse:

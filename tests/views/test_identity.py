@@ -7,10 +7,11 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.core.signals import got_request_exception
-from django.db import InterfaceError, InternalError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError, connection
 from django.test import Client, override_settings
 
 from instant import Namespace
+from instant.revoking import tables
 from instant.views import identity
 from tests.tracebacks import shown_locals
 
@@ -507,3 +508,23 @@ def test_what_a_rule_can_not_decide_now_is_not_refused(
     assert "Broken can't decide now" in caplog.text
     answer = post(web, name, {"channels": ["whole:1", "whole:2"]}).json()
     assert "unknown" not in answer
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_before_migrate_the_log_says_what_to_do(web, caplog, settings, monkeypatch, debug):
+    """In a new project, and during a deploy: one line instead of a traceback for each request."""
+    settings.DEBUG = debug
+    monkeypatch.setattr(tables, "_found", set())
+
+    def missing(execute, sql, params, many, context):
+        if "instant_" in sql:
+            raise OperationalError("no such table: instant_channel")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(missing):
+        response = post(web, "get_token")
+    assert response.status_code == 503
+    assert ("manage.py migrate" in response.json()["error"]) is debug
+    [record] = [record for record in caplog.records if record.name == "instant.views"]
+    assert "run “manage.py migrate”" in record.message
+    assert record.exc_info is None
