@@ -19,10 +19,12 @@ from django.apps import apps
 
 from instant import conf as instant_conf
 from instant.centrifugo.binary import lifeline
+from instant.centrifugo.config.address import listens_at
+from instant.centrifugo.config.file import read_config
 from instant.conf import Conf
 from instant.exceptions import InstantConfigError
 from instant.server.shared import Outcome, attach
-from instant.server.web_process import Role, role
+from instant.server.web_process import Role, role, serves_other_machines
 
 __all__ = ["start_with_web_server"]
 
@@ -106,6 +108,7 @@ def _tend(say: _Say) -> None:
         folder = instant_conf.current().dir
         try:
             _report(outcome, say)
+            _tell_of_other_machines(say)
             lifeline.wait_for_end(outcome.line, folder)
         finally:
             os.close(outcome.line)
@@ -121,6 +124,20 @@ def _report(outcome: Outcome, say: _Say) -> None:
         say(outcome.text, failed=outcome.failed)
     for warning in outcome.warnings:
         say(warning, failed=True)
+
+
+def _tell_of_other_machines(say: _Say) -> None:
+    """Say what is missing for a phone to which “runserver 0.0.0.0:8000” shows the site."""
+    conf = instant_conf.current()
+    if conf.public_url is not None or not serves_other_machines(sys.argv):
+        return
+    at = listens_at(read_config(conf.config_file) or {})
+    if at.is_loopback:
+        say(
+            f"Pages on other machines can't connect to it, because it listens on {at.host} only. "
+            f"In a second terminal, “manage.py runws --address 0.0.0.0” lets them.",
+            failed=True,
+        )
 
 
 def _hold_on(_say: _Say) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from enum import Enum
 from types import FrameType
 
-__all__ = ["Role", "role"]
+__all__ = ["Role", "role", "serves_other_machines"]
 
 _DEVELOPMENT = ("runserver", "runserver_plus")
 _MARKS = ("RUN_MAIN", "WERKZEUG_RUN_MAIN")
@@ -48,6 +48,18 @@ def role() -> Role:
         if name in _HANDLERS and module.startswith("django.core."):
             return Role.WORKER
     return Role.OTHER
+
+
+def serves_other_machines(arguments: list[str]) -> bool:
+    """Tell whether the command line is one of ``runserver`` for more than this machine."""
+    from django.core.management.commands.runserver import naiveip_re  # noqa: PLC0415  rarely needed
+
+    for argument in arguments[2:]:
+        found = naiveip_re.match(argument)
+        if found is not None and found["addr"]:
+            address = found["addr"]
+            return address not in {"localhost", "[::1]"} and not address.startswith("127.")
+    return False
 
 
 def _of_command(command: object, arguments: list[str]) -> Role:

@@ -10,6 +10,7 @@ from django.core.checks import run_checks
 
 from instant import Namespace, conf
 from instant.exceptions import InstantConfigError
+from instant.server import autostart
 from instant.server.launch import plan
 
 pytestmark = pytest.mark.slow  # starts processes
@@ -238,3 +239,31 @@ def test_the_apps_declarations_are_written_too(plans, folder):
     written = json.loads((folder / "config.json").read_text())
     assert "order" in [entry["name"] for entry in written["channel"]["namespaces"]]
     assert not plans().wrote_config
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "public_url", "told"),
+    [
+        ("0.0.0.0:8000", "127.0.0.1", None, True),
+        ("0:8000", "127.0.0.1", None, True),
+        ("[::]:8000", "127.0.0.1", None, True),
+        ("192.0.2.7:8000", "localhost", None, True),
+        ("0.0.0.0:8000", "0.0.0.0", None, False),
+        ("0.0.0.0:8000", "127.0.0.1", "wss://push.example.com", False),
+        ("127.0.0.1:8000", "127.0.0.1", None, False),
+        ("localhost:8000", "127.0.0.1", None, False),
+        ("[::1]:8000", "127.0.0.1", None, False),
+        ("8000", "127.0.0.1", None, False),
+        ("--noreload", "127.0.0.1", None, False),
+    ],
+)
+def test_runserver_for_a_phone_says_what_the_phone_needs(
+    plans, folder, settings, monkeypatch, address, host, public_url, told
+):
+    config(folder, http_server={"address": host})
+    settings.INSTANT = {**settings.INSTANT, "PUBLIC_URL": public_url}
+    monkeypatch.setattr("sys.argv", ["manage.py", "runserver", address])
+    said = []
+    autostart._tell_of_other_machines(lambda text, failed: said.append(text))
+    assert len(said) == told
+    assert not told or "“manage.py runws --address 0.0.0.0”" in said[0]

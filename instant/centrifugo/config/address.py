@@ -32,6 +32,11 @@ class Address:
         return self.host in {"", "0.0.0.0", "::"}  # noqa: S104
 
     @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+
+    @property
     def websocket(self) -> str:
         """The WebSocket URL as seen from this machine."""
         host = "localhost" if self.is_everywhere else self.host
