@@ -134,7 +134,7 @@ def page():
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        yield browser.new_page()
+        yield browser.new_context().new_page()
         browser.close()
 
 
@@ -155,6 +155,30 @@ def test_denied_is_what_the_console_says_without_the_channel(project, page):
     page.goto(f"{project.url}{PATH}")
     page.wait_for_function("instant.channel('public').status === 'denied'")
     assert any("'public' was left out: there is no such channel" in text for text in said)
+
+
+def test_one_terminal_is_enough(project, page):
+    """With the admin instead of a shell beside the site."""
+    project.env["DJANGO_SUPERUSER_PASSWORD"] = "secret"
+    account = ("--username", "root", "--email", "root@site.example")
+    project.manage("createsuperuser", "--noinput", *account)
+    admin = page.context.new_page()
+    admin.goto(f"{project.url}/admin/")
+    admin.fill("#id_username", "root")
+    admin.fill("#id_password", "secret")
+    admin.click("input[type=submit]")
+    admin.get_by_role("link", name="Channels").first.click()
+    admin.get_by_role("link", name="Add channel").click()
+    admin.fill("#id_name", "public")
+    admin.select_option("#id_level", "public")
+    admin.click("[name=_save]")
+    page.goto(f"{project.url}{PATH}")
+    page.wait_for_function("instant.channel('public').status === 'live'")
+    admin.check("input.action-select")
+    admin.select_option("select[name=action]", label="Publish a test message")
+    admin.click("button[name=index]")
+    page.wait_for_selector("#news li")
+    assert page.locator("#news li").all_inner_texts() == ["Test message from root"]
 
 
 def test_the_commands_are_those_that_were_typed():
