@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from django.apps import apps
 from django.conf import settings
 from django.db import connections
+from django.utils.asyncio import async_unsafe
 
 __all__ = ["SchemaTenants", "Tenants"]
 
@@ -42,6 +43,10 @@ class Tenants(Protocol):
 class SchemaTenants:
     """The tenants of django-tenants: each has a schema of PostgreSQL, ``public`` is shared."""
 
+    @async_unsafe(
+        "Which tenant it is says a database connection, and the event loop has none of the "
+        "request's: call it with sync_to_async()."
+    )
     def current(self) -> str:
         """See Tenants."""
         found = str(self._connection().schema_name)

@@ -63,9 +63,11 @@ def websocket_address(conf: Conf) -> str:
     return f"{scheme}://{host}:{conf.public_port}/connection/websocket"
 
 
-async def listen(user: Any, channel: str, told: Callable[[str], None]) -> AsyncIterator[Any]:
+async def listen(
+    user: Any, channel: str, told: Callable[[str], None], tenant: str = ""
+) -> AsyncIterator[Any]:
     """
-    Yield the data of each publication, for ever.
+    Yield the data of each publication, for ever; the user and the channel are the tenant's.
 
     Where the connection ends, the rule is asked again and another one is opened. ``told`` is
     called with a sentence when that happens, and when the subscription stands. Raises
@@ -73,7 +75,6 @@ async def listen(user: Any, channel: str, told: Callable[[str], None]) -> AsyncI
     """
     before: Subscription | None = None
     last = ""
-    tenant = tenancy.current()  # of the thread that the command runs in
     while True:
         now = await sync_to_async(subscription)(user, channel, tenant)
         stood = before is not None

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from instant.exceptions import InstantConfigError
 from instant.rights.accounts import UnknownUser, find_user
 from instant.server.listen import ListenError, listen
+from instant.tenancy import current as tenancy
 
 
 class Command(BaseCommand):
@@ -36,12 +37,13 @@ class Command(BaseCommand):
         try:
             user = find_user(options["user"])
             with contextlib.suppress(KeyboardInterrupt):
-                asyncio.run(self.print_all(user, options["channel"]))
+                # On the event loop no connection to a database says it.
+                asyncio.run(self.print_all(user, options["channel"], tenancy.current()))
         except (UnknownUser, ListenError, InstantConfigError) as exc:
             raise CommandError(str(exc)) from exc
 
-    async def print_all(self, user: Any, channel: str) -> None:
-        async for data in listen(user, channel, self.tell):
+    async def print_all(self, user: Any, channel: str, tenant: str = "") -> None:
+        async for data in listen(user, channel, self.tell, tenant):
             self.stdout.write(json.dumps(data, ensure_ascii=False))
             self.stdout.flush()
 

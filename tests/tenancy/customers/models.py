@@ -1,0 +1,12 @@
+"""The customers of a site on django-tenants: each has a schema of its own."""
+
+from django.db import models
+from django_tenants.models import DomainMixin, TenantMixin
+
+
+class Customer(TenantMixin):
+    name = models.CharField(max_length=100)
+
+
+class Domain(DomainMixin):
+    pass
