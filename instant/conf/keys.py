@@ -259,7 +259,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "TENANT": Description(
         "Dotted path of what knows the site's tenants, so that none sees another's channels and "
         "users on the server that they share: `instant.tenants.SchemaTenants` for django-tenants, "
-        "or a class of your own."
+        "or a class of your own. See [Tenants](tenants.md)."
     ),
 }
 """What each key of ``INSTANT`` does."""

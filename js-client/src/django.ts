@@ -174,7 +174,7 @@ export class Django {
     }
     const { status, headers } = response;
     if (!response.ok || !isRecord(content)) {
-      const reason = (isRecord(content) && text(content["error"])) || `unexpected answer (${String(status)})`;
+      const reason = (isRecord(content) && text(content["error"])) || `unexpected answer with status ${String(status)}`;
       const retryAfter = Number(headers.get("Retry-After")) || undefined;
       throw new (status === 401 || status === 403 ? RefusedError : ReplyError)(`${name}: ${reason}`, { status, retryAfter });
     }

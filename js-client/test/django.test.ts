@@ -71,8 +71,8 @@ describe("unusable answers", () => {
     [{ status: 401, body: "<html>" }, RefusedError, "status 401"],
     [{ status: 400, body: { error: "too many names" } }, ReplyError, "too many names"],
     [{ status: 500, body: "<h1>Server Error</h1>" }, ReplyError, "status 500"],
-    [{ status: 200, body: "<form>log in</form>" }, ReplyError, "unexpected answer (200)"],
-    [{ status: 200, body: [] }, ReplyError, "unexpected answer (200)"],
+    [{ status: 200, body: "<form>log in</form>" }, ReplyError, "unexpected answer with status 200"],
+    [{ status: 200, body: [] }, ReplyError, "unexpected answer with status 200"],
     [{ status: 200, body: { channels: [] } }, ReplyError, "no token"],
     [{ status: 200, body: { ws_token: "t" } }, ReplyError, "no channels"],
   ])("%j", async (answer, kind, message) => {
