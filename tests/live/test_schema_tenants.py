@@ -115,7 +115,7 @@ class Site:
             check=False,
         )
         assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout
+        return done.stdout or done.stderr
 
     def shell(self, script, **kwargs):
         return self.run("shell", "-v0", "-c", script, **kwargs)
@@ -323,6 +323,8 @@ def test_follow_ups_are_made_in_each_schema(site, pages):
 def test_commands_work_in_a_tenant_and_for_all(site):
     told = site.run("tenant_command", "channels", "--schema=acme", "--for", "acme-user", "$red")
     assert "in the group red" in told
+    for command in (["channels"], ["channels", "--for", "ann"], ["listen", "$users"]):
+        assert "tenant_command" in site.run(*command, code=1)
     assert site.run("enforce", "--sweep").endswith("(not due yet, or to be tried again).\n")
     listening = subprocess.Popen(
         site.command("tenant_command", "listen", "--schema=acme", "$users", "--as", "acme-user"),

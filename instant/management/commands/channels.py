@@ -8,8 +8,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from instant.exceptions import InstantConfigError
 from instant.rights import explain
 from instant.rights.accounts import UnknownUser, find_user
+from instant.tenancy.hint import naming_the_tenant
 
 
 class Command(BaseCommand):
@@ -27,6 +29,13 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
+        try:
+            with naming_the_tenant():
+                self.print_all(options)
+        except (UnknownUser, InstantConfigError) as exc:
+            raise CommandError(str(exc)) from exc
+
+    def print_all(self, options: dict[str, Any]) -> None:
         if options["user"] is None:
             if options["channels"]:
                 raise CommandError("Name a user: add “--for USER”.")
@@ -34,10 +43,7 @@ class Command(BaseCommand):
             lines += [astuple(kind) for kind in explain.kinds()]
             self.table(lines)
             return
-        try:
-            user = find_user(options["user"])
-        except UnknownUser as exc:
-            raise CommandError(str(exc)) from exc
+        user = find_user(options["user"])
         reasons = explain.reasons(user, options["channels"])
         self.table([("channel", "may", "because of"), *map(astuple, reasons)])
 

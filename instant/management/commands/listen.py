@@ -13,6 +13,7 @@ from instant.exceptions import InstantConfigError
 from instant.rights.accounts import UnknownUser, find_user
 from instant.server.listen import ListenError, listen
 from instant.tenancy import current as tenancy
+from instant.tenancy.hint import naming_the_tenant
 
 
 class Command(BaseCommand):
@@ -35,8 +36,8 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
-            user = find_user(options["user"])
-            with contextlib.suppress(KeyboardInterrupt):
+            with naming_the_tenant(), contextlib.suppress(KeyboardInterrupt):
+                user = find_user(options["user"])
                 # On the event loop no connection to a database says it.
                 asyncio.run(self.print_all(user, options["channel"], tenancy.current()))
         except (UnknownUser, ListenError, InstantConfigError) as exc:
