@@ -187,8 +187,9 @@ def _note_new_rows() -> None:
     there = list(rows.values_list("pk", flat=True)[:1000])
     now = timezone.now()
     known = {(tenant, pk): _seen.get((tenant, pk), now) for pk in there}
-    for key in [key for key in _seen if key[0] == tenant]:
-        del _seen[key]
+    for key in list(_seen):  # another thread may look too, where a host has no lock
+        if key[0] == tenant:
+            _seen.pop(key, None)
     _seen.update(known)
 
 

@@ -247,6 +247,21 @@ def test_the_first_row_of_another_process_is_known_with_its_first_token(
     assert client.changes == [Unsubscribe(str(ann.pk), "$staff")]
 
 
+def test_two_threads_may_note_what_they_have_seen(client, db, monkeypatch):
+    """Where a host has no lock each process looks, and runws beside its own web server twice."""
+
+    class Shared(dict):
+        def __iter__(self):
+            keys = list(super().__iter__())
+            self.pop(keys[0])  # so does the other thread
+            return iter(keys)
+
+    seen = Shared({("", 1): timezone.now(), ("", 2): timezone.now(), ("other", 3): timezone.now()})
+    monkeypatch.setattr(follow_up, "_seen", seen)
+    follow_up._note_new_rows()
+    assert set(seen.keys()) == {("other", 3)}
+
+
 def test_a_clock_that_is_behind_delays_the_follow_up_alone(client, db, monkeypatch):
     monkeypatch.setattr(clock, "_measured", (timedelta(seconds=12), time.monotonic() + 60))
     now = timezone.now()
