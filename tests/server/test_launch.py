@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import stat
 import sys
 
@@ -9,9 +10,11 @@ import pytest
 from django.core.checks import run_checks
 
 from instant import Namespace, conf
+from instant.centrifugo.binary import process
 from instant.exceptions import InstantConfigError
 from instant.server import autostart
 from instant.server.launch import plan
+from instant.server.shared import alone
 
 pytestmark = pytest.mark.slow  # starts processes
 
@@ -222,6 +225,26 @@ def test_a_plan_shows_no_secret(plans, folder):
     assert "test-hmac-key" in made.env["CENTRIFUGO_CLIENT_TOKEN_HMAC_SECRET_KEY"]
     assert "test-hmac-key" not in repr(made)
     assert "test-api-key" not in repr(made)
+
+
+def test_a_read_only_folder_where_nothing_changes(binary, plans, folder, monkeypatch):
+    binary("")
+    config(folder)
+    opened = os.open
+
+    def read_only(path, flags, *args, **kwargs):
+        if str(path).startswith(str(folder)) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return opened(path, flags, *args, **kwargs)
+
+    monkeypatch.setattr("os.open", read_only)
+    for name in ("os.chmod", "os.mkfifo", "os.mkdir"):
+        monkeypatch.setattr(name, refuse)
+    made = plans()
+    assert not made.wrote_config
+    with alone(folder), process.pid_file(folder) as note:
+        note(1)
+    assert process.read_pid(folder) is None
 
 
 @pytest.mark.usefixtures("registry")
