@@ -1,5 +1,7 @@
 """The grammar of names."""
 
+import pickle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,3 +96,18 @@ def test_a_row_name_is_a_name_and_both_are_ascii_of_at_most_255_bytes(name):
     assert len(name) <= 255
     assert not set(name) & set(" *&/:#\n\t")
     assert "$" not in name[1:]
+
+
+@pytest.mark.parametrize("name", ["two words", "", "%(name)s x", "ü", "a*", "x" * 300])
+def test_an_error_keeps_what_forms_translate(name):
+    with pytest.raises(InvalidChannelName) as info:
+        check_name(name)
+    error = info.value
+    assert str(error) == (error.template % error.params if error.params else error.template)
+    # A task queue may carry it.
+    copy = pickle.loads(pickle.dumps(error))
+    assert (str(copy), copy.template, copy.params) == (str(error), error.template, error.params)
+
+
+def test_an_error_of_somebody_elses_keeps_its_text():
+    assert str(InvalidChannelName("100 % of it")) == "100 % of it"
