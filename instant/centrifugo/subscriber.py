@@ -99,7 +99,8 @@ async def _open(session: aiohttp.ClientSession, url: str) -> aiohttp.ClientWebSo
         ) from exc
     except (aiohttp.ClientError, OSError, ValueError) as exc:
         raise ListenError(
-            f"No server answers at {url}: {exc}. Start it with “manage.py runws”."
+            f"No server answers at {url}: {exc}. Start it with “manage.py runws”, "
+            f"or in development with “manage.py runserver”."
         ) from exc
 
 

@@ -164,6 +164,7 @@ def publish_error(exc: Exception, url: str) -> PublishError:
         )
     reason = getattr(exc, "strerror", None) or exc
     return ServerUnreachable(
-        f"No connection to {url}: {reason}. Start the server with “manage.py runws”, "
+        f"No connection to {url}: {reason}. Start the server (“manage.py runws”; in "
+        f"development “manage.py runserver” does), "
         f"or correct CENTRIFUGO_HOST and CENTRIFUGO_PORT."
     )
