@@ -357,6 +357,32 @@ def test_whoever_is_deactivated_is_signed_out(hall, arrive, register, number):
     assert ann.asked == []
 
 
+def test_who_changes_the_password_stays_signed_in_however_long_it_takes(
+    hall, arrive, register, number
+):
+    register("ann", "guests")
+    ann = arrive("ann")
+    assert ann.listen(f"room:{number}") == "live"
+    ann.run(
+        """() => {
+          window.all = [];
+          window.connections = 0;
+          instant.on("status", (status) => all.push(status));
+          instant.getClient().on("connected", () => { connections += 1; });
+        }"""
+    )
+    first = ann.page
+    ann.open()
+    changed = ann.run("() => fetch('/password/', { method: 'POST' }).then(({ status }) => status)")
+    assert changed == 200
+    ann.page = first
+    ann.wait("() => connections > 0")
+    ann.becomes(f"room:{number}", "live")
+    assert "signed-out" not in ann.run("() => all")
+    hall.change("say", f"room:{number}", "still here")
+    ann.hears(f"room:{number}", "still here")
+
+
 def test_a_logout_in_another_tab(hall, arrive, register, number):
     register("ann", "guests")
     ann = arrive("ann")

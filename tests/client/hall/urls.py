@@ -1,7 +1,9 @@
 """A page with the script, and a way for the tests to do what an admin or a task does."""
 
 import json
+import threading
 
+from django.contrib.auth import update_session_auth_hash
 from django.http import HttpResponse, JsonResponse
 from django.template import engines
 from django.urls import include, path
@@ -22,8 +24,20 @@ def change(request, name):
     return JsonResponse({"result": getattr(changes, name)(*body.pop("arguments"), **body)})
 
 
+@csrf_exempt
+def password(request):
+    """Save first, send a mail that takes longer than a page's second try, and keep the session."""
+    user = request.user
+    user.set_password("pw")
+    user.save()
+    threading.Event().wait(4)
+    update_session_auth_hash(request, user)
+    return HttpResponse()
+
+
 urlpatterns = [
     path("", page),
+    path("password/", password),
     path("change/<name>/", change),
     path("instant/", include("instant.urls")),
 ]
