@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
 from django.core import serializers
 from django.core.management import call_command
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
@@ -348,6 +348,7 @@ async def test_logging_out_under_asgi(client, make_user):
     headers = {"Sec-Fetch-Site": "same-origin"}
     await browser.post("/instant/logout/", "{}", content_type="application/json", headers=headers)
     assert client.changes == [Disconnect(str(user.pk), 4000, "permissions changed")]
+    await sync_to_async(connections.close_all)()  # the thread's own, which nobody else can
 
 
 def test_logging_out_of_nothing(client, db):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.db import close_old_connections
+from django.db import connections
 
 from instant.revoking import ledger, request_end, run, sessions, tables
 from instant.revoking.affected import Affected
@@ -62,4 +62,6 @@ def finished(**_kwargs: Any) -> None:
     """Enforce what was left to the request's end, now that its session is stored."""
     if left := request_end.ended():
         run.check_at_end(left)
-        close_old_connections()  # Django has done so before us
+        for connection in connections.all(initialized_only=True):
+            if not connection.in_atomic_block:  # as a test case's is, which goes on with it
+                connection.close_if_unusable_or_obsolete()  # Django has done so before us
