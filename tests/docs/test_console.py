@@ -102,7 +102,9 @@ def test_commands_and_targets_in_the_text_exist(name):
     said = re.findall(r"`[^`]*`", prose(name))
     for code in said:
         for command in re.findall(r"manage\.py ([a-z_]+)", code):
-            assert command in {*get_commands(), "demo_data", "migrate_schemas", "tenant_command"}, command
+            assert command in {*get_commands(), "demo_data", "migrate_schemas", "tenant_command"}, (
+                command
+            )
         for target in re.findall(r"^`make ([a-z-]+)", code):
             assert target in TARGETS, target
 
