@@ -20,9 +20,9 @@ logger = logging.getLogger("instant.enforcement")
 _found: set[tuple[str, str, str]] = set()
 
 _MISSED = 30.0
-"""Seconds for which a tenant is believed to have none: what is shared may never have any."""
+"""Seconds for which what tenants share is believed to have none: it may never have any."""
 
-_missing: dict[str, float] = {}
+_missed_until = 0.0
 
 
 def are_there() -> bool:
@@ -32,11 +32,12 @@ def are_there() -> bool:
     What is missing is logged once, and breaks nothing of the transaction that is open.
     """
     asked = [(router.db_for_write(Revocation), Revocation), (router.db_for_read(Channel), Channel)]
+    global _missed_until  # noqa: PLW0603  one value per process, replaced whole
     tenant = tenancy.current()
     keys = {(alias, str(connections[alias].settings_dict["NAME"]), tenant) for alias, _ in asked}
     if keys <= _found:
         return True
-    if time.monotonic() < _missing.get(tenant, 0.0):
+    if not tenant and time.monotonic() < _missed_until:
         return False
     if any(connections[alias].needs_rollback for alias, _ in asked):
         return False  # nothing of this transaction will be committed
@@ -45,8 +46,8 @@ def are_there() -> bool:
             with apart(alias):
                 model._base_manager.using(alias).first()  # noqa: SLF001  Django's documented API
     except DatabaseError as exc:
-        if tenancy.are_used():
-            _missing[tenant] = time.monotonic() + _MISSED
+        if tenancy.are_used() and not tenant:
+            _missed_until = time.monotonic() + _MISSED
         _log_once(str(exc), tenant)
         return False
     _found.update(keys)

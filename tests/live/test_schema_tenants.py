@@ -91,6 +91,18 @@ with SchemaTenants().activate({tenant!r}):
 """
 
 
+ASKS = """
+from instant.backends import get_backend
+from instant.centrifugo.api.commands import Channels, Presence
+from instant.tenancy.commands import in_own_names
+from instant.tenants import SchemaTenants
+with SchemaTenants().activate("acme"):
+    asked = [Channels("*"), Channels("user:*"), Channels("$*"), Presence("$users")]
+    for found in in_own_names(get_backend().client()).run(asked, 60):
+        print(*sorted(found))
+"""
+
+
 class Site:
     def __init__(self, kind, folder, postgres):
         self.kind, self.folder = kind, folder
@@ -241,6 +253,14 @@ def test_a_message_reaches_the_tenants_own_users_only(site, pages):
         ("user:acme/1", "user:1", "for user 1"),
     ]
     assert globex.socket.quiet()
+
+
+def test_the_server_tells_of_the_tenants_own_channels_and_users(site, pages):
+    for page in pages.values():
+        for name, on_server in [("$users", "${}/users"), ("user:1", "user:{}/1")]:
+            assert "subscribe" in page.subscribe(name, on_server.format(page.tenant))
+    assert "subscribe" in pages["acme"].socket.subscribe("order:acme/1")
+    assert site.shell(ASKS).splitlines() == ["$users order:1 user:1", "user:1", "$users", "1"]
 
 
 def test_async_views_publish_in_their_tenant(site, pages):

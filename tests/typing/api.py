@@ -1,12 +1,14 @@
 """User code that must type-check; ``make lint`` runs mypy over it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import assert_type
 
 from instant import abroadcast, apublish, batch, broadcast, publish, user_channel
 from instant.backends.base import BaseBackend
 from instant.exceptions import BatchError, PublishError
 from instant.publishing.publication import Envelope, Publication
+from instant.tenants import SchemaTenants, Tenants
 from instant.testing import CapturedPublications, capture_publications
 
 
@@ -51,6 +53,26 @@ class MyBackend(BaseBackend):
         for envelope in envelopes:
             envelope.mark("sent")
 
+
+class MyTenants:
+    """Tenants of a project's own."""
+
+    def current(self) -> str:
+        """Return one."""
+        return "acme"
+
+    def all(self) -> list[str]:
+        """Return all."""
+        return ["acme"]
+
+    @contextmanager
+    def activate(self, name: str) -> Iterator[None]:
+        """Take none."""
+        yield
+
+
+sites: list[Tenants] = [SchemaTenants(), MyTenants()]
+sites.append(MyBackend())  # type: ignore[arg-type]
 
 publish(5, "text")  # type: ignore[arg-type]
 publish("a", "b", "c")  # type: ignore[call-arg]
