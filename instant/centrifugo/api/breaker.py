@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from types import TracebackType
 
 from instant.exceptions import PublishTimeout, ServerNotAsked, ServerUnreachable
 
@@ -52,34 +52,23 @@ class Breaker:
         self._turn: list[None] = []
         """Has an element for who comes first: taking it out is atomic."""
 
-    @contextmanager
-    def asking(self) -> Iterator[None]:
-        """Note what becomes of the block, which asks the server; raise ServerNotAsked instead."""
-        if self.is_open:
-            self._take_turn()
-        began = time.monotonic()
-        try:
-            yield
-        except (ServerUnreachable, PublishTimeout) as exc:
-            self._failed(exc, time.monotonic() - began)
-            raise
-        except Exception:  # a reply, whatever it says
-            self._succeeded()
-            raise
-        except BaseException:  # an attempt that is given up tells nothing
-            self._try_again()
-            raise
-        if self.failures:
-            self._succeeded()
+    def asking(self) -> _Attempt:
+        """
+        Return a context manager that notes what becomes of its block, which asks the server.
 
-    def _take_turn(self) -> None:
+        Entering it raises ServerNotAsked while others wait.
+        """
+        return _Attempt(self)
+
+    def take_turn(self) -> None:
+        """Let this call be the one that tries, or raise ServerNotAsked."""
         now = time.monotonic()
         if now >= self._until:
             try:
                 self._turn.pop()
             except IndexError:
                 if now > self._until + _LOST:
-                    self._try_again()
+                    self.try_again()
             else:
                 return
         self.not_asked += 1
@@ -89,11 +78,13 @@ class Breaker:
             f"the server with “manage.py runws”, or correct CENTRIFUGO_HOST and CENTRIFUGO_PORT."
         )
 
-    def _try_again(self) -> None:
+    def try_again(self) -> None:
+        """Note that an attempt was given up, which tells nothing."""
         if self.is_open:
             self._turn = [None]
 
-    def _failed(self, exc: Exception, seconds: float) -> None:
+    def failed(self, exc: Exception, seconds: float) -> None:
+        """Note that an attempt could not reach the server, after so many seconds."""
         self.failures += 1
         if self._limit is None or self.failures < self._limit:
             return
@@ -109,9 +100,38 @@ class Breaker:
             )
             self._lost(exc)
 
-    def _succeeded(self) -> None:
+    def succeeded(self) -> None:
+        """Note that the server has replied, whatever it says."""
         was_open, count = self.is_open, self.not_asked
         self._reset()
         if was_open:
             logger.warning("%s replies again. %d calls failed meanwhile.", self._url, count)
             self._returned(count)
+
+
+class _Attempt:
+    """One call; a class, since publish() makes one each time."""
+
+    __slots__ = ("_began", "_breaker")
+
+    def __init__(self, breaker: Breaker) -> None:
+        self._breaker = breaker
+
+    def __enter__(self) -> None:
+        if self._breaker.is_open:
+            self._breaker.take_turn()
+        self._began = time.monotonic()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        breaker = self._breaker
+        if isinstance(exc, ServerUnreachable | PublishTimeout):
+            breaker.failed(exc, time.monotonic() - self._began)
+        elif exc is not None and not isinstance(exc, Exception):
+            breaker.try_again()
+        elif breaker.failures:
+            breaker.succeeded()

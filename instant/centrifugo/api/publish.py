@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from instant.centrifugo.api.publish_requests import requests_for
+from instant.centrifugo.api.publish_requests import command, requests_for
 from instant.exceptions import (
     BatchError,
     InvalidAPIKey,
@@ -50,6 +50,9 @@ def publishing(
     request has ``timeout`` seconds, or those of its envelopes, and more where there is much to do
     for it. A refused publication doesn't stop the others, a failed request stops everything.
     """
+    if len(envelopes) == 1 and len(envelopes[0].channels) == 1:
+        yield from _publishing_one(envelopes[0], timeout)
+        return
     errors: list[PublishError] = []
     sent, total = 0, sum(len(envelope.channels) for envelope in envelopes)
     for method, body, parts in requests_for(envelopes):
@@ -59,8 +62,6 @@ def publishing(
         except PublishError as exc:
             for envelope in envelopes:
                 envelope.give_up()
-            if exc.channel is None and total == 1:
-                exc.channel = envelopes[0].publications[0].channel
             if sent:
                 exc.args = (f"{exc} {sent:,} of {total:,} publications were sent before.",)
             raise
@@ -68,13 +69,39 @@ def publishing(
         errors += refused_now
     if not errors:
         return
-    if total == 1:
-        raise errors[0]
     raise BatchError(
         f"{len(errors)} of {total} publications were refused, the others were sent. "
         f"The first error: {errors[0]}",
         errors=errors,
     )
+
+
+def _publishing_one(
+    envelope: Envelope, timeout: float
+) -> Generator[tuple[str, bytes, float], tuple[int, bytes], None]:
+    """Publish to one channel: what nearly every call does, without what others need."""
+    publication = envelope.publications[0]
+    method, body = command(envelope.channels, envelope)
+    seconds = timeout if envelope.timeout is None else envelope.timeout
+    try:
+        status, text = yield f"/api/{method}", body, seconds
+        if status != _OK:
+            raise status_error(status, publication.channel)
+        try:
+            reply = json.loads(text)
+            error = reply.get("error")
+            if error is None:
+                publication.offset, publication.epoch = _position(reply)
+                publication.state = "sent"
+                return
+            raise refused(publication.channel, error)
+        except (KeyError, TypeError, ValueError, AttributeError) as exc:
+            raise InvalidReply(NOT_CENTRIFUGO, channel=publication.channel, code=status) from exc
+    except PublishError as exc:
+        publication.state = "failed"
+        if exc.channel is None:
+            exc.channel = publication.channel
+        raise
 
 
 def _seconds(parts: Sequence[Part], timeout: float) -> float:
@@ -90,8 +117,7 @@ def read_reply(
 
     Raises a PublishError where the whole request failed.
     """
-    alone = len(parts) == len(parts[0]) == 1
-    channel = parts[0].channel(0) if alone else None
+    channel = parts[0].channel(0) if method == "publish" else None
     if status != _OK:
         raise status_error(status, channel)
     if method == "broadcast" and _all_sent(parts[0], body):

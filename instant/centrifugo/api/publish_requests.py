@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from json.encoder import encode_basestring_ascii
 
+from instant.channels.names import MAX_BYTES
 from instant.publishing.publication import Envelope, Part
 
-__all__ = ["requests_for"]
+__all__ = ["command", "requests_for"]
 
-_MAX_BYTES = 512 * 1024
+_MAX_BODY = 512 * 1024
 """A reverse proxy in front of the server refuses over 1 MiB by default (nginx)."""
 _MAX_COMMANDS = 1000
 _MAX_PUBLICATIONS = 10_000
@@ -35,16 +36,16 @@ def requests_for(envelopes: Sequence[Envelope]) -> Iterator[tuple[str, bytes, Se
     """
     if len(envelopes) == 1:
         for part in _parts(envelopes[0]):
-            yield *_command(part), (part,)
+            yield *command(part.channels, part.envelope), (part,)
         return
     parts: list[Part] = []
     commands: list[bytes] = []
     size = count = 0
     for envelope in envelopes:
         for part in _parts(envelope):
-            method, parameters = _command(part)
+            method, parameters = command(part.channels, part.envelope)
             if commands and (
-                size + len(parameters) > _MAX_BYTES
+                size + len(parameters) > _MAX_BODY
                 or count + len(part) > _MAX_PUBLICATIONS
                 or len(commands) == _MAX_COMMANDS
             ):
@@ -61,9 +62,10 @@ def requests_for(envelopes: Sequence[Envelope]) -> Iterator[tuple[str, bytes, Se
 def _parts(envelope: Envelope) -> Iterator[Part]:
     """Yield the envelope's parts, each small enough for a request."""
     names = envelope.channels
-    room = max(_MAX_BYTES - len(envelope.body), _LEAST_FOR_NAMES)
-    if len(names) == 1 or (
-        len(names) <= _MAX_PUBLICATIONS and sum(map(len, names)) + 3 * len(names) <= room
+    room = max(_MAX_BODY - len(envelope.body), _LEAST_FOR_NAMES)
+    if len(names) <= _MAX_PUBLICATIONS and (
+        # Mostly it can be told without a look at each name.
+        len(names) * (MAX_BYTES + 3) <= room or sum(map(len, names)) + 3 * len(names) <= room
     ):
         yield Part(envelope, 0, len(names))
         return
@@ -75,9 +77,8 @@ def _parts(envelope: Envelope) -> Iterator[Part]:
         start, sent = stop, ends[stop - 1]
 
 
-def _command(part: Part) -> tuple[str, bytes]:
-    """Return the API method that publishes a part, and its parameters as JSON."""
-    names, envelope = part.channels, part.envelope
+def command(names: Sequence[str], envelope: Envelope) -> tuple[str, bytes]:
+    """Return the API method that publishes an envelope to channels, and its parameters as JSON."""
     key = _quote(envelope.idempotency_key)
     if len(names) == 1:
         channel = _quote(names[0])

@@ -122,7 +122,7 @@ def test_an_attempt_that_is_given_up_leaves_the_turn_to_another(breaker, clock, 
 def test_an_attempt_of_which_nothing_is_heard_holds_up_nobody_for_ever(breaker, clock):
     fail(breaker, clock, 3)
     clock.now += 1
-    breaker._take_turn()  # by a thread that a fork has not
+    breaker.take_turn()  # by a thread that a fork has not
     clock.now += 61
     with pytest.raises(ServerNotAsked):
         ask(breaker)
