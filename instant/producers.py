@@ -147,7 +147,7 @@ def broadcast(
     Publish the same to several channels; see publish().
 
     It goes in one request, or in as many as the channels need: 10,000 of them, or 512 KiB, fit
-    into one. Each may take ``timeout`` seconds, and a tenth of a millisecond for each channel.
+    into one. Each may take ``timeout`` seconds, and half a millisecond for each channel.
 
     Returns one Publication a channel, in order, each channel once. The payload is shared, so
     it does not name the channel; clients know on which one it arrived. They all have one

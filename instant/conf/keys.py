@@ -215,8 +215,8 @@ DESCRIPTIONS: Mapping[str, Description] = {
     ),
     "TIMEOUT": Description(
         "Seconds for one call to the server's API: connecting, sending and reading together. "
-        "Looking up its host name is not counted. A request that carries many publications has a "
-        "tenth of a millisecond more for each."
+        "Looking up its host name is not counted. A request that carries many publications has "
+        "half a millisecond more for each."
     ),
     "ENFORCE": Description(
         "Whether rights that are revoked end on open connections. `False` turns all of it off: "

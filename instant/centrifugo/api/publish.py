@@ -31,7 +31,7 @@ __all__ = [
     "status_error",
 ]
 
-_FOR_EACH = 0.0001
+_FOR_EACH = 0.0005
 """Seconds that a request may take longer for each publication but the first."""
 
 _UNAUTHORIZED = 401
