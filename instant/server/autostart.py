@@ -53,11 +53,20 @@ def start_with_web_server() -> None:
         _start(what)
         if what is Role.WORKER and hasattr(os, "register_at_fork"):
             # The site is loaded before the workers are forked; threads stay behind.
-            os.register_at_fork(after_in_child=lambda: _start(what))
+            os.register_at_fork(before=_import_all, after_in_child=lambda: _start(what))
     except InstantConfigError:  # a system check tells, and so does whoever needs the settings
         return
     except Exception:
         logger.exception("The message server can't be started with the web server.")
+
+
+def _import_all() -> None:
+    """
+    Let the thread finish its imports before a fork copies it.
+
+    The lock of a module that is half imported then would be held in the child for ever.
+    """
+    import cent  # noqa: F401, PLC0415  0.28 s, which is why it is late elsewhere
 
 
 def _wanted(conf: Conf) -> bool:
