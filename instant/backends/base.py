@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from asgiref.sync import sync_to_async
@@ -47,6 +47,13 @@ class BaseBackend(ABC):
         Rights are enforced on live connections only where there is one.
         """
         return None
+
+    def tell_lost(self, channels: Iterable[str]) -> None:  # noqa: B027  most have nobody to tell
+        """
+        Note that a message to each channel was lost after a commit, since the server was away.
+
+        The names are those that the server knows.
+        """
 
     def close(self) -> None:  # noqa: B027  most have nothing to close
         """Let go of what the backend holds, when the settings name another."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from instant import conf
 from instant.backends.base import BaseBackend
 from instant.centrifugo.api.breaker import Breaker
 from instant.centrifugo.api.client import Client
+from instant.publishing.loss_marks import LossMarks
 from instant.publishing.publication import Envelope
 from instant.signals import server_lost, server_returned
 
@@ -21,6 +22,7 @@ class CentrifugoBackend(BaseBackend):
 
     def __init__(self) -> None:
         self._client: tuple[conf.Conf, Client] | None = None
+        self._loss_marks = LossMarks(self.send)
 
     def send(self, envelopes: Sequence[Envelope]) -> None:
         """See BaseBackend.send()."""
@@ -53,8 +55,13 @@ class CentrifugoBackend(BaseBackend):
         """Tells whether the server is asked (``is_open``), in this process; None before that."""
         return None if self._client is None else self._client[1].breaker
 
+    def tell_lost(self, channels: Iterable[str]) -> None:
+        """Have the pages of these channels told, as soon as the server can be reached."""
+        self._loss_marks.add(channels)
+
     def close(self) -> None:
-        """Close idle connections."""
+        """Close idle connections, and forget whom to tell of losses."""
+        self._loss_marks.close()
         known, self._client = self._client, None
         if known is not None:
             known[1].close()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from instant.backends import get_backend
-from instant.exceptions import PublishError, ServerNotAsked
+from instant.exceptions import PublishError, PublishTimeout, ServerNotAsked, ServerUnreachable
 from instant.publishing.publication import Envelope
 from instant.signals import publication_failed
 
@@ -50,10 +50,25 @@ def _quietly(envelopes: Sequence[Envelope]) -> Iterator[None]:
 def _signal_failure(envelopes: Sequence[Envelope], error: PublishError) -> None:
     for envelope in envelopes:
         envelope.give_up()
+    if isinstance(error, ServerUnreachable | PublishTimeout):
+        _tell_lost(envelopes)
     sender = _sender()
     if publication_failed.has_listeners(sender):  # a publication is made when somebody looks
         failed = [p for envelope in envelopes for p in envelope.publications if p.state == "failed"]
         publication_failed.send_robust(sender=sender, publications=failed, error=error)
+
+
+def _tell_lost(envelopes: Sequence[Envelope]) -> None:
+    """Have the pages told, as soon as it is possible, that there was something."""
+    try:
+        get_backend().tell_lost(
+            channel
+            for envelope in envelopes
+            for channel, publication in zip(envelope.channels, envelope.publications, strict=True)
+            if publication.state == "failed"
+        )
+    except Exception:
+        logger.exception("After the commit: pages are not told what they missed.")
 
 
 def _sender() -> type:

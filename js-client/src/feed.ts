@@ -15,6 +15,11 @@ const GRACE = 300;
 /** Milliseconds between attempts to subscribe. The first is short, so that nobody notices an expired token. */
 const RESUBSCRIBE_FROM = 20;
 const RESUBSCRIBE_TO = 20_000;
+/**
+ * The event class by which Django tells that it lost messages: the server was away after a commit. What a page
+ * publishes has the page in its `info`, and tells nobody that.
+ */
+const LOST = "instant.lost";
 /** The SDK's error code for a timeout. */
 const TIMEOUT = 1;
 
@@ -125,7 +130,9 @@ export class Feed {
     });
     subscription.on("publication", (publication) => {
       const message = this.message(publication, this.#isReplaying);
-      if (this.sequence.record(message)) this.messages.emit(message);
+      if (!this.sequence.record(message)) return;
+      if (message.eventClass === LOST && !publication.info) this.#lose();
+      else this.messages.emit(message);
     });
     const moved = (isHere: boolean) => (context: JoinContext | LeaveContext): void => {
       if (!this.presences.change(context.info, isHere)) this.#loadPresence();

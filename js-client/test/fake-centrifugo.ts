@@ -51,6 +51,7 @@ interface Params {
 interface Publication {
   readonly data: unknown;
   readonly offset: number;
+  readonly info?: { client: string; user: string };
 }
 
 class Refusal extends Error {
@@ -131,9 +132,9 @@ export class FakeCentrifugo {
     return this.received.filter((command) => command.name === name).length;
   }
 
-  publish(channel: string, data: unknown): void {
+  publish(channel: string, data: unknown, info?: { client: string; user: string }): void {
     const history = this.#history(channel);
-    history.push({ data, offset: history.length + 1 });
+    history.push({ data, offset: history.length + 1, ...(info && { info }) });
     this.deliverNewest(channel);
   }
 

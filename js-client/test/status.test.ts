@@ -178,6 +178,26 @@ describe("a channel with a gap", () => {
     });
   });
 
+  test("is told by Django, when it could not reach the server, and not by a page", async () => {
+    const instant = site.instant();
+    const channel = instant.channel("public");
+    const inbox = new Inbox();
+    channel.on("*", inbox.add);
+    await soon(() => {
+      expect(channel.status).toBe("live");
+    });
+    const lost: unknown[] = [];
+    channel.onLost((info) => lost.push(info));
+    const mark = { event_class: "instant.lost", data: { count: 2 } };
+    site.centrifugo.publish("public", { ...mark, id: "a", message: "by a page" }, { client: "c", user: "7" });
+    await inbox.holds("by a page");
+    expect(lost).toEqual([]);
+    site.centrifugo.publish("public", { ...mark, id: "b", message: "by Django" });
+    site.centrifugo.publish("public", { message: "after" });
+    await inbox.holds("by a page", "after");
+    expect(lost).toEqual([{ channel: "public" }]);
+  });
+
   test("with the delivery Latest is none before the first message, at first and after a cut", async () => {
     site.centrifugo.isLatest = true;
     const instant = site.instant();
