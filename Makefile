@@ -76,8 +76,8 @@ caches:
 demo: $(VENV)/.installed
 	@exec $(BIN)/python example/demo.py $(DEMO)
 
-# On all cores; the tests of a file stay together, see tests/conftest.py.
-test: packages $(VENV)/.tested test-client
+# On all cores, the client's own tests among them; the tests of a file stay together, see tests/conftest.py.
+test: packages $(VENV)/.tested js-client/node_modules/.package-lock.json
 	$(BIN)/python -X dev -m pytest -n auto $(TESTS)
 
 test-unit: $(VENV)/.tested
@@ -90,7 +90,7 @@ test-under-load: packages $(VENV)/.tested js-client/node_modules/.package-lock.j
 		$(BIN)/python -X dev -m pytest -q -n auto -m 'conformance or timed' $(TESTS)
 
 # All tests, and which lines and branches none of them takes. What pytest said last is said again.
-coverage: packages $(VENV)/.tested test-client
+coverage: packages $(VENV)/.tested js-client/node_modules/.package-lock.json
 	@rm -rf .coverage && mkdir .coverage
 	@set -o pipefail; $(BIN)/python -X dev -m coverage run -m pytest -n auto $(TESTS) | tee .coverage/said
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report

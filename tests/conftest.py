@@ -1,5 +1,7 @@
 """Fixtures that several rooms share, and what is so for all tests."""
 
+import os
+
 import hypothesis
 import pytest
 from asgiref.sync import sync_to_async
@@ -22,7 +24,24 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any machine")
 
 
-# Of the files with such tests, those that take longest first.
+def pytest_xdist_auto_num_workers():
+    """Say how many ``-n auto`` means. What takes long here waits, for a browser or a server."""
+    return 2 * (os.cpu_count() or 1)
+
+
+# These take longest, a minute each on two cores. After them: files with such tests.
+LONGEST = (
+    "test_sharing.py",
+    "test_vitest.py",
+    "test_idle.py",
+    "test_networks.py",
+    "test_rights.py",
+    "test_autostart.py",
+    "test_first_message.py",
+    "test_schema_tenants.py",
+    "test_many_tabs.py",
+    "test_follow_up.py",
+)
 LONG = ("browser", "slow", "conformance")
 
 
@@ -38,7 +57,8 @@ def pytest_collection_modifyitems(config, items):
                 (n for n, mark in enumerate(LONG) if item.get_closest_marker(mark)), len(LONG)
             )
             ranks[item.path] = min(rank, ranks.get(item.path, rank))
-        items.sort(key=lambda item: ranks[item.path])
+        first = {name: n - len(LONGEST) for n, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: first.get(item.path.name, ranks[item.path]))
     return result
 
 
