@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-NEWEST = "0007_revocation_words"
+NEWEST = "0008_outbox"
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ PINNED = {
     ),
     "instant.html": "connect_sources script script_config websocket_url",
     "instant.middleware": "TabMiddleware current_tab",
-    "instant.models": "Channel Revocation validate_name",
+    "instant.models": "Channel OutboxRow Revocation validate_name",
     "instant.namespaces": (
         "METHODS Action Namespace NamespaceError NoChannelMatch find_namespace registered "
         "row_namespaces tokenless_namespaces"
