@@ -20,7 +20,16 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 WIDTH = 120
-COMMANDS = ("installws", "runws", "syncws", "channels", "publish", "listen", "enforce")
+COMMANDS = (
+    "installws",
+    "runws",
+    "syncws",
+    "channels",
+    "publish",
+    "listen",
+    "enforce",
+    "relay_outbox",
+)
 
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parent))

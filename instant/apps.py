@@ -23,6 +23,7 @@ class InstantConfig(AppConfig):
 
         # An import error inside one is the app's, and shows.
         autodiscover_modules("realtime")
+        from instant.publishing.outbox import running as outbox  # noqa: PLC0415  likewise
         from instant.revoking import follow_up, receivers  # noqa: PLC0415  they need the models
         from instant.revoking.receivers import depends_on  # noqa: PLC0415  they need the models
         from instant.server import autostart, web_process  # noqa: PLC0415  they need the settings
@@ -31,4 +32,5 @@ class InstantConfig(AppConfig):
         depends_on.connect()
         if web_process.role() in {web_process.Role.RUNSERVER, web_process.Role.WORKER}:
             follow_up.start_with_server()
+            outbox.start_with_server()
         autostart.start_with_web_server()

@@ -257,9 +257,12 @@ def _id_for(idempotency_key: str) -> str:
 
 
 def _dispatch(envelope: Envelope, *, on_commit: bool, using: str | None) -> None:
-    if on_commit and _waits(connection := transaction.get_connection(using)):
+    if not on_commit:
+        envelope.on_commit = False
+    elif _waits(connection := transaction.get_connection(using)):
         defer(connection, (envelope,))
         return
+    envelope.using = using
     if not join_batch((envelope,)):
         get_backend().send((envelope,))
 

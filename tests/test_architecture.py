@@ -27,7 +27,10 @@ MAY_IMPORT = {
     "centrifugo": {"channels", "exceptions", "publishing.publication"},
     "conf": {"centrifugo.config", "exceptions"},
     "channels": {"exceptions"},
-    "publishing": {"backends", "exceptions", "signals"},
+    "publishing": {
+        "backends", "centrifugo", "channels", "conf", "exceptions", "models", "revoking.host", "revoking.looker",
+        "revoking.rounds", "signals", "tenancy",
+    },
     "rights": {
         "channels", "conf", "deliveries", "exceptions", "models", "namespaces", "permissions", "tenancy",
     },
@@ -36,14 +39,15 @@ MAY_IMPORT = {
         "publishing", "rights", "signals", "tenancy",
     },
     "server": {
-        "centrifugo", "conf", "exceptions", "namespaces", "permissions", "revoking", "rights", "tenancy",
+        "centrifugo", "conf", "exceptions", "namespaces", "permissions", "publishing", "revoking", "rights",
+        "tenancy",
     },
     "tenancy": {"centrifugo", "channels", "conf", "exceptions"},
     "views": {
         "backends", "centrifugo", "channels", "conf", "exceptions", "html", "namespaces",
         "permissions", "revoking", "rights", "tenancy",
     },
-    "backends": {"centrifugo", "conf", "exceptions", "publishing", "signals"},
+    "backends": {"centrifugo", "conf", "exceptions", "models", "publishing", "signals"},
 }  # fmt: skip
 """What a room may import besides itself."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from asgiref.sync import sync_to_async
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from instant.publishing.publication import Envelope
 
@@ -27,6 +28,9 @@ class BaseBackend(ABC):
     reaches_server: ClassVar[bool] = False
     """Whether client() has one: asked before a right ends, where no error may come of it."""
 
+    transactional: ClassVar[bool] = False
+    """Whether in_transaction() takes envelopes; else they wait for the commit in this process."""
+
     @abstractmethod
     def send(self, envelopes: Sequence[Envelope]) -> None:
         """
@@ -39,6 +43,18 @@ class BaseBackend(ABC):
     async def asend(self, envelopes: Sequence[Envelope]) -> None:
         """See send()."""
         await sync_to_async(self.send, thread_sensitive=False)(envelopes)
+
+    def in_transaction(
+        self, envelopes: Sequence[Envelope], connection: BaseDatabaseWrapper
+    ) -> None:
+        """
+        Take envelopes into the transaction that is open on the connection; for ``transactional``.
+
+        Called by publish(), and for all of a batch at its end. What is written here is undone by
+        a rollback, savepoints included; whoever sends it does so after the commit. Where a
+        backend isn't transactional, send() gets them after the commit.
+        """
+        raise NotImplementedError
 
     def client(self) -> Client | None:
         """

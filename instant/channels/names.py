@@ -15,6 +15,7 @@ __all__ = [
     "check_name",
     "check_names",
     "check_row_name",
+    "namespace_of",
     "user_channel",
     "user_channels",
 ]
@@ -87,6 +88,12 @@ def check_row_name(name: str, namespaces: Container[str] = ()) -> None:
             right=_suggest(name),
         )
     raise _explained(name)
+
+
+def namespace_of(name: str) -> str:
+    """Return the namespace that the server finds in a channel's name, ``""`` for none."""
+    head, colon, _ = name.partition(":")
+    return head.removeprefix("$") if colon else ""
 
 
 def user_channel(user: Any) -> str:

@@ -25,6 +25,10 @@ DEFAULTS: dict[str, Any] = {
     "ENFORCE": True,
     "ENFORCE_IN_BACKGROUND": True,
     "BREAKER": 5,
+    "OUTBOX_PARTITIONS": 8,
+    "OUTBOX_IMMEDIATE": False,
+    "OUTBOX_KEEP": None,
+    "OUTBOX_CONSUMER": None,
     "CHECK_QUERIES": 20,
     "SWEEP": "TOKEN_LIFE",
     "THROTTLE": {},
@@ -36,6 +40,7 @@ DEFAULTS: dict[str, Any] = {
 
 _DAY = 86_400
 _YEAR = 366 * _DAY
+_MOST_PARTITIONS = 1024
 
 
 def _is_int(value: Any) -> bool:
@@ -110,6 +115,15 @@ TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         "a whole number above 0, or None for never",
         lambda v: v is None or _is_int(v),
     ),
+    "OUTBOX_PARTITIONS": (
+        "a whole number from 1 to 1,024",
+        lambda v: _is_int(v) and v <= _MOST_PARTITIONS,
+    ),
+    "OUTBOX_IMMEDIATE": ("True or False", lambda v: isinstance(v, bool)),
+    "OUTBOX_KEEP": (
+        "a whole number of seconds above 0, or None",
+        lambda v: v is None or _is_int(v),
+    ),
     "CHECK_QUERIES": ("a whole number above 0", _is_int),
     "SWEEP": (
         "a whole number of seconds above 0, “TOKEN_LIFE”, or None for never",
@@ -165,6 +179,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "BACKEND": Description(
         "Dotted path of the class that takes publications: "
         "`instant.backends.centrifugo.CentrifugoBackend`, "
+        "`instant.backends.outbox.OutboxBackend` (see [The outbox](outbox.md)), "
         "`instant.backends.console.ConsoleBackend` (prints them), "
         "`instant.backends.locmem.LocmemBackend` (keeps them in a list), or your own subclass of "
         "`instant.backends.BaseBackend`.",
@@ -230,6 +245,23 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "BREAKER": Description(
         "After so many publications in a row that could not reach the server, others fail at once "
         "until it replies; one at a time still tries. `None`: each tries."
+    ),
+    "OUTBOX_PARTITIONS": Description(
+        "Into how many lanes the outbox's rows are divided by channel. Each lane keeps its order, "
+        "and several relays work on different ones."
+    ),
+    "OUTBOX_IMMEDIATE": Description(
+        "Whether a publication that is a row of the outbox is also sent right after the commit, by "
+        "the process that published it. The row is deleted then; where that fails it is sent later."
+    ),
+    "OUTBOX_KEEP": Description(
+        "Seconds for which `relay_outbox` keeps rows that were sent. `None`: they are deleted at "
+        "once."
+    ),
+    "OUTBOX_CONSUMER": Description(
+        "How Centrifugo connects to PostgreSQL to send the outbox's rows by itself, such as "
+        "`postgresql://centrifugo:…@127.0.0.1/shop`. No relay runs then.",
+        "`None`: `relay_outbox` and `runws` send them",
     ),
     "CHECK_QUERIES": Description(
         "How many database queries the check after a change may cost the request that made the "

@@ -71,6 +71,10 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         enforces=values["ENFORCE"],
         enforces_in_background=values["ENFORCE_IN_BACKGROUND"],
         breaker=values["BREAKER"],
+        outbox_partitions=values["OUTBOX_PARTITIONS"],
+        outbox_immediate=values["OUTBOX_IMMEDIATE"],
+        outbox_keep=values["OUTBOX_KEEP"],
+        outbox_consumer=_dsn(values["OUTBOX_CONSUMER"]),
         check_queries=values["CHECK_QUERIES"],
         sweep=values["TOKEN_LIFE"] if values["SWEEP"] == "TOKEN_LIFE" else values["SWEEP"],
         throttle=_read("THROTTLE", parse_limits, values),
@@ -177,6 +181,17 @@ def _directory(given: str | os.PathLike[str] | None) -> Path | None:
         return Path(given)
     base = getattr(settings, "BASE_DIR", None)
     return None if base is None else Path(base) / "centrifugo"
+
+
+def _dsn(given: object) -> str | None:
+    """Read what Centrifugo connects to; it has a password, which no message may have."""
+    if given is not None and not (isinstance(given, str) and "://" in given):
+        del given
+        raise InstantConfigError(
+            "INSTANT['OUTBOX_CONSUMER'] must be an address such as "
+            "“postgresql://centrifugo:password@127.0.0.1/shop”."
+        )
+    return given or None
 
 
 def _key(setting: str, elsewhere: Any) -> str | None:

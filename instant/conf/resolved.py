@@ -59,6 +59,13 @@ class Conf:
     """Whether a thread looks for checks that are due."""
     breaker: int | None
     """Failures in a row after which publications fail at once; None: never."""
+    outbox_partitions: int
+    outbox_immediate: bool
+    """Whether what is a row is sent after the commit too."""
+    outbox_keep: int | None
+    """Seconds for which rows that were sent are kept; None: not at all."""
+    outbox_consumer: str | None = field(repr=False)
+    """What Centrifugo connects to, where it sends the rows; None: a relay does."""
     check_queries: int
     """How many database queries a check may cost the request whose change it follows."""
     sweep: int | None

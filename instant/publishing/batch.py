@@ -10,13 +10,15 @@ from types import TracebackType
 from typing import Self
 
 from django.core.exceptions import SynchronousOnlyOperation
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.asyncio import async_unsafe
 
 from instant.backends import get_backend
 from instant.publishing.delivery import adeliver_quietly, deliver_quietly
 from instant.publishing.publication import Envelope
 
-__all__ = ["batch", "join_batch"]
+__all__ = ["batch", "join_batch", "join_batch_of_block"]
 
 _current: ContextVar[batch | None] = ContextVar("instant_batch", default=None)
 
@@ -39,6 +41,17 @@ def join_batch(envelopes: Sequence[Envelope], *, committed: bool = False) -> boo
     return found is not None
 
 
+def join_batch_of_block(connection: BaseDatabaseWrapper, envelopes: Sequence[Envelope]) -> bool:
+    """
+    Let envelopes be part of a transaction at the end of the innermost open batch.
+
+    Only where the batch was opened in the same atomic block of the connection: what another
+    savepoint may roll back can't wait for the end of the batch. Tells whether it is so.
+    """
+    found = _current.get()
+    return found is not None and found.add_to_block(connection, envelopes)
+
+
 class batch:  # noqa: N801  used as a verb, like contextlib's context managers
     """
     Send all publications of a block together, in order, in one request when it ends.
@@ -56,6 +69,9 @@ class batch:  # noqa: N801  used as a verb, like contextlib's context managers
         self._closed = False
         self._lock = threading.Lock()
         self._envelopes: list[tuple[Envelope, bool]] = []
+        self._blocks: dict[str, tuple[object, int]] = {}
+        """By database, the atomic block in which it was opened, and how deep that is."""
+        self._in_transaction: dict[str, list[Envelope]] = {}
         self._token: Token[batch | None] | None = None
 
     def add(self, envelopes: Sequence[Envelope], *, committed: bool) -> bool:
@@ -65,8 +81,20 @@ class batch:  # noqa: N801  used as a verb, like contextlib's context managers
                 self._envelopes.extend((envelope, committed) for envelope in envelopes)
             return not self._closed
 
+    def add_to_block(self, connection: BaseDatabaseWrapper, envelopes: Sequence[Envelope]) -> bool:
+        """Take envelopes along; False where this is another atomic block, or the batch's end."""
+        with self._lock:
+            block = self._blocks.get(connection.alias)
+            if self._closed or block is None or block != _block(connection):
+                return False
+            self._in_transaction.setdefault(connection.alias, []).extend(envelopes)
+            return True
+
     @_sync_only
     def __enter__(self) -> Self:
+        for connection in connections.all(initialized_only=True):
+            if (block := _block(connection)) is not None:
+                self._blocks[connection.alias] = block
         return self._open()
 
     def _open(self) -> Self:
@@ -83,10 +111,23 @@ class batch:  # noqa: N801  used as a verb, like contextlib's context managers
         traceback: TracebackType | None,
     ) -> None:
         due = self._close(exc_type)
+        self._write(exc_type)
         if due and exc_type is None:
             _send(due)
         elif due:
             deliver_quietly(due)
+
+    def _write(self, exc_type: type[BaseException] | None) -> None:
+        """Hand over what is part of a transaction, or give it up after an exception."""
+        for alias, envelopes in self._in_transaction.items():
+            connection = connections[alias]
+            if exc_type is not None or _block(connection) != self._blocks[alias]:
+                for envelope in envelopes:
+                    envelope.give_up()
+                if exc_type is None:
+                    raise RuntimeError("A batch ends in the atomic block in which it was opened.")
+            elif not join_batch_of_block(connection, envelopes):
+                get_backend().in_transaction(envelopes, connection)
 
     async def __aenter__(self) -> Self:
         return self._open()
@@ -121,6 +162,12 @@ class batch:  # noqa: N801  used as a verb, like contextlib's context managers
             elif not join_batch((envelope,), committed=committed):
                 due.append(envelope)
         return due
+
+
+def _block(connection: BaseDatabaseWrapper) -> tuple[object, int] | None:
+    """Return the innermost atomic block of a connection, and how deep it is; None outside."""
+    blocks = connection.atomic_blocks
+    return (blocks[-1], len(blocks)) if connection.in_atomic_block and blocks else None
 
 
 def _send(envelopes: Sequence[Envelope]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 
 __all__ = ["Envelope", "Position", "Publication", "Publications", "State"]
 
-State = Literal["deferred", "sent", "failed"]
+State = Literal["deferred", "queued", "sent", "failed"]
 Position = tuple[int | None, str | None]
 """Offset and epoch."""
 
@@ -27,7 +27,11 @@ class Publication:
     payload: Mapping[str, Any]
     """What subscribers receive: channel, site, message, data, event_class, bucket, id, tab."""
     state: State = "deferred"
-    """``deferred`` until the transaction commits (or the batch ends), then sent or failed."""
+    """
+    ``deferred`` until the transaction commits (or the batch ends), then sent or failed.
+
+    With the outbox ``queued`` as soon as it is a row, which is sent after the commit.
+    """
     offset: int | None = None
     """Position in the channel's history; None until known, or where there is no history."""
     epoch: str | None = None
@@ -101,6 +105,10 @@ class Envelope:
     """The server answers a repeated key without publishing again, for five minutes."""
     timeout: float | None = None
     """Seconds for each request that carries it; None: ``INSTANT["TIMEOUT"]``."""
+    on_commit: bool = True
+    """False where the caller wants no commit to be waited for."""
+    using: str | None = None
+    """The database whose transaction it belongs to, where the caller names one."""
 
     def mark(self, state: State) -> None:
         """Set the state of all its publications."""
@@ -109,6 +117,10 @@ class Envelope:
     def give_up(self) -> None:
         """Mark what was not sent as failed."""
         Part(self, 0, len(self.channels)).give_up()
+
+    def queue_failed(self) -> None:
+        """Mark what failed as queued: there is a row of it, which is sent later."""
+        Part(self, 0, len(self.channels)).queue_failed()
 
 
 @dataclass(slots=True, eq=False)
@@ -166,6 +178,16 @@ class Part:
                     publication.state = "failed"
 
         self._each(give_up)
+
+    def queue_failed(self) -> None:
+        """Mark what failed as queued."""
+
+        def queue(publications: Sequence[Publication]) -> None:
+            for publication in publications:
+                if publication.state == "failed":
+                    publication.state = "queued"
+
+        self._each(queue)
 
     def _each(self, note: Callable[[Sequence[Publication]], None]) -> None:
         publications = self.envelope.publications

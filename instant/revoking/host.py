@@ -14,6 +14,7 @@ import os
 import socket
 import tempfile
 from pathlib import Path
+from typing import ClassVar
 
 from django.conf import settings
 
@@ -25,7 +26,10 @@ try:
 except ImportError:  # Windows: each process looks for itself
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Bell", "HostLock", "folder", "ring"]
+__all__ = ["LOOKER", "Bell", "HostLock", "folder", "ring"]
+
+LOOKER = "looker"
+"""The name of what is there for rights that end."""
 
 _LONGEST = 100
 """Bytes of a socket's path; the kernel takes 107, or 103 on macOS."""
@@ -53,48 +57,51 @@ class HostLock:
     Held by one process of the host, once; not inherited by those that it forks.
 
     A lock of POSIX: its holder's process counts, and closing the file anywhere in it lets go.
+    Each ``name`` is a lock of its own.
     """
 
-    _holder: int | None = None
-    """The process in whose memory this stands, while it holds the lock; a fork copies it."""
+    _holders: ClassVar[dict[str, int]] = {}
+    """The process in whose memory this stands, while it holds a lock; a fork copies it."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = LOOKER) -> None:
+        self._name = name
         self._file: int | None = None
 
     def acquire(self) -> bool:
         """Take it if nobody has it; tell whether it is ours now."""
         if fcntl is None:
             return True
-        if HostLock._holder == os.getpid():
+        if HostLock._holders.get(self._name) == os.getpid():
             return False
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        file = os.open(folder() / "looker.lock", flags, 0o600)
+        file = os.open(folder() / f"{self._name}.lock", flags, 0o600)
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(file)
             return False
-        self._file, HostLock._holder = file, os.getpid()
+        self._file = file
+        HostLock._holders[self._name] = os.getpid()
         return True
 
     def release(self) -> None:
         """Let another have it."""
         if self._file is not None:
-            HostLock._holder = None
+            HostLock._holders.pop(self._name, None)
             os.close(self._file)
             self._file = None
 
 
 class Bell:
-    """A socket that any process of the host rings, for whoever holds the lock."""
+    """A socket that any process of the host rings, for whoever holds the lock of its name."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = LOOKER) -> None:
         self.socket: socket.socket | None = None
         if not hasattr(socket, "AF_UNIX"):
             return
         bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         bell.settimeout(0)
-        path = folder() / "looker.sock"
+        path = folder() / f"{name}.sock"
         try:
             path.unlink(missing_ok=True)  # of a holder that is gone
             bell.bind(str(path))
@@ -120,10 +127,10 @@ class Bell:
             self.socket = None
 
 
-def ring(tenant: str = "") -> None:
+def ring(tenant: str = "", name: str = LOOKER) -> None:
     """Wake whoever looks on this host, for a tenant; nothing where nobody does."""
     if not hasattr(socket, "AF_UNIX"):
         return
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
         bell.settimeout(0)
-        bell.sendto(b"!" + tenant.encode(), str(folder() / "looker.sock"))
+        bell.sendto(b"!" + tenant.encode(), str(folder() / f"{name}.sock"))

@@ -9,19 +9,37 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
 from django.db import connections
 
-from instant.revoking.host import Bell, HostLock, ring
+from instant.revoking.host import LOOKER, Bell, HostLock, ring
 
-__all__ = ["CHANNEL", "Looker"]
+__all__ = ["CHANNEL", "Looker", "Work"]
 
-logger = logging.getLogger("instant.enforcement")
+_logger = logging.getLogger("instant.enforcement")
 
 CHANNEL = "instant"
 """What PostgreSQL is told, and tells all who listen, when there is something to do at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a looker is for: what it is called, how it is woken, and what it says."""
+
+    name: str = LOOKER
+    """Of its lock, its bell and its thread."""
+    channel: str = CHANNEL
+    """What it listens to on PostgreSQL."""
+    every: float | None = None
+    """Seconds between two looks at most, where nothing wakes it."""
+    is_shared: bool = False
+    """Whether several of a host may do it at a time."""
+    logger: logging.Logger = _logger
+    problem: str = "Follow-up checks can't be made: %s"
+
 
 _EVERY = 5.0
 """Seconds between two looks at most: rows of a process that died say nothing."""
@@ -49,8 +67,10 @@ class Looker:
         needed: Callable[[], bool],
         alias: Callable[[], str],
         called: Callable[[Iterable[str]], None] = lambda _tenants: None,
+        work: Work = Work(),
     ) -> None:
         self._look, self._needed, self._alias, self._called = look, needed, alias, called
+        self._work = work
         self._begin()
 
     def _begin(self) -> None:
@@ -80,11 +100,12 @@ class Looker:
             if self.is_alive:
                 return
             self._stopped.clear()
-            thread = threading.Thread(target=self._run, name="instant-looker", daemon=True)
+            name = f"instant-{self._work.name}"
+            thread = threading.Thread(target=self._run, name=name, daemon=True)
             try:
                 thread.start()
             except RuntimeError as exc:  # at the interpreter's end, or without threads
-                logger.debug("No thread for follow-up checks: %s", exc)
+                self._work.logger.debug("No thread: %s", exc)
             else:
                 self._thread = thread
 
@@ -93,8 +114,13 @@ class Looker:
         self._stopped.set()
         thread = self._thread
         if thread is not None and self._pid == os.getpid():
-            ring()
+            ring(name=self._work.name)
             thread.join()
+
+    def end(self) -> None:
+        """Let it stop after the look that is under way; for a signal's handler."""
+        self._stopped.set()
+        ring(name=self._work.name)
 
     def run(self) -> None:
         """Look until stop(), in this thread; for commands."""
@@ -103,29 +129,30 @@ class Looker:
 
     def _run(self) -> None:
         apps.ready_event.wait()  # it may be AppConfig.ready() that starts us
-        lock = HostLock()
+        lock = HostLock(self._work.name)
         try:
             while not self._stopped.is_set() and self._is_needed():
-                if lock.acquire():
+                if self._work.is_shared or lock.acquire():
                     self._hold()
                     return
                 self._close()
                 self._stopped.wait(_TAKEN_OVER)
         except OSError as exc:
-            logger.error("Follow-up checks can't be made: %s", exc)  # noqa: TRY400
+            self._work.logger.error(self._work.problem, exc)  # noqa: TRY400
         finally:
             lock.release()
             self._close()
 
     def _hold(self) -> None:
         """Look, and wait, for as long as there can be anything."""
-        bell = Bell()
+        bell = Bell(self._work.name)
+        every = self._work.every or _EVERY
         try:
             while not self._stopped.is_set():
                 known = self.look()
                 if known is None and not self._is_needed():
                     return
-                pause = _EVERY if known is None else min(max(known, 0.0), _EVERY)
+                pause = every if known is None else min(max(known, 0.0), every)
                 self._wait(pause, bell)
         finally:
             bell.close()
@@ -137,7 +164,7 @@ class Looker:
         except Exception as exc:  # noqa: BLE001  whatever it is, it must be tried again
             self._close()  # a broken connection would stay broken
             if not self._complained:
-                logger.error("Follow-up checks can't be made: %s", exc)  # noqa: TRY400
+                self._work.logger.error(self._work.problem, exc)  # noqa: TRY400
             self._complained = True
             return 1.0
         self._complained = False
@@ -149,7 +176,7 @@ class Looker:
         try:
             return self._always or self._needed()
         except Exception as exc:  # noqa: BLE001  a database that is away comes back
-            logger.debug("Nobody knows whether there is anything to look for: %s", exc)
+            self._work.logger.debug("Nobody knows whether there is anything to look for: %s", exc)
             self._close()
             return True
 
@@ -177,9 +204,9 @@ class Looker:
         if self._listens is not wrapper.connection:
             try:
                 with wrapper.cursor() as cursor:
-                    cursor.execute(f"LISTEN {CHANNEL}")
+                    cursor.execute(f"LISTEN {self._work.channel}")
             except Exception as exc:  # noqa: BLE001  it looks every few seconds all the same
-                logger.debug("PostgreSQL can't be listened to: %s", exc)
+                self._work.logger.debug("PostgreSQL can't be listened to: %s", exc)
                 return None
             self._listens = wrapper.connection
         return self._listens

@@ -17,6 +17,7 @@ from instant.centrifugo.config.file import read_config, write_config
 from instant.conf import Conf
 from instant.exceptions import InstantConfigError
 from instant.namespaces import registered
+from instant.publishing.outbox import running as outbox
 from instant.revoking import follow_up as revoking
 from instant.server.sync import api_port, compare, write
 
@@ -153,14 +154,16 @@ def run(server: Plan) -> int:
     """
     Run the server until it ends and return its exit code.
 
-    Meanwhile a thread makes the follow-up checks that fall due. See ``process.run()`` for signals.
-    Raises OSError if the command can't be started.
+    Meanwhile a thread makes the follow-up checks that fall due, and another sends the outbox's
+    rows. See ``process.run()`` for signals. Raises OSError if the command can't be started.
     """
-    worker = revoking.watch()
+    worker, relay = revoking.watch(), outbox.watch()
     try:
         return process.run(server.command, server.env, folder=server.folder)
     finally:
         worker.stop()
+        if relay is not None:
+            relay.stop()
 
 
 def _choose_binary(

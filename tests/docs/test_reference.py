@@ -52,6 +52,7 @@ def test_defaults_that_are_said_in_words():
     assert ast.literal_eval(said["THROTTLE"].strip("`")) == dict(DEFAULT_LIMITS)
     assert said["BACKEND"].startswith(f"`{CentrifugoBackend.__name__}`")
     assert [key for key, value in conf.DEFAULTS.items() if value is None and not said[key]] == [
+        "OUTBOX_KEEP",
         "TRUSTED_PROXIES",
         "TENANT",
     ]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from instant.centrifugo.api import publish
+from instant.centrifugo.api import publish, stored
 from instant.centrifugo.api.async_pool import AsyncConnectionPool
 from instant.centrifugo.api.breaker import Breaker
 from instant.centrifugo.api.commands import Command, batches, replies
@@ -82,6 +82,20 @@ class Client:
         except (InvalidAPIKey, InvalidReply) as exc:
             self._name_address(exc)
             raise
+
+    def forward(
+        self, body: bytes, commands: Sequence[stored.Stored], timeout: float
+    ) -> list[stored.Refusal | None]:
+        """
+        Send a request with commands that were stored, see ``stored``.
+
+        Returns for each why it was refused, None where it wasn't. Raises a PublishError.
+        """
+        count = sum(len(command.channels) for command in commands)
+        with self.breaker.asking():
+            status, reply = self._pool.post("/api/batch", body, publish.seconds_for(count, timeout))
+        with self._naming_address():
+            return stored.read(commands, status, reply)
 
     def call(self, request: CentRequest[_Result], timeout: float) -> _Result:
         """

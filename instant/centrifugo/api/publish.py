@@ -28,6 +28,7 @@ __all__ = [
     "publishing",
     "read_reply",
     "refused",
+    "seconds_for",
     "status_error",
 ]
 
@@ -106,7 +107,12 @@ def _publishing_one(
 
 def _seconds(parts: Sequence[Part], timeout: float) -> float:
     longest = max(timeout if (own := part.envelope.timeout) is None else own for part in parts)
-    return longest + _FOR_EACH * (sum(map(len, parts)) - 1)
+    return seconds_for(sum(map(len, parts)), longest)
+
+
+def seconds_for(count: int, timeout: float) -> float:
+    """Return how long a request with so many publications may take."""
+    return timeout + _FOR_EACH * max(count - 1, 0)
 
 
 def read_reply(

@@ -1,0 +1,226 @@
+"""
+The relay: sends the rows of the outbox to the server, and deletes them.
+
+A row is deleted after the server has taken it, never before. So one that was sent when the relay
+died is sent again, with its key, by which the server knows it for five minutes.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from django.db import DatabaseError, connections, router
+
+from instant import conf
+from instant.backends import get_backend
+from instant.exceptions import InstantConfigError, PublishError
+from instant.models import OutboxRow
+from instant.publishing.outbox import notes
+from instant.publishing.outbox.sending import Result, send
+from instant.publishing.outbox.store import Store
+from instant.revoking.rounds import Rounds
+from instant.tenancy import current as tenancy
+
+__all__ = ["Relay", "databases"]
+
+logger = logging.getLogger("instant.outbox")
+
+_AT_ONCE = 1.0
+"""Seconds that one look works; then whoever calls it may have something else to do."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+"""Seconds after a failure until the next attempt."""
+_PARKED = 3.0
+"""Seconds until rows of an unknown namespace are tried again."""
+_SOON = 1.0
+"""Seconds for which something more is expected after rows were sent."""
+_COLLECTED = 10.0
+"""Seconds between two looks for kept rows that are old enough."""
+_MISSED = 30.0
+"""Seconds for which a database is believed to have no table."""
+
+
+class Relay:
+    """
+    Sends what is due each time that look() is called.
+
+    ``is_told``: databases in which nothing may be written beside requests are written to all the
+    same, since somebody waits for it.
+    """
+
+    def __init__(
+        self, *, is_told: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._is_told, self._clock = is_told, clock
+        self._stores: dict[tuple[str, str], Any] = {}
+        self._missing: dict[tuple[str, str], float] = {}
+        self._parked: dict[str, float] = {}
+        """Namespaces that the server doesn't know, and when they are tried again."""
+        self._again = float("-inf")
+        self._failures = 0
+        self._collected = clock()
+        self._rounds = Rounds(self._look_here, clock)
+        self._deadline = float("inf")
+        self.sent = self.set_aside = 0
+        """How many rows, since it was made."""
+        self.error: Exception | None = None
+        """Why rows could not be sent the last time."""
+
+    def look(self) -> float | None:
+        """Send what is due for a second at most; return the seconds until there is more to do."""
+        now = self._clock()
+        if now < self._again:
+            return self._again - now
+        self._deadline = now + _AT_ONCE
+        pause = self._look_here()
+        if tenancy.are_used():
+            found = self._rounds.look()
+            pause = min((p for p in (pause, found) if p is not None), default=None)
+        return pause
+
+    def call(self, tenants: Iterable[str]) -> None:
+        """Look into these tenants at the next look."""
+        if tenancy.are_used():
+            self._rounds.call(name for name in tenants if name and tenancy.is_name(name))
+
+    def drain(self) -> None:
+        """Send all that is due now, in every tenant; raise what keeps it from being sent."""
+        self._deadline = float("inf")
+        for tenant in dict.fromkeys([tenancy.current(), *tenancy.every()]):
+            with tenancy.activate(tenant):
+                self._look_here()
+            if self.error is not None:
+                raise self.error
+
+    def _look_here(self) -> float | None:
+        """Send what is due in the current context; return the seconds until there is more."""
+        if self._clock() < self._again:
+            return self._again - self._clock()
+        tried = {name for name, until in self._parked.items() if until <= self._clock()}
+        is_done, sent = True, self.sent
+        try:
+            for alias in databases():
+                is_done = self._drain(alias) and is_done
+        except (PublishError, InstantConfigError) as exc:
+            return self._failed(exc)
+        for name in tried:  # no row of them is left
+            if self._parked.get(name, float("inf")) <= self._clock():
+                del self._parked[name]
+        if not is_done:
+            return 0.0
+        waits = [max(until - self._clock(), 0.0) for until in self._parked.values()]
+        if self.sent != sent:  # there may soon be more: whoever calls keeps the connection
+            waits.append(_SOON)
+        return min(waits, default=None)
+
+    def _drain(self, alias: str) -> bool:
+        """Send what is due in a database; tell whether that was all."""
+        key = (tenancy.current(), alias)
+        if self._clock() < self._missing.get(key, float("-inf")):
+            return True
+        try:
+            store = self._store(key)
+            for partition in store.partitions():
+                if not self._drain_partition(store, partition):
+                    return False
+            self._collect(store)
+        except DatabaseError as exc:
+            if not self._is_missing(key, exc):
+                raise
+        return True
+
+    def _drain_partition(self, store: Any, partition: int) -> bool:
+        """Send what is due in a partition, if nobody else does; tell whether that was all."""
+        while self._clock() < self._deadline:
+            with store.holding(partition) as is_held:
+                if not is_held:
+                    return True
+                rows = store.due(partition, self._waiting())
+                if not rows:
+                    return True
+                settings = conf.current()
+                client = get_backend().client()
+                if client is None:
+                    raise InstantConfigError("INSTANT['BACKEND'] reaches no server.")
+                result = send(client, rows, settings.timeout)
+                store.finish(rows, result, settings.outbox_keep)
+            self._note(result)
+        return False
+
+    def _note(self, result: Result) -> None:
+        self.sent += len(result.sent)
+        self.set_aside += len(result.refused)
+        for id_, error in result.refused.items():
+            logger.error("Row %d of the outbox is set aside: %s", id_, error)
+        for name, message in result.unknown.items():
+            if name not in self._parked:
+                logger.error(
+                    "Publications to the namespace “%s” wait in the outbox: the server's config "
+                    "doesn't have it (%s). Run “manage.py syncws --reload”.",
+                    name,
+                    message,
+                )
+            self._parked[name] = self._clock() + _PARKED
+        if result.error is not None:
+            raise result.error
+        if self.error is not None:
+            logger.warning("The outbox's rows are sent again.")
+        self._failures, self.error = 0, None
+
+    def _failed(self, exc: Exception) -> float:
+        if self.error is None:
+            logger.error("The outbox's rows can't be sent, and wait: %s", exc)
+        self.error = exc
+        pause = min(_FIRST_PAUSE * 2.0 ** min(self._failures, 10), _LONGEST_PAUSE)
+        self._failures += 1
+        self._again = self._clock() + pause
+        return pause
+
+    def _waiting(self) -> set[str]:
+        return {name for name, until in self._parked.items() if until > self._clock()}
+
+    def _store(self, key: tuple[str, str]) -> Any:
+        store = self._stores.get(key)
+        if store is None:
+            noted = notes.are_used(connections[key[1]]) and not self._is_told
+            store = notes.NotesStore(key[1]) if noted else Store(key[1])
+            self._stores[key] = store
+        return store
+
+    def _collect(self, store: Any) -> None:
+        if self._is_told or self._clock() >= self._collected + _COLLECTED:
+            self._collected = self._clock()
+            store.collect(conf.current().outbox_keep)
+
+    def _is_missing(self, key: tuple[str, str], exc: DatabaseError) -> bool:
+        """Tell whether it failed because the database has no table (yet)."""
+        connection = connections[key[1]]
+        if connection.in_atomic_block:
+            return False
+        try:
+            with connection.cursor() as cursor:
+                names = connection.introspection.table_names(cursor)
+        except DatabaseError:
+            return False
+        if OutboxRow._meta.db_table in names:  # noqa: SLF001  Django's documented API
+            return False
+        logger.debug("No outbox in %s: %s", key, exc)
+        self._missing[key] = self._clock() + _MISSED
+        return True
+
+
+def databases() -> Iterator[str]:
+    """Yield the databases that may have the table, each once: a replica may have the same name."""
+    seen = set()
+    for alias in connections:
+        if not router.allow_migrate_model(alias, OutboxRow):
+            continue
+        settings = connections[alias].settings_dict
+        if settings["ENGINE"] == "django.db.backends.dummy":
+            continue
+        place = tuple(str(settings.get(part, "")) for part in ("ENGINE", "HOST", "PORT", "NAME"))
+        if place not in seen or ":memory:" in place[-1]:
+            seen.add(place)
+            yield alias

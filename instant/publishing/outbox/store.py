@@ -1,0 +1,99 @@
+"""
+The rows of one database, as a relay works on them: which are due, and what became of them.
+
+A relay takes a whole partition, and nobody else has it meanwhile: that keeps its order. On
+PostgreSQL it is the lock that Centrifugo's consumer takes, so that both may work side by side; it
+ends with the transaction, in which the rows are deleted too. On MySQL and MariaDB it is a lock of
+the session. (Rows that ``FOR UPDATE SKIP LOCKED`` passes over would be out of order.) Elsewhere
+one relay works at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+from django.db import connections, transaction
+from django.db.models import Min
+
+from instant.models import OutboxRow
+from instant.publishing.outbox import tables
+from instant.publishing.outbox.sending import Result
+
+__all__ = ["CONSUMER", "LOCKING", "Store"]
+
+CONSUMER = "instant_outbox"
+"""The name of Centrifugo's consumer, which is part of the names of its locks."""
+
+LOCKING = ("postgresql", "mysql")
+"""Databases that lock a partition for a relay: several of them may work at a time."""
+
+
+class Store:
+    """The table of one database."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self._connection = connections[alias]
+
+    def partitions(self) -> Iterator[int]:
+        """Yield the partitions that have rows, each with one query."""
+        last = -1
+        while True:
+            later = tables.all_rows(self.alias).filter(partition__gt=last)
+            found = later.aggregate(next=Min("partition"))["next"]
+            if found is None:
+                return
+            yield found
+            last = found
+
+    def holding(self, partition: int) -> AbstractContextManager[bool]:
+        """Hold a partition in the block; False where somebody else does."""
+        if self._connection.vendor == "postgresql":
+            return self._holding_in_transaction(partition)
+        return self._holding_in_session(partition)
+
+    @contextmanager
+    def _holding_in_transaction(self, partition: int) -> Iterator[bool]:
+        with transaction.atomic(using=self.alias), self._connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_try_advisory_xact_lock(hashtext(%s))",
+                [f"centrifugo_partition_lock_{CONSUMER}{partition}"],
+            )
+            yield cursor.fetchone()[0]
+
+    @contextmanager
+    def _holding_in_session(self, partition: int) -> Iterator[bool]:
+        if self._connection.vendor != "mysql":
+            yield True
+            return
+        # Such locks are the server's, not the database's, and their names have 64 characters.
+        database = str(self._connection.settings_dict["NAME"])
+        name = f"{CONSUMER}:{hashlib.sha256(database.encode()).hexdigest()[:24]}:{partition}"
+        with self._connection.cursor() as cursor:
+            cursor.execute("SELECT GET_LOCK(%s, 0)", [name])
+            if cursor.fetchone()[0] != 1:
+                yield False
+                return
+            try:
+                yield True
+            finally:
+                cursor.execute("SELECT RELEASE_LOCK(%s)", [name])
+                cursor.fetchone()
+
+    def due(self, partition: int, without: set[str]) -> list[OutboxRow]:
+        """Return the next rows, but for those of some namespaces."""
+        rows = tables.all_rows(self.alias).filter(partition=partition)
+        return tables.next_rows(rows.exclude(namespace__in=without) if without else rows)
+
+    def finish(self, rows: Sequence[OutboxRow], result: Result, keep: int | None) -> None:  # noqa: ARG002  see NotesStore
+        """Note what became of rows that due() returned."""
+        every = tables.all_rows(self.alias)
+        if result.sent:
+            tables.keep_sent(every.filter(pk__in=result.sent), keep)
+        tables.set_aside(every, result.refused)
+
+    def collect(self, keep: int | None) -> None:
+        """Delete rows that were sent and kept long enough."""
+        tables.collect(tables.all_rows(self.alias), keep)

@@ -1,0 +1,368 @@
+"""The relay: what it sends, in which order, and what becomes of what can't be sent."""
+
+import json
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from instant import broadcast, publish
+from instant.models import OutboxRow
+from instant.publishing.outbox import relay as relay_module
+from instant.publishing.outbox import sending, tables
+from instant.publishing.outbox.relay import Relay
+from tests.outbox.conftest import with_outbox
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def relay(outbox, api, clock):
+    return Relay(clock=clock)
+
+
+def waiting():
+    return list(OutboxRow.objects.filter(partition__gte=0).order_by("pk"))
+
+
+def aside():
+    return list(OutboxRow.objects.filter(partition__lt=0).order_by("pk"))
+
+
+def test_rows_are_sent_with_their_keys_and_deleted(relay, api):
+    publish("a", "x", idempotency_key="k")
+    broadcast(["a", "b"], "y")
+    relay.look()
+    assert ("a", "x", "k") in api.published
+    assert sorted(api.messages()) == ["x", "y", "y"]
+    assert OutboxRow.objects.count() == 0
+
+
+def test_nothing_to_do_is_one_query_and_no_request(relay, api):
+    relay.look()
+    with CaptureQueriesContext(connection) as queries:
+        assert relay.look() is None
+    assert len(queries) == 1
+    assert api.requests == []
+
+
+def test_a_channels_order_is_kept(relay, api):
+    for number in range(40):
+        publish(f"room:{number % 3}", number)
+        broadcast(["room:0", "room:2"], f"all {number}")
+    relay.look()
+    for channel in ("room:0", "room:2"):
+        found = api.messages(channel)
+        numbers = [int(str(message).removeprefix("all ")) for message in found]
+        assert numbers == sorted(numbers)
+    assert waiting() == []
+
+
+def test_what_has_different_channels_goes_together(relay, api):
+    with with_outbox(OUTBOX_PARTITIONS=1):
+        for number in range(100):
+            publish(f"room:{number}", number)
+        relay.look()
+    assert len(api.requests) == 1
+
+
+def test_behind_a_temporary_refusal_its_channel_waits(relay, api, clock):
+    """Also what is in the same partition, so that nothing overtakes it."""
+    with with_outbox(OUTBOX_PARTITIONS=1):
+        for number in range(5):
+            publish("a", number)
+        api.errors["a"] = [None, None, 100]
+        assert 0 < relay.look() <= 0.1
+        assert api.messages("a") == [0, 1]
+        assert [row.pk for row in waiting()] == sorted(row.pk for row in waiting())
+        assert len(waiting()) == 3
+        relay.look()
+        assert api.messages("a") == [0, 1], "It isn't tried again at once."
+        clock.now += 1
+        relay.look()
+    assert api.messages("a") == [0, 1, 2, 3, 4]
+    assert waiting() == []
+
+
+def test_a_server_that_is_down_is_asked_ever_less_often(outbox, clock, caplog):
+    relay = Relay(clock=clock)
+    publish("a", "x")
+    pauses = []
+    with override_settings(CENTRIFUGO_PORT=9):
+        for _ in range(9):
+            pauses.append(relay.look())
+            clock.now += pauses[-1]
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (0.1, 5.0)
+    told = [r for r in caplog.records if r.name == "instant.outbox"]
+    assert len(told) == 1
+    assert len(waiting()) == 1
+
+
+def test_it_goes_on_when_the_server_is_back(outbox, api, clock, caplog):
+    relay = Relay(clock=clock)
+    publish("a", "x")
+    with override_settings(CENTRIFUGO_PORT=9):
+        relay.look()
+    clock.now += 1
+    relay.look()
+    assert api.messages() == ["x"]
+    assert "are sent again" in caplog.text
+
+
+@pytest.mark.parametrize("status", [401, 404, 502, 503])
+def test_what_is_not_about_a_row_sets_none_aside(relay, api, clock, status):
+    publish("a", "x")
+    api.statuses = [status]
+    relay.look()
+    assert (len(waiting()), aside(), api.published) == (1, [], [])
+    clock.now += 1
+    relay.look()
+    assert api.messages() == ["x"]
+
+
+def test_an_unknown_namespace_waits_alone(relay, api, clock, caplog):
+    with with_outbox(OUTBOX_PARTITIONS=1):
+        publish("new:1", "1")
+        publish("a", "x")
+        publish("new:1", "2")
+        publish("new:2", "3")
+        api.errors = {"new:1": [102, 102], "new:2": [102, 102]}
+        relay.look()
+        assert api.messages() == ["x"]
+        assert [row.namespace for row in waiting()] == ["new"] * 3
+        publish("new:1", "4")
+        publish("a", "y")
+        relay.look()
+        assert api.messages() == ["x", "y"]
+        clock.now += 10
+        relay.look()
+        assert api.messages("new:1") == []
+        clock.now += 10
+        api.errors = {}
+        relay.look()
+        assert api.messages("new:1") == ["1", "2", "4"]
+        assert api.messages("new:2") == ["3"]
+    assert (waiting(), aside()) == ([], [])
+    assert caplog.text.count("wait in the outbox") == 1
+
+
+def test_what_is_refused_for_good_is_set_aside(relay, api, caplog):
+    with with_outbox(OUTBOX_PARTITIONS=1):
+        publish("a", "1")
+        publish("a", "poison")
+        publish("a", "2")
+        api.errors["a"] = [None, 107]
+        relay.look()
+    assert api.messages() == ["1", "2"]
+    [row] = aside()
+    assert (row.partition, row.attempts, row.sent_at) == (-1, 1, None)
+    assert "error 107" in row.error
+    assert waiting() == []
+    assert "is set aside" in caplog.text
+
+
+@pytest.mark.parametrize("payload", ["{", "[]", '"x"', "", "[" * 100_000])
+def test_what_is_no_command_is_set_aside(relay, api, payload):
+    OutboxRow.objects.create(method="publish", payload=payload, partition=3)
+    OutboxRow.objects.create(method="batch", payload="{}", partition=3)
+    publish("a", "x")
+    relay.look()
+    assert api.messages() == ["x"]
+    assert [row.partition for row in aside()] == [-4, -4]
+
+
+@pytest.mark.parametrize("status", [400, 413])
+def test_one_that_spoils_a_request_is_found(outbox, clock, status, api):
+    """A server says of a body that it can't read only that."""
+    relay = Relay(clock=clock)
+
+    def spoiled(connection):
+        while True:
+            _, body = connection.read_request()
+            if b"poison" in body:
+                connection.answer(b"", status=f"{status} No")
+            else:
+                answer = {"replies": [api._one(c) for c in json.loads(body)["commands"]]}
+                connection.answer(json.dumps(answer).encode())
+
+    api.server._behave = spoiled
+    with with_outbox(OUTBOX_PARTITIONS=1):
+        for number in range(10):
+            publish(f"room:{number}", "poison" if number == 6 else number)
+        relay.look()
+    assert sorted(api.messages()) == [0, 1, 2, 3, 4, 5, 7, 8, 9]
+    assert len(aside()) == 1
+    assert waiting() == []
+
+
+def test_a_row_of_another_method_is_sent_too(relay, api):
+    payload = json.dumps({"user": "1", "channel": "a"})
+    OutboxRow.objects.create(method="unsubscribe", payload=payload, partition=0)
+    relay.look()
+    assert b'{"unsubscribe":{"user"' in api.requests[0][1]
+    assert OutboxRow.objects.count() == 0
+
+
+def test_rows_of_partitions_that_the_settings_no_longer_have_are_sent(relay, api):
+    with with_outbox(OUTBOX_PARTITIONS=1024):
+        broadcast([f"a{n}" for n in range(200)], "x")
+    relay.look()
+    assert len(api.messages()) == 200
+    assert OutboxRow.objects.count() == 0
+
+
+def test_rows_of_another_database_are_sent(relay, api):
+    publish("a", "x", using="other")
+    relay.look()
+    assert api.messages() == ["x"]
+    assert OutboxRow.objects.using("other").count() == 0
+
+
+def test_sent_rows_are_kept_for_a_while(relay, api, clock):
+    with with_outbox(OUTBOX_KEEP=60):
+        publish("a", "x")
+        relay.look()
+        [row] = aside()
+        assert row.partition == OutboxRow.KEPT
+        assert row.sent_at is not None
+        clock.now += 60
+        relay.look()
+        assert aside() == [row]
+        OutboxRow.objects.update(sent_at=timezone.now() - timedelta(seconds=61))
+        clock.now += 60
+        relay.look()
+    assert aside() == []
+
+
+def test_kept_rows_go_when_the_setting_does(relay, api, clock):
+    with with_outbox(OUTBOX_KEEP=60):
+        publish("a", "x")
+        relay.look()
+    clock.now += 60
+    relay.look()
+    assert OutboxRow.objects.count() == 0
+
+
+def test_memory_is_bounded(relay, monkeypatch, api):
+    monkeypatch.setattr(tables, "_MAX_BYTES", 3000)
+    with with_outbox(OUTBOX_PARTITIONS=1):
+        for _ in range(5):
+            publish("a", "x" * 1000)
+        publish("a", "y" * 5000)
+        assert len(tables.next_rows(OutboxRow.objects.all())) == 2
+        relay.look()
+    assert len(api.messages()) == 6
+
+
+def test_a_look_ends_after_a_second(relay, api, clock, monkeypatch):
+    monkeypatch.setattr(tables, "LIMIT", 10)
+    real = sending.send
+
+    def slow(*args):
+        clock.now += 0.4
+        return real(*args)
+
+    monkeypatch.setattr(relay_module, "send", slow)
+    with with_outbox(OUTBOX_PARTITIONS=1):
+        for number in range(50):
+            publish(f"a{number}", number)
+        assert relay.look() == 0.0
+    assert len(waiting()) == 20
+
+
+def test_a_partition_that_another_relay_holds_is_left_to_it(relay, api):
+    if connection.vendor != "postgresql":
+        pytest.skip("Only PostgreSQL's partitions have locks that a second connection can hold.")
+    with with_outbox(OUTBOX_PARTITIONS=1):
+        publish("a", "x")
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                # As Centrifugo's consumer does (internal/consuming/postgresql.go, v6.9.1).
+                cursor.execute(
+                    "SELECT pg_advisory_xact_lock(hashtext(%s))",
+                    ["centrifugo_partition_lock_instant_outbox0"],
+                )
+                held.set()
+                done.wait(20)
+        finally:
+            connection.close()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    assert held.wait(20)
+    relay.look()
+    assert api.published == []
+    done.set()
+    other.join()
+    relay.look()
+    assert api.messages() == ["x"]
+
+
+def test_two_relays_side_by_side_send_each_row_once(outbox, api):
+    if connection.vendor != "postgresql":
+        pytest.skip("Elsewhere one relay works at a time.")
+    for number in range(300):
+        publish(f"room:{number % 20}", number)
+
+    def run():
+        try:
+            mine = Relay()
+            while OutboxRow.objects.filter(partition__gte=0).exists():
+                mine.look()
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(api.messages()) == list(range(300))
+    for number in range(20):
+        assert api.messages(f"room:{number}") == list(range(number, 300, 20))
+
+
+def test_rows_of_an_open_transaction_are_not_seen(relay, api):
+    if connection.vendor != "postgresql":
+        pytest.skip("In memory all is one connection.")
+    written, done = threading.Event(), threading.Event()
+
+    def write():
+        try:
+            with transaction.atomic():
+                publish("a", "x")
+                written.set()
+                done.wait(20)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert written.wait(20)
+    relay.look()
+    assert api.published == []
+    done.set()
+    thread.join()
+    relay.look()
+    assert api.messages() == ["x"]
