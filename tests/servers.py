@@ -1,9 +1,69 @@
-"""Small servers on 127.0.0.1 that answer as a test tells them to."""
+"""Small servers on 127.0.0.1 that answer as a test tells them to, and nginx in front of others."""
 
 import contextlib
+import shutil
 import socket
 import ssl
+import subprocess
 import threading
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+NGINX = """
+daemon off; worker_processes 1; error_log stderr crit; pid {folder}/nginx.pid;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  {sites}
+}}
+"""
+
+
+class Nginx:
+    """
+    An nginx with these ``sites`` (``server`` and ``upstream`` blocks), from entering to leaving.
+
+    Its folder is the test's own. It is ready when something answers on ``port``, whatever it is.
+    """
+
+    def __init__(self, folder, sites, port):
+        self.port = port
+        self._folder = folder
+        self._config = folder / "nginx.conf"
+        self._config.write_text(NGINX.format(folder=folder, sites=sites))
+
+    def __enter__(self):
+        program = shutil.which("nginx")
+        if program is None:
+            pytest.fail("This test needs nginx: apt-get install nginx-light", pytrace=False)
+        self._process = subprocess.Popen(
+            [program, "-p", str(self._folder), "-e", "stderr", "-c", str(self._config)]
+        )
+        wait_for_http(self.port)
+        return self
+
+    def __exit__(self, *_exception):
+        self._process.terminate()
+        self._process.wait(60)
+
+
+def wait_for_http(port):
+    """Return when something answers there, whatever it answers."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).close()
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            continue
+        return
+    raise AssertionError(f"Nothing answers on port {port}.")
 
 
 class RawServer:

@@ -1,12 +1,8 @@
 """The browser client in Chromium, on the example site, behind networks that fail."""
 
 import json
-import shutil
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 
 import pytest
 
@@ -15,6 +11,7 @@ from tests.browser.pages import Visitor
 from tests.browser.relay import Relay
 from tests.browser.site import Site
 from tests.ports import free_port
+from tests.servers import Nginx, wait_for_http
 
 __all__ = ["chromium_path"]
 
@@ -95,7 +92,7 @@ def restart(site, relay):
         config = site.folder / "centrifugo" / "config.json"
         options = ("--config", str(config), "--port", str(port))
         started.append(subprocess.Popen([sys.executable, "-m", "instant.embedded", *options]))
-        _wait_for(port)
+        wait_for_http(port)
         move(port)
 
     def move(target):
@@ -110,82 +107,29 @@ def restart(site, relay):
         process.wait(60)
 
 
-NGINX = """
-daemon off; worker_processes 1; error_log stderr crit; pid {folder}/nginx.pid;
-events {{ worker_connections 256; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  server {{
-    listen 127.0.0.1:{port};
+def without_upgrades(folder, target, *, blocks_streams=False):
+    """Return a reverse proxy in front of the message server that lets no WebSocket through."""
+    port = free_port()
+    more = "location /connection/http_stream { return 403; }" if blocks_streams else ""
     # No “Upgrade” header is passed on: nginx as it is out of the box.
-    location / {{ proxy_pass http://127.0.0.1:{target}; proxy_http_version 1.1; {connection} }}
-    {more}
-  }}
-}}
-"""
-
-
-def _wait_for(port):
-    """Return when something answers there, whatever it answers."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).close()
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            continue
-        return
-    raise AssertionError(f"Nothing answers on port {port}.")
-
-
-class Nginx:
-    """A reverse proxy in front of the message server that lets no WebSocket through."""
-
-    def __init__(self, folder, target, *, blocks_streams=False):
-        self.port = free_port()
-        more = "location /connection/http_stream { return 403; }" if blocks_streams else ""
-        text = NGINX.format(
-            folder=folder,
-            port=self.port,
-            target=target,
-            more=more,
-            connection='proxy_set_header Connection "";',
-        )
-        (folder / "nginx.conf").write_text(text)
-        self._process = subprocess.Popen(
-            [
-                shutil.which("nginx"),
-                "-p",
-                str(folder),
-                "-e",
-                "stderr",
-                "-c",
-                str(folder / "nginx.conf"),
-            ]
-        )
-
-    def __enter__(self):
-        _wait_for(self.port)
-        return self
-
-    def __exit__(self, *_exception):
-        self._process.terminate()
-        self._process.wait(60)
+    sites = f"""server {{
+      listen 127.0.0.1:{port};
+      location / {{
+        proxy_pass http://127.0.0.1:{target}; proxy_http_version 1.1; proxy_set_header Connection "";
+      }}
+      {more}
+    }}"""
+    return Nginx(folder, sites, port)
 
 
 @pytest.fixture
 def behind(site, relay, tmp_path):
     """Move all browsers behind an nginx that blocks upgrades; they come back at the end."""
-    if shutil.which("nginx") is None:
-        pytest.fail("These tests need nginx: apt-get install --yes nginx-light", pytrace=False)
     direct = relay.target
     opened = []
 
     def move(**options):
-        nginx = Nginx(tmp_path, direct, **options).__enter__()
+        nginx = without_upgrades(tmp_path, direct, **options).__enter__()
         opened.append(nginx)
         relay.target = nginx.port
         relay.cut()

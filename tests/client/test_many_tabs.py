@@ -1,28 +1,16 @@
 """Eight tabs behind the shipped nginx.conf, on a network that lets no WebSocket through."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 import trustme
 
-from tests.client.conftest import _wait_for
 from tests.client.hall.running import Hall
-from tests.live.servers import free_port
+from tests.ports import free_port
+from tests.servers import Nginx
 
 SHIPPED = Path(__file__).resolve().parents[2] / "centrifugo" / "deploy" / "nginx.conf"
 TABS = 8
-AROUND = """
-daemon off; worker_processes 1; error_log stderr crit; pid {folder}/nginx.pid;
-events {{ worker_connections 256; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  include {folder}/site.conf;
-}}
-"""
 LISTEN = """(name) => {
   window.heard = [];
   window.channel = instant.channel(name);
@@ -39,43 +27,25 @@ def replaced(text, *pairs):
     return text
 
 
-class Nginx:
-    """The shipped file with names, ports and certificate of this machine, and no WebSocket."""
-
-    def __init__(self, folder, hall, port, *, http2):
-        certificate = trustme.CA().issue_cert("localhost")
-        certificate.private_key_pem.write_to_path(folder / "key.pem")
-        for part in certificate.cert_chain_pems:
-            part.write_to_path(folder / "chain.pem", append=True)
-        location = r"location ~ ^/(connection/|emulation$) {"
-        text = replaced(
-            SHIPPED.read_text(),
-            ("127.0.0.1:8427", f"127.0.0.1:{hall.ws_port}"),
-            ("127.0.0.1:8000", f"127.0.0.1:{hall.port}"),
-            ("listen 80;", f"listen 127.0.0.1:{free_port()};"),
-            ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
-            ("server_name example.com", "server_name localhost"),
-            ("/etc/letsencrypt/live/example.com/fullchain.pem", str(folder / "chain.pem")),
-            ("/etc/letsencrypt/live/example.com/privkey.pem", str(folder / "key.pem")),
-            (location, f"{location} if ($http_upgrade) {{ return 403; }}"),
-        )
-        if not http2:
-            text = replaced(text, (" http2", ""))
-        (folder / "site.conf").write_text(text)
-        (folder / "nginx.conf").write_text(AROUND.format(folder=folder))
-        if shutil.which("nginx") is None:
-            pytest.fail("This test needs nginx: apt-get install nginx-light", pytrace=False)
-        self._command = ["nginx", "-p", folder, "-e", "stderr", "-c", folder / "nginx.conf"]
-        self._port = port
-
-    def __enter__(self):
-        self._process = subprocess.Popen(self._command)
-        _wait_for(self._port)
-        return self
-
-    def __exit__(self, *_exception):
-        self._process.terminate()
-        self._process.wait(10)
+def shipped(folder, hall, port, *, http2):
+    """Return the shipped file with names, ports and certificate of this machine, and no WebSocket."""
+    certificate = trustme.CA().issue_cert("localhost")
+    certificate.private_key_pem.write_to_path(folder / "key.pem")
+    for part in certificate.cert_chain_pems:
+        part.write_to_path(folder / "chain.pem", append=True)
+    location = r"location ~ ^/(connection/|emulation$) {"
+    text = replaced(
+        SHIPPED.read_text(),
+        ("127.0.0.1:8427", f"127.0.0.1:{hall.ws_port}"),
+        ("127.0.0.1:8000", f"127.0.0.1:{hall.port}"),
+        ("listen 80;", f"listen 127.0.0.1:{free_port()};"),
+        ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
+        ("server_name example.com", "server_name localhost"),
+        ("/etc/letsencrypt/live/example.com/fullchain.pem", str(folder / "chain.pem")),
+        ("/etc/letsencrypt/live/example.com/privkey.pem", str(folder / "key.pem")),
+        (location, f"{location} if ($http_upgrade) {{ return 403; }}"),
+    )
+    return Nginx(folder, text if http2 else replaced(text, (" http2", "")), port)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +62,7 @@ def tabs(hall, chromium, tmp_path):
     opened = []
 
     def open_tabs(count, *, http2):
-        nginx = Nginx(tmp_path, hall, hall.public_port, http2=http2).__enter__()
+        nginx = shipped(tmp_path, hall, hall.public_port, http2=http2).__enter__()
         context = chromium.new_context(ignore_https_errors=True)
         opened.extend((context, nginx))
         # Without a window each tab is shown; this says what a browser with one would.

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.client.conftest import _wait_for
 from tests.client.hall.running import Hall
 from tests.live.servers import free_port
+from tests.servers import wait_for_http
 
 CLIENT = Path(__file__).resolve().parents[2] / "js-client"
 MODULES = CLIENT / "node_modules"
@@ -52,7 +52,7 @@ def vite(hall, tmp_path):
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     ) as server:
-        _wait_for(port)
+        wait_for_http(port)
         yield port
         server.terminate()
 

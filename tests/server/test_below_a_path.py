@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import pytest
 import requests
 
 from tests.ports import free_port
+from tests.servers import Nginx
 
 pytestmark = pytest.mark.slow
 
@@ -47,19 +47,10 @@ class Hall(Namespace):
     def can_subscribe(self, user, pk):
         return pk == 1
 """
-NGINX = """
-daemon off; worker_processes 1; error_log stderr crit; pid {folder}/nginx.pid;
-events {{ worker_connections 64; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  server {{
-    listen 127.0.0.1:{port};
-    location /app/ {{ proxy_pass http://127.0.0.1:{target}{path}; proxy_set_header Host $host; }}
-  }}
-}}
-"""
+SITES = """server {{
+  listen 127.0.0.1:{port};
+  location /app/ {{ proxy_pass http://127.0.0.1:{target}{path}; proxy_set_header Host $host; }}
+}}"""
 
 
 class Deployment:
@@ -77,6 +68,7 @@ class Deployment:
         (folder / "hall" / "realtime.py").write_text(REALTIME)
         (folder / "below_site.py").write_text(URLS)
         self._processes = []
+        self._nginx = None
 
     def start(self, *, settings, environ, strips):
         (self.folder / "below_settings.py").write_text(f"{SITE}\n{settings}\n")
@@ -86,13 +78,9 @@ class Deployment:
             "django.core.wsgi:get_wsgi_application()",
             env=environ,
         )  # fmt: skip
-        conf = self.folder / "nginx.conf"
         path = "/" if strips else ""
-        text = NGINX.format(folder=self.folder, port=self.front, target=self.web, path=path)
-        conf.write_text(text)
-        if shutil.which("nginx") is None:
-            pytest.fail("This test needs nginx: apt-get install nginx-light", pytrace=False)
-        self._run("nginx", "-p", self.folder, "-e", "stderr", "-c", conf)
+        sites = SITES.format(port=self.front, target=self.web, path=path)
+        self._nginx = Nginx(self.folder, sites, self.front).__enter__()
         self._wait_for(f"http://127.0.0.1:{self.front}/app/live/logout/")
 
     def manage(self, *arguments):
@@ -135,6 +123,8 @@ class Deployment:
             time.sleep(0.05)
 
     def stop(self):
+        if self._nginx is not None:
+            self._nginx.__exit__()
         for process in self._processes:
             process.terminate()
         for process in self._processes:
