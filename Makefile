@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test test-unit test-under-load test-client test-newest test-oldest test-postgres coverage lint format docs client messages bench packages caches chromium postgres
+.PHONY: help demo test test-unit test-under-load test-client test-newest test-oldest test-postgres coverage lint format docs client messages bench soak packages caches chromium postgres
 
 help:
 	@echo 'make demo    the example site with a server, ready to use'
@@ -22,6 +22,7 @@ help:
 	@echo 'make client  build the browser client into instant/static/'
 	@echo 'make messages  compile the translations in instant/locale/'
 	@echo 'make bench   the tables of docs/measurements.md, side by side'
+	@echo 'make soak    servers that are killed for minutes: SOAK=failover; needs Centrifugo'
 
 # --- set-up -------------------------------------------------------------------------------
 
@@ -66,10 +67,11 @@ postgres:
 	else echo 'PostgreSQL can be installed with: sudo apt-get install postgresql'; fi
 
 caches:
-	@command -v redis-server >/dev/null && command -v memcached >/dev/null || if $(MAY_INSTALL); then \
-		echo 'Installing Redis and Memcached …'; \
-		{ $(INSTALL) redis-server memcached; } >/dev/null || echo 'They could not be installed.'; \
-	else echo 'Redis and Memcached can be installed with: sudo apt-get install redis-server memcached'; fi
+	@command -v redis-server >/dev/null && command -v memcached >/dev/null && command -v nats-server >/dev/null || \
+	if $(MAY_INSTALL); then \
+		echo 'Installing Redis, Memcached and NATS …'; \
+		{ $(INSTALL) redis-server memcached nats-server; } >/dev/null || echo 'They could not be installed.'; \
+	else echo 'They can be installed with: sudo apt-get install redis-server memcached nats-server'; fi
 
 # --- what one types -----------------------------------------------------------------------
 
@@ -144,3 +146,6 @@ messages: $(VENV)/.tested
 
 bench: $(VENV)/.tested
 	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+soak: packages $(VENV)/.tested
+	$(BIN)/python -m tests.soak $(SOAK)

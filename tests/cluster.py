@@ -35,11 +35,19 @@ def programs():
     return None
 
 
+def major(folder):
+    """Return the major version of the programs."""
+    told = subprocess.run([folder / "postgres", "-V"], check=True, capture_output=True, text=True)
+    return int(re.search(r"\d+", told.stdout)[0])
+
+
 class Cluster:
     """One server with the superuser “postgres”; leaving the context stops and removes it."""
 
-    def __init__(self, folder_of_programs):
+    def __init__(self, folder_of_programs, *, icu=True, **options):
         self._bin = folder_of_programs
+        self._icu = icu
+        self._options = options
         self._stack = contextlib.ExitStack()
         # PostgreSQL refuses to run as root; Debian's package makes this user for it.
         self._as = {}
@@ -57,7 +65,12 @@ class Cluster:
             data = self.folder / "data"
             self._run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N", *self._order())
             stack.callback(self._stop, data)
-            options = {**FASTER, "listen_addresses": "", "unix_socket_directories": self.folder}
+            options = {
+                **FASTER,
+                **self._options,
+                "listen_addresses": "",
+                "unix_socket_directories": self.folder,
+            }
             given = " ".join(f"-c {key}='{value}'" for key, value in options.items())
             self._run("pg_ctl", "start", "-w", "-D", data, "-l", self.folder / "log", "-o", given)
             self._stack = stack.pop_all()
@@ -82,12 +95,12 @@ class Cluster:
 
     def _order(self):
         """Sort names as a language does, as most servers do: another order than Python's."""
-        told = subprocess.run(
-            [self._bin / "postgres", "-V"], check=True, capture_output=True, text=True
-        )
-        major = int(re.search(r"\d+", told.stdout)[0])
         options = ["-E", "UTF8", "--locale=C"]
-        return [*options, "--locale-provider=icu", "--icu-locale=en"] if major >= 15 else options
+        return (
+            [*options, "--locale-provider=icu", "--icu-locale=en"]
+            if self._icu and major(self._bin) >= 15
+            else options
+        )
 
     def _run(self, program, *arguments):
         # A session of its own: Ctrl-C is for the command, and the server outlives it.

@@ -10,8 +10,11 @@ from django.test import override_settings
 
 from instant import Namespace, conf
 from instant.checks import check_autostart
+from instant.checks import engine as of_engines
 from instant.checks import tenants as of_tenants
+from instant.checks.engine import engine as engines
 from instant.checks.tenants import tenants
+from instant.deliveries import AtMostOnce, Latest, Recoverable
 
 
 def ids():
@@ -269,3 +272,87 @@ def test_e001_a_class_of_tenants_that_is_none():
     with override_settings(INSTANT={"DIR": "/x", "TENANT": "tests.tenancy.fake.WithoutAll"}):
         [message] = [m for m in run_checks() if m.id == "instant.E001"]
     assert "needs current(), all()" in message.msg
+
+
+POSTGRES = "postgresql://site:hunter2@db/site"
+
+
+def of_engine(engine, monkeypatch, **instant):
+    with override_settings(INSTANT={"DIR": "/x", "ENGINE": engine}):
+        current = conf.current()
+    # Not by override_settings(): a key that isn't known yet is an error of its own.
+    monkeypatch.setattr(of_engines, "settings", SimpleNamespace(INSTANT=instant))
+    found = list(engines(current))
+    assert "hunter2" not in "".join(f"{m.msg}{m.hint}" for m in found)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("engine", "wrong"),
+    [
+        (None, False),
+        ("memory", False),
+        ("redis://redis", False),
+        (POSTGRES, True),
+        ("nats://nats", True),
+        ({"broker": POSTGRES, "presence": "redis://redis"}, False),
+        ({"broker": POSTGRES, "nodes": ["http://a:8427"]}, False),
+    ],
+)
+def test_e005_nobody_knows_who_is_present_everywhere(engine, wrong, monkeypatch, registry):
+    found = [message.id for message in of_engine(engine, monkeypatch)]
+    assert found == (["instant.E005"] if wrong else [])
+
+
+def test_e005_is_of_no_interest_where_nothing_is_enforced(registry):
+    with override_settings(INSTANT={"DIR": "/x", "ENGINE": POSTGRES, "ENFORCE": False}):
+        assert list(engines(conf.current())) == []
+    with override_settings(INSTANT={"DIR": "/x", "ENGINE": POSTGRES}):
+        assert "instant.E005" in ids()
+
+
+NATS = {"broker": "nats://nats", "nodes": ["http://a:8427"]}
+
+
+def test_e006_namespaces_that_count_on_messages_which_nats_does_not_keep(registry, monkeypatch):
+    for name, delivery in (("once", AtMostOnce()), ("kept", Recoverable()), ("last", Latest())):
+        type(name, (Namespace,), {"name": name, "pattern": "<int:pk>", "delivery": delivery})
+    [message] = of_engine(NATS, monkeypatch)
+    assert message.id == "instant.E006"
+    assert "kept, last." in message.msg
+    assert of_engine("redis://redis", monkeypatch) == []
+
+
+def test_e006_a_history_in_the_file(registry, tmp_path):
+    file = {"channel": {"without_namespace": {"history_size": 9, "history_ttl": "9s"}}}
+    (tmp_path / "config.json").write_text(json.dumps(file))
+    (tmp_path / "config.json").chmod(0o600)
+    with override_settings(INSTANT={"DIR": tmp_path, "ENGINE": NATS}):
+        [message] = engines(conf.current())
+    assert message.id == "instant.E006"
+    assert "channel.without_namespace" in message.msg
+
+
+def test_e007_nats_and_an_outbox_that_sends_twice(registry, monkeypatch):
+    [message] = of_engine(NATS, monkeypatch, OUTBOX_IMMEDIATE=True)
+    assert message.id == "instant.E007"
+    assert of_engine(NATS, monkeypatch, OUTBOX_IMMEDIATE=False) == []
+    assert of_engine("redis://redis", monkeypatch, OUTBOX_IMMEDIATE=True) == []
+
+
+def test_w030_pages_that_see_their_own_node_only(registry, monkeypatch):
+    shown = {"name": "hall", "pattern": "<int:pk>", "presence": True, "delivery": AtMostOnce()}
+    type("Hall", (Namespace,), shown)
+    [message] = of_engine(NATS, monkeypatch)
+    assert message.id == "instant.W030"
+    assert "hall" in message.msg
+    both = {"broker": "nats://nats", "presence": "redis://redis"}
+    assert of_engine(both, monkeypatch) == []
+
+
+def test_w013_not_where_hosts_share_an_engine(settings, monkeypatch):
+    monkeypatch.setitem(settings.DATABASES["default"], "HOST", "db.internal")
+    settings.INSTANT = {**settings.INSTANT, "AUTOSTART": True, "ENGINE": "redis://redis"}
+    assert check_autostart(None) == []
+    settings.INSTANT = {**settings.INSTANT, "ENGINE": "memory"}
+    assert [m.id for m in check_autostart(None)] == ["instant.W013"]

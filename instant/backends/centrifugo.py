@@ -44,7 +44,12 @@ class CentrifugoBackend(BaseBackend):
         if known is not None and known[0] is settings:
             return known[1]
         # Two threads may make one each; a lock might be held when another thread forks.
-        client = Client(settings.api_url, settings.api_key, _breaker(settings))
+        client = Client(
+            settings.api_url,
+            settings.api_key,
+            _breaker(settings),
+            () if settings.engine is None else settings.engine.nodes,
+        )
         known, self._client = self._client, (settings, client)
         if known is not None:
             known[1].close()

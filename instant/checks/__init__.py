@@ -6,6 +6,9 @@ instant.E001 a setting has a wrong value
 instant.E002 the backend can't be imported
 instant.E003 a namespace's declaration can't work, or two namespaces have one name
 instant.E004 a namespace needs ``PROXY_URL``, and it isn't set
+instant.E005 nobody knows who is present on all nodes, and revoking rights needs it
+instant.E006 a namespace keeps messages, and NATS, the engine, doesn't
+instant.E007 the outbox sends each message twice, and NATS doesn't notice
 instant.W001 the HMAC key has fewer than 32 bytes
 instant.W002 a setting or environment variable differs from the server's ``config.json``
 instant.W003 pages of every origin may connect
@@ -21,6 +24,7 @@ instant.W012 other users of the machine can read the server's config, or write t
 instant.W013 ``AUTOSTART`` and a database that other hosts may share (``check --deploy``)
 instant.W014 ``ALLOWED_HOSTS`` has ``*``, from which no origins can be compiled
 instant.W015 an app has tenants, and Instant doesn't know of them
+instant.W030 pages see only who is present on their own node
 ============ =======================================================================
 """
 

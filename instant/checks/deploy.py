@@ -119,6 +119,8 @@ def check_autostart(
     api = urlsplit(current.api_url).hostname
     if settings.DEBUG or not current.autostart or api not in _THIS_MACHINE:
         return []
+    if current.engine is not None and current.engine.is_shared:
+        return []
     elsewhere = [
         f"{alias!r} is on {options.get('HOST')}"
         for alias, options in settings.DATABASES.items()
@@ -132,8 +134,9 @@ def check_autostart(
             f"INSTANT['AUTOSTART'] starts a server on each host of the site, and the database "
             f"{' and '.join(elsewhere)}. With two hosts, pages on one would not receive what the "
             f"other publishes.",
-            hint="With several hosts, set AUTOSTART to False, run one server (“manage.py runws”), "
-            "and set CENTRIFUGO_HOST to its address. With one, silence this check.",
+            hint="With several hosts, let their servers share an INSTANT['ENGINE']; or set "
+            "AUTOSTART to False, run one server (“manage.py runws”), and set CENTRIFUGO_HOST to "
+            "its address. With one, silence this check.",
             id="instant.W013",
         )
     ]

@@ -14,6 +14,7 @@ DEFAULTS: dict[str, Any] = {
     "DIR": None,
     "AUTOSTART": None,
     "DATA": None,
+    "ENGINE": None,
     "PUBLIC_URL": None,
     "PROXY_URL": None,
     "ALLOWED_ORIGINS": None,
@@ -199,6 +200,14 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "The file in which the embedded server keeps histories over a restart, as with "
         "`runws --data`. A relative path starts in `DIR`. Centrifugo doesn't use it.",
         "`None`: histories end with the server",
+    ),
+    "ENGINE": Description(
+        'What the server keeps messages in: `"memory"`, or an address of Redis (a list of them '
+        "are shards), NATS or PostgreSQL, through which several nodes are one server. A dict names "
+        "`broker` and, where that doesn't know who is present, `presence` (a Redis) or `nodes` "
+        "(each node's API). `runws` and `syncws` write it into the server's config. See "
+        "[Past one machine](scaling.md).",
+        'what `config.json` says; `"memory"` in a new one',
     ),
     "PUBLIC_URL": Description(
         "The WebSocket address that browsers connect to, such as "

@@ -14,6 +14,7 @@ from django.utils.text import slugify
 
 from instant.centrifugo.config.defaults import DEFAULT_PORT
 from instant.centrifugo.config.values import ENVIRONMENT, ServerValues, read_values
+from instant.conf.engine import parse_engine
 from instant.conf.keys import DEFAULTS, TYPES, parse_secrets
 from instant.conf.resolved import Conf
 from instant.conf.throttle import parse_limits
@@ -55,6 +56,7 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         backend=values["BACKEND"] or DEFAULTS["BACKEND"],
         autostart=settings.DEBUG if values["AUTOSTART"] is None else values["AUTOSTART"],
         data=_data(values["DATA"], directory),
+        engine=_read("ENGINE", parse_engine, values),
         public_url=_public_url(values["PUBLIC_URL"]),
         public_port=public_port,
         proxy_url=_proxy_url(values["PROXY_URL"]),

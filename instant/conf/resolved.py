@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from instant.centrifugo.config.engine import Engine
 from instant.centrifugo.config.values import ENVIRONMENT
 from instant.conf.throttle import Limits
 from instant.conf.trusted_proxies import Proxies
@@ -24,6 +25,8 @@ class Conf:
     """Whether web processes start the message server."""
     data: Path | None
     """The file for the embedded server's histories."""
+    engine: Engine | None
+    """What several nodes share; None: the server's config says it."""
     public_url: str | Sequence[str] | None
     """WebSocket address for browsers, or several; None: ``instant.html`` asks the request."""
     public_port: int

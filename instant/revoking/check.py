@@ -17,6 +17,7 @@ from instant.centrifugo.api.commands import (
     Disconnect,
     Unsubscribe,
 )
+from instant.centrifugo.api.nodes import Partial
 from instant.exceptions import PublishError, UnknownNamespace
 from instant.revoking.affected import Affected
 from instant.revoking.cost import Cost, OverCost
@@ -268,11 +269,22 @@ class Check:
             return []
         if self._away is None:
             try:
-                return self._client.run(commands, self._timeout)
+                return self._whole(commands, self._client.run(commands, self._timeout), numbers)
             except PublishError as exc:
                 self._away = exc
         self._failed(set().union(*(numbers[command] for command in commands)), self._away)
         return [self._away] * len(commands)
+
+    def _whole(
+        self, commands: Sequence[Command], found: Sequence[Any], numbers: Mapping[Any, Numbers]
+    ) -> list[Any]:
+        """Use what some of the nodes know; the rest is asked again later."""
+        whole = []
+        for command, one in zip(commands, found, strict=True):
+            if isinstance(one, Partial):
+                self._failed(numbers[command], one.error)
+            whole.append(one.result if isinstance(one, Partial) else one)
+        return whole
 
     def _failed(self, numbers: Iterable[int], error: Exception) -> None:
         for number in numbers:

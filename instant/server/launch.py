@@ -107,7 +107,7 @@ def plan(
     anything. ``data`` is the history file of the embedded server, and is refused with any other.
     Raises InstantConfigError.
     """
-    binary = _choose_binary(conf.dir, server, data, environ)
+    binary = _choose_binary(conf, server, data, environ)
     config = read_config(conf.config_file)
     if config is not None and v3.is_flat(config):
         raise InstantConfigError(
@@ -167,9 +167,10 @@ def run(server: Plan) -> int:
 
 
 def _choose_binary(
-    folder: Path, server: str, data: Path | None, environ: Mapping[str, str]
+    conf: Conf, server: str, data: Path | None, environ: Mapping[str, str]
 ) -> Path | None:
     """Return the binary to run, or None for the embedded server."""
+    folder = conf.dir
     binary = None if server == "embedded" else process.find_binary(folder, environ)
     if server == "centrifugo" and binary is None:
         raise InstantConfigError(
@@ -180,6 +181,11 @@ def _choose_binary(
         raise InstantConfigError(
             "--data is for the embedded server: add “--server embedded”. Centrifugo needs Redis or "
             "PostgreSQL to keep histories over a restart."
+        )
+    if binary is None and conf.engine is not None and conf.engine.is_shared:
+        raise InstantConfigError(
+            'The embedded server is one process and knows no INSTANT["ENGINE"] but “memory”. '
+            "“manage.py installws” installs Centrifugo, which does."
         )
     return binary
 

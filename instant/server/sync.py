@@ -12,6 +12,7 @@ from instant.centrifugo.binary import process
 from instant.centrifugo.config.address import Address, listens_at
 from instant.centrifugo.config.defaults import DEFAULT_PORT, compile_config
 from instant.centrifugo.config.diff import needs_restart, readable
+from instant.centrifugo.config.engine import compile_engine
 from instant.centrifugo.config.file import read_config, write_config
 from instant.centrifugo.config.namespaces import NamespaceOptions, compile_namespaces
 from instant.centrifugo.config.proxies import compile_proxies
@@ -39,6 +40,8 @@ class Sync:
     """The names of the namespaces that Python declares."""
     origins: tuple[str, ...]
     """The origins that the settings allow."""
+    engine: tuple[str, ...]
+    """The kind of engine, if a setting names one."""
 
     @property
     def changed(self) -> bool:
@@ -67,16 +70,24 @@ def compare(conf: Conf) -> Sync:
         audience=conf.audience,
         tenants=conf.tenant is not None,
         port=api_port(conf, at) or DEFAULT_PORT,
+        history=conf.engine is None or conf.engine.keeps_history,
     )
     urls = proxy_urls.urls(conf)
     namespaces = _declared(asks=urls is not None)
-    compiled = compile_namespaces(completed, namespaces, _before(conf.dir, "namespaces"))
+    engine = compile_engine(
+        completed,
+        conf.engine,
+        before=bool(_before(conf.dir, "engine")),
+        prefix=conf.audience,
+    )
+    compiled = compile_namespaces(engine, namespaces, _before(conf.dir, "namespaces"))
     return Sync(
         path=conf.config_file,
         existing=existing,
         wanted=compile_proxies(compiled, urls, secret=conf.proxy_secret_text),
         namespaces=tuple(namespace.name for namespace in namespaces),
         origins=conf.allowed_origins,
+        engine=() if conf.engine is None else (conf.engine.kind,),
     )
 
 
@@ -84,9 +95,13 @@ def write(sync: Sync) -> bool:
     """Write the file as it should be; return whether it changed. Raises InstantConfigError."""
     changed = write_config(sync.path, sync.wanted)
     folder = sync.path.parent
-    compiled = {"namespaces": list(sync.namespaces), "origins": list(sync.origins)}
+    compiled = {
+        "namespaces": list(sync.namespaces),
+        "origins": list(sync.origins),
+        "engine": list(sync.engine),
+    }
     if compiled != {key: _before(folder, key) for key in compiled}:
-        write_config(_names_file(folder), compiled)
+        write_config(_names_file(folder), {k: v for k, v in compiled.items() if v or k != "engine"})
     return changed
 
 
@@ -94,8 +109,8 @@ def reload(sync: Sync) -> None:
     """Tell the server that runws started to reload its config. Raises CannotReload."""
     if sync.needs_restart:
         raise CannotReload(
-            "Restart the server: it reads what changed (origins, ports, proxies or the API key) "
-            "only when it starts."
+            "Restart the server: it reads what changed (origins, ports, proxies, the engine or the "
+            "API key) only when it starts."
         )
     try:
         found = process.reload(sync.path.parent)
@@ -122,7 +137,7 @@ def _names_file(folder: Path) -> Path:
 
 
 def _before(folder: Path, key: str) -> list[str]:
-    """Return which namespaces, or origins, were compiled into the file last time."""
+    """Return which namespaces, origins or engine were compiled into the file last time."""
     listed = (read_config(_names_file(folder)) or {}).get(key)
     return [str(name) for name in listed] if isinstance(listed, list) else []
 

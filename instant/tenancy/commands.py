@@ -15,6 +15,7 @@ from instant.centrifugo.api.commands import (
     PresenceStats,
     Unsubscribe,
 )
+from instant.centrifugo.api.nodes import Partial
 from instant.exceptions import PublishError
 from instant.tenancy import current as tenancy
 from instant.tenancy import wire
@@ -75,6 +76,8 @@ class _OwnNames:
     def _incoming(self, command: Command, result: Any) -> Any:
         if isinstance(result, PublishError):
             return result
+        if isinstance(result, Partial):
+            return replace(result, result=self._incoming(command, result.result))
         match command:
             case Presence():
                 return {self._own(user) for user in result}

@@ -290,3 +290,21 @@ def test_runserver_for_a_phone_says_what_the_phone_needs(
     autostart._tell_of_other_machines(lambda text, failed: said.append(text))
     assert len(said) == told
     assert not told or "“manage.py runws --address 0.0.0.0”" in said[0]
+
+
+@pytest.mark.parametrize("server", ["auto", "embedded"])
+def test_the_embedded_server_refuses_an_engine(plans, settings, server):
+    settings.INSTANT = {**settings.INSTANT, "ENGINE": "redis://:hunter2@redis"}
+    with pytest.raises(InstantConfigError, match="“manage.py installws” installs Centrifugo") as it:
+        plans(server=server)
+    assert "hunter2" not in str(it.value)
+    settings.INSTANT = {**settings.INSTANT, "ENGINE": "memory"}
+    assert plans(server=server).title.startswith("Embedded server")
+
+
+def test_the_binary_gets_the_engine(binary, plans, folder, settings):
+    binary("")
+    settings.INSTANT = {**settings.INSTANT, "ENGINE": "redis://redis"}
+    assert plans().wrote_config
+    content = json.loads((folder / "config.json").read_text())
+    assert content["engine"]["redis"]["address"] == ["redis://redis"]

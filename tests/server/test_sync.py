@@ -173,3 +173,46 @@ def test_tenants_come_and_go_with_the_setting(server_folder):
     with use(server_folder):
         call_command("syncws")
     assert token() == before
+
+
+def test_an_engine_is_written_and_taken_out_again(server_folder, capsys):
+    folder = server_folder
+    with use(folder, ENGINE="redis://:hunter2@redis:6379"):
+        call_command("syncws")
+        said = capsys.readouterr().out
+        assert "hunter2" not in said
+        assert "Restart the server" in said
+        content = json.loads((folder / "config.json").read_text())
+        assert content["engine"] == {
+            "type": "redis",
+            "redis": {"address": ["redis://:hunter2@redis:6379"], "prefix": "tests"},
+        }
+        assert compare(conf.current()).changed is False
+    with use(folder, ENGINE="redis://:hunter3@redis:6379"), pytest.raises(SystemExit):
+        call_command("syncws", "--check")
+    said = capsys.readouterr().out
+    assert "redis://…@redis:6379 (another)" in said
+    assert "hunter" not in said
+    with use(folder):
+        call_command("syncws")
+        assert "engine" not in json.loads((folder / "config.json").read_text())
+        assert compare(conf.current()).changed is False
+        # What is in the file now is nobody's but the user's.
+        content = {"engine": {"type": "redis"}}
+        (folder / "config.json").write_text(json.dumps(content))
+        call_command("syncws")
+        content = json.loads((folder / "config.json").read_text())
+        assert content["engine"] == {"type": "redis"}
+
+
+def test_nats_keeps_nothing(server_folder):
+    with use(server_folder, ENGINE={"broker": "nats://nats", "nodes": ["http://a:8427"]}):
+        call_command("syncws")
+        channel = written(server_folder)
+        assert channel["without_namespace"]["presence"] is True
+        assert "history_size" not in channel["without_namespace"]
+        assert "history_size" not in names(server_folder)["user"]
+    with use(server_folder, ENGINE="redis://redis"):
+        call_command("syncws")
+        assert written(server_folder)["without_namespace"]["history_size"] == 100
+        assert names(server_folder)["user"]["history_size"] == 100

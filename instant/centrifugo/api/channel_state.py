@@ -25,10 +25,10 @@ def presence(client: Client, channel: str, timeout: float) -> dict[str, dict[str
     """Return the connections by id, each ``{"user": "7"}`` and its ``info``, if it has any."""
     from cent import PresenceRequest  # noqa: PLC0415  0.28 s
 
-    found = client.call(PresenceRequest(channel=channel), timeout).presence
     return {
         name: {"user": info.user} | ({} if info.chan_info is None else {"info": info.chan_info})
-        for name, info in found.items()
+        for found in client.call_each(PresenceRequest(channel=channel), timeout)
+        for name, info in found.presence.items()
     }
 
 

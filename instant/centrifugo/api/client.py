@@ -12,6 +12,7 @@ from instant.centrifugo.api import publish, stored
 from instant.centrifugo.api.async_pool import AsyncConnectionPool
 from instant.centrifugo.api.breaker import Breaker
 from instant.centrifugo.api.commands import Command, batches, replies
+from instant.centrifugo.api.nodes import Nodes
 from instant.centrifugo.api.pool import ConnectionPool
 from instant.exceptions import InvalidAPIKey, InvalidReply, PublishError
 from instant.publishing.publication import Envelope
@@ -31,15 +32,19 @@ class Client:
     ``url`` is the address without ``/api``. Publications go over our own encoding; for the
     rare calls (presence, history, info, disconnect, …) hand one of cent's request objects to
     ``call()``. cent is imported when it is first needed. With a ``breaker`` publications fail at
-    once while the server can't be reached.
+    once while the server can't be reached. ``nodes`` are the addresses of all its nodes where
+    each knows only who is present on itself: they are asked for presence.
     """
 
-    def __init__(self, url: str, api_key: str, breaker: Breaker | None = None) -> None:
+    def __init__(
+        self, url: str, api_key: str, breaker: Breaker | None = None, nodes: Sequence[str] = ()
+    ) -> None:
         self._url = url
         self.breaker = breaker or Breaker(url, None)
         headers = {"Content-Type": "application/json", "X-API-Key": api_key}
         self._pool = ConnectionPool(url, headers=headers)
         self._async_pool = AsyncConnectionPool(url, headers=headers)
+        self._nodes = Nodes(nodes, headers) if nodes else None
 
     def publish(self, envelopes: Sequence[Envelope], timeout: float) -> None:
         """
@@ -107,6 +112,14 @@ class Client:
         with self._naming_address():
             return _result(request, status, body)
 
+    def call_each(self, request: CentRequest[_Result], timeout: float) -> list[_Result]:
+        """Send a request to each node that answers, or to the one server; see call()."""
+        if self._nodes is None:
+            return [self.call(request, timeout)]
+        replies = self._nodes.each(*_call(request), timeout)
+        with self._naming_address():
+            return [_result(request, *reply) for reply in replies]
+
     async def acall(self, request: CentRequest[_Result], timeout: float) -> _Result:  # noqa: ASYNC109
         """See call()."""
         status, body = await self._async_pool.post(*_call(request), timeout)
@@ -117,9 +130,12 @@ class Client:
         """
         Run the commands in order, in as few requests as possible, ``timeout`` seconds for each.
 
-        Returns for each command its result, or the PublishError that it failed with. Raises a
-        PublishError if a request fails; the results of earlier requests are then lost.
+        Returns for each command its result, or the PublishError that it failed with, or a
+        Partial where not all nodes told what they know. Raises a PublishError if a request fails;
+        the results of earlier requests are then lost.
         """
+        if self._nodes is not None and any(command.of_each_node for command in commands):
+            return self._nodes.run(commands, timeout)
         found: list[Any] = []
         for body, part in batches(commands):
             status, reply = self._pool.post("/api/batch", body, timeout)
@@ -130,6 +146,8 @@ class Client:
     def close(self) -> None:
         """Close the idle connections of synchronous calls; event loops close their own."""
         self._pool.close()
+        if self._nodes is not None:
+            self._nodes.close()
 
     @contextlib.contextmanager
     def _naming_address(self) -> Iterator[None]:

@@ -21,6 +21,7 @@ __all__ = [
     "Channels",
     "Command",
     "Disconnect",
+    "NodeCount",
     "Presence",
     "PresenceStats",
     "Unsubscribe",
@@ -43,6 +44,8 @@ class Command:
     """One command of a batch."""
 
     method: ClassVar[str]
+    of_each_node: ClassVar[bool] = False
+    """Whether a node may know a part of the result only."""
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the command as the API names them."""
@@ -51,6 +54,10 @@ class Command:
     def result(self, reply: Mapping[str, Any]) -> Any:  # noqa: ARG002  for subclasses
         """Return what the caller wants of the server's result."""
         return None
+
+    def merged(self, results: Sequence[Any]) -> Any:
+        """Return the result of all nodes together, where each knows a part."""
+        return results[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +96,16 @@ class Presence(Command):
     """Ask who is subscribed. The result is the set of users, with ``""`` for anonymous ones."""
 
     method: ClassVar[str] = "presence"
+    of_each_node: ClassVar[bool] = True
     channel: str
 
     def result(self, reply: Mapping[str, Any]) -> set[str]:
         """See Command."""
         return {str(client.get("user", "")) for client in (reply.get("presence") or {}).values()}
+
+    def merged(self, results: Sequence[set[str]]) -> set[str]:
+        """See Command."""
+        return set().union(*results)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +113,16 @@ class PresenceStats(Command):
     """Ask how many are subscribed: the result is the number of connections, and of users."""
 
     method: ClassVar[str] = "presence_stats"
+    of_each_node: ClassVar[bool] = True
     channel: str
 
     def result(self, reply: Mapping[str, Any]) -> tuple[int, int]:
         """See Command."""
         return int(reply.get("num_clients") or 0), int(reply.get("num_users") or 0)
+
+    def merged(self, results: Sequence[tuple[int, int]]) -> tuple[int, int]:
+        """See Command; a user who is on two nodes counts twice."""
+        return sum(clients for clients, _ in results), sum(users for _, users in results)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +135,17 @@ class Channels(Command):
     def result(self, reply: Mapping[str, Any]) -> set[str]:
         """See Command."""
         return set(reply.get("channels") or {})
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCount(Command):
+    """Ask how many nodes the server has. One that ended without a word counts for 7 seconds."""
+
+    method: ClassVar[str] = "info"
+
+    def result(self, reply: Mapping[str, Any]) -> int:
+        """See Command."""
+        return len(reply.get("nodes") or ())
 
 
 def batches(commands: Sequence[Command]) -> Iterator[tuple[bytes, Sequence[Command]]]:

@@ -60,6 +60,7 @@ def compile_config(
     secret: Callable[[], str] = new_secret,
     origins_before: Collection[str] = (),
     tenants: bool = False,
+    history: bool = True,
 ) -> dict[str, Any]:
     """
     Return a copy of ``existing``, completed with everything that Instant needs.
@@ -68,7 +69,8 @@ def compile_config(
     the HTTP API. Missing ones are made by calling ``secret``, once for each. ``allowed_origins``
     are added to those in the file; of these, ``origins_before`` were compiled into it last time,
     and go where they are no longer wanted. ``tenants``: whether tokens are for tenants of the
-    audience, too. A file of Centrifugo 3 or 4 is converted to the keys of
+    audience, too. ``history``: whether the server can keep messages; if not, what this function
+    has added for that is taken away. A file of Centrifugo 3 or 4 is converted to the keys of
     version 6 and keeps its secrets.
 
     Raises InstantConfigError if a value that has to be completed has the wrong type, or if an old
@@ -96,14 +98,16 @@ def compile_config(
         section(config, transport).setdefault("enabled", True)
     section(config, "usage_stats").setdefault("disabled", True)
     channel = section(config, "channel")
-    channel["without_namespace"] = _options(section(config, "channel", "without_namespace"))
+    channel["without_namespace"] = _options(
+        section(config, "channel", "without_namespace"), history=history
+    )
     listed = namespace_list(config)
     for name in NAMESPACES:
         place = find_namespace(listed, name)
         if place is None:
-            listed.append({"name": name, **CHANNEL_OPTIONS})
+            listed.append(_options({"name": name}, history=history))
         else:
-            listed[place] = _options(listed[place])
+            listed[place] = _options(listed[place], history=history)
     return config
 
 
@@ -112,7 +116,11 @@ def _fill(section: dict[str, Any], key: str, make: Callable[[], str]) -> None:
         section[key] = make()
 
 
-def _options(given: Mapping[str, Any]) -> dict[str, Any]:
+def _options(given: Mapping[str, Any], *, history: bool) -> dict[str, Any]:
+    if not history:
+        ours = all(given.get(key) == CHANNEL_OPTIONS[key] for key in _HISTORY)
+        kept = {key: value for key, value in given.items() if not (ours and key in _HISTORY)}
+        return {**kept, "presence": given.get("presence", CHANNEL_OPTIONS["presence"])}
     merged = {**given, **{key: CHANNEL_OPTIONS[key] for key in CHANNEL_OPTIONS if key not in given}}
     if merged["history_size"] in {0, None} or merged["history_ttl"] in {"", "0", "0s", 0, None}:
         # History is switched off on purpose. With only one of the two set, or with recovery and no

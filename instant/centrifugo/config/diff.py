@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Mapping
+from itertools import repeat
 from typing import Any
 
 from instant.centrifugo.proxy import KINDS
@@ -12,6 +14,8 @@ from instant.centrifugo.proxy import KINDS
 __all__ = ["needs_restart", "readable"]
 
 _SECRET = ("key", "secret", "password")
+_IN_ADDRESS = re.compile(r"(?<=://)\S*@|(?<=pass=)[^&\s]+|(?<=password=)('[^']*'|[^&\s]+)")
+"""User and password in an address, and a password among its parameters."""
 
 
 def readable(before: Mapping[str, Any] | None, after: Mapping[str, Any], name: str) -> str:
@@ -74,7 +78,18 @@ def _masked(value: Any, before: Any, key: str = "") -> Any:
             name: _masked(inner, old.get(name), secret or name) for name, inner in value.items()
         }
     if isinstance(value, list):
-        return [_masked(inner, None) for inner in value]
+        olds = before if isinstance(before, list) and len(before) == len(value) else repeat(None)
+        return [
+            _masked(inner, old if isinstance(inner, str) else None)
+            for inner, old in zip(value, olds, strict=False)
+        ]
     if isinstance(value, str) and value and key.endswith(_SECRET):
         return "…" if before is None or before == value else "… (another)"
-    return value
+    return _without_password(value, before) if isinstance(value, str) else value
+
+
+def _without_password(text: str, before: Any) -> str:
+    masked = _IN_ADDRESS.sub(lambda found: "…@" if found[0].endswith("@") else "…", text)
+    # A password alone that changed would leave no line to see.
+    same_but_for_it = isinstance(before, str) and before != text
+    return f"{masked} (another)" if same_but_for_it and masked != text else masked

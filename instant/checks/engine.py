@@ -1,0 +1,87 @@
+"""What an engine can't do for the site as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
+
+from instant.centrifugo.config.engine import Engine, keeping_history
+from instant.centrifugo.config.file import read_config
+from instant.conf import Conf
+from instant.exceptions import InstantConfigError
+from instant.namespaces import Namespace, registered
+
+__all__ = ["engine"]
+
+
+def engine(current: Conf) -> Iterator[CheckMessage]:
+    """Yield what the engine of the settings keeps from working. No message has its address."""
+    if current.engine is None:
+        return
+    if current.engine.presence_is_per_node:
+        yield from _presence(current, current.engine)
+    if not current.engine.keeps_history:
+        yield from _history(current)
+
+
+def _presence(current: Conf, shared: Engine) -> Iterator[CheckMessage]:
+    if current.enforces and not shared.nodes:
+        yield Error(
+            f"With {_TITLES[shared.kind]} each node knows only who is present on itself: whoever "
+            f"is connected to another than the one that Django asks would not lose what they lose.",
+            hint='Name each node\'s API, INSTANT = {"ENGINE": {"broker": "…", "nodes": '
+            '["http://10.0.0.1:8427", …]}}, or a Redis that knows it: {"broker": "…", "presence": '
+            '"redis://…"}.',
+            id="instant.E005",
+        )
+    shown = [cls.name for cls in _declared() if cls.allows("presence") == "subscribers"]
+    if shown:
+        yield Warning(
+            f"With {_TITLES[shared.kind]} each node knows only who is present on itself, and so "
+            f"pages see only those who are connected to their own: {', '.join(shown)}.",
+            hint='Keep presence in Redis, {"broker": "…", "presence": "redis://…"}, or let Django '
+            "decide who sees it, which asks all “nodes”.",
+            id="instant.W030",
+        )
+
+
+def _history(current: Conf) -> Iterator[CheckMessage]:
+    kept = [cls.name for cls in _declared() if cls.delivery.size]
+    if kept:
+        yield Error(
+            f"NATS keeps no messages, and these namespaces count on it: {', '.join(kept)}.",
+            hint="Give them delivery = AtMostOnce(), or use Redis or PostgreSQL.",
+            id="instant.E006",
+        )
+    try:
+        config = read_config(current.config_file) or {}
+    except InstantConfigError:  # told when it is needed, with the remedy
+        config = {}
+    declared = {f"the namespace “{name}”" for name in kept}
+    theirs = [name for name in keeping_history(config) if name not in declared]
+    if theirs:
+        yield Error(
+            f"NATS keeps no messages, and {current.config_file} has it keep some for "
+            f"{' and '.join(theirs)}.",
+            hint="Run “manage.py syncws”. What you wrote yourself (“history_size”, “history_ttl”, "
+            "“force_recovery”) remove there.",
+            id="instant.E006",
+        )
+    given = getattr(settings, "INSTANT", None)
+    if isinstance(given, Mapping) and given.get("OUTBOX_IMMEDIATE"):
+        yield Error(
+            "NATS knows no idempotency keys: with INSTANT['OUTBOX_IMMEDIATE'] each message would "
+            "arrive twice.",
+            hint="Leave it out, or use Redis or PostgreSQL.",
+            id="instant.E007",
+        )
+
+
+_TITLES: Mapping[str, str] = {"nats": "NATS", "postgres": "PostgreSQL as engine"}
+
+
+def _declared() -> list[type[Namespace]]:
+    """Return the namespaces that are declared correctly; instant.E003 names the others."""
+    return [cls for cls in registered() if not list(cls.problems())]
