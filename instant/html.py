@@ -1,9 +1,9 @@
-"""What a page needs: the script tag with its config, the address of the server."""
+"""What a page needs: the script tag with its config, its state, the address of the server."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -18,10 +18,11 @@ from django.utils.translation import gettext
 from instant import conf
 from instant.exceptions import InstantConfigError
 from instant.namespaces import tokenless_namespaces
+from instant.pages import embedding
 from instant.tenancy import current as tenancy
 from instant.tenancy import wire
 
-__all__ = ["connect_sources", "script", "script_config", "websocket_url"]
+__all__ = ["connect_sources", "script", "script_config", "state", "websocket_url"]
 
 
 _VIEWS = ("get_token", "history", "login", "logout", "presence", "snapshot", "subscribe")
@@ -108,3 +109,21 @@ def script(nonce: str | None = None) -> SafeString:
         config,
         format_html(' nonce="{}"', nonce) if nonce else "",
     )
+
+
+def state(request: HttpRequest, *channels: str | Iterable[str]) -> SafeString:
+    """
+    Return an element with the states of channels, from which the page's script goes on.
+
+    It has what the snapshot() of their namespaces returns, each with its position, for those to
+    which the request's user may subscribe. It is empty where there is nothing, or nothing can be
+    told now: the script then asks by itself. The answer is marked ``private`` by StateMiddleware,
+    unless the namespaces say ``snapshot_is_public``. Raises InstantConfigError without that
+    middleware, ValueError for a channel whose namespace has no snapshot() and for more than 100,
+    and whatever snapshot() raises.
+    """
+    return embedding.element(request, _flat(channels))
+
+
+def _flat(channels: Iterable[str | Iterable[str]]) -> list[str]:
+    return [name for one in channels for name in ([one] if isinstance(one, str) else one)]

@@ -1,4 +1,4 @@
-"""Know which tab of which page caused a request, so that it knows its own messages again."""
+"""What a page knows its own messages by, and what keeps its viewer's state out of shared caches."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from instant.pages import privacy
 from instant.publishing.origin_tab import TAB, current_tab
 
-__all__ = ["TabMiddleware", "current_tab"]
+__all__ = ["StateMiddleware", "TabMiddleware", "current_tab"]
 
 HEADER = "X-Instant-Tab"
 """Sent by the page's script, and by the page's own requests with ``instant.headers()``."""
@@ -57,6 +58,42 @@ class TabMiddleware:
             return await response
         finally:
             TAB.reset(token)
+
+
+class StateMiddleware:
+    """
+    Mark pages ``private`` that have their viewer's state in them; sync and async.
+
+    ``{% instant_state %}`` needs it, unless the state is the same for everybody. Place it anywhere:
+    Django's own caches are told in another way.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], _Response]) -> None:
+        self._get_response = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> _Response:
+        """Answer the request, and mark the answer where something in it is one viewer's."""
+        if self._is_async:
+            return self._acall(request)
+        privacy.begin(request)
+        response = self._get_response(request)
+        assert isinstance(response, HttpResponseBase)  # noqa: S101  for mypy: see __init__
+        privacy.end(request, response)
+        return response
+
+    async def _acall(self, request: HttpRequest) -> HttpResponseBase:
+        privacy.begin(request)
+        response = self._get_response(request)
+        assert isinstance(response, Awaitable)  # noqa: S101  for mypy: see __init__
+        found: HttpResponseBase = await response
+        privacy.end(request, found)
+        return found
 
 
 def _read(request: HttpRequest) -> str | None:

@@ -78,6 +78,12 @@ class Namespace:
     """
     client_publish: ClassVar[Literal["nobody", "subscribers", "ask"]] = "nobody"
     """Who may publish from the browser; ``ask``: the server asks Django's can_publish()."""
+    snapshot_is_public: ClassVar[bool] = False
+    """
+    Whether what snapshot() returns is the same for everybody: caches may share pages with it.
+
+    It is then asked for an anonymous visitor, whoever asks. Needs ``authorize = "open"``.
+    """
     depends_on: ClassVar[Mapping[str, Callable[[Any], _Dependent] | Mapping[str, Any]]] = {}
     """
     Models whose changes may take rights away, by label.
@@ -195,6 +201,18 @@ class Namespace:
         """Return the state that a page begins with, as JSON: what publications then change."""
         return None
 
+    def snapshot_many(self, user: Any, many: Sequence[Mapping[str, Any]]) -> Any:
+        """Return for each of many channels what snapshot() would; override it for one query."""
+        return [self.snapshot(user, **kwargs) for kwargs in many]
+
+    @classmethod
+    def has_snapshot(cls) -> bool:
+        """Tell whether the class has a state of its own to begin with."""
+        return any(
+            getattr(cls, name) is not getattr(Namespace, name)
+            for name in ("snapshot", "snapshot_many")
+        )
+
     @classmethod
     def allows(cls, action: Action) -> Literal["nobody", "subscribers", "ask", "everybody"]:
         """Return who may do it; ``ask`` where a method decides."""
@@ -254,6 +272,7 @@ class Namespace:
             ("presence", (True, False)),
             ("join_leave", (True, False)),
             ("history", (True, False)),
+            ("snapshot_is_public", (True, False)),
         ):
             if getattr(cls, option) not in values:
                 listed = " or ".join(map(repr, values))
@@ -261,6 +280,11 @@ class Namespace:
         if cls.rows and (cls.authorize != "token" or cls.client_publish == "subscribers"):
             # The server demands a token for a name with “$”, and asks no row where it needn't.
             yield f"{where}.rows needs authorize 'token', and client_publish 'nobody' or 'ask'."
+        if cls.snapshot_is_public is True and (cls.authorize != "open" or not cls.has_snapshot()):
+            yield (
+                f"{where}.snapshot_is_public needs a snapshot() and authorize 'open': a page that "
+                "caches share is seen by people whom no rule is asked about."
+            )
         if cls.history and not getattr(cls.delivery, "size", 0):
             yield f"{where}.history: its delivery keeps no messages."
 

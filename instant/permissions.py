@@ -50,6 +50,7 @@ __all__ = [
     "grants_after",
     "is_known",
     "may",
+    "may_have_state",
     "permitted",
 ]
 
@@ -177,6 +178,26 @@ def permitted(
         cls, users, kwargs, step=step, lets=(OperationalError, InterfaceError)
     )
     return {user.pk for user, answer in zip(users, answers, strict=True) if answer}
+
+
+def may_have_state(
+    cls: type[Namespace], user: Any, channels: Mapping[str, Mapping[str, Any]]
+) -> set[str]:
+    """
+    Return for which of a namespace's channels, by name, the user may see the state.
+
+    Whoever may subscribe may. A row that has taken a name says nothing of what the namespace
+    tells, so there both must allow it. Raises where a rule can't reach the database.
+    """
+    names = [name for name in channels if _is_valid(name)]
+    let = namespace_rules.UNDECIDED
+    many = [dict(channels[name]) for name in names]
+    found = namespace_rules.allowed(cls, "subscribe", user, many, lets=let)
+    may = {name for name, answer in zip(names, found, strict=True) if answer}
+    if cls.rows and may:
+        taken = Channel.objects.filter(name__in=may).values_list("name", flat=True)
+        may -= {*taken} - {row.name for row in rows.named(user, may)}
+    return may
 
 
 def _decide(user: Any, action: Action, channel: str, *, waits: bool) -> bool:

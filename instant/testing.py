@@ -2,14 +2,15 @@
 Helpers for the tests of projects that use Instant.
 
 ``capture_publications()`` works everywhere; ``InstantTestMixin`` brings it to every test of a
-TestCase. ``assert_permissions()`` holds rights as a table. ``instant_server()`` runs a real
-server for pages that are tested end to end. The pytest plugin (loaded by itself) offers the
-fixtures ``publications`` and ``instant_server``. Test runs reach no server but those that a test
-asks for, whoever runs them: ``locmem`` is their backend.
+TestCase. ``assert_permissions()`` holds rights as a table, ``assert_state()`` the state that a
+page begins with. ``instant_server()`` runs a real server for pages that are tested end to end. The
+pytest plugin (loaded by itself) offers the fixtures ``publications`` and ``instant_server``. Test
+runs reach no server but those that a test asks for, whoever runs them: ``locmem`` is their backend.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,12 +18,14 @@ from typing import TYPE_CHECKING, Any, overload
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connections
 from django.test import override_settings
 
 from instant import conf, permissions
 from instant.backends import BaseBackend, replaced
 from instant.backends.locmem import LocmemBackend
+from instant.pages.embedding import embedded
 from instant.publishing.after_commit import hand_over
 from instant.publishing.commit_hook import CommitHook
 from instant.publishing.publication import Envelope, Publication
@@ -33,6 +36,7 @@ __all__ = [
     "InstantServer",
     "InstantTestMixin",
     "assert_permissions",
+    "assert_state",
     "capture_publications",
     "instant_server",
 ]
@@ -210,6 +214,24 @@ def _may(user: Any, action: Any, channel: str) -> bool:
         return permissions.may(user, action, channel)
     except AsyncRuleError:
         return async_to_sync(permissions.amay)(user, action, channel)
+
+
+def assert_state(response: Any, channel: str, data: Any = _ANY) -> Any:
+    """
+    Assert that a page (a response, or its text) begins with the channel's state, and return it.
+
+    Of ``data`` is compared what JSON makes of it. Without a server, as in most tests, the state
+    has no position.
+    """
+    text = response if isinstance(response, str) else response.content.decode(response.charset)
+    states = embedded(text)
+    if channel not in states:
+        found = ", ".join(map(repr, states)) or "none"
+        raise AssertionError(f"The page has no state of {channel!r}. It has: {found}.")
+    state = states[channel]["data"]
+    if data is not _ANY and state != json.loads(json.dumps(data, cls=DjangoJSONEncoder)):
+        raise AssertionError(f"The state of {channel!r} is {state!r}, not {data!r}.")
+    return state
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,15 @@ PACKAGE = Path(__file__).parent.parent / "instant"
 
 PUBLIC = {
     "backends", "deliveries", "enforcement", "exceptions", "html", "middleware", "namespaces",
-    "permissions", "producers", "pytest_plugin", "signals", "tenants", "testing",
+    "permissions", "producers", "pytest_plugin", "signals", "states", "tenants", "testing",
 }  # fmt: skip
 DJANGOS = {
     "admin", "apps", "checks", "fields", "locale", "management", "migrations", "models", "static",
     "templatetags", "urls",
 }  # fmt: skip
 ROOMS = {
-    "centrifugo", "channels", "conf", "embedded", "publishing", "revoking", "rights", "server",
-    "tenancy", "views",
+    "centrifugo", "channels", "conf", "embedded", "pages", "publishing", "revoking", "rights",
+    "server", "tenancy", "views",
 }  # fmt: skip
 
 MAY_IMPORT = {
@@ -43,8 +43,11 @@ MAY_IMPORT = {
         "tenancy",
     },
     "tenancy": {"centrifugo", "channels", "conf", "exceptions"},
+    "pages": {
+        "backends", "centrifugo", "conf", "exceptions", "namespaces", "permissions", "rights", "tenancy",
+    },
     "views": {
-        "backends", "centrifugo", "channels", "conf", "exceptions", "html", "namespaces",
+        "backends", "centrifugo", "channels", "conf", "exceptions", "html", "namespaces", "pages",
         "permissions", "revoking", "rights", "tenancy",
     },
     "backends": {"centrifugo", "conf", "exceptions", "models", "publishing", "signals"},

@@ -11,6 +11,7 @@ from django.test import override_settings
 from instant import Namespace, conf
 from instant.checks import check_autostart
 from instant.checks import engine as of_engines
+from instant.checks import pages as of_pages
 from instant.checks import tenants as of_tenants
 from instant.checks.engine import engine as engines
 from instant.checks.tenants import tenants
@@ -356,3 +357,67 @@ def test_w013_not_where_hosts_share_an_engine(settings, monkeypatch):
     assert check_autostart(None) == []
     settings.INSTANT = {**settings.INSTANT, "ENGINE": "memory"}
     assert [m.id for m in check_autostart(None)] == ["instant.W013"]
+
+
+def declare_state(**attributes):
+    attributes = {
+        "name": "order",
+        "pattern": "<int:pk>",
+        "snapshot": lambda self, user, pk: pk,
+        **attributes,
+    }
+    return type("Order", (Namespace,), attributes)
+
+
+def test_e003_a_public_state_behind_a_rule(registry):
+    declare_state(snapshot_is_public=True)
+    assert ids() == ["instant.E003"]
+    registry.clear()
+    declare_state(snapshot_is_public=True, authorize="proxy")
+    assert "instant.E003" in ids()
+    registry.clear()
+    declare_state(snapshot_is_public=True, authorize="open")
+    assert ids() == []
+    registry.clear()
+    declare_state(snapshot_is_public=True, authorize="open", snapshot=Namespace.snapshot)
+    assert ids() == ["instant.E003"]
+
+
+def test_e010_a_public_state_where_only_users_may_connect(registry):
+    declare_state(snapshot_is_public=True, authorize="open")
+    with override_settings(INSTANT={"DIR": "/x", "ANONYMOUS": False}):
+        assert ids() == ["instant.E010"]
+
+
+def repeats(vendor, atomic=True, **options):
+    return SimpleNamespace(
+        vendor=vendor, settings_dict={"ATOMIC_REQUESTS": atomic, "OPTIONS": options}
+    )
+
+
+WAL = {"init_command": "PRAGMA journal_mode=WAL"}
+REPEATABLE = 3  # psycopg's number
+
+
+@pytest.mark.parametrize(
+    ("database", "found"),
+    [
+        (repeats("sqlite", **WAL), ["instant.W020"]),
+        (repeats("sqlite", atomic=False, **WAL), []),
+        (repeats("sqlite", transaction_mode="IMMEDIATE", **WAL), []),
+        (repeats("sqlite"), []),
+        (repeats("postgresql"), []),
+        (repeats("postgresql", isolation_level=REPEATABLE), ["instant.W020"]),
+        (repeats("postgresql", isolation_level=2), []),
+        (repeats("mysql"), []),
+        (repeats("mysql", isolation_level="repeatable read"), ["instant.W020"]),
+        (repeats("mysql", isolation_level=None), ["instant.W020"]),
+        (repeats("mysql", isolation_level="Read Committed"), []),
+        (repeats("oracle"), ["instant.W020"]),
+    ],
+)
+def test_w020_transactions_that_show_the_past(registry, monkeypatch, database, found):
+    monkeypatch.setattr(of_pages, "connections", {"default": database})
+    assert [message.id for message in of_pages.pages(conf.current())] == []
+    declare_state()
+    assert [message.id for message in of_pages.pages(conf.current())] == found

@@ -24,21 +24,23 @@ PINNED = {
         "PayloadTooLarge PublishError PublishTimeout ServerNotAsked ServerRefused ServerUnreachable "
         "UnknownNamespace"
     ),
-    "instant.html": "connect_sources script script_config websocket_url",
-    "instant.middleware": "TabMiddleware current_tab",
+    "instant.html": "connect_sources script script_config state websocket_url",
+    "instant.middleware": "StateMiddleware TabMiddleware current_tab",
     "instant.models": "Channel OutboxRow Revocation validate_name",
     "instant.namespaces": (
         "METHODS Action Namespace NamespaceError NoChannelMatch find_namespace registered "
         "row_namespaces tokenless_namespaces"
     ),
     "instant.permissions": (
-        "Action Answers Grant amay answers ask channels_for grants grants_after is_known may permitted"
+        "Action Answers Grant amay answers ask channels_for grants grants_after is_known may "
+        "may_have_state permitted"
     ),
     "instant.producers": "abroadcast apublish batch broadcast publish user_channel user_channels",
     "instant.signals": "enforcement_failed publication_failed server_lost server_returned",
+    "instant.states": "State astates states",
     "instant.tenants": "SchemaTenants Tenants",
     "instant.testing": (
-        "CapturedPublications InstantServer InstantTestMixin assert_permissions "
+        "CapturedPublications InstantServer InstantTestMixin assert_permissions assert_state "
         "capture_publications instant_server"
     ),
 }

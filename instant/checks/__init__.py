@@ -9,6 +9,7 @@ instant.E004 a namespace needs ``PROXY_URL``, and it isn't set
 instant.E005 nobody knows who is present on all nodes, and revoking rights needs it
 instant.E006 a namespace keeps messages, and NATS, the engine, doesn't
 instant.E007 the outbox sends each message twice, and NATS doesn't notice
+instant.E010 a state is public, and only users may connect
 instant.W001 the HMAC key has fewer than 32 bytes
 instant.W002 a setting or environment variable differs from the server's ``config.json``
 instant.W003 pages of every origin may connect
@@ -25,6 +26,7 @@ instant.W013 ``AUTOSTART`` and a database that other hosts may share (``check --
 instant.W014 ``ALLOWED_HOSTS`` has ``*``, from which no origins can be compiled
 instant.W015 an app has tenants, and Instant doesn't know of them
 instant.W030 pages see only who is present on their own node
+instant.W020 requests are transactions that may show the past, so pages begin without a state
 ============ =======================================================================
 """
 

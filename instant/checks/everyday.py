@@ -15,6 +15,7 @@ from instant.centrifugo.config.file import open_to_others, read_config
 from instant.centrifugo.config.known_faults import exposing
 from instant.centrifugo.config.namespaces import without_presence
 from instant.checks.engine import engine
+from instant.checks.pages import pages
 from instant.checks.tenants import tenants
 from instant.exceptions import InstantConfigError
 from instant.namespaces import registered
@@ -49,6 +50,7 @@ def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
     yield from _proxies(current)
     yield from _drift(current)
     yield from _config(current)
+    yield from pages(current)
     yield from tenants(current)
     yield from engine(current)
     try:

@@ -28,7 +28,7 @@ __all__ = [
     "allowed_users",
     "info",
     "rule_name",
-    "snapshot",
+    "snapshots",
 ]
 
 logger = logging.getLogger("instant.permissions")
@@ -166,9 +166,22 @@ def info(cls: type[Namespace], user: Any, kwargs: dict[str, Any]) -> Any:
         return None
 
 
-def snapshot(cls: type[Namespace], user: Any, kwargs: dict[str, Any]) -> Any:
-    """Return the state that a page begins with; what the namespace raises is raised."""
-    return _wait(cls().snapshot(user, **kwargs))
+def snapshots(cls: type[Namespace], user: Any, channels: _Channels) -> list[Any]:
+    """
+    Return the state that a page begins with for each channel of a namespace.
+
+    What the namespace raises is raised; so is a ValueError where it answers too often or not often
+    enough.
+    """
+    if not channels:
+        return []
+    found = [_wait(state) for state in _wait(cls().snapshot_many(user, channels))]
+    if len(found) != len(channels):
+        raise ValueError(
+            f"{cls.__qualname__}.snapshot_many() returned {len(found)} states for "
+            f"{len(channels)} channels."
+        )
+    return found
 
 
 def rule_name(cls: type[Namespace], action: Action) -> str:

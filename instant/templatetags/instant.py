@@ -1,13 +1,15 @@
-"""``{% load instant %}{% instant_script %}``."""
+"""``{% load instant %}{% instant_script %}{% instant_state "order:42" %}``."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import template
 from django.utils.safestring import SafeString
 
 from instant import html
+from instant.exceptions import InstantConfigError
 
 register = template.Library()
 
@@ -16,6 +18,32 @@ register = template.Library()
 def instant_script(context: template.Context) -> SafeString:
     """Load the client; ``window.instant`` and ``window.$instant`` exist from here on."""
     return html.script(_nonce(context))
+
+
+@register.simple_tag(takes_context=True)
+def instant_state(context: template.Context, *channels: str | Iterable[str]) -> SafeString:
+    """Put the states of channels into the page, see ``instant.html.state()``."""
+    request = context.get("request")
+    if request is None:
+        raise InstantConfigError(
+            "{% instant_state %} needs the request, to know who may see what. Render with it: "
+            'render(request, …), and "django.template.context_processors.request" in TEMPLATES.'
+        )
+    return html.state(request, *channels)
+
+
+_compile = register.tags["instant_state"]
+
+
+@register.tag("instant_state")
+def _outside_of_caches(parser: template.base.Parser, token: template.base.Token) -> Any:
+    """Refuse the tag in a block that keeps what it renders for others."""
+    if any(block == "cache" for block, _token in parser.command_stack):
+        raise template.TemplateSyntaxError(
+            "{% instant_state %} can't stand in {% cache %}: others would get one viewer's state, "
+            "and a position that is old. Put it behind {% endcache %}."
+        )
+    return _compile(parser, token)
 
 
 def _nonce(context: template.Context) -> str | None:

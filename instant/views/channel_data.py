@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
 
@@ -17,8 +15,8 @@ from instant.backends import get_backend
 from instant.centrifugo.api import channel_state
 from instant.centrifugo.api.client import Client
 from instant.exceptions import PublishError, PublishTimeout, ServerUnreachable
-from instant.namespaces import Action, Namespace, find_namespace
-from instant.rights import namespace_rules
+from instant.namespaces import Action
+from instant.pages.state import MAX_STATES, NoServer, NotFresh, State, read_states
 from instant.tenancy import current as tenancy
 from instant.tenancy.commands import own_subject
 from instant.views.endpoint import BadRequest, Body, Forbidden, Unavailable, endpoint
@@ -75,23 +73,47 @@ def snapshot(request: HttpRequest, body: Body) -> dict[str, Any]:
     Whatever is published after that position changes it: the position is read first, so that
     nothing is missed, though the state may have some of it already. Where the namespace keeps
     no messages, the epoch is ``""``. 403 where there is no snapshot, too.
+
+    For ``{"channels"}``, at most 100, it is ``{"states": {name: state}}``, without those that are
+    refused; ``unknown`` lists those about which nothing can be told now.
     """
-    channel = _channel(request, body, "subscribe")
-    found = find_namespace(channel)
-    if found is None or found[0].snapshot is Namespace.snapshot:
-        raise Forbidden(_REFUSED)
-    cls, kwargs = found
-    # A row may have taken the name; it says nothing of what the namespace's method tells.
-    if cls.rows and not namespace_rules.allowed(cls, "subscribe", request.user, [kwargs])[0]:
-        raise Forbidden(_REFUSED)
-    position: dict[str, Any] = {"offset": 0, "epoch": ""}
-    if cls.delivery.size:
-        with _server() as (client, timeout):
-            position = channel_state.position(client, tenancy.to_wire(channel), timeout)
-    data = namespace_rules.snapshot(cls, request.user, kwargs)
-    # NaN is not JSON: JsonResponse would send it, and the page's script fail.
-    json.dumps(data, cls=DjangoJSONEncoder, allow_nan=False)
-    return {"data": data, **position}
+    many = body.get("channels")
+    if many is None:
+        name = _name(request, body)
+        states, failed = _states(request, [name])
+        if name in failed:
+            raise _unavailable(failed[name])
+        if name not in states:
+            raise Forbidden(_REFUSED)
+        return {**states[name]}
+    if not isinstance(many, list) or not all(isinstance(name, str) for name in many):
+        raise BadRequest('Send {"channels": ["…", "…"]}.')
+    if len(many) > MAX_STATES:
+        raise BadRequest(f"At most {MAX_STATES} channels in one request.")
+    own = {name: tenancy.from_wire(name) for name in many}
+    _check_visitor(request)
+    states, failed = _states(request, own.values())
+    return {
+        "states": {name: states[own[name]] for name in own if own[name] in states},
+        **({"unknown": [name for name in own if own[name] in failed]} if failed else {}),
+    }
+
+
+def _states(
+    request: HttpRequest, names: Iterable[str]
+) -> tuple[dict[str, State], dict[str, PublishError | None]]:
+    try:
+        with _errors():
+            states = read_states(request.user, names)
+    except NotFresh:
+        logger.error(  # noqa: TRY400  it says all
+            "A state that is read in a transaction may be older than its position. Let no "
+            "middleware open one around snapshot/, or let it read what is committed."
+        )
+        raise Unavailable("The state can't be read now.") from None
+    except NoServer:
+        raise Unavailable(_NO_SERVER) from None
+    return states.found, states.failed
 
 
 def _outside_of_transactions(
@@ -107,23 +129,33 @@ def _outside_of_transactions(
 snapshot = _outside_of_transactions(snapshot)
 
 _REFUSED = "You may not do that, or there is no such channel."
+_NO_SERVER = "Publications reach no message server here."
 
 
 def _channel(request: HttpRequest, body: Body, action: Action) -> str:
+    """Return the channel that is asked for, where the user may."""
+    channel = _name(request, body)
+    if not permissions.ask(request.user, action, channel):
+        raise Forbidden(_REFUSED)
+    return channel
+
+
+def _name(request: HttpRequest, body: Body) -> str:
     """
-    Return the channel that is asked for, where the user may.
+    Return the channel that is asked for.
 
     A tenant's page may name it as its SDK does, whose names are the server's.
     """
     channel = body.get("channel")
     if not isinstance(channel, str):
         raise BadRequest('Send {"channel": "…"}.')
-    channel = tenancy.from_wire(channel)
+    _check_visitor(request)
+    return tenancy.from_wire(channel)
+
+
+def _check_visitor(request: HttpRequest) -> None:
     if not conf.current().anonymous and not permissions.is_known(request.user):
         raise Forbidden("Log in first.")
-    if not permissions.ask(request.user, action, channel):
-        raise Forbidden(_REFUSED)
-    return channel
 
 
 def _range(body: Body) -> tuple[int, tuple[int, str] | None, bool]:
@@ -146,14 +178,27 @@ def _server() -> Iterator[tuple[Client, float]]:
     """Hand out the server's client with the seconds for a call; its errors become answers."""
     client = get_backend().client()
     if client is None:
-        raise Unavailable("Publications reach no message server here.")
-    try:
+        raise Unavailable(_NO_SERVER)
+    with _errors():
         yield client, conf.current().timeout
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
     except channel_state.PositionGone:
         raise BadRequest('The message server does not know the epoch of "since".') from None
-    except (ServerUnreachable, PublishTimeout) as exc:
-        logger.error("The message server does not answer: %s", exc)  # noqa: TRY400  it says all
-        raise Unavailable("The message server does not answer.") from None
     except PublishError as exc:
-        logger.error("The message server can't tell: %s", exc)  # noqa: TRY400
-        raise Unavailable("The message server can't tell.", status=502) from None
+        raise _unavailable(exc) from None
+
+
+def _unavailable(exc: PublishError | None) -> Unavailable:
+    """Return the answer to an error of the server's; None is a rule that can't say now."""
+    if exc is None:
+        return Unavailable("It can't be said now whether you may.")
+    if isinstance(exc, ServerUnreachable | PublishTimeout):
+        logger.error("The message server does not answer: %s", exc)
+        return Unavailable("The message server does not answer.")
+    logger.error("The message server can't tell: %s", exc)
+    return Unavailable("The message server can't tell.", status=502)

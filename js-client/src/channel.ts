@@ -2,6 +2,7 @@ import type { Connection } from "./connection.js";
 import { Feed } from "./feed.js";
 import { createId } from "./tab.js";
 import { askHistory, askPresence } from "./ask.js";
+import { StateView } from "./state-view.js";
 import type { Listeners } from "./listeners.js";
 import { MessageQueue } from "./message-queue.js";
 import { byUser } from "./presence.js";
@@ -21,6 +22,7 @@ import type {
   Person,
   Presence,
   Right,
+  StateOptions,
 } from "./types.js";
 
 /**
@@ -132,6 +134,57 @@ export class Channel<Data = unknown> {
    */
   onLost(listener: (info: LostInfo) => unknown, options?: ListenOptions): () => void {
     return this.#listen((feed) => feed.gaps, listener, options);
+  }
+
+  /**
+   * Calls `render` with the state of the channel, then with the state after each message, and the message.
+   *
+   * The first state is the one that `{% instant_state %}` has put into the page, else Django is asked for it.
+   * Every message after it arrives once and in order. When messages were lost, or if the channel keeps none
+   * and the connection was down, Django is asked for the state again.
+   */
+  state<State = Data>(
+    render: (state: State, message?: InstantMessage<Data>) => void,
+    { reduce, key, ...options }: StateOptions<State, Data> = {},
+  ): () => void {
+    const over = new AbortController();
+    const { signal } = over;
+    let state: State;
+    const remove = this.#listen(
+      (feed) => feed.messages,
+      (message) => {
+        view.receive(message);
+      },
+      { ...options, ...(key && { key: `${key} ` }) },
+      () => {
+        over.abort();
+      },
+    );
+    if (signal.aborted) return remove;
+    const view = new StateView(this.#feed, signal, (change) => {
+      if ("channel" in change) {
+        // The application declares the types; nothing can check them here.
+        const message = change as InstantMessage<Data>;
+        state = reduce ? reduce(state, message) : ((message.data ?? state) as State);
+        render(state, message);
+      } else render((state = change.data as State));
+    });
+    this.onStatus(
+      (status) => {
+        if (status === "live") view.check();
+      },
+      { signal },
+    );
+    this.onLost(() => view.load(), { signal });
+    return remove;
+  }
+
+  /**
+   * Resolves when messages arrive, however long that takes. Rejects with `ChannelError` if the channel is
+   * denied, or the page can't connect before somebody logs in or reloads it.
+   */
+  async subscribed(): Promise<void> {
+    await this.#feed.call(() => Promise.resolve(), 0);
   }
 
   /** Calls `listener` with the people in the channel: once at the start, then whenever somebody joins or leaves. */

@@ -28,7 +28,7 @@ export interface Config {
 }
 
 /** The names of Django's views; the first `NEEDED` must have a URL. */
-const VIEWS = ["login", "get_token", "subscribe", "logout", "presence", "history"] as const;
+const VIEWS = ["login", "get_token", "subscribe", "logout", "presence", "history", "snapshot"] as const;
 const NEEDED = 4;
 
 let page: PageConfig | undefined;

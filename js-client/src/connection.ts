@@ -9,6 +9,7 @@ import { COLLECT, Grants, IdentityChanged, TOKEN_EXPIRED } from "./grants.js";
 import { Listeners } from "./listeners.js";
 import { endsUser, refusesUser } from "./signed-out.js";
 import { StreamSlot } from "./stream-slot.js";
+import { StateLoader } from "./state-loader.js";
 import { Transports } from "./transports.js";
 import type { InstantEventMap, Status } from "./types.js";
 import { watchUser } from "./user-watch.js";
@@ -26,6 +27,7 @@ export class Connection {
   /** Tells other tabs who the user is. */
   readonly userIs: (user: string) => void;
   readonly transports: Transports;
+  readonly states: StateLoader;
   readonly feeds = new Map<string, Feed>();
   readonly listeners: { readonly [Name in keyof InstantEventMap]: Listeners<InstantEventMap[Name]> } = {
     status: new Listeners(),
@@ -51,6 +53,7 @@ export class Connection {
     this.config = config;
     this.tab = tab;
     this.django = new Django(config, tab);
+    this.states = new StateLoader(this.django);
     this.transports = new Transports(config);
     const names = (): string[] => this.#held().flatMap((feed) => (feed.isTokenless ? [] : feed.name));
     const readCookie = (): string => this.django.readCookie();

@@ -5,7 +5,7 @@ import { RefusedError, ReplyError, RequestError } from "./errors.js";
 import { TAB_HEADER } from "./tab.js";
 import { isRecord, text } from "./json.js";
 import type { PresenceAnswer } from "./presence.js";
-import type { ChannelInfo, Right } from "./types.js";
+import type { ChannelInfo, Right, Snapshot } from "./types.js";
 
 /** What Django grants for one channel. */
 export interface ChannelGrant extends ChannelInfo {
@@ -113,6 +113,11 @@ export class Django {
   /** Returns past publications; options and result are those of the SDK. */
   async history(channel: string, options: HistoryOptions): Promise<HistoryResult> {
     return (await this.#post("history", { channel, ...options })).body as unknown as HistoryResult;
+  }
+
+  /** Returns the states of channels, and names of which Django can't tell it now. */
+  async states(channels: readonly string[]): Promise<{ states: Record<string, Snapshot>; unknown?: readonly string[] }> {
+    return (await this.#post("snapshot", { channels })).body as { states: Record<string, Snapshot> };
   }
 
   #connection(reply: Reply): ConnectionGrant {

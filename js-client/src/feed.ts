@@ -6,9 +6,10 @@ import { TOKEN_EXPIRED } from "./grants.js";
 import { askPresence, PERMISSION_DENIED } from "./ask.js";
 import { Listeners } from "./listeners.js";
 import { toMessage } from "./message.js";
+import { takePageState } from "./page-state.js";
 import { PresenceList } from "./presence.js";
 import { Sequence } from "./sequence.js";
-import type { ChannelStatus, Denial, InstantMessage, LostInfo, Right } from "./types.js";
+import type { ChannelStatus, Denial, InstantMessage, LostInfo, Right, Snapshot } from "./types.js";
 
 /** Milliseconds to stay subscribed without a listener: a replaced page fragment adds its listener again. */
 const GRACE = 300;
@@ -42,6 +43,7 @@ export class Feed {
   #grace: ReturnType<typeof setTimeout> | undefined;
   #isReplaying = false;
   #wasLive = false;
+  #pageState: Snapshot | undefined;
   /** Stands for messages that were lost, until the state is loaded again; each gap is another object. */
   #gap: object | undefined;
 
@@ -73,6 +75,18 @@ export class Feed {
   /** True while it is subscribing again, so that missed messages may be on their way. */
   get isBehind(): boolean {
     return this.#wasLive && this.status === "subscribing";
+  }
+
+  /**
+   * The state in the page's HTML, if the messages after it are still to come. What came after it is then
+   * recovered, unless the channel is being subscribed to already.
+   */
+  get pageState(): Snapshot | undefined {
+    const state = (this.#pageState = takePageState(this.name) ?? this.#pageState);
+    const { position } = this.sequence;
+    if (!state || (position && (position.epoch !== state.epoch || position.offset > state.offset))) return undefined;
+    if (state.epoch && !this.#subscription) this.sequence.startAt(state);
+    return state;
   }
 
   /** Counts one more listener. */
@@ -122,11 +136,11 @@ export class Feed {
       // 0 is our own unsubscribe(); with any other code the server ended the subscription.
       if (code !== 0) this.#set("denied");
       // These codes report a mistake, such as an unknown namespace or too many channels.
-      if (code > 100 && code < 200 && code !== PERMISSION_DENIED) this.#failed({ code, message: reason });
+      if (code > 100 && code < 200 && code !== PERMISSION_DENIED) this.failed({ code, message: reason });
     });
     subscription.on("error", ({ error }) => {
       // An expired token is replaced at once; nobody needs to know.
-      if (error.code !== TOKEN_EXPIRED) this.#failed(error);
+      if (error.code !== TOKEN_EXPIRED) this.failed(error);
     });
     subscription.on("publication", (publication) => {
       const message = this.message(publication, this.#isReplaying);
@@ -167,15 +181,26 @@ export class Feed {
   }
 
   /** Runs a call that needs a subscription, as soon as there is one. Rejects with `ChannelError`. */
-  async call<Result>(run: (subscription: Subscription) => Promise<Result>): Promise<Result> {
+  async call<Result>(run: (subscription: Subscription) => Promise<Result>, patience = this.#connection.config.timeout): Promise<Result> {
     this.hold();
     try {
-      return await run(await this.#joined());
+      return await run(await this.#joined(patience));
     } catch (error) {
       throw this.#error(error);
     } finally {
       this.release();
     }
+  }
+
+  /** Asks Django for the channel's state. */
+  loadState(): Promise<Snapshot> {
+    return this.#connection.states.load(this.name);
+  }
+
+  /** Waits after so many failures. */
+  pause(failures: number): Promise<void> {
+    const [minimum, maximum] = this.#connection.config.reconnectDelay;
+    return new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(maximum, minimum * 2 ** failures)));
   }
 
   message(publication: PublicationContext, recovered: boolean): InstantMessage {
@@ -190,14 +215,14 @@ export class Feed {
     return new ChannelError(`${this.name}: ${why}`, { channel: this.name, code: why === reason ? code : PERMISSION_DENIED });
   }
 
-  #joined(): Promise<Subscription> {
+  #joined(patience: number): Promise<Subscription> {
     return new Promise((resolve, reject) => {
       const check = (): void => {
         if (this.status === "subscribing" && !this.#connection.hasEnded) return;
         if (this.isJoined && this.#subscription) resolve(this.#subscription);
         remove();
       };
-      const signal = AbortSignal.timeout(this.#connection.config.timeout);
+      const signal = patience ? AbortSignal.timeout(patience) : new AbortController().signal;
       const removeOther = this.#connection.listeners.status.add(check, { signal });
       // The callback runs however the waiting ends; rejecting does nothing if the promise is resolved.
       const remove = this.statuses.add(check, { signal }, () => {
@@ -214,7 +239,8 @@ export class Feed {
     return new ChannelError(message, { channel: this.name, code, cause: error });
   }
 
-  #failed(error: unknown): void {
+  /** Reports what failed in the background. */
+  failed(error: unknown): void {
     // While the connection is down, its own error says more.
     if (this.#connection.isConnected) this.#connection.listeners.error.emit(this.#error(error));
   }
@@ -222,7 +248,7 @@ export class Feed {
   #loadPresence(): void {
     if (!this.#hearsJoins || !this.#subscription || !this.isJoined) return;
     this.presences.load(askPresence(this.#subscription, this.#connection.django)).catch((error: unknown) => {
-      this.#failed(error);
+      this.failed(error);
     });
   }
 
@@ -276,7 +302,7 @@ export class Feed {
         if (this.status === "lost") this.#set("live");
       },
       (error: unknown) => {
-        this.#failed(error);
+        this.failed(error);
       },
     );
   }

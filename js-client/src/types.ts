@@ -101,6 +101,11 @@ export interface Position {
   readonly epoch: string;
 }
 
+/** The state of a channel: what its namespace's `snapshot()` returns, and the position up to which it has the messages. */
+export interface Snapshot<State = unknown> extends Position {
+  readonly data: State;
+}
+
 export interface HistoryOptions {
   /** The maximum number of messages. @default 100 */
   readonly limit?: number;
@@ -172,6 +177,16 @@ export interface MessageOptions extends ListenOptions {
   readonly own?: boolean;
 }
 
+/** Options of `state()`. */
+export interface StateOptions<State, Data> extends ListenOptions {
+  /**
+   * Returns the state after a message: a new one, because other listeners may draw the one that it gets.
+   *
+   * @default the message's `data` is the new state; without `data` nothing changes
+   */
+  readonly reduce?: (state: State, message: InstantMessage<Data>) => State;
+}
+
 /** Options of `once()`. */
 export interface OnceOptions extends MessageOptions {
   /** Only the message with this id: `Publication.id` in Python, or the result of `publish()` here. */
@@ -188,6 +203,8 @@ export interface Urls {
   readonly presence?: string;
   /** Returns past messages of a channel, in the same case. */
   readonly history?: string;
+  /** Returns the states of channels, for `channel.state()`. */
+  readonly snapshot?: string;
 }
 
 /** The names that Django's CSRF protection uses. */

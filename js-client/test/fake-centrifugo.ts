@@ -132,6 +132,11 @@ export class FakeCentrifugo {
     return this.received.filter((command) => command.name === name).length;
   }
 
+  /** The position of a channel's newest publication. */
+  position(channel: string): { offset: number; epoch: string } {
+    return { offset: this.#history(channel).length, epoch: this.epoch };
+  }
+
   publish(channel: string, data: unknown, info?: { client: string; user: string }): void {
     const history = this.#history(channel);
     history.push({ data, offset: history.length + 1, ...(info && { info }) });
@@ -177,7 +182,7 @@ export class FakeCentrifugo {
   /** Deletes all histories, as a restart with the memory engine does. */
   forget(): void {
     this.#histories.clear();
-    this.epoch = "second";
+    this.epoch = this.epoch === "first" ? "second" : `${this.epoch} again`;
   }
 
   async stop(): Promise<void> {

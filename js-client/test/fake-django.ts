@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
+import type { Snapshot } from "../src/types.js";
 import { type Claims, sign, TOKEN_KEY } from "./fake-centrifugo.js";
 
 export interface Seen {
@@ -31,6 +32,8 @@ export class FakeDjango {
   readonly abilities = new Map<string, unknown>();
   /** Answers to presence and history, by view and channel (`presence room`). */
   readonly told = new Map<string, unknown>();
+  /** The states of channels as `snapshot/` tells them. */
+  readonly states = new Map<string, () => Snapshot>();
   /** Seconds for which tokens can be used, and after which connections and subscriptions end. */
   use = 30;
   connectionLife = 3600;
@@ -127,6 +130,15 @@ export class FakeDjango {
       // Django takes both names.
       const told = this.told.get(`${view} ${String(body["channel"]).replace(this.prefix, "")}`);
       return told === undefined ? { status: 403, body: { error: "no such channel" } } : { status: 200, body: told };
+    }
+    if (view === "snapshot") {
+      const names = body["channels"] as string[];
+      const found = names.flatMap((name) => {
+        const state = rights.includes(name) && !this.unknown.has(name) && this.states.get(name);
+        return state ? [[name, state()] as const] : [];
+      });
+      const unknown = names.filter((name) => this.unknown.has(name));
+      return { status: 200, body: { states: Object.fromEntries(found), ...(unknown.length > 0 && { unknown }) } };
     }
     const asked = body["channels"] as string[] | undefined;
     const unknown = asked?.filter((name) => this.unknown.has(name)) ?? [];

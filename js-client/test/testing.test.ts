@@ -44,6 +44,23 @@ test("a page publishes, reads history and presence, and recognizes its own messa
   expect(await room.presence()).toEqual([{ user: "7", connections: 1, info: undefined }]);
 });
 
+test("a page has the state of a channel, and has it again after a loss", async () => {
+  const page = fake({ states: { "order:42": { status: "placed" } } });
+  const order = page.instant.channel("order:42");
+  const drawn: unknown[] = [];
+  order.state((state) => drawn.push(state));
+  await order.subscribed();
+  await vi.waitFor(() => {
+    expect(drawn).toEqual([{ status: "placed" }]);
+  });
+  page.publish("order:42", { data: { status: "packed" } });
+  page.states["order:42"] = { status: "delivered" };
+  page.forget();
+  await vi.waitFor(() => {
+    expect(drawn).toEqual([{ status: "placed" }, { status: "packed" }, { status: "delivered" }]);
+  });
+});
+
 test("revoked rights, lost messages and the end of a session", async () => {
   const page = fake({ denied: ["$staff"], rights: { news: ["presence"] } });
   const { instant } = page;

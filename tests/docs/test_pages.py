@@ -10,6 +10,8 @@ import yaml
 from django.contrib.auth.models import AnonymousUser
 from django.template import RequestContext, engines
 
+from instant import Namespace, namespaces
+from instant.deliveries import AtMostOnce
 from tests.docs.documents import CLIENT, ROOT, blocks
 
 TSC = ROOT / "js-client/node_modules/typescript/bin/tsc"
@@ -46,13 +48,23 @@ def scripts():
                 yield block.where, code
 
 
+class Order(Namespace, abstract=True):
+    name, pattern, delivery = "order", "<int:pk>", AtMostOnce()
+    authorize, snapshot_is_public = "open", True
+
+    def snapshot(self, user, pk):
+        return {"status": "placed"}
+
+
 @pytest.mark.parametrize("block", of(blocks("django")))
-def test_templates_render(block, rf):
+def test_templates_render(block, rf, monkeypatch):
+    monkeypatch.setattr(namespaces, "_registry", [Order])
     request = rf.get("/")
     request.user = AnonymousUser()
     template = engines["django"].from_string(block.code)
     page = template.template.render(RequestContext(request, {"request": request}))
     assert "{%" not in page
+    assert ("data-instant-state" in page) is ("instant_state" in block.code)
     if "instant_script" in block.code:
         # The tag stands before what uses it.
         assert page.index("instant.min.js") < (page + "instant.channel").index("instant.channel")

@@ -31,6 +31,7 @@ PUBLISHED = {
         "$staff $staff",
         "$staff $staff",
     ],
+    "docs/state.md": ["order:42"],
     "docs/testing.md": ["public"],
 }
 """The channels to which the blocks of a document publish, block by block."""

@@ -5,7 +5,7 @@ import threading
 from datetime import date, timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client, override_settings
 
 from instant import Namespace, namespaces
@@ -27,6 +27,7 @@ class Server:
         self.answers = {
             "presence": {"result": {"presence": {}}},
             "history": {"result": {"publications": [], "offset": 7, "epoch": "ep"}},
+            "batch": {"replies": [{"history": {"offset": 7, "epoch": "ep"}}]},
         }
         self.hook = lambda: None
 
@@ -263,7 +264,8 @@ def test_a_snapshot_and_its_position(server, web, make_user):
         "offset": 7,
         "epoch": "ep",
     }
-    assert server.asked == [("history", {"channel": "order:1", "limit": 0, "reverse": False})]
+    command = {"history": {"channel": "order:1", "limit": 0}}
+    assert server.asked == [("batch", {"commands": [command]})]
 
 
 def test_the_position_is_read_first(server, web):
@@ -327,6 +329,93 @@ def test_the_state_is_read_outside_of_a_transaction(server, web, monkeypatch):
     assert seen == [False]
 
 
+# Snapshots of many
+
+
+def ask_many(client, names, status=200):
+    response = client.post(
+        "/instant/snapshot/", json.dumps({"channels": names}), "application/json"
+    )
+    assert response.status_code == status, response.content
+    return response.json()
+
+
+def positions(*answers):
+    return {"replies": [{"history": answer} for answer in answers]}
+
+
+def test_many_channels_are_one_request_to_the_server(server, web):
+    asked = []
+
+    def many(self, user, many):
+        asked.append(many)
+        return [channel["pk"] * 10 for channel in many]
+
+    declare(
+        snapshot_many=many, can_subscribe=lambda self, user, pk: pk < 3,
+        can_subscribe_many=lambda self, user, many: [channel["pk"] < 3 for channel in many],
+    )  # fmt: skip
+    declare(
+        "note", can_subscribe=everybody, snapshot=lambda self, user, pk: "n", delivery=AtMostOnce()
+    )
+    server.answers["batch"] = positions({"offset": 5, "epoch": "a"}, {"offset": 6, "epoch": "b"})
+    names = ["order:1", "order:2", "order:3", "note:1", "nothing", "order:1", "order:x"]
+    assert ask_many(web, names) == {
+        "states": {
+            "order:1": {"data": 10, "offset": 5, "epoch": "a"},
+            "order:2": {"data": 20, "offset": 6, "epoch": "b"},
+            "note:1": {"data": "n", "offset": 0, "epoch": ""},
+        }
+    }
+    assert asked == [[{"pk": 1}, {"pk": 2}]]
+    commands = [{"history": {"channel": f"order:{pk}", "limit": 0}} for pk in (1, 2)]
+    assert server.asked == [("batch", {"commands": commands})]
+
+
+def test_one_that_fails_keeps_none_of_the_others(server, web):
+    declare(can_subscribe=everybody, snapshot=lambda self, user, pk: pk)
+    server.answers["batch"] = {
+        "replies": [
+            {"error": {"code": 102, "message": "unknown channel"}},
+            {"history": {"offset": 6, "epoch": "b"}},
+        ]
+    }
+    assert ask_many(web, ["order:1", "order:2"]) == {
+        "states": {"order:2": {"data": 2, "offset": 6, "epoch": "b"}},
+        "unknown": ["order:1"],
+    }
+
+
+def test_a_rule_that_can_not_say_now_refuses_nobody(server, web):
+    def rule(self, user, pk):
+        raise OperationalError("the database is away")
+
+    declare(can_subscribe=rule, snapshot=lambda self, user, pk: pk)
+    assert ask_many(web, ["order:1"]) == {"states": {}, "unknown": ["order:1"]}
+    assert "be said now" in ask(web, "snapshot", status=503)["error"]
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    "names", [1, "order:1", {}, [1], [["order:1"]], [f"a:{n}" for n in range(101)]]
+)
+def test_names_that_are_none(server, web, names):
+    assert "channels" in ask_many(web, names, 400)["error"]
+
+
+def test_states_that_are_not_as_many(server, web, caplog):
+    declare(can_subscribe=everybody, snapshot_many=lambda self, user, many: [])
+    ask_many(web, ["order:1"], 500)
+    assert "returned 0 states for 1 channels" in caplog.text
+
+
+def test_a_state_of_an_open_transaction_is_not_told(server, web, monkeypatch, caplog):
+    declare(can_subscribe=everybody, snapshot=lambda self, user, pk: 1)
+    monkeypatch.setattr("instant.pages.state.is_fresh", lambda: False)
+    assert ask(web, "snapshot", status=503) == {"error": "The state can't be read now."}
+    assert "middleware" in caplog.text
+
+
 # A server that has trouble
 
 
@@ -347,7 +436,7 @@ def open_to_all():
     ],
 )  # fmt: skip
 def test_an_answer_that_says_nothing(server, web, open_to_all, name, answer, caplog):
-    server.answers = {"presence": answer, "history": answer}
+    server.answers = {"presence": answer, "history": answer, "batch": answer}
     assert ask(web, name, status=502) == {"error": "The message server can't tell."}
     assert "The message server can't tell: " in caplog.text
     assert "test-api-key" not in caplog.text

@@ -94,7 +94,9 @@ def test_the_other_endpoints_take_them_too(native, post, kinds, name):
     """Refused by the rule, which asks for a channel, not by the check or as anonymous."""
     good, (bad, *_) = kinds[PATHS[0]]
     with using(*PATHS):
-        assert ask(native, post, name, Authorization=good).status_code == 400
+        # snapshot/ takes many, of which none has a state.
+        answered = 200 if name == "snapshot" else 400
+        assert ask(native, post, name, Authorization=good).status_code == answered
         assert ask(native, post, name, Authorization=bad).status_code == 401
         assert ask(native, post, name).status_code == 403
 

@@ -22,6 +22,7 @@ __all__ = [
     "Command",
     "Disconnect",
     "NodeCount",
+    "Position",
     "Presence",
     "PresenceStats",
     "Unsubscribe",
@@ -146,6 +147,22 @@ class NodeCount(Command):
     def result(self, reply: Mapping[str, Any]) -> int:
         """See Command."""
         return len(reply.get("nodes") or ())
+
+
+@dataclass(frozen=True, slots=True)
+class Position(Command):
+    """Ask for ``offset`` and ``epoch`` of the newest publication, also of an unused channel."""
+
+    method: ClassVar[str] = "history"
+    channel: str
+
+    def parameters(self) -> dict[str, Any]:
+        """See Command."""
+        return {"channel": self.channel, "limit": 0}
+
+    def result(self, reply: Mapping[str, Any]) -> dict[str, Any]:
+        """See Command."""
+        return {"offset": int(reply.get("offset") or 0), "epoch": str(reply["epoch"])}
 
 
 def batches(commands: Sequence[Command]) -> Iterator[tuple[bytes, Sequence[Command]]]:

@@ -20,6 +20,8 @@ export interface FakeOptions {
   readonly denied?: readonly string[];
   /** What the user may do besides listening, by channel. @default nothing */
   readonly rights?: Readonly<Record<string, readonly Right[]>>;
+  /** The states of channels, by channel: what `snapshot()` returns in Python. @default none */
+  readonly states?: Readonly<Record<string, unknown>>;
   /** More options for `createInstant()`. */
   readonly options?: InstantOptions;
 }
@@ -93,6 +95,8 @@ export class FakeInstant {
   readonly denied: Set<string>;
   /** What the user may do besides listening, by channel; read with each connection. */
   readonly rights: Record<string, readonly Right[]>;
+  /** What `snapshot()` returns in Python, by channel; read whenever the page asks for a state. */
+  readonly states: Record<string, unknown>;
   /** True while no connection is possible. */
   isDown = false;
   /** @internal */
@@ -101,10 +105,11 @@ export class FakeInstant {
   #epoch = 1;
 
   /** @internal Use `createFakeInstant()`. */
-  constructor({ user = "", denied = [], rights = {}, options }: FakeOptions) {
+  constructor({ user = "", denied = [], rights = {}, states = {}, options }: FakeOptions) {
     this.user = user;
     this.denied = new Set(denied);
     this.rights = { ...rights };
+    this.states = { ...states };
     const open = (): FakeSocket => new FakeSocket(this);
     this.instant = createInstant({
       backend: "http://instant.test",
@@ -234,6 +239,12 @@ export class FakeInstant {
     const exp = Date.now() / 1000 + 30;
     const token = (name: string): string => `fake.${btoa(JSON.stringify({ sub: this.user, channel: name }))}.fake`;
     const names = (body.channels ?? []).filter((name) => !this.denied.has(name));
+    if (url.endsWith("/snapshot/")) {
+      const epoch = String(this.#epoch);
+      const known = names.filter((name) => name in this.states);
+      const found = known.map((name) => [name, { data: this.states[name], offset: this.#history(name).length, epoch }]);
+      return Response.json({ states: Object.fromEntries(found) as object });
+    }
     const channels = names.map((name) => ({ name, level: "public", token: token(name), exp, rights: this.rights[name] ?? [] }));
     return Response.json({ ws_token: token(""), exp, channels, next: null });
   }
