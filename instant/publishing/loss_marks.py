@@ -17,7 +17,7 @@ __all__ = ["LossMarks"]
 
 logger = logging.getLogger("instant.producers")
 
-EVENT_CLASS = "instant.lost"
+EVENT_CLASS = "instant:lost"
 """The client doesn't hand such a message to listeners, unless a page has published it."""
 
 MOST = 10_000

@@ -20,7 +20,7 @@ const RESUBSCRIBE_TO = 20_000;
  * The event class by which Django tells that it lost messages: the server was away after a commit. What a page
  * publishes has the page in its `info`, and tells nobody that.
  */
-const LOST = "instant.lost";
+const LOST = "instant:lost";
 /** The SDK's error code for a timeout. */
 const TIMEOUT = 1;
 

@@ -188,7 +188,7 @@ describe("a channel with a gap", () => {
     });
     const lost: unknown[] = [];
     channel.onLost((info) => lost.push(info));
-    const mark = { event_class: "instant.lost", data: { count: 2 } };
+    const mark = { event_class: "instant:lost", data: { count: 2 } };
     site.centrifugo.publish("public", { ...mark, id: "a", message: "by a page" }, { client: "c", user: "7" });
     await inbox.holds("by a page");
     expect(lost).toEqual([]);

@@ -51,4 +51,4 @@ def test_pages_are_told_what_a_commit_could_not_send(kind, tmp_path):
         found = client.call(HistoryRequest(channel="public", limit=10), 60).publications
     live.kill()
     assert sum(publication.data["data"]["count"] for publication in found) == 2
-    assert {publication.data["event_class"] for publication in found} == {"instant.lost"}
+    assert {publication.data["event_class"] for publication in found} == {"instant:lost"}
