@@ -157,7 +157,8 @@ def run(server: Plan) -> int:
     Meanwhile a thread makes the follow-up checks that fall due, and another sends the outbox's
     rows. See ``process.run()`` for signals. Raises OSError if the command can't be started.
     """
-    worker, relay = revoking.watch(), outbox.watch()
+    worker = revoking.watch()
+    relay = outbox.watch(is_embedded="instant.embedded" in server.command)
     try:
         return process.run(server.command, server.env, folder=server.folder)
     finally:

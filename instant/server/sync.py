@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.db import DatabaseError
+
 from instant.centrifugo.binary import process
 from instant.centrifugo.config.address import Address, listens_at
+from instant.centrifugo.config.consumers import compile_outbox
 from instant.centrifugo.config.defaults import DEFAULT_PORT, compile_config
 from instant.centrifugo.config.diff import needs_restart, readable
 from instant.centrifugo.config.engine import compile_engine
@@ -18,9 +22,13 @@ from instant.centrifugo.config.namespaces import NamespaceOptions, compile_names
 from instant.centrifugo.config.proxies import compile_proxies
 from instant.conf import Conf
 from instant.namespaces import Namespace, registered
+from instant.publishing import outbox
+from instant.publishing.outbox import known_namespaces
 from instant.server import proxy_urls
 
-__all__ = ["CannotReload", "Sync", "api_port", "compare", "reload", "write"]
+__all__ = ["CannotReload", "Sync", "api_port", "compare", "confirm_namespaces", "reload", "write"]
+
+logger = logging.getLogger("instant.server")
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -84,7 +92,12 @@ def compare(conf: Conf) -> Sync:
     return Sync(
         path=conf.config_file,
         existing=existing,
-        wanted=compile_proxies(compiled, urls, secret=conf.proxy_secret_text),
+        wanted=compile_outbox(
+            compile_proxies(compiled, urls, secret=conf.proxy_secret_text),
+            is_used=outbox.is_used(),
+            consumer=conf.outbox_consumer,
+            partitions=conf.outbox_partitions,
+        ),
         namespaces=tuple(namespace.name for namespace in namespaces),
         origins=conf.allowed_origins,
         engine=() if conf.engine is None else (conf.engine.kind,),
@@ -93,6 +106,7 @@ def compare(conf: Conf) -> Sync:
 
 def write(sync: Sync) -> bool:
     """Write the file as it should be; return whether it changed. Raises InstantConfigError."""
+    _let_rows_wait(sync)
     changed = write_config(sync.path, sync.wanted)
     folder = sync.path.parent
     compiled = {
@@ -103,6 +117,32 @@ def write(sync: Sync) -> bool:
     if compiled != {key: _before(folder, key) for key in compiled}:
         write_config(_names_file(folder), {k: v for k, v in compiled.items() if v or k != "engine"})
     return changed
+
+
+def _let_rows_wait(sync: Sync) -> None:
+    """
+    Keep rows of the outbox from the server whose namespace it won't have any more.
+
+    It would delete them. Those that it will have are noted when it does.
+    """
+    kept = known_namespaces.in_config(sync.wanted)
+    if not outbox.drained_by() or known_namespaces.in_config(sync.existing or {}) <= kept:
+        return
+    try:
+        known_namespaces.forget_others(known_namespaces.database(), kept)
+    except DatabaseError as exc:
+        logger.warning("Rows of namespaces that are no longer declared may get lost: %s", exc)
+
+
+def confirm_namespaces(sync: Sync) -> list[str]:
+    """
+    Note which namespaces the server knows by now, where it sends the outbox's rows itself.
+
+    Returns those that it doesn't know yet: their rows wait. Raises PublishError and DatabaseError.
+    """
+    if not outbox.drained_by():
+        return []
+    return sorted(known_namespaces.confirm_now(known_namespaces.in_config(sync.wanted)))
 
 
 def reload(sync: Sync) -> None:

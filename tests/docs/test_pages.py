@@ -125,6 +125,7 @@ def test_every_language_is_looked_at():
         "json",
         "yaml",
         "ts",
+        "sql",  # tests/publishing/test_known_namespaces.py
         "text",
     }
     directives = {"{include}", "{toctree}"}

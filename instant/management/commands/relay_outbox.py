@@ -12,14 +12,16 @@ from django.utils import timezone
 from instant.exceptions import InstantConfigError, PublishError
 from instant.publishing.outbox import drained_by, is_used, state
 from instant.publishing.outbox.relay import Relay
-from instant.publishing.outbox.running import new_looker
+from instant.publishing.outbox.running import namespace_looker, new_looker
+from instant.revoking.looker import Looker
 
 
 class Command(BaseCommand):
     help = (
         "Sends the publications that wait in the outbox, until it is stopped. runws does this in a "
         "thread; this command is for sites where the server is started in another way. Several "
-        "may run side by side."
+        "may run side by side. Where Centrifugo sends them itself, this lets rows go whose "
+        "namespace it has come to know."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -43,9 +45,12 @@ class Command(BaseCommand):
                     "“instant.backends.outbox.OutboxBackend”."
                 )
             if drained_by() is not None:
-                raise CommandError(
-                    'Centrifugo sends the rows itself, since INSTANT["OUTBOX_CONSUMER"] is set.'
-                )
+                if options["once"]:
+                    raise CommandError(
+                        'Centrifugo sends the rows itself, since INSTANT["OUTBOX_CONSUMER"] is set.'
+                    )
+                self._watch()
+                return
             if options["once"]:
                 self._once()
                 return
@@ -77,13 +82,20 @@ class Command(BaseCommand):
             self.stdout.write(f"Sent: {relay.sent}. Set aside: {relay.set_aside}.")
 
     def _run(self) -> None:
-        looker = new_looker(Relay(), is_shared=True)
+        self._work(new_looker(Relay(), is_shared=True), "Sending the outbox's rows.")
 
+    def _watch(self) -> None:
+        self._work(
+            namespace_looker(),
+            "Centrifugo sends the outbox's rows. Those of new namespaces wait until it knows them.",
+        )
+
+    def _work(self, looker: Looker, what: str) -> None:
         def end(*_: object) -> None:
             looker.end()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, end)
-        self.stdout.write("Sending the outbox's rows. Stop with Ctrl-C.")
+        self.stdout.write(f"{what} Stop with Ctrl-C.")
         self.stdout.flush()
         looker.run()

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from instant import conf as instant_conf
-from instant.exceptions import InstantConfigError
-from instant.server.sync import CannotReload, Sync, compare, reload, write
+from instant.exceptions import InstantConfigError, PublishError
+from instant.publishing.outbox import drained_by
+from instant.server.sync import CannotReload, Sync, compare, confirm_namespaces, reload, write
+
+_PATIENCE, _PAUSE = 5.0, 0.1
+"""Seconds in which a server has reloaded its config, and between two questions whether it has."""
 
 
 class Command(BaseCommand):
@@ -51,6 +57,25 @@ class Command(BaseCommand):
         elif changed:
             how = "Restart" if sync.needs_restart else "Use “syncws --reload” or restart"
             self.stdout.write(f"{how} the server if it is running.")
+        if drained_by() is not None:
+            self.confirm(sync, patience=_PATIENCE if options["reload"] else 0)
+
+    def confirm(self, sync: Sync, patience: float) -> None:
+        """Let the outbox's rows go whose namespace the server knows by now."""
+        deadline = time.monotonic() + patience
+        try:
+            while (unknown := confirm_namespaces(sync)) and time.monotonic() < deadline:
+                time.sleep(_PAUSE)
+        except (DatabaseError, InstantConfigError, PublishError) as exc:
+            self.stderr.write(
+                self.style.WARNING(f"The server was not asked which namespaces it knows: {exc}")
+            )
+            return
+        if unknown:
+            self.stdout.write(
+                f"The outbox's rows of these namespaces wait until the server knows them: "
+                f"{', '.join(unknown)}."
+            )
 
     def check_only(self, sync: Sync) -> None:
         if sync.changed:

@@ -10,7 +10,7 @@ from instant import conf
 from instant.backends import get_backend
 from instant.exceptions import InstantConfigError
 
-__all__ = ["drained_by", "is_relayed", "is_used"]
+__all__ = ["drained_by", "is_used"]
 
 
 def drained_by() -> str | None:
@@ -23,12 +23,4 @@ def is_used() -> bool:
     try:
         return get_backend().transactional
     except InstantConfigError:  # a check tells
-        return False
-
-
-def is_relayed() -> bool:
-    """Tell whether there are rows, and a relay of ours is to send them."""
-    try:
-        return is_used() and drained_by() is None
-    except InstantConfigError:
         return False

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 
 from django.db import connections
 
 from instant import conf
+from instant.centrifugo.binary.process import find_binary
+from instant.centrifugo.config.consumers import NOTIFY_CHANNEL
 from instant.exceptions import InstantConfigError
-from instant.publishing.outbox import is_relayed
+from instant.publishing.outbox import drained_by, is_used
+from instant.publishing.outbox.known_namespaces import AGAIN, NamespaceWatch, database
 from instant.publishing.outbox.relay import Relay, databases
 from instant.publishing.outbox.store import LOCKING
-from instant.publishing.outbox.wake import CHANNEL, NAME
+from instant.publishing.outbox.wake import NAME
 from instant.revoking.looker import Looker, Work
 
-__all__ = ["new_looker", "start_with_server", "watch"]
+__all__ = ["namespace_looker", "new_looker", "start_with_server", "watch"]
 
 logger = logging.getLogger("instant.outbox")
 
@@ -31,7 +35,7 @@ def new_looker(relay: Relay, *, is_shared: bool = False) -> Looker:
     """
     work = Work(
         name=NAME,
-        channel=CHANNEL,
+        channel=NOTIFY_CHANNEL,
         every=_EVERY,
         is_shared=is_shared and all(connections[a].vendor in LOCKING for a in databases()),
         logger=logger,
@@ -40,32 +44,50 @@ def new_looker(relay: Relay, *, is_shared: bool = False) -> Looker:
     return Looker(relay.look, lambda: True, _listened_to, relay.call, work)
 
 
+def namespace_looker() -> Looker:
+    """Return what notes for Centrifugo's consumer which namespaces the server knows."""
+    work = Work(
+        name=f"{NAME}-namespaces",
+        channel=f"{NOTIFY_CHANNEL}_namespaces",  # nobody tells: each new row would
+        every=AGAIN,
+        logger=logger,
+        problem="Nobody notes which namespaces the server knows: %s",
+    )
+    return Looker(NamespaceWatch().look, lambda: True, lambda: database().alias, work=work)
+
+
 def _listened_to() -> str:
     """Return the database that tells of new rows: the first that can."""
     aliases = list(databases())
     return next((a for a in aliases if connections[a].vendor == "postgresql"), aliases[0])
 
 
-def watch() -> Looker | None:
-    """Start one that works until it is stopped, where one is needed; for ``runws``."""
-    if not is_relayed() or next(databases(), None) is None:
+def watch(*, is_embedded: bool) -> Looker | None:
+    """
+    Start what the outbox needs beside its server, until it is stopped; for ``runws``.
+
+    The embedded server has no consumer, whatever the settings say.
+    """
+    if not is_used() or next(databases(), None) is None:
         return None
-    looker = new_looker(Relay())
+    looker = namespace_looker() if drained_by() and not is_embedded else new_looker(Relay())
     looker.start(always=True)
     return looker
 
 
 def start_with_server() -> None:
     """
-    Relay in a web process that keeps the message server running, and in its forks.
+    Do the same in a web process that keeps the message server running, and in its forks.
 
     One of a host does so at a time. Called when the apps are ready; never raises.
     """
     try:
-        if conf.current().autostart and is_relayed():
-            watch()
+        settings = conf.current()
+        if settings.autostart and is_used():
+            start = partial(watch, is_embedded=find_binary(settings.dir) is None)
+            start()
             if hasattr(os, "register_at_fork"):  # a server that loads the site before it forks
-                os.register_at_fork(after_in_child=watch)
+                os.register_at_fork(after_in_child=start)
     except InstantConfigError:  # a check tells
         return
     except Exception:

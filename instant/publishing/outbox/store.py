@@ -17,14 +17,12 @@ from contextlib import AbstractContextManager, contextmanager
 from django.db import connections, transaction
 from django.db.models import Min
 
+from instant.centrifugo.config.consumers import CONSUMER
 from instant.models import OutboxRow
 from instant.publishing.outbox import tables
 from instant.publishing.outbox.sending import Result
 
-__all__ = ["CONSUMER", "LOCKING", "Store"]
-
-CONSUMER = "instant_outbox"
-"""The name of Centrifugo's consumer, which is part of the names of its locks."""
+__all__ = ["LOCKING", "Store"]
 
 LOCKING = ("postgresql", "mysql")
 """Databases that lock a partition for a relay: several of them may work at a time."""

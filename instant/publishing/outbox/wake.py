@@ -10,13 +10,10 @@ from instant.publishing.commit_hook import wait_for_commit
 from instant.revoking.host import ring
 from instant.tenancy import current as tenancy
 
-__all__ = ["CHANNEL", "NAME", "after_commit", "ring_now"]
+__all__ = ["NAME", "after_commit", "ring_now"]
 
 NAME = "outbox"
 """Of the lock and the bell of a host's relay."""
-
-CHANNEL = "instant_outbox_partition"
-"""What PostgreSQL tells all who listen, with the number of a partition, when a row is committed."""
 
 
 def after_commit(connection: BaseDatabaseWrapper) -> None:

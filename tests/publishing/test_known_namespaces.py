@@ -1,0 +1,151 @@
+"""Rows whose namespace the running server doesn't know are not for its consumer yet."""
+
+from types import SimpleNamespace
+
+import pytest
+from django.db import ProgrammingError, connection, transaction
+
+from instant.exceptions import ServerRefused, ServerUnreachable, UnknownNamespace
+from instant.models import OutboxRow
+from instant.publishing.outbox import known_namespaces as known
+from tests.docs.documents import blocks
+
+ON_POSTGRES = connection.vendor == "postgresql"
+
+
+class Server:
+    """Knows some namespaces; of these “quiet” has no history, which is another error."""
+
+    def __init__(self, *names, error=None):
+        self.names, self.error, self.asked = names, error, []
+
+    def run(self, commands, timeout):
+        if self.error:
+            raise self.error
+        self.asked.append([command.parameters() for command in commands])
+        return [self._reply(command.channel) for command in commands]
+
+    def _reply(self, channel):
+        name = channel.removesuffix(":")
+        if name == "quiet":
+            return ServerRefused("108", code=108)
+        return None if name in self.names else UnknownNamespace("102", code=102)
+
+
+def test_the_namespaces_of_a_config():
+    config = {"channel": {"namespaces": [{"name": "user"}, {"name": "order"}, {}]}}
+    assert known.in_config(config) == {"user", "order"}
+    assert known.in_config({}) == known.in_config({"channel": {}}) == set()
+
+
+def test_a_server_is_asked_for_all_of_them_at_once():
+    server = Server("order")
+    assert known.ask(server, {"order", "quiet", "new"}, 1) == {"order", "quiet"}
+    [commands] = server.asked
+    assert commands[0] == {"channel": "new:", "limit": 0}
+
+
+def write(namespace="", partition=0):
+    return OutboxRow.objects.create(
+        method="publish", payload="{}", partition=partition, namespace=namespace
+    ).pk
+
+
+def ready():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM instant_outbox_ready ORDER BY id")
+        return [pk for (pk,) in cursor.fetchall()]
+
+
+@pytest.fixture
+def _nothing_noted(transactional_db):
+    if ON_POSTGRES:
+        known.forget_others(connection, ())
+    yield
+    if ON_POSTGRES:
+        known.forget_others(connection, ())
+
+
+@pytest.mark.usefixtures("_nothing_noted")
+class TestOnPostgres:
+    __test__ = ON_POSTGRES  # make test-postgres
+
+    def test_rows_wait_until_the_server_knows_their_namespace(self):
+        plain, new, other = write(), write("new"), write("other")
+        assert ready() == [plain]
+        assert known.confirm(connection, Server("new"), 1) == {"other"}
+        assert ready() == [plain, new]
+        assert known.confirm(connection, Server("new", "other"), 1) == set()
+        assert ready() == [plain, new, other]
+
+    def test_nobody_is_asked_while_nothing_waits(self):
+        write()
+        write("refused", partition=-1)
+        server = Server()
+        assert known.confirm(connection, server, 1) == set()
+        assert server.asked == []
+
+    def test_a_server_that_can_not_be_asked_leaves_them_waiting(self, monkeypatch, caplog):
+        write("new")
+        backend = SimpleNamespace(client=lambda: Server(error=ServerUnreachable("gone")))
+        monkeypatch.setattr(known, "get_backend", lambda: backend)
+        assert known.NamespaceWatch().look() == known.AGAIN
+        assert ready() == []
+        assert not caplog.records
+
+    def test_who_watches_says_once_what_waits_and_lets_it_go(self, monkeypatch, caplog):
+        pk, server = write("new"), Server()
+        monkeypatch.setattr(known, "get_backend", lambda: SimpleNamespace(client=lambda: server))
+        watch = known.NamespaceWatch()
+        for _ in range(2):
+            watch.look()
+        assert ready() == []
+        [record] = caplog.records
+        assert record.message == (
+            "Publications to the namespace “new” wait in the outbox: the server's config doesn't "
+            "have it. Run “manage.py syncws --reload”."
+        )
+        server.names = ("new",)
+        watch.look()
+        assert ready() == [pk]
+
+    def test_others_than_those_that_wait_can_be_noted_before(self):
+        assert known.confirm(connection, Server("order"), 1, also={"order", "new"}) == {"new"}
+        assert ready() == []
+        pk = write("order")
+        assert ready() == [pk]
+
+    def test_a_server_that_will_start_without_one_gets_no_row_of_it(self):
+        old, _ = write("old"), known.confirm(connection, Server("old"), 1, also={"old"})
+        assert ready() == [old]
+        known.forget_others(connection, {"new"})
+        assert ready() == []
+
+    def test_the_consumer_is_woken_for_what_it_may_send_now(self):
+        write("new", partition=3)
+        with connection.cursor() as cursor:
+            cursor.execute("LISTEN instant_outbox_partition")
+        known.confirm(connection, Server("new"), 1)
+        told = {n.payload for n in connection.connection.notifies(timeout=10, stop_after=1)}
+        assert told == {"3"}
+
+    def test_the_consumers_role_may_do_what_it_needs_and_no_more(self):
+        pk, waiting = write(), write("new")
+        [block] = blocks("sql", document="docs/outbox.md")
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(block.code)
+            cursor.execute("SET LOCAL ROLE centrifugo")
+            cursor.execute("SELECT id, method, payload, partition FROM instant_outbox_ready")
+            assert [row[0] for row in cursor.fetchall()] == [pk]
+            cursor.execute("DELETE FROM instant_outbox_ready WHERE id = ANY(%s)", [[pk, waiting]])
+            for sql in (
+                "SELECT * FROM instant_outbox",
+                "SELECT * FROM auth_user",
+                "INSERT INTO instant_outbox_ready (id) VALUES (1)",
+                "INSERT INTO instant_outbox_known VALUES ('new')",
+            ):
+                with pytest.raises(ProgrammingError, match="permission"), transaction.atomic():
+                    cursor.execute(sql)
+            cursor.execute("RESET ROLE")
+            assert [row.pk for row in OutboxRow.objects.all()] == [waiting]
+            transaction.set_rollback(True)
