@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 HOST = "INSTANT_TESTS_PGHOST"
@@ -45,9 +46,10 @@ class Cluster:
     """One server with the superuser “postgres”; leaving the context stops and removes it."""
 
     def __init__(self, folder_of_programs, *, icu=True, **options):
+        """Take other options of postgres: with synchronous_commit="on" a commit outlives kill()."""
         self._bin = folder_of_programs
         self._icu = icu
-        self._options = options
+        self._options = {**FASTER, **options, "listen_addresses": ""}
         self._stack = contextlib.ExitStack()
         # PostgreSQL refuses to run as root; Debian's package makes this user for it.
         self._as = {}
@@ -65,14 +67,8 @@ class Cluster:
             data = self.folder / "data"
             self._run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N", *self._order())
             stack.callback(self._stop, data)
-            options = {
-                **FASTER,
-                **self._options,
-                "listen_addresses": "",
-                "unix_socket_directories": self.folder,
-            }
-            given = " ".join(f"-c {key}='{value}'" for key, value in options.items())
-            self._run("pg_ctl", "start", "-w", "-D", data, "-l", self.folder / "log", "-o", given)
+            self._options["unix_socket_directories"] = self.folder
+            self.start()
             self._stack = stack.pop_all()
         return self
 
@@ -92,6 +88,26 @@ class Cluster:
             "-l",
             self.folder / "log",
         )
+
+    def kill(self):
+        """Kill -9 the server and all that serve a connection, as if out of memory."""
+        lock = self.folder / "data" / "postmaster.pid"
+        first = int(lock.read_text().split()[0])
+        listed = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        for number in (first, *map(int, listed)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        while any(_runs(number) for number in (first, *map(int, listed))):
+            time.sleep(0.01)
+        # Where nobody reaps it, its number is still taken, and the next one would refuse to start.
+        for left in (lock, *self.folder.glob(".s.PGSQL.*")):
+            left.unlink()
+
+    def start(self):
+        """Start it, also after kill()."""
+        given = " ".join(f"-c {key}='{value}'" for key, value in self._options.items())
+        data, log = self.folder / "data", self.folder / "log"
+        self._run("pg_ctl", "start", "-w", "-D", data, "-l", log, "-o", given)
 
     def _order(self):
         """Sort names as a language does, as most servers do: another order than Python's."""
@@ -122,6 +138,12 @@ class Cluster:
     def _stop(self, data):
         if (data / "postmaster.pid").exists():
             self._run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", data)
+
+
+def _runs(number):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
 
 
 def main():

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import time
 
 from websockets.exceptions import ConnectionClosed
@@ -97,6 +98,11 @@ class Subscriber:
                 continue
             self._lines = [json.loads(line) for line in frame.splitlines()]
         return self._lines.pop(0)
+
+    def cut(self):
+        """Break the connection without a word, also while another thread reads from it."""
+        with contextlib.suppress(OSError):
+            self._socket.socket.shutdown(socket.SHUT_RDWR)
 
     def close(self):
         self._stack.close()

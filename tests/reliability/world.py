@@ -1,0 +1,313 @@
+"""A site with all that belongs to it, each in a process of its own that can be killed."""
+
+import contextlib
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from django.contrib.auth.models import AnonymousUser
+from django.test import override_settings
+
+from instant.rights.tokens import Signer
+from tests.cluster import Cluster, programs
+from tests.ports import free_port
+from tests.real_server import BINARY
+from tests.reliability.publisher import TABLE
+from tests.reliability.reader import Page
+
+SETTINGS = """
+from tests.settings import *
+INSTALLED_APPS = [*INSTALLED_APPS, "reliable"]
+DATABASES = {{"default": {database}}}
+CENTRIFUGO_HMAC_KEY = CENTRIFUGO_API_KEY = None
+CENTRIFUGO_PORT = {port}
+INSTANT = {instant}
+"""
+REALTIME = """
+from datetime import timedelta
+from instant import Namespace
+from instant.deliveries import AtMostOnce, Latest, Recoverable
+
+class Kept(Namespace):
+    name, pattern, authorize = "kept", "<str:lane>", "open"
+    delivery = Recoverable(size=20_000, ttl=timedelta(hours=1))
+
+class Newest(Namespace):
+    name, pattern, authorize = "newest", "<str:lane>", "open"
+    delivery = Latest()
+
+class Once(Namespace):
+    name, pattern, authorize = "once", "<str:lane>", "open"
+    delivery = AtMostOnce()
+"""
+OUTBOX = Path(__file__).resolve().parents[2] / "docs" / "outbox.md"
+QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+BACKENDS = {
+    "http": {"BACKEND": "instant.backends.centrifugo.CentrifugoBackend"},
+    "outbox": {"BACKEND": "instant.backends.outbox.OutboxBackend"},
+    "both": {"BACKEND": "instant.backends.outbox.OutboxBackend", "OUTBOX_IMMEDIATE": True},
+}
+
+
+END = ("end", 1)
+"""A message behind all others."""
+
+
+class World:
+    """
+    Start everything with ``with World(…) as world``.
+
+    ``server`` is “embedded” or “centrifugo”, ``database`` “sqlite” or “postgresql”, ``backend`` a key of
+    BACKENDS, ``engine`` “memory” or “redis”. The embedded server keeps its histories in a file.
+    """
+
+    def __init__(self, folder, *, server, database, backend, engine="memory"):
+        self.folder, self.server, self.database = folder, server, database
+        self.backend, self.engine = backend, engine
+        self.port = free_port()
+        self._running = {}
+        self._stack = contextlib.ExitStack()
+
+    # --- set-up ---------------------------------------------------------------------------
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self._stack = stack
+            self._set_up()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_exception):
+        for name in list(self._running):
+            self.kill(name)
+        self._stack.close()
+
+    def _set_up(self):
+        database = {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": str(self.folder / "db.sqlite3"),
+            "OPTIONS": {"timeout": 20, "transaction_mode": "IMMEDIATE"},
+        }
+        if self.database == "postgresql":
+            self.cluster = self._stack.enter_context(Cluster(programs(), synchronous_commit="on"))
+            database = {
+                "ENGINE": "django.db.backends.postgresql",
+                "NAME": "postgres",
+                "USER": "postgres",
+                "HOST": str(self.cluster.folder),
+            }
+        instant = {
+            "DIR": str(self.folder / "centrifugo"),
+            "ALLOWED_ORIGINS": [],
+            **BACKENDS[self.backend],
+        }
+        if self.is_consumed:
+            instant["OUTBOX_CONSUMER"] = (
+                f"postgresql://centrifugo@/postgres?host={self.cluster.folder}"
+            )
+        if self.engine == "redis":
+            self._redis_port = free_port()
+            instant["ENGINE"] = f"redis://127.0.0.1:{self._redis_port}"
+            self.start("redis")
+        (self.folder / "reliable").mkdir()
+        (self.folder / "reliable" / "__init__.py").touch()
+        (self.folder / "reliable" / "realtime.py").write_text(REALTIME)
+        (self.folder / "site_settings.py").write_text(
+            SETTINGS.format(database=database, port=self.port, instant=instant)
+        )
+        path = os.pathsep.join([str(self.folder), str(Path.cwd())])
+        self._env = os.environ | {"DJANGO_SETTINGS_MODULE": "site_settings", "PYTHONPATH": path}
+        self._manage("migrate", "-v0")
+        self._sql(TABLE)
+        if self.is_consumed:  # as the documents say
+            [grants] = re.findall(r"```sql\n(.*?)```", OUTBOX.read_text(), re.DOTALL)
+            self._sql(grants)
+        self._manage("syncws")
+        self._stack.enter_context(
+            override_settings(
+                CENTRIFUGO_HMAC_KEY=None, CENTRIFUGO_API_KEY=None, INSTANT={"DIR": instant["DIR"]}
+            )
+        )
+        self.start("server")
+        if self.backend != "http":
+            self.start("relay")
+
+    def _manage(self, *arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "django", *arguments],
+            env=self._env, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def _sql(self, sql):
+        code = f"from django.db import connection as c; c.cursor().execute({sql!r})"
+        self._manage("shell", "-v0", "-c", code)
+
+    @property
+    def is_consumed(self):
+        """Whether Centrifugo itself reads the outbox."""
+        return self.backend != "http" and (self.server, self.database) == (
+            "centrifugo",
+            "postgresql",
+        )
+
+    # --- processes ------------------------------------------------------------------------
+
+    def start(self, name, *arguments):
+        """Start “server”, “relay”, “redis” or a publisher, which has arguments, and wait until it serves."""
+        command = getattr(self, f"_{name}_command", None)
+        command = (
+            command()
+            if command
+            else [sys.executable, "-m", "tests.reliability.publisher", name, *arguments]
+        )
+        env = None if name == "redis" else self._env
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self._running[name] = subprocess.Popen(command, env=env, **{**QUIET, "stderr": log})
+        port = {"server": self.port, "redis": getattr(self, "_redis_port", None)}.get(name)
+        if port:
+            until(lambda: answers(port), name)
+
+    def _server_command(self):
+        config = str(self.folder / "centrifugo" / "config.json")
+        if self.server == "centrifugo":
+            return [BINARY, "-c", config]
+        data = str(self.folder / "histories")
+        return [sys.executable, "-m", "instant.embedded", "--config", config, "--data", data]
+
+    def _relay_command(self):
+        return [sys.executable, "-m", "django", "relay_outbox"]
+
+    def _redis_command(self):
+        options = [
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "always",
+        ]
+        return [
+            "redis-server",
+            "--port",
+            str(self._redis_port),
+            "--dir",
+            str(self.folder),
+            *options,
+        ]
+
+    def kill(self, name):
+        """Kill -9."""
+        if name == "database":
+            self.cluster.kill()
+            return
+        process = self._running.pop(name)
+        process.kill()
+        process.wait()
+
+    def come_back(self, name):
+        """Start what was killed."""
+        if name == "database":
+            self.cluster.start()
+        elif name.startswith("p"):
+            self.start(name, *self._publishing[name])
+        else:
+            self.start(name)
+
+    # --- what is done with it -------------------------------------------------------------
+
+    def page(self, *channels):
+        """Open a page."""
+        url = f"ws://127.0.0.1:{self.port}/connection/websocket"
+        page = Page(url, channels, lambda: Signer(AnonymousUser()))
+        page.start()
+        self._stack.callback(page.close)
+        assert page.wait(lambda page: all(page.joined.values()))
+        return page
+
+    def publish(self, *channels, publishers=1):
+        """Let each publisher commit messages, each for one of its own channels in turn."""
+        self._end = self.folder / "end"
+        self._publishing = {
+            f"p{n}": (str(self._end), *(f"{channel}{n}" for channel in channels))
+            for n in range(publishers)
+        }
+        for name, arguments in self._publishing.items():
+            self.start(name, *arguments)
+
+    def published(self):
+        """Let the publishers end."""
+        self._end.touch()
+        for name in list(self._publishing):
+            process = self._running.pop(name)
+            assert process.wait(300) == 0, (self.folder / f"{name}.log").read_text()
+
+    def facts(self):
+        """Return what was committed, by channel, in the order of each publisher."""
+        code = (
+            "from django.db import connection as c; k = c.cursor(); "
+            "k.execute('SELECT channel, publisher, number FROM fact ORDER BY publisher, number'); "
+            "print(*(' '.join(map(str, row)) for row in k.fetchall()), sep=chr(10))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-m", "django", "shell", "-v0", "-c", code],
+            env=self._env, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found = {}
+        for line in done.stdout.split("\n"):
+            if line:
+                channel, publisher, number = line.split()
+                found.setdefault(channel, []).append((publisher, int(number)))
+        return found
+
+
+def answers(port):
+    import socket
+
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    return False
+
+
+def until(holds, what, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def at_random(shortest=0.05, longest=0.3):
+    """Wait for a moment that nobody has chosen."""
+    time.sleep(random.uniform(shortest, longest))
+
+
+def moments(page, times):
+    """Yield so many times, each after a random number of further messages on the page."""
+    for _ in range(times):
+        wanted = count(page) + random.randint(1, 60)
+        assert page.wait(lambda page, n=wanted: count(page) >= n)
+        yield
+
+
+def count(page):
+    return sum(map(len, page.messages.values()))
+
+
+def lost(page, facts, *, is_ordered=True):
+    """Return what never came, by channel; fail where something came that should not, or out of order."""
+    found = {}
+    for channel, messages in page.messages.items():
+        got = [message for message in messages if message != END]
+        assert len(got) == len(set(got)), f"{channel}: twice"
+        assert got == sorted(got) or not is_ordered, f"{channel}: out of order: {got}"
+        known = set(facts.get(channel, ()))
+        assert not set(got) - known, f"{channel}: published, and never committed"
+        found[channel] = known - set(got)
+    return found
