@@ -22,6 +22,7 @@ __all__ = [
     "are_hidden",
     "find_user",
     "holders",
+    "holds",
     "is_known",
     "levels",
     "lost_flags",
@@ -82,6 +83,11 @@ def are_hidden() -> bool:
         or type(backend).user_can_authenticate not in _DJANGOS
         for backend in _backends()
     )
+
+
+def holds(user: Any, permission: str) -> bool:
+    """Tell whether a user has a permission such as ``app.change_model``, as Django's admin asks."""
+    return bool(user.has_perm(permission))
 
 
 class UnknownUser(LookupError):

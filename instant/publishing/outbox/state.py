@@ -13,7 +13,7 @@ from instant.publishing.outbox import notes, tables
 from instant.publishing.outbox.relay import databases
 from instant.tenancy import current as tenancy
 
-__all__ = ["OutboxState", "count"]
+__all__ = ["OutboxState", "count", "count_in"]
 
 _LATE = timedelta(minutes=1)
 
@@ -39,15 +39,27 @@ def count() -> OutboxState:
     for tenant in [here] if (here := tenancy.current()) else list(tenancy.every()):
         with tenancy.activate(tenant):
             for alias in databases():
-                _add(found, alias)
+                if _has_table(alias):
+                    _add(found, alias)
     return found
+
+
+def count_in(alias: str) -> OutboxState:
+    """Count the rows of a database that has the table, in the current context."""
+    found = OutboxState()
+    _add(found, alias)
+    return found
+
+
+def _has_table(alias: str) -> bool:
+    connection = connections[alias]
+    with connection.cursor() as cursor:
+        names = connection.introspection.table_names(cursor)
+    return OutboxRow._meta.db_table in names  # noqa: SLF001  Django's documented API
 
 
 def _add(found: OutboxState, alias: str) -> None:
     connection = connections[alias]
-    with connection.cursor() as cursor:
-        if OutboxRow._meta.db_table not in connection.introspection.table_names(cursor):  # noqa: SLF001
-            return
     due = Q(partition__gte=0)
     aside = Q(partition__lt=0) & ~Q(partition=OutboxRow.KEPT)
     if notes.are_used(connection):

@@ -1,0 +1,155 @@
+"""The outbox in the admin: what waits, and what was set aside; nothing can be edited."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.db import connections
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.text import Truncator
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from instant.models import OutboxRow
+from instant.publishing.outbox import notes
+from instant.publishing.outbox.again import send_again
+from instant.publishing.outbox.state import count_in
+from instant.rights import accounts
+
+__all__ = ["OutboxRowAdmin"]
+
+if TYPE_CHECKING:  # generic for the type checker only
+    _OutboxRowAdmin = admin.ModelAdmin[OutboxRow]
+else:
+    _OutboxRowAdmin = admin.ModelAdmin
+
+_WAITING = Q(partition__gte=0)
+_SENT = Q(partition=OutboxRow.KEPT)
+
+
+def _noted(alias: str) -> notes.Notes:
+    """Return what a relay on SQLite has noted and nobody has written yet."""
+    connection = connections[alias]
+    return notes.read(connection) if notes.are_used(connection) else notes.Notes()
+
+
+class _StateFilter(admin.SimpleListFilter):
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:  # noqa: ARG002
+        return (
+            ("waiting", _("waiting")),
+            ("set_aside", _("set aside")),
+            ("sent", _("sent, and kept")),
+        )
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
+        refused = Q(pk__in=[int(id_) for id_ in _noted(queryset.db).refused])
+        match self.value():
+            case "waiting":
+                return queryset.filter(_WAITING & ~refused)
+            case "set_aside":
+                return queryset.filter(~_WAITING & ~_SENT | refused)
+            case "sent":
+                return queryset.filter(_SENT)
+        return queryset
+
+
+@admin.register(OutboxRow)
+class OutboxRowAdmin(_OutboxRowAdmin):
+    """
+    List rows, delete them, and send again what was set aside.
+
+    What a row says is shown only to those with the permission to view payloads.
+    """
+
+    list_display = ("id", "state", "method", "namespace", "created_at", "attempts", "short_error")
+    list_filter = (_StateFilter, "namespace")
+    ordering = ("-id",)
+    actions = ("send_again",)
+    list_per_page = 50
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[OutboxRow]:
+        """Leave out what was sent already, and the payload where it isn't shown."""
+        rows = super().get_queryset(request)
+        noted = _noted(rows.db)
+        if noted.upto:
+            rows = rows.exclude(noted.done() & ~Q(pk__in=[int(id_) for id_ in noted.refused]))
+        return rows if self._shows_payload(request) else rows.defer("payload")
+
+    def get_fields(self, request: HttpRequest, obj: OutboxRow | None = None) -> Any:  # noqa: ARG002
+        """Show the payload to those who may see it."""
+        fields = ["id", "state", "method", "namespace", "partition", "created_at", "sent_at"]
+        fields += ["attempts", "full_error"]
+        return [*fields, "payload"] if self._shows_payload(request) else fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: OutboxRow | None = None) -> Any:
+        """Let nothing be edited."""
+        return self.get_fields(request, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002  Django's signature
+        """Let publish() write rows, and nobody here."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: OutboxRow | None = None) -> bool:  # noqa: ARG002
+        """Let nothing be edited, whoever it is; the permission is for sending again."""
+        return False
+
+    def has_again_permission(self, request: HttpRequest) -> bool:
+        """Tell who may send again: those with the permission to change rows."""
+        return accounts.holds(request.user, "instant.change_outboxrow")
+
+    def has_view_permission(self, request: HttpRequest, obj: OutboxRow | None = None) -> bool:
+        """Tell who may see the list; those who may send again may too."""
+        return super().has_view_permission(request, obj) or self.has_again_permission(request)
+
+    def _shows_payload(self, request: HttpRequest) -> bool:
+        return accounts.holds(request.user, "instant.view_outbox_payload")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Say where nobody seems to send the rows."""
+        alias = self.get_queryset(request).db
+        if request.method == "GET" and count_in(alias).is_late(timezone.now()):
+            text = gettext(
+                "Rows have waited for over a minute. Do the message server and “manage.py "
+                "relay_outbox” or “manage.py runws” run?"
+            )
+            messages.warning(request, text)
+        return super().changelist_view(request, extra_context)
+
+    @admin.display(description=_("state"))
+    def state(self, row: OutboxRow) -> str:
+        """Return what becomes of the row."""
+        if row.partition == OutboxRow.KEPT:
+            return gettext("sent, and kept")
+        if row.partition < 0 or self._noted_error(row):
+            return gettext("set aside")
+        return gettext("waiting")
+
+    @admin.display(description=_("error"))
+    def short_error(self, row: OutboxRow) -> str:
+        """Return the beginning of the error."""
+        return Truncator(self.full_error(row)).chars(80)
+
+    @admin.display(description=_("error"))
+    def full_error(self, row: OutboxRow) -> str:
+        """Return why the server refused it."""
+        return row.error or self._noted_error(row)
+
+    def _noted_error(self, row: OutboxRow) -> str:
+        return _noted(row._state.db or "default").refused.get(str(row.pk), "")  # noqa: SLF001  Django's documented API
+
+    @admin.action(description=_("Send again"), permissions=["again"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[OutboxRow]) -> None:
+        """Let those be sent again that were set aside."""
+        sent = send_again(queryset.db, list(queryset.values_list("pk", flat=True)))
+        told = ngettext("%(count)d row is sent again.", "%(count)d rows are sent again.", sent)
+        messages.success(request, told % {"count": sent})

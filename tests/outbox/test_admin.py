@@ -1,0 +1,129 @@
+"""The outbox in the admin."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.contrib.messages import get_messages
+from django.utils import timezone
+
+from instant.models import OutboxRow
+
+LIST = "/admin/instant/outboxrow/"
+
+
+@pytest.fixture
+def may(client, make_user):
+    def log_in(*names):
+        user = make_user("ann", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=names))
+        client.force_login(user)
+        return client
+
+    return log_in
+
+
+@pytest.fixture
+def root(client, make_user):
+    client.force_login(make_user("root", is_staff=True, is_superuser=True))
+    return client
+
+
+def row(partition=0, **fields):
+    fields = {"method": "publish", "payload": '{"secret": 1}', "namespace": "order", **fields}
+    return OutboxRow.objects.create(partition=partition, **fields)
+
+
+def text(client, path):
+    response = client.get(path)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_the_list_says_what_becomes_of_each_row(root):
+    row()
+    row(-1, error="error 107, bad request", attempts=1)
+    row(OutboxRow.KEPT, sent_at=timezone.now())
+    page = text(root, LIST)
+    for said in ("waiting", "set aside", "sent, and kept", "error 107, bad request"):
+        assert said in page
+    assert "secret" not in page
+
+
+@pytest.mark.parametrize(
+    ("state", "count"), [("waiting", 1), ("set_aside", 2), ("sent", 3), ("", 6)]
+)
+def test_rows_are_filtered_by_state(root, state, count):
+    row()
+    for partition, times in ((-1, 2), (OutboxRow.KEPT, 3)):
+        for _ in range(times):
+            row(partition)
+    assert text(root, f"{LIST}?state={state}").count('class="action-select"') == count
+
+
+def test_nothing_can_be_edited_or_added(root):
+    one = row(-1)
+    assert root.get(f"{LIST}add/").status_code == 403
+    page = text(root, f"{LIST}{one.pk}/change/")
+    assert 'name="_save"' not in page
+    assert "secret" in page
+    assert root.post(f"{LIST}{one.pk}/change/", {"partition": 5}).status_code == 403
+
+
+def test_the_payload_is_for_those_with_the_permission(may):
+    one = row(-1, error="why")
+    client = may("view_outboxrow")
+    page = text(client, f"{LIST}{one.pk}/change/")
+    assert "why" in page
+    assert "secret" not in page
+
+
+def test_with_the_permission_it_is_shown(may):
+    one = row(-1)
+    client = may("view_outboxrow", "view_outbox_payload")
+    assert "secret" in text(client, f"{LIST}{one.pk}/change/")
+
+
+def test_the_permission_alone_opens_no_list(may):
+    assert may("view_outbox_payload").get(LIST).status_code == 403
+
+
+def again(client, *rows):
+    data = {"action": "send_again", "_selected_action": [one.pk for one in rows]}
+    return client.post(LIST, data)
+
+
+def test_what_was_set_aside_is_sent_again_behind_what_waits(root):
+    waiting, aside = row(3), row(-4, error="why", attempts=1, payload='{"x": 1}')
+    last = row(3)
+    kept = row(OutboxRow.KEPT, sent_at=timezone.now())
+    response = again(root, waiting, aside, kept)
+    told = [str(message) for message in get_messages(response.wsgi_request)]
+    assert told == ["1 row is sent again."]
+    assert not OutboxRow.objects.filter(pk=aside.pk).exists()
+    found = list(OutboxRow.objects.filter(partition=3).order_by("pk"))
+    assert [one.pk for one in found[:2]] == [waiting.pk, last.pk]
+    assert (found[2].payload, found[2].error, found[2].namespace) == ('{"x": 1}', "", "order")
+    assert OutboxRow.objects.filter(pk=kept.pk).exists()
+
+
+def test_sending_again_needs_the_permission_to_change(may):
+    aside = row(-1)
+    client = may("view_outboxrow")
+    assert "send_again" not in text(client, LIST)
+    again(client, aside)
+    assert OutboxRow.objects.get().pk == aside.pk
+
+
+def test_who_may_change_may_send_again(may):
+    aside = row(-1)
+    again(may("change_outboxrow"), aside)
+    assert OutboxRow.objects.get().partition == 0
+
+
+def test_rows_that_wait_for_long_are_told_of(root):
+    one = row()
+    assert "over a minute" not in text(root, LIST)
+    one.created_at = timezone.now() - timedelta(seconds=61)
+    one.save()
+    assert "over a minute" in text(root, LIST)
