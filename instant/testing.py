@@ -25,9 +25,12 @@ from django.test import override_settings
 from instant import conf, permissions
 from instant.backends import BaseBackend, replaced
 from instant.backends.locmem import LocmemBackend
+from instant.backends.outbox import OutboxBackend
 from instant.pages.embedding import embedded
 from instant.publishing.after_commit import hand_over
 from instant.publishing.commit_hook import CommitHook
+from instant.publishing.outbox import waiting
+from instant.publishing.outbox.relay import Relay
 from instant.publishing.publication import Envelope, Publication
 from instant.rights.namespace_rules import AsyncRuleError
 
@@ -35,10 +38,12 @@ __all__ = [
     "CapturedPublications",
     "InstantServer",
     "InstantTestMixin",
+    "OutboxPublications",
     "assert_permissions",
     "assert_state",
     "capture_publications",
     "instant_server",
+    "outbox",
 ]
 
 
@@ -184,6 +189,37 @@ def capture_publications() -> Iterator[CapturedPublications]:
             captured._freeze()  # noqa: SLF001  one class in two pieces
 
 
+class OutboxPublications(CapturedPublications):
+    """What waits in the outbox, oldest first."""
+
+    @property
+    def publications(self) -> list[Publication]:
+        """All rows, whoever wrote them."""
+        return waiting.publications()
+
+    def relay(self) -> list[Publication]:
+        """
+        Send what waits: within ``instant_server()`` to that server, else nowhere; return it.
+
+        Raises a PublishError.
+        """
+        found = self.publications
+        if conf.current().backend.endswith(".LocmemBackend"):
+            waiting.delete()
+        else:
+            Relay(is_told=True, aliases=waiting.opened).drain()
+        return found
+
+
+@contextmanager
+def outbox() -> Iterator[OutboxPublications]:
+    """Let publications be rows of the outbox in the block, which nobody sends but the test."""
+    backend = OutboxBackend()
+    with replaced(backend):
+        yield OutboxPublications(LocmemBackend())
+    backend.close()
+
+
 def assert_permissions(channel: str, **actions: Mapping[Any, bool]) -> None:
     """
     Assert who may do what on a channel: tables of users (None is anonymous) and answers.
@@ -288,7 +324,6 @@ def instant_server(
 
 
 _TEST_ORIGINS = ("http://testserver", "http://localhost:*", "http://127.0.0.1:*")
-
 
 if TYPE_CHECKING:  # what it is mixed into
     from unittest import TestCase as _TestCase

@@ -40,8 +40,8 @@ PINNED = {
     "instant.states": "State astates states",
     "instant.tenants": "SchemaTenants Tenants",
     "instant.testing": (
-        "CapturedPublications InstantServer InstantTestMixin assert_permissions assert_state "
-        "capture_publications instant_server"
+        "CapturedPublications InstantServer InstantTestMixin OutboxPublications "
+        "assert_permissions assert_state capture_publications instant_server outbox"
     ),
 }
 """What the public modules promise; a name is added on purpose and taken away never."""

@@ -47,13 +47,18 @@ class Relay:
     Sends what is due each time that look() is called.
 
     ``is_told``: databases in which nothing may be written beside requests are written to all the
-    same, since somebody waits for it.
+    same, since somebody waits for it. ``aliases()`` says which databases there are.
     """
 
     def __init__(
-        self, *, is_told: bool = False, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        is_told: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        aliases: Callable[[], Iterable[str]] | None = None,
     ) -> None:
         self._is_told, self._clock = is_told, clock
+        self._aliases = aliases or databases
         self._stores: dict[tuple[str, str], Any] = {}
         self._missing: dict[tuple[str, str], float] = {}
         self._parked: dict[str, float] = {}
@@ -74,21 +79,17 @@ class Relay:
         if now < self._again:
             return self._again - now
         self._deadline = now + _AT_ONCE
-        pause = self._look_here()
-        if tenancy.are_used():
-            found = self._rounds.look()
-            pause = min((p for p in (pause, found) if p is not None), default=None)
-        return pause
+        return self._rounds.look() if tenancy.are_used() else self._look_here()
 
     def call(self, tenants: Iterable[str]) -> None:
-        """Look into these tenants at the next look."""
+        """Look into these tenants at the next look; PostgreSQL tells numbers of partitions."""
         if tenancy.are_used():
-            self._rounds.call(name for name in tenants if name and tenancy.is_name(name))
+            self._rounds.call(name for name in tenants if not name.isdigit())
 
     def drain(self) -> None:
         """Send all that is due now, in every tenant; raise what keeps it from being sent."""
         self._deadline = float("inf")
-        for tenant in dict.fromkeys([tenancy.current(), *tenancy.every()]):
+        for tenant in [here] if (here := tenancy.current()) else list(tenancy.every()):
             with tenancy.activate(tenant):
                 self._look_here()
             if self.error is not None:
@@ -101,7 +102,7 @@ class Relay:
         tried = {name for name, until in self._parked.items() if until <= self._clock()}
         is_done, sent = True, self.sent
         try:
-            for alias in databases():
+            for alias in self._aliases():
                 is_done = self._drain(alias) and is_done
         except (PublishError, InstantConfigError) as exc:
             return self._failed(exc)
