@@ -15,7 +15,7 @@ from json.encoder import encode_basestring_ascii
 from instant.channels.names import MAX_BYTES
 from instant.publishing.publication import Envelope, Part
 
-__all__ = ["command", "requests_for"]
+__all__ = ["beginning", "command", "requests_for"]
 
 _MAX_BODY = 512 * 1024
 """A reverse proxy in front of the server refuses over 1 MiB by default (nginx)."""
@@ -90,6 +90,11 @@ def command(names: Sequence[str], envelope: Envelope) -> tuple[str, bytes]:
         key,
     )
     return "broadcast", body
+
+
+def beginning(name: str) -> str:
+    """Return how the parameters begin with which command() publishes to one channel."""
+    return '{"channel":' + encode_basestring_ascii(name) + ","
 
 
 def _batch(commands: Sequence[bytes]) -> bytes:

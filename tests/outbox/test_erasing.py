@@ -1,0 +1,58 @@
+"""Users who are deleted: what waits for them goes with them."""
+
+import json
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from instant import broadcast, publish, user_channel
+from instant.models import OutboxRow
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+
+
+def test_a_users_rows_go_with_the_user(outbox, make_user, rows):
+    ann, bob = make_user("ann"), make_user("bob")
+    publish(user_channel(ann), "waits")
+    publish(user_channel(bob), "stays")
+    publish(f"user:{ann.pk}0", "of another, whose key begins so")
+    publish("news", "stays")
+    broadcast([user_channel(ann), user_channel(bob)], "for several")
+    publish(user_channel(ann), "was set aside")
+    OutboxRow.objects.filter(payload__contains="set aside").update(partition=-1)
+    ann.delete()
+    left = {row["data"]["message"] for row in rows()}
+    assert left == {"stays", "of another, whose key begins so", "for several"}
+
+
+def test_what_is_rolled_back_deletes_none(outbox, make_user, rows):
+    ann = make_user("ann")
+    publish(user_channel(ann), "x")
+    with transaction.atomic():
+        ann.delete()
+        transaction.set_rollback(True)
+    assert len(rows()) == 1
+
+
+def test_many_users_are_one_query(outbox, make_user, rows):
+    users = [make_user(f"user{n}") for n in range(10, 30)]
+    for user in users:
+        publish(user_channel(user), "x")
+    with CaptureQueriesContext(connection) as queries:
+        get_user_model().objects.filter(username__startswith="user").delete()
+    asked = [q["sql"] for q in queries if "instant_outbox" in q["sql"]]
+    assert len(asked) <= 4, asked
+    assert rows() == []
+
+
+def test_without_an_outbox_nothing_is_asked(make_user, rows):
+    ann = make_user("ann")
+    OutboxRow.objects.create(
+        method="publish", namespace="user", partition=0,
+        payload=json.dumps({"channel": user_channel(ann)}),
+    )  # fmt: skip
+    with CaptureQueriesContext(connection) as queries:
+        ann.delete()
+    assert not [query for query in queries if "instant_outbox" in query["sql"]]
