@@ -1,4 +1,4 @@
-"""``make bench``: all tables, or those named: canned, server, tokens, revoking, fanout."""
+"""``make bench``: all tables, or those named: canned, server, outbox, tokens, revoking, fanout."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ django.setup()
 
 from django.test.utils import get_runner, setup_databases, teardown_databases  # noqa: F401
 
-from tests.benchmarks import fanout, granting, publishing, revoking, revoking_cost
+from tests.benchmarks import fanout, granting, outbox, publishing, revoking, revoking_cost
 from tests.benchmarks.timing import pin
 from tests.cluster import ABSENT, HOST, Cluster, programs
 from tests.live.servers import LiveServer
@@ -56,6 +56,28 @@ def tokens():
         teardown_databases(databases, verbosity=0)
 
 
+def rows():
+    databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+    try:
+        outbox.run()
+    finally:
+        teardown_databases(databases, verbosity=0)
+    if HOST in os.environ:  # we are the one that asks PostgreSQL
+        return
+    again_on_postgres("outbox")
+    outbox.latency()
+
+
+def again_on_postgres(name):
+    if programs() is None:
+        print(ABSENT)
+        return
+    command = [sys.executable, "-m", "tests.benchmarks", name]
+    with Cluster(programs()) as cluster:
+        env = {HOST: str(cluster.folder), "DJANGO_SETTINGS_MODULE": "tests.postgres"}
+        subprocess.run(command, env=os.environ | env, check=True)
+
+
 def rights():
     databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
     try:
@@ -66,18 +88,13 @@ def rights():
         revoking_cost.run()
     finally:
         teardown_databases(databases, verbosity=0)
-    if programs() is None:
-        print(ABSENT)
-        return
-    command = [sys.executable, "-m", "tests.benchmarks", "revoking"]
-    with Cluster(programs()) as cluster:
-        env = {HOST: str(cluster.folder), "DJANGO_SETTINGS_MODULE": "tests.postgres"}
-        subprocess.run(command, env=os.environ | env, check=True)
+    again_on_postgres("revoking")
 
 
 TABLES = {
     "canned": canned,
     "server": server,
+    "outbox": rows,
     "tokens": tokens,
     "revoking": rights,
     "fanout": fanout.run,

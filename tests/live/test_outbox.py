@@ -5,27 +5,17 @@ SQLite is a file beside them, PostgreSQL a server that the module starts where t
 """
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import uuid
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from django.test import override_settings
 
-from instant.rights.tokens import Signer
 from tests.cluster import Cluster, programs
-from tests.live.servers import LiveServer
-from tests.live.subscriber import Subscriber
+from tests.live.outbox_site import PATIENCE, Site
 from tests.ports import free_port
 from tests.real_server import BINARY
 
 pytestmark = [pytest.mark.conformance, pytest.mark.slow]
 
-PATIENCE = 60
 PAIRS = [
     pytest.param(("embedded", "sqlite"), id="embedded-sqlite"),
     pytest.param(("embedded", "postgresql"), id="embedded-postgresql"),
@@ -34,16 +24,6 @@ PAIRS = [
     ),
 ]
 """Each server and each database, and each test on as few as show all."""
-
-SETTINGS = """
-from tests.settings import *
-DATABASES = {{"default": {database}}}
-CENTRIFUGO_HMAC_KEY = CENTRIFUGO_API_KEY = None
-CENTRIFUGO_PORT = {port}
-CENTRIFUGO_HOST = "http://127.0.0.1"
-INSTANT = {{"DIR": "{folder}", "BACKEND": "instant.backends.outbox.OutboxBackend",
-            "ALLOWED_ORIGINS": ["http://testserver"], "AUTOSTART": True}}
-"""
 
 DIES_AFTER_THE_COMMIT = """
 import os, signal
@@ -102,101 +82,6 @@ def cluster():
         return
     with Cluster(found) as running:
         yield running
-
-
-class Site:
-    """A project with a database of its own, and a server that is another process."""
-
-    def __init__(self, kind, database, folder, cluster):
-        self.kind, self.folder, self.server = kind, folder, LiveServer(kind, folder)
-        self.database = {
-            "ENGINE": "django.db.backends.sqlite3",
-            "NAME": f"{folder}/db.sqlite3",
-            "OPTIONS": {"timeout": 20},
-        }
-        if database == "postgresql":
-            self.database = {
-                "ENGINE": "django.db.backends.postgresql",
-                "NAME": f"s{uuid.uuid4().hex}",
-                "USER": "postgres",
-                "HOST": str(cluster.folder),
-            }
-            self._create()
-        (folder / "site_settings.py").write_text(
-            SETTINGS.format(database=self.database, folder=folder, port=self.server.port)
-        )
-        path = os.pathsep.join([str(folder), str(Path.cwd())])
-        self.env = os.environ | {"DJANGO_SETTINGS_MODULE": "site_settings", "PYTHONPATH": path}
-        self.running = []
-        self.run("migrate", "-v0")
-
-    def _create(self):
-        import psycopg
-
-        with psycopg.connect(
-            host=self.database["HOST"], user="postgres", dbname="postgres", autocommit=True
-        ) as connection:
-            connection.execute(f"CREATE DATABASE {self.database['NAME']}")
-
-    def command(self, *arguments):
-        return [sys.executable, "-m", "django", *arguments]
-
-    def run(self, *arguments, code=0):
-        done = subprocess.run(
-            self.command(*arguments),
-            env=self.env,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def shell(self, source, code=0):
-        return self.run("shell", "-v0", "-c", source, code=code)
-
-    def start(self, *arguments):
-        process = subprocess.Popen(
-            self.command(*arguments),
-            env=self.env,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        self.running.append(process)
-        return process
-
-    def relay(self):
-        process = self.start("relay_outbox", "--skip-checks")
-        assert process.stdout.readline().startswith("Sending")
-        return process
-
-    def subscriber(self, *channels):
-        user = SimpleNamespace(pk=1, is_authenticated=True, is_active=True)
-        keys = json.loads(self.server.path.read_text())
-        with override_settings(
-            CENTRIFUGO_HMAC_KEY=keys["client"]["token"]["hmac_secret_key"],
-            INSTANT={"DIR": self.folder},
-        ):
-            signer = Signer(user)
-            found = Subscriber(self.server.url)
-            assert "connect" in found.connect(signer.connection_token().value)
-            for channel in channels:
-                reply = found.subscribe(channel, signer.channel_token(channel).value)
-                assert "subscribe" in reply, reply
-        return found
-
-    def waiting(self):
-        text = self.run("relay_outbox", "--status")
-        return int(text.partition("Waiting: ")[2].split()[0].rstrip(","))
-
-    def close(self):
-        for process in self.running:
-            process.kill()
-            process.wait()
-            process.stdout.close()
-        self.server.kill()
 
 
 @pytest.fixture(params=PAIRS)
