@@ -21,8 +21,8 @@ help:
 	@echo 'make docs    the documents as pages, in docs/_build/html'
 	@echo 'make client  build the browser client into instant/static/'
 	@echo 'make messages  compile the translations in instant/locale/'
+	@echo 'make soak    what is repeated for minutes until it is worth believing; SOAK=failover one of it'
 	@echo 'make bench   the tables of docs/measurements.md, side by side'
-	@echo 'make soak    servers that are killed for minutes: SOAK=failover; needs Centrifugo'
 
 # --- set-up -------------------------------------------------------------------------------
 

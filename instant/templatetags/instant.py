@@ -23,11 +23,11 @@ def instant_script(context: template.Context) -> SafeString:
 @register.simple_tag(takes_context=True)
 def instant_state(context: template.Context, *channels: str | Iterable[str]) -> SafeString:
     """Put the states of channels into the page, see ``instant.html.state()``."""
-    request = context.get("request")
+    # A RequestContext has it without the context processor, too.
+    request = context.get("request", getattr(context, "request", None))
     if request is None:
         raise InstantConfigError(
-            "{% instant_state %} needs the request, to know who may see what. Render with it: "
-            'render(request, …), and "django.template.context_processors.request" in TEMPLATES.'
+            "{% instant_state %} needs the request, to know who may see what: render(request, …)."
         )
     return html.state(request, *channels)
 

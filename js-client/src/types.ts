@@ -180,7 +180,8 @@ export interface MessageOptions extends ListenOptions {
 /** Options of `state()`. */
 export interface StateOptions<State, Data> extends ListenOptions {
   /**
-   * Returns the state after a message: a new one, because other listeners may draw the one that it gets.
+   * Returns the state after a message: a new one, because other listeners may draw the one that it gets. The
+   * state may have the message already, if that was published while Django read it.
    *
    * @default the message's `data` is the new state; without `data` nothing changes
    */

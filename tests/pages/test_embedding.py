@@ -317,6 +317,14 @@ def test_a_fragment_that_is_kept_for_others_has_none(pages):
     Template('{% load instant cache %}{% cache 9 x %}{% endcache %}{% instant_state "order:1" %}')
 
 
+def test_the_request_needs_no_context_processor(server, pages):
+    declare_public()
+    with override_settings(
+        TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+    ):
+        assert_state(pages.get(), "order:1", {"of": 1})
+
+
 def test_without_a_request_it_says_what_to_do():
     with pytest.raises(InstantConfigError, match="needs the request"):
         Template('{% load instant %}{% instant_state "order:1" %}').render(RequestContext(None))

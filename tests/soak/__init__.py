@@ -1,0 +1,1 @@
+"""What is repeated until it is worth believing: ``make soak``."""

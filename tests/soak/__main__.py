@@ -1,5 +1,5 @@
 """
-What takes long to show: ``python -m tests.soak NAME [OPTIONS]``, or ``make soak SOAK='NAME …'``.
+What takes long to show: ``make soak`` runs all of it, ``make soak SOAK='NAME …'`` one.
 
 Each module of this folder is one, with a ``main(arguments)`` that returns the exit code.
 """
@@ -14,16 +14,20 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 NAMES = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
 
 
-def main():
-    name, *arguments = sys.argv[1:] or [""]
-    if name not in NAMES:
-        print(f"Which one? make soak SOAK='NAME': {', '.join(NAMES)}", file=sys.stderr)
-        return 2
+def main(*arguments):
     import django
 
+    if arguments and arguments[0] not in NAMES:
+        print(f"Which one? make soak SOAK='NAME': {', '.join(NAMES)}", file=sys.stderr)
+        return 2
     django.setup()
-    return importlib.import_module(f"tests.soak.{name}").main(arguments)
+    if arguments:
+        name, *rest = arguments
+        return importlib.import_module(f"tests.soak.{name}").main(rest)
+    failed = [name for name in NAMES if importlib.import_module(f"tests.soak.{name}").main([])]
+    print(f"Failed: {', '.join(failed)}" if failed else f"All {len(NAMES)} passed.")
+    return bool(failed)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

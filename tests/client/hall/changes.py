@@ -5,6 +5,7 @@ import importlib
 from django.contrib.auth.models import Group, User
 
 from instant import publish
+from tests.client.hall import counters
 
 
 def put(user, group):
@@ -31,6 +32,11 @@ def deactivate(user):
 def wake_up():
     """Import what Instant imports when it first asks the server; on a busy machine a page gives up."""
     importlib.import_module("cent")
+
+
+def count(channel, times=1):
+    numbers = [counters.count(channel) for _ in range(times)]
+    return numbers[-1] if numbers else counters.read(channel)
 
 
 def say(channel, *texts):

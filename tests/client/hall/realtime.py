@@ -1,6 +1,8 @@
 """A namespace for each way in which a channel may be allowed."""
 
 from instant import Namespace
+from instant.deliveries import AtMostOnce, Recoverable
+from tests.client.hall import counters
 
 
 def _is_in(user, group):
@@ -75,3 +77,54 @@ class Street(Namespace):
     name = "street"
     pattern = "<int:pk>"
     authorize = "open"
+
+
+class Tally(Namespace):
+    """A number that is one viewer's business."""
+
+    name = "tally"
+    pattern = "<int:pk>"
+
+    def can_subscribe(self, user, pk):
+        return _is_in(user, "guests")
+
+    def snapshot(self, user, pk):
+        return {"n": counters.read(f"tally:{pk}"), "for": user.get_username()}
+
+
+class Score(Namespace):
+    """A number that is the same for everybody, in pages that caches keep."""
+
+    name = "score"
+    pattern = "<int:pk>"
+    authorize = "open"
+    snapshot_is_public = True
+    delivery = Recoverable(size=1000)
+
+    def snapshot(self, user, pk):
+        return {"n": counters.read(f"score:{pk}"), "for": user.get_username()}
+
+
+class Brief(Score):
+    """The same with a history that doesn't go back to pages from a cache."""
+
+    name = "brief"
+    delivery = Recoverable(size=2)
+
+    def snapshot(self, user, pk):
+        return {"n": counters.read(f"brief:{pk}"), "for": user.get_username()}
+
+
+class Blink(Namespace):
+    """A number in a channel that keeps no messages."""
+
+    name = "blink"
+    pattern = "<int:pk>"
+    authorize = "open"
+    delivery = AtMostOnce()
+
+    def can_subscribe(self, user, pk):
+        return True
+
+    def snapshot(self, user, pk):
+        return {"n": counters.read(f"blink:{pk}"), "for": user.get_username()}

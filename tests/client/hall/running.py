@@ -53,6 +53,11 @@ class Hall:
     def __exit__(self, *_exception):
         self._stack.close()
 
+    def restart_server(self):
+        """End the message server and start another, which remembers nothing."""
+        self._stop_server()
+        self._start(self._stack, self.ws_port, ["runws", "--server", self.kind])
+
     def change(self, name, *arguments, **more):
         """Do something behind the pages' backs, in the site's own process; see changes.py."""
         request = urllib.request.Request(
@@ -72,16 +77,20 @@ class Hall:
             self._command(*command),
             env=self._env,
             cwd=ROOT,
-            stdout=started.enter_context(log.open("wb")),
+            stdout=started.enter_context(log.open("ab")),
             stderr=subprocess.STDOUT,
         )
 
         def stop():
+            if process.returncode is not None:
+                return
             process.send_signal(signal.SIGTERM)
             process.wait(60)
             assert "Traceback" not in log.read_text()
 
         started.callback(stop)
+        if command[0] == "runws":
+            self._stop_server = stop
         deadline = time.monotonic() + START_SECONDS
         while not _answers(port):
             assert process.poll() is None, log.read_text()

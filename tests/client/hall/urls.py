@@ -14,8 +14,40 @@ from tests.client.hall import changes
 PAGE = "<!doctype html><title>Hall</title>{% load instant %}{% instant_script %}"
 
 
-def page(request):
-    return HttpResponse(engines["django"].from_string(PAGE).render({}, request))
+STATE = """<!doctype html><title>State</title>{% load instant %}{% instant_script %}
+{% instant_state name %}
+<script>
+  window.seen = { drawn: [], messages: 0, statuses: [], wrong: [], errors: [] };
+  seen.isFromPage = document.querySelector("[data-instant-state]") !== null;
+  window.channel = instant.channel("{{ name }}");
+  instant.on("error", ({ message }) => seen.errors.push(message));
+  channel.onStatus((status) => seen.statuses.push(status));
+  // The state may have a message already, since it is read after its position. But none may be missing
+  // between the two, and none may come twice or before another.
+  let known, told;
+  channel.state((state, message) => {
+    const { n } = state;
+    seen.drawn.push(n);
+    if (message) {
+      seen.messages += 1;
+      if (told === undefined ? n > known + 1 : n !== told + 1) seen.wrong.push([n, known, told ?? null]);
+      told = n;
+    } else {
+      [known, told, seen.for] = [n, undefined, state.for];
+    }
+  });
+</script>"""
+
+
+def state(request, name):
+    """Show a channel's number; with ?late it grows between rendering and the page's subscription."""
+    found = page(request, STATE, name=name)
+    changes.count(name, int(request.GET.get("late", 0)))
+    return found
+
+
+def page(request, text=PAGE, **context):
+    return HttpResponse(engines["django"].from_string(text).render(context, request))
 
 
 @csrf_exempt
@@ -37,6 +69,7 @@ def password(request):
 
 urlpatterns = [
     path("", page),
+    path("state/<name>/", state),
     path("password/", password),
     path("change/<name>/", change),
     path("instant/", include("instant.urls")),
