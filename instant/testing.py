@@ -10,29 +10,26 @@ runs reach no server but those that a test asks for, whoever runs them: ``locmem
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
-from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connections
 from django.test import override_settings
 
-from instant import conf, permissions
+from instant import conf
 from instant.backends import BaseBackend, replaced
 from instant.backends.locmem import LocmemBackend
 from instant.backends.outbox import OutboxBackend
-from instant.pages.embedding import embedded
+from instant.pages.asserting import assert_state
 from instant.publishing.after_commit import hand_over
 from instant.publishing.commit_hook import CommitHook
 from instant.publishing.outbox import waiting
 from instant.publishing.outbox.relay import Relay
 from instant.publishing.publication import Envelope, Publication
-from instant.rights.namespace_rules import AsyncRuleError
+from instant.rights.asserting import assert_permissions
 
 __all__ = [
     "CapturedPublications",
@@ -218,56 +215,6 @@ def outbox() -> Iterator[OutboxPublications]:
     with replaced(backend):
         yield OutboxPublications(LocmemBackend())
     backend.close()
-
-
-def assert_permissions(channel: str, **actions: Mapping[Any, bool]) -> None:
-    """
-    Assert who may do what on a channel: tables of users (None is anonymous) and answers.
-
-    The actions are ``subscribe``, ``publish``, ``presence`` and ``history``; rules may be
-    async. All that is wrong is told at once::
-
-        assert_permissions(
-            "order:42",
-            subscribe={owner: True, other: False, None: False},
-            publish={owner: False},
-        )
-    """
-    if not actions:
-        raise TypeError("Say what to assert, for example subscribe={user: True}.")
-    wrong = [
-        f"  {'anonymous' if user is None else repr(user)} may{'' if found else ' not'} {action}"
-        for action, table in actions.items()
-        for user, wanted in table.items()
-        if (found := _may(user, action, channel)) is not wanted
-    ]
-    if wrong:
-        raise AssertionError("\n".join([f"On {channel!r}:", *wrong]))
-
-
-def _may(user: Any, action: Any, channel: str) -> bool:
-    try:
-        return permissions.may(user, action, channel)
-    except AsyncRuleError:
-        return async_to_sync(permissions.amay)(user, action, channel)
-
-
-def assert_state(response: Any, channel: str, data: Any = _ANY) -> Any:
-    """
-    Assert that a page (a response, or its text) begins with the channel's state, and return it.
-
-    Of ``data`` is compared what JSON makes of it. Without a server, as in most tests, the state
-    has no position.
-    """
-    text = response if isinstance(response, str) else response.content.decode(response.charset)
-    states = embedded(text)
-    if channel not in states:
-        found = ", ".join(map(repr, states)) or "none"
-        raise AssertionError(f"The page has no state of {channel!r}. It has: {found}.")
-    state = states[channel]["data"]
-    if data is not _ANY and state != json.loads(json.dumps(data, cls=DjangoJSONEncoder)):
-        raise AssertionError(f"The state of {channel!r} is {state!r}, not {data!r}.")
-    return state
 
 
 @dataclass(frozen=True, slots=True)
