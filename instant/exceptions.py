@@ -43,6 +43,9 @@ __all__ = [
 ]
 
 
+_INTERNAL = 100
+
+
 class InstantConfigError(ImproperlyConfigured):
     """A setting, a key or the config file is missing or wrong; the message names what to do."""
 
@@ -81,6 +84,11 @@ class PublishError(InstantError):
         self.channel = channel
         self.code = code
 
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the server was away, or has a problem of its own that may pass."""
+        return False
+
     def __reduce__(self) -> tuple[object, ...]:
         """Keep the attributes when a task queue pickles the error."""
         return (_rebuild, (type(self), self.args, self.__dict__))
@@ -98,6 +106,11 @@ def _rebuild(
 class ServerUnreachable(PublishError, ConnectionError):
     """No connection to the server's HTTP API, or it broke before an answer came."""
 
+    @property
+    def is_temporary(self) -> bool:
+        """See PublishError."""
+        return True
+
 
 class ServerNotAsked(ServerUnreachable):
     """The server could not be reached many times in a row, so this call did not try."""
@@ -105,6 +118,11 @@ class ServerNotAsked(ServerUnreachable):
 
 class PublishTimeout(PublishError, TimeoutError):
     """The server did not answer in time; whether it published is unknown."""
+
+    @property
+    def is_temporary(self) -> bool:
+        """See PublishError."""
+        return True
 
 
 class InvalidAPIKey(PublishError):
@@ -122,6 +140,11 @@ class PayloadTooLarge(PublishError, ValueError):
 class ServerRefused(PublishError):
     """The server answered with an error code of its own."""
 
+    @property
+    def is_temporary(self) -> bool:
+        """See PublishError: true for error 100, “internal”, as when its Redis is away."""
+        return self.code == _INTERNAL
+
 
 class UnknownNamespace(ServerRefused):
     """Error 102: the part of the channel name before ``:`` is not in the server's config."""
@@ -137,3 +160,8 @@ class BatchError(PublishError):
     def __init__(self, message: str, *, errors: Sequence[PublishError] = ()) -> None:
         super().__init__(message, code=errors[0].code if errors else None)
         self.errors = list(errors)
+
+    @property
+    def is_temporary(self) -> bool:
+        """See PublishError: whether that is true of one of them."""
+        return any(error.is_temporary for error in self.errors)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from instant.backends import get_backend
-from instant.exceptions import PublishError, PublishTimeout, ServerNotAsked, ServerUnreachable
+from instant.exceptions import PublishError, ServerNotAsked
 from instant.publishing.publication import Envelope
 from instant.signals import publication_failed
 
@@ -50,7 +50,7 @@ def _quietly(envelopes: Sequence[Envelope]) -> Iterator[None]:
 def _signal_failure(envelopes: Sequence[Envelope], error: PublishError) -> None:
     for envelope in envelopes:
         envelope.give_up()
-    if isinstance(error, ServerUnreachable | PublishTimeout):
+    if error.is_temporary:
         _tell_lost(envelopes)
     sender = _sender()
     if publication_failed.has_listeners(sender):  # a publication is made when somebody looks

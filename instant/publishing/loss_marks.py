@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from uuid import uuid4
 
-from instant.exceptions import PublishError, PublishTimeout, ServerUnreachable
+from instant.exceptions import PublishError
 from instant.publishing.publication import Envelope, Publications
 
 __all__ = ["LossMarks"]
@@ -103,16 +103,17 @@ class LossMarks:
         envelopes = [_mark(channels, count) for count, channels in by_count.items()]
         try:
             self._send(envelopes)
-        except (ServerUnreachable, PublishTimeout):
-            return [
-                channel
-                for envelope in envelopes
-                for channel, publication in zip(
-                    envelope.channels, envelope.publications, strict=True
-                )
-                if publication.state != "sent"
-            ]
-        except PublishError as exc:  # the server refuses: so it would another time
+        except PublishError as exc:
+            if exc.is_temporary:
+                return [
+                    channel
+                    for envelope in envelopes
+                    for channel, publication in zip(
+                        envelope.channels, envelope.publications, strict=True
+                    )
+                    if publication.state != "sent"
+                ]
+            # The server refuses, and would another time.
             logger.error("Not all pages were told that they missed messages: %s", exc)  # noqa: TRY400
         return []
 

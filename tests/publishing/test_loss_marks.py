@@ -9,7 +9,7 @@ from django.db import transaction
 
 from instant import backends, publish
 from instant.backends.centrifugo import CentrifugoBackend
-from instant.exceptions import BatchError, PublishTimeout, ServerUnreachable
+from instant.exceptions import BatchError, PublishTimeout, ServerRefused, ServerUnreachable
 from instant.publishing import loss_marks
 from instant.publishing.loss_marks import LossMarks
 
@@ -96,6 +96,14 @@ def test_no_thread_is_left_and_another_loss_starts_one(server, marks):
 
 def test_a_server_that_does_not_answer_is_asked_again(server, marks):
     server.errors = [PublishTimeout("late")]
+    marks.add(["a"])
+    server.wait(2)
+    _join()
+    assert server.got == [(["a"], 1)]
+
+
+def test_a_server_without_its_redis_is_asked_again(server, marks):
+    server.errors = [BatchError("", errors=[ServerRefused("internal", code=100)])]
     marks.add(["a"])
     server.wait(2)
     _join()

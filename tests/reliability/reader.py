@@ -9,7 +9,7 @@ from websockets.exceptions import WebSocketException
 from tests.live.subscriber import Subscriber
 
 SOON = 0.05
-MARK = "instant.lost"
+MARK = "instant:lost"
 
 
 class Page(threading.Thread):

@@ -13,9 +13,18 @@ KILLS = 3
 KEPT, ONCE, NEWEST = "kept:a", "once:a", "newest:a"
 
 
-@pytest.fixture(params=KINDS)
+REAL = pytest.mark.real_server
+WORLDS = [
+    pytest.param(("embedded", "file"), id="embedded"),
+    pytest.param(("centrifugo", "memory"), id="centrifugo-memory", marks=REAL),
+    pytest.param(("centrifugo", "redis"), id="centrifugo-redis", marks=REAL),
+]
+
+
+@pytest.fixture(params=WORLDS)
 def world(request, tmp_path):
-    with World(tmp_path, server=request.param, database="sqlite", backend="http") as made:
+    server, engine = request.param
+    with World(tmp_path, server=server, database="sqlite", backend="http", engine=engine) as made:
         yield made
 
 
@@ -53,6 +62,22 @@ def test_the_server_is_killed(world):
     world.published()
     missing = end(world, page)
     assert page.told[f"{KEPT}0"] or not missing[f"{KEPT}0"]
+
+
+@pytest.mark.real_server
+def test_redis_is_killed(tmp_path):
+    """Centrifugo answers meanwhile that it can't: that is told too."""
+    options = {"server": "centrifugo", "database": "sqlite", "backend": "http", "engine": "redis"}
+    with World(tmp_path, **options) as world:
+        page = world.page(f"{KEPT}0")
+        world.publish(KEPT)
+        for _ in moments(page, KILLS):
+            world.kill("redis")
+            at_random()
+            world.come_back("redis")
+        world.published()
+        missing = end(world, page)
+        assert page.told[f"{KEPT}0"] or not missing[f"{KEPT}0"]
 
 
 def test_the_process_that_publishes_is_killed(world):

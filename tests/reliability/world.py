@@ -61,8 +61,9 @@ class World:
     """
     Start everything with ``with World(…) as world``.
 
-    ``server`` is “embedded” or “centrifugo”, ``database`` “sqlite” or “postgresql”, ``backend`` a key of
-    BACKENDS, ``engine`` “memory” or “redis”. The embedded server keeps its histories in a file.
+    ``server`` is “embedded” or “centrifugo”, ``database`` “sqlite” or “postgresql”, ``backend`` a
+    key of BACKENDS, ``engine`` “memory”, which forgets when the server ends, “redis”, or “file”,
+    the embedded server's.
     """
 
     def __init__(self, folder, *, server, database, backend, engine="memory"):
@@ -176,8 +177,9 @@ class World:
         config = str(self.folder / "centrifugo" / "config.json")
         if self.server == "centrifugo":
             return [BINARY, "-c", config]
-        data = str(self.folder / "histories")
-        return [sys.executable, "-m", "instant.embedded", "--config", config, "--data", data]
+        command = [sys.executable, "-m", "instant.embedded", "--config", config]
+        data = ["--data", str(self.folder / "histories")]
+        return command if self.engine == "memory" else [*command, *data]
 
     def _relay_command(self):
         return [sys.executable, "-m", "django", "relay_outbox"]
