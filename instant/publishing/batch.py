@@ -111,11 +111,13 @@ class batch:  # noqa: N801  used as a verb, like contextlib's context managers
         traceback: TracebackType | None,
     ) -> None:
         due = self._close(exc_type)
-        self._write(exc_type)
-        if due and exc_type is None:
-            _send(due)
-        elif due:
-            deliver_quietly(due)
+        try:
+            self._write(exc_type)
+        finally:
+            if due and exc_type is None:
+                _send(due)
+            elif due:
+                deliver_quietly(due)
 
     def _write(self, exc_type: type[BaseException] | None) -> None:
         """Hand over what is part of a transaction, or give it up after an exception."""

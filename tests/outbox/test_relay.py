@@ -3,17 +3,19 @@
 import json
 import threading
 from datetime import timedelta
+from zlib import crc32
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from instant import broadcast, publish
+from instant.centrifugo.api.client import Client
 from instant.models import OutboxRow
 from instant.publishing.outbox import relay as relay_module
-from instant.publishing.outbox import sending, tables
+from instant.publishing.outbox import sending, tables, wake
 from instant.publishing.outbox.relay import Relay
 from tests.outbox.conftest import with_outbox
 
@@ -89,7 +91,7 @@ def test_behind_a_temporary_refusal_its_channel_waits(relay, api, clock):
         for number in range(5):
             publish("a", number)
         api.errors["a"] = [None, None, 100]
-        assert 0 < relay.look() <= 0.1
+        assert relay.look() == pytest.approx(0.1)
         assert api.messages("a") == [0, 1]
         assert [row.pk for row in waiting()] == sorted(row.pk for row in waiting())
         assert len(waiting()) == 3
@@ -110,7 +112,7 @@ def test_a_server_that_is_down_is_asked_ever_less_often(outbox, clock, caplog):
             pauses.append(relay.look())
             clock.now += pauses[-1]
     assert pauses == sorted(pauses)
-    assert (pauses[0], pauses[-1]) == (0.1, 5.0)
+    assert (pauses[0], pauses[-1]) == pytest.approx((0.1, 5.0))
     told = [r for r in caplog.records if r.name == "instant.outbox"]
     assert len(told) == 1
     assert len(waiting()) == 1
@@ -366,3 +368,151 @@ def test_rows_of_an_open_transaction_are_not_seen(relay, api):
     thread.join()
     relay.look()
     assert api.messages() == ["x"]
+
+
+def in_partition(partition):
+    """Return the name of a channel of it."""
+    return next(f"c{n}" for n in range(1000) if crc32(f"c{n}".encode()) % 8 == partition)
+
+
+def test_a_partition_that_waits_holds_up_no_other(relay, api, clock):
+    names = [in_partition(number) for number in (2, 5)]
+    for name in names:
+        publish(name, "x")
+    api.errors[names[0]] = [100] * 3
+    for pause in (0.1, 0.2, 0.4):
+        assert relay.look() == pytest.approx(pause)
+        clock.now += pause
+    assert api.messages() == ["x"]
+    publish(names[1], "y")
+    relay.look()
+    assert api.messages(names[1]) == ["x", "y"]
+    assert api.messages(names[0]) == ["x"]
+    assert waiting() == []
+
+
+def test_what_waited_and_is_gone_keeps_nobody_busy(relay, api, clock):
+    publish("a", "x")
+    with override_settings(CENTRIFUGO_PORT=9):
+        relay.look()
+    OutboxRow.objects.all().delete()  # another relay was there
+    clock.now += 10
+    assert relay.look() is None
+
+
+def test_where_there_is_always_more_each_partition_has_its_turn(relay, api, clock, monkeypatch):
+    monkeypatch.setattr(tables, "LIMIT", 5)
+    busy, other = in_partition(1), in_partition(6)
+    real = sending.send
+
+    def slow(*args):
+        clock.now += 0.7
+        for _ in range(6):
+            publish(busy, "busy")
+        return real(*args)
+
+    monkeypatch.setattr(relay_module, "send", slow)
+    publish(busy, "busy")
+    publish(other, "other")
+    for _ in range(3):
+        relay.look()
+    assert "other" in api.messages()
+
+
+def test_many_rows_of_one_channel_do_not_outlast_a_look(relay, api, clock, monkeypatch):
+    """Each is a request of its own, and whoever stops the relay waits for the look to end."""
+    real = Client.forward
+
+    def slow(*args):
+        clock.now += 0.3
+        return real(*args)
+
+    monkeypatch.setattr(Client, "forward", slow)
+    for number in range(10):
+        publish("a", number)
+    assert relay.look() == 0.0
+    assert len(api.messages()) == 4
+    while relay.look() == 0.0:
+        pass
+    assert api.messages() == list(range(10))
+
+
+@pytest.fixture
+def replica(settings):
+    """Let “other” be the same database, in which nothing can be written."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no replicas.")
+    before, given = connections["other"], connections.databases["other"]
+    connections.databases["other"] = {
+        **connections.databases["default"],
+        "PORT": "5432",  # another place, by its name
+        "OPTIONS": {"options": "-c default_transaction_read_only=on"},
+    }
+    connections["other"] = connections.create_connection("other")
+    yield
+    connections["other"].close()
+    connections.databases["other"] = given
+    connections["other"] = before
+
+
+def test_a_replica_is_left_alone(relay, api, replica, clock):
+    publish("a", "x")
+    relay.look()
+    relay.look()
+    assert api.messages() == ["x"]
+    assert len(api.requests) == 1
+
+
+def test_a_database_that_is_away_holds_up_no_other(outbox, api, clock, monkeypatch):
+    relay = Relay(clock=clock, aliases=lambda: ["other", "default"])
+    publish("a", "x")
+    relay.look()
+    monkeypatch.setattr(relay_module.Store, "partitions", away(relay_module.Store.partitions))
+    publish("a", "y")
+    with pytest.raises(OperationalError):
+        relay.look()
+    assert api.messages() == ["x", "y"]
+
+
+def away(real):
+    def partitions(self, after=-1):
+        if self.alias == "other":
+            raise OperationalError("server closed the connection")
+        return real(self, after)
+
+    return partitions
+
+
+def test_a_database_without_the_table_is_skipped(relay, api, clock):
+    with connections["other"].schema_editor() as editor:
+        editor.delete_model(OutboxRow)
+    try:
+        publish("a", "x")
+        assert relay.look() is not None
+        relay.look()
+        assert api.messages() == ["x"]
+    finally:
+        with connections["other"].schema_editor() as editor:
+            editor.create_model(OutboxRow)
+
+
+def test_postgresql_tells_of_each_partition_at_the_commit(outbox):
+    if connection.vendor != "postgresql":
+        pytest.skip("Others don't tell.")
+    listening = connections.create_connection("default")
+    try:
+        with listening.cursor() as cursor:
+            cursor.execute(f"LISTEN {wake.CHANNEL}")
+        with transaction.atomic():
+            publish(in_partition(2), "x")
+            publish(in_partition(2), "x")
+            publish(in_partition(7), "x")
+            OutboxRow.objects.create(method="publish", payload="{}", partition=-1)
+        with transaction.atomic():
+            publish(in_partition(3), "x")
+            transaction.set_rollback(True)
+        told = [n.payload for n in listening.connection.notifies(timeout=20, stop_after=2)]
+        told += [n.payload for n in listening.connection.notifies(timeout=0)]
+    finally:
+        listening.close()
+    assert sorted(told) == ["2", "7"]

@@ -120,7 +120,7 @@ class NotesStore:
         self._connection = connections[alias]
         self._notes: Notes | None = None
 
-    def partitions(self) -> Iterator[int]:
+    def partitions(self, after: int = -1) -> Iterator[int]:  # noqa: ARG002  see Store
         """Yield one where there are rows that are due."""
         if self._notes is not None and not is_about(self._notes, self._connection):
             self._notes = None

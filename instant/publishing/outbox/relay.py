@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.db import DatabaseError, connections, router
+from django.db import Error as DatabaseProblem
 
 from instant import conf
 from instant.backends import get_backend
-from instant.exceptions import InstantConfigError, PublishError
+from instant.exceptions import InstantConfigError, PublishError, ServerRefused
 from instant.models import OutboxRow
 from instant.publishing.outbox import notes
+from instant.publishing.outbox.pauses import Pauses
 from instant.publishing.outbox.sending import Result, send
 from instant.publishing.outbox.store import Store
 from instant.revoking.rounds import Rounds
@@ -30,8 +32,6 @@ logger = logging.getLogger("instant.outbox")
 
 _AT_ONCE = 1.0
 """Seconds that one look works; then whoever calls it may have something else to do."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
-"""Seconds after a failure until the next attempt."""
 _PARKED = 3.0
 """Seconds until rows of an unknown namespace are tried again."""
 _SOON = 1.0
@@ -39,7 +39,13 @@ _SOON = 1.0
 _COLLECTED = 10.0
 """Seconds between two looks for kept rows that are old enough."""
 _MISSED = 30.0
-"""Seconds for which a database is believed to have no table."""
+"""Seconds for which a database is believed to have no table, or to take no writes."""
+
+_SERVER = "server"
+"""What waits when the server can't be reached: all of it."""
+
+_Place = tuple[str, str]
+"""A tenant and a database."""
 
 
 class Relay:
@@ -59,26 +65,25 @@ class Relay:
     ) -> None:
         self._is_told, self._clock = is_told, clock
         self._aliases = aliases or databases
-        self._stores: dict[tuple[str, str], Any] = {}
-        self._missing: dict[tuple[str, str], float] = {}
+        self._stores: dict[_Place, Any] = {}
+        self._away: dict[_Place, float] = {}
+        """Databases without a table, or that take no writes, and when they are looked at again."""
+        self._last: dict[_Place, int] = {}
+        """The partition after which a look was over."""
         self._parked: dict[str, float] = {}
         """Namespaces that the server doesn't know, and when they are tried again."""
-        self._again = float("-inf")
-        self._failures = 0
+        self._pauses = Pauses(clock)
         self._collected = clock()
         self._rounds = Rounds(self._look_here, clock)
         self._deadline = float("inf")
         self.sent = self.set_aside = 0
         """How many rows, since it was made."""
         self.error: Exception | None = None
-        """Why rows could not be sent the last time."""
+        """Why rows could not be sent, since the last look began."""
 
     def look(self) -> float | None:
         """Send what is due for a second at most; return the seconds until there is more to do."""
-        now = self._clock()
-        if now < self._again:
-            return self._again - now
-        self._deadline = now + _AT_ONCE
+        self._deadline = self._clock() + _AT_ONCE
         return self._rounds.look() if tenancy.are_used() else self._look_here()
 
     def call(self, tenants: Iterable[str]) -> None:
@@ -97,13 +102,13 @@ class Relay:
 
     def _look_here(self) -> float | None:
         """Send what is due in the current context; return the seconds until there is more."""
-        if self._clock() < self._again:
-            return self._again - self._clock()
+        if self._pauses.left(_SERVER):
+            return self._pauses.left(_SERVER)
+        self.error = None
         tried = {name for name, until in self._parked.items() if until <= self._clock()}
-        is_done, sent = True, self.sent
+        sent = self.sent
         try:
-            for alias in self._aliases():
-                is_done = self._drain(alias) and is_done
+            is_done = self._drain_each()
         except (PublishError, InstantConfigError) as exc:
             return self._failed(exc)
         for name in tried:  # no row of them is left
@@ -112,43 +117,73 @@ class Relay:
         if not is_done:
             return 0.0
         waits = [max(until - self._clock(), 0.0) for until in self._parked.values()]
+        if (pause := self._pauses.next()) is not None:
+            waits.append(pause)
         if self.sent != sent:  # there may soon be more: whoever calls keeps the connection
             waits.append(_SOON)
         return min(waits, default=None)
 
-    def _drain(self, alias: str) -> bool:
+    def _drain_each(self) -> bool:
+        """Send what is due in all databases; tell whether that was all."""
+        is_done = True
+        problem: DatabaseProblem | None = None
+        for alias in self._aliases():
+            try:
+                is_done = self._drain((tenancy.current(), alias)) and is_done
+            except DatabaseProblem as exc:  # another database may be there
+                problem = exc
+        if problem is not None:
+            raise problem
+        return is_done
+
+    def _drain(self, place: _Place) -> bool:
         """Send what is due in a database; tell whether that was all."""
-        key = (tenancy.current(), alias)
-        if self._clock() < self._missing.get(key, float("-inf")):
+        if self._clock() < self._away.get(place, float("-inf")):
             return True
         try:
-            store = self._store(key)
-            for partition in store.partitions():
-                if not self._drain_partition(store, partition):
-                    return False
+            store = self._store(place)
+            if store is None:
+                return True
+            while True:  # as much of each partition in turn as is read at a time
+                has_more = False
+                for partition in store.partitions(self._last.get(place, -1)):
+                    if self._clock() >= self._deadline:
+                        return False
+                    has_more = self._drain_partition(place, store, partition) or has_more
+                    self._last[place] = partition
+                self._last.pop(place, None)
+                if not has_more:
+                    break
             self._collect(store)
         except DatabaseError as exc:
-            if not self._is_missing(key, exc):
+            if not self._is_missing(place, exc):
                 raise
         return True
 
-    def _drain_partition(self, store: Any, partition: int) -> bool:
-        """Send what is due in a partition, if nobody else does; tell whether that was all."""
-        while self._clock() < self._deadline:
-            with store.holding(partition) as is_held:
-                if not is_held:
-                    return True
-                rows = store.due(partition, self._waiting())
-                if not rows:
-                    return True
-                settings = conf.current()
-                client = get_backend().client()
-                if client is None:
-                    raise InstantConfigError("INSTANT['BACKEND'] reaches no server.")
-                result = send(client, rows, settings.timeout)
-                store.finish(rows, result, settings.outbox_keep)
-            self._note(result)
-        return False
+    def _drain_partition(self, place: _Place, store: Any, partition: int) -> bool:
+        """Send some of a partition, if nobody else does; tell whether there may be more."""
+        if self._pauses.left((place, partition)):
+            return False
+        with store.holding(partition) as is_held:
+            rows = store.due(partition, self._waiting()) if is_held else []
+            if not rows:
+                return False
+            settings = conf.current()
+            client = get_backend().client()
+            if client is None:
+                raise InstantConfigError("INSTANT['BACKEND'] reaches no server.")
+            result = send(client, rows, settings.timeout, lambda: self._clock() >= self._deadline)
+            store.finish(rows, result, settings.outbox_keep)
+        self._note(result)
+        if isinstance(result.error, ServerRefused):  # it is there, and takes others
+            self._paused(place, partition, result.error)
+            return False
+        if result.error is not None:
+            raise result.error
+        is_back = self._pauses.succeeded((place, partition))
+        if self._pauses.succeeded(_SERVER) or is_back:
+            logger.warning("The outbox's rows are sent again.")
+        return bool(result.sent or result.refused)
 
     def _note(self, result: Result) -> None:
         self.sent += len(result.sent)
@@ -164,30 +199,35 @@ class Relay:
                     message,
                 )
             self._parked[name] = self._clock() + _PARKED
-        if result.error is not None:
-            raise result.error
-        if self.error is not None:
-            logger.warning("The outbox's rows are sent again.")
-        self._failures, self.error = 0, None
 
     def _failed(self, exc: Exception) -> float:
-        if self.error is None:
-            logger.error("The outbox's rows can't be sent, and wait: %s", exc)
+        """Let everything wait: the server can't be reached."""
         self.error = exc
-        pause = min(_FIRST_PAUSE * 2.0 ** min(self._failures, 10), _LONGEST_PAUSE)
-        self._failures += 1
-        self._again = self._clock() + pause
-        return pause
+        if self._pauses.failed(_SERVER):
+            logger.error("The outbox's rows can't be sent, and wait: %s", exc)
+        return self._pauses.left(_SERVER)
+
+    def _paused(self, place: _Place, partition: int, error: ServerRefused) -> None:
+        """Let a partition wait: what is in it can't be published for now."""
+        self.error = error
+        if self._pauses.failed((place, partition)):
+            logger.error("Rows of partition %d of the outbox wait: %s", partition, error)
 
     def _waiting(self) -> set[str]:
         return {name for name, until in self._parked.items() if until > self._clock()}
 
-    def _store(self, key: tuple[str, str]) -> Any:
-        store = self._stores.get(key)
+    def _store(self, place: _Place) -> Any:
+        """Return what a database is asked through; None where nothing can be written there."""
+        store = self._stores.get(place)
         if store is None:
-            noted = notes.are_used(connections[key[1]]) and not self._is_told
-            store = notes.NotesStore(key[1]) if noted else Store(key[1])
-            self._stores[key] = store
+            if notes.are_used(connections[place[1]]) and not self._is_told:
+                store = notes.NotesStore(place[1])
+            else:
+                store = Store(place[1])
+                if not store.takes_writes():
+                    self._away[place] = self._clock() + _MISSED
+                    return None
+            self._stores[place] = store
         return store
 
     def _collect(self, store: Any) -> None:
@@ -195,9 +235,9 @@ class Relay:
             self._collected = self._clock()
             store.collect(conf.current().outbox_keep)
 
-    def _is_missing(self, key: tuple[str, str], exc: DatabaseError) -> bool:
+    def _is_missing(self, place: _Place, exc: DatabaseError) -> bool:
         """Tell whether it failed because the database has no table (yet)."""
-        connection = connections[key[1]]
+        connection = connections[place[1]]
         if connection.in_atomic_block:
             return False
         try:
@@ -207,8 +247,8 @@ class Relay:
             return False
         if OutboxRow._meta.db_table in names:  # noqa: SLF001  Django's documented API
             return False
-        logger.debug("No outbox in %s: %s", key, exc)
-        self._missing[key] = self._clock() + _MISSED
+        logger.debug("No outbox in %s: %s", place, exc)
+        self._away[place] = self._clock() + _MISSED
         return True
 
 

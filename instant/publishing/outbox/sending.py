@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from instant.centrifugo.api import stored
@@ -31,12 +31,18 @@ class Result:
     """Why the rest was not sent, and is to be tried again."""
 
 
-def send(client: Client, rows: Iterable[OutboxRow], timeout: float) -> Result:
+def send(
+    client: Client,
+    rows: Iterable[OutboxRow],
+    timeout: float,
+    is_over: Callable[[], bool] = lambda: False,
+) -> Result:
     """
     Send rows, in as few requests as keep the order of each channel; never raise a PublishError.
 
-    What goes into one request is run one after the other whatever becomes of it, so a channel is
-    in it once: what could not be published is never behind what was published after it.
+    No further request is begun when it ``is_over``. What goes into one request is run one after
+    the other whatever becomes of it, so a channel is in it once: what could not be published is
+    never behind what was published after it.
     """
     result = Result()
     commands = []
@@ -49,7 +55,7 @@ def send(client: Client, rows: Iterable[OutboxRow], timeout: float) -> Result:
         known = [command for command in turn if command.namespace not in result.unknown]
         for body, part in stored.requests(known):
             _exchange(client, body, part, timeout, result)
-            if result.error is not None:
+            if result.error is not None or is_over():
                 return result
     return result
 

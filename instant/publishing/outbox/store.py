@@ -35,16 +35,34 @@ class Store:
         self.alias = alias
         self._connection = connections[alias]
 
-    def partitions(self) -> Iterator[int]:
-        """Yield the partitions that have rows, each with one query."""
-        last = -1
+    def takes_writes(self) -> bool:
+        """Tell whether rows can be deleted: a replica has them too, and lets nobody."""
+        question = {
+            "postgresql": "SELECT current_setting('transaction_read_only') = 'off'",
+            "mysql": "SELECT NOT @@global.read_only",
+        }.get(self._connection.vendor)
+        if question is None:
+            return True
+        with self._connection.cursor() as cursor:
+            cursor.execute(question)
+            return bool(cursor.fetchone()[0])
+
+    def partitions(self, after: int = -1) -> Iterator[int]:
+        """Yield the partitions that have rows, a query for each; those behind ``after`` first."""
+        yield from self._between(after, None)
+        if after >= 0:
+            yield from self._between(-1, after)
+
+    def _between(self, after: int, upto: int | None) -> Iterator[int]:
+        rows = tables.all_rows(self.alias)
+        if upto is not None:
+            rows = rows.filter(partition__lte=upto)
         while True:
-            later = tables.all_rows(self.alias).filter(partition__gt=last)
-            found = later.aggregate(next=Min("partition"))["next"]
+            found = rows.filter(partition__gt=after).aggregate(next=Min("partition"))["next"]
             if found is None:
                 return
             yield found
-            last = found
+            after = found
 
     def holding(self, partition: int) -> AbstractContextManager[bool]:
         """Hold a partition in the block; False where somebody else does."""
