@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from django.core.checks import run_checks
 from django.core.management import call_command
+from django.db import connection
 from django.test import override_settings
 
 from instant import Namespace, conf
@@ -16,6 +17,8 @@ from instant.checks import tenants as of_tenants
 from instant.checks.engine import engine as engines
 from instant.checks.tenants import tenants
 from instant.deliveries import AtMostOnce, Latest, Recoverable
+
+OUTBOX = "instant.backends.outbox.OutboxBackend"
 
 
 def ids():
@@ -421,3 +424,36 @@ def test_w020_transactions_that_show_the_past(registry, monkeypatch, database, f
     assert [message.id for message in of_pages.pages(conf.current())] == []
     declare_state()
     assert [message.id for message in of_pages.pages(conf.current())] == found
+
+
+class NoTables:
+    def allow_migrate(self, db, app_label, **hints):
+        return app_label != "instant"
+
+
+def test_w016_an_outbox_that_the_default_database_has_not():
+    with (
+        override_settings(DATABASE_ROUTERS=[NoTables()]),
+        override_settings(INSTANT={"DIR": "/x", "BACKEND": OUTBOX}),
+    ):
+        assert "instant.W016" in ids()
+    with override_settings(DATABASE_ROUTERS=[NoTables()]):
+        assert "instant.W016" not in ids()
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="It is right there.")
+def test_w017_a_consumer_where_there_is_no_postgresql():
+    consumer = {"OUTBOX_CONSUMER": "postgresql://centrifugo:secret@127.0.0.1/shop"}
+    with override_settings(INSTANT={"DIR": "/x", "BACKEND": OUTBOX, **consumer}):
+        found = [m for m in run_checks() if m.id == "instant.W017"]
+    assert len(found) == 1
+    assert "secret" not in str(found)
+    with override_settings(INSTANT={"DIR": "/x", "BACKEND": OUTBOX}):
+        assert ids() == []
+
+
+def test_e001_a_consumer_without_its_password_in_the_message():
+    with override_settings(INSTANT={"OUTBOX_CONSUMER": "user=centrifugo password=secret"}):
+        [message] = [m for m in run_checks() if m.id == "instant.E001"]
+    assert "OUTBOX_CONSUMER" in message.msg
+    assert "secret" not in message.msg

@@ -25,8 +25,10 @@ instant.W012 other users of the machine can read the server's config, or write t
 instant.W013 ``AUTOSTART`` and a database that other hosts may share (``check --deploy``)
 instant.W014 ``ALLOWED_HOSTS`` has ``*``, from which no origins can be compiled
 instant.W015 an app has tenants, and Instant doesn't know of them
-instant.W030 pages see only who is present on their own node
+instant.W016 with the outbox, database routers keep its table from the default database
+instant.W017 ``OUTBOX_CONSUMER`` is set, and the outbox is not on PostgreSQL
 instant.W020 requests are transactions that may show the past, so pages begin without a state
+instant.W030 pages see only who is present on their own node
 ============ =======================================================================
 """
 

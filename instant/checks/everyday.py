@@ -15,6 +15,7 @@ from instant.centrifugo.config.file import open_to_others, read_config
 from instant.centrifugo.config.known_faults import exposing
 from instant.centrifugo.config.namespaces import without_presence
 from instant.checks.engine import engine
+from instant.checks.outbox import outbox
 from instant.checks.pages import pages
 from instant.checks.tenants import tenants
 from instant.exceptions import InstantConfigError
@@ -53,6 +54,7 @@ def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
     yield from pages(current)
     yield from tenants(current)
     yield from engine(current)
+    yield from outbox(current)
     try:
         get_backend()
     except InstantConfigError as exc:

@@ -206,7 +206,7 @@ def test_requests_that_read_and_then_write_are_not_locked_out(file, api, is_told
             while not stopped.is_set():
                 mine.look()
         finally:
-            connections[file].close()
+            connections.close_all()
 
     thread = threading.Thread(target=relay)
     thread.start()
