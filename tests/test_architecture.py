@@ -50,7 +50,7 @@ MAY_IMPORT = {
         "backends", "centrifugo", "channels", "conf", "exceptions", "html", "namespaces", "pages",
         "permissions", "revoking", "rights", "tenancy",
     },
-    "backends": {"centrifugo", "conf", "exceptions", "models", "publishing", "signals"},
+    "backends": {"centrifugo", "conf", "exceptions", "models", "publishing", "signals", "tenancy"},
 }  # fmt: skip
 """What a room may import besides itself."""
 

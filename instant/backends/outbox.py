@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, connections, router
@@ -19,15 +20,24 @@ from instant.backends.centrifugo import CentrifugoBackend
 from instant.exceptions import PublishError
 from instant.models import OutboxRow
 from instant.publishing.commit_hook import wait_for_commit
-from instant.publishing.outbox import rows, settle, wake
+from instant.publishing.outbox import rows, settle, tables, wake
 from instant.publishing.publication import Envelope
+from instant.tenancy import current as tenancy
 
 __all__ = ["OutboxBackend"]
 
 logger = logging.getLogger("instant.outbox")
 
-_Written = tuple["OutboxBackend", Sequence[Envelope], str, Sequence[int]]
-"""Whose envelopes were written, to which database, as which rows."""
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """Envelopes that were written, where, and as which rows."""
+
+    backend: OutboxBackend
+    envelopes: Sequence[Envelope]
+    alias: str
+    tenant: str
+    ids: Sequence[int]
 
 
 class OutboxBackend(CentrifugoBackend):
@@ -93,7 +103,7 @@ class OutboxBackend(CentrifugoBackend):
         for envelope in envelopes:
             envelope.mark("queued")
         if settings.outbox_immediate:
-            written = (self, envelopes, connection.alias, ids)
+            written = _Written(self, envelopes, connection.alias, tenancy.current(), ids)
             if connection.in_atomic_block:
                 wait_for_commit(connection, [written], _send_now)
             elif connection.get_autocommit():
@@ -118,20 +128,21 @@ class OutboxBackend(CentrifugoBackend):
 
 def _send_now(written: Sequence[_Written]) -> None:
     """Send after the commit what was written in it, and delete the rows; never raise."""
-    backend = written[0][0]
-    envelopes = [envelope for _, part, _, _ in written for envelope in part]
-    try:
-        if backend.send_now(envelopes):
-            ids = [id_ for _, _, _, part in written for id_ in part]
-            _delete(written[0][2], ids)
-    finally:
-        wake.ring_now()
+    envelopes = [envelope for one in written for envelope in one.envelopes]
+    is_sent = written[0].backend.send_now(envelopes)
+    for tenant, of_tenant in tenancy.by_tenant(written, lambda one: one.tenant):
+        if is_sent:
+            _delete(of_tenant[0].alias, tenant, [id_ for one in of_tenant for id_ in one.ids])
+        wake.ring_for(tenant)
 
 
-def _delete(alias: str, ids: Sequence[int]) -> None:
+def _delete(alias: str, tenant: str, ids: Sequence[int]) -> None:
+    """Delete rows where they were written: each tenant may have a table of its own."""
     try:
-        for start in range(0, len(ids), 500):
-            part = ids[start : start + 500]
-            OutboxRow.objects.using(alias).filter(pk__in=part).delete()
-    except DatabaseError as exc:  # they are sent again, which the server knows by their keys
+        with tenancy.activate(tenant):
+            for start in range(0, len(ids), tables.LIMIT):
+                part = ids[start : start + tables.LIMIT]
+                tables.delete(tables.all_rows(alias).filter(pk__in=part))
+    except (DatabaseError, LookupError) as exc:
+        # They are sent again, which the server knows by their keys.
         logger.info("Rows that were sent stay in the outbox: %s", exc)

@@ -24,8 +24,9 @@ __all__ = ["namespace_looker", "new_looker", "start_with_server", "watch"]
 
 logger = logging.getLogger("instant.outbox")
 
-_EVERY = 0.5
-"""Seconds between two looks at most, for rows of which nobody tells this host."""
+_EVERY = {"sqlite": 2.0, "postgresql": 1.0}
+_OFTEN = 0.5
+"""Seconds between two looks at most: for rows of which nobody tells this host."""
 
 
 def new_looker(relay: Relay, *, is_shared: bool = False) -> Looker:
@@ -34,11 +35,12 @@ def new_looker(relay: Relay, *, is_shared: bool = False) -> Looker:
 
     One of a host works at a time, unless it ``is_shared`` and the databases lock partitions.
     """
+    vendors = {connections[alias].vendor for alias in databases()}
     work = Work(
         name=NAME,
         channel=NOTIFY_CHANNEL,
-        every=_EVERY,
-        is_shared=is_shared and all(connections[a].vendor in LOCKING for a in databases()),
+        every=min((_EVERY.get(vendor, _OFTEN) for vendor in vendors), default=_OFTEN),
+        is_shared=is_shared and vendors <= LOCKING,
         logger=logger,
         problem="The outbox can't be read: %s",
     )

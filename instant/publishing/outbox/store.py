@@ -24,7 +24,7 @@ from instant.publishing.outbox.sending import Result
 
 __all__ = ["LOCKING", "Store"]
 
-LOCKING = ("postgresql", "mysql")
+LOCKING = frozenset({"postgresql", "mysql"})
 """Databases that lock a partition for a relay: several of them may work at a time."""
 
 

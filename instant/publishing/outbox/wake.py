@@ -10,7 +10,7 @@ from instant.publishing.commit_hook import wait_for_commit
 from instant.revoking.host import ring
 from instant.tenancy import current as tenancy
 
-__all__ = ["NAME", "after_commit", "ring_now"]
+__all__ = ["NAME", "after_commit", "ring_for"]
 
 NAME = "outbox"
 """Of the lock and the bell of a host's relay."""
@@ -25,9 +25,9 @@ def after_commit(connection: BaseDatabaseWrapper) -> None:
         _ring([tenant])
 
 
-def ring_now() -> None:
-    """Wake it now."""
-    _ring([tenancy.current()])
+def ring_for(tenant: str) -> None:
+    """Wake it now, for a tenant."""
+    _ring([tenant])
 
 
 def _ring(tenants: Iterable[str]) -> None:
