@@ -103,6 +103,34 @@ with SchemaTenants().activate("acme"):
 """
 
 
+PUBLISHES_ROWS = """
+from django.db import transaction
+from instant import publish
+from instant.backends import replaced
+from instant.backends.outbox import OutboxBackend
+from instant.models import OutboxRow
+from instant.tenants import SchemaTenants
+for name in ("acme", "globex"):
+    with SchemaTenants().activate(name), replaced(OutboxBackend()):
+        with transaction.atomic():
+            publish("$users", f"for {name}")
+        print(name, OutboxRow.objects.count())
+"""
+
+RELAYS = """
+from instant.backends import replaced
+from instant.backends.outbox import OutboxBackend
+from instant.publishing.outbox import running, state
+from instant.publishing.outbox.relay import Relay
+with replaced(OutboxBackend()):
+    looker = running.watch()
+    while state.count().waiting:
+        pass
+    looker.stop()
+    print(state.count().waiting)
+"""
+
+
 class Site:
     def __init__(self, kind, folder, postgres):
         self.kind, self.folder = kind, folder
@@ -253,6 +281,19 @@ def test_a_message_reaches_the_tenants_own_users_only(site, pages):
         ("user:acme/1", "user:1", "for user 1"),
     ]
     assert globex.socket.quiet()
+
+
+def test_rows_of_the_outbox_are_sent_whosever_they_are(site, pages):
+    """Each tenant has a table of its own; runws sends them without being in any."""
+    for page in pages.values():
+        assert "subscribe" in page.subscribe("$users", f"${page.tenant}/users")
+    assert site.shell(PUBLISHES_ROWS).split() == ["acme", "1", "globex", "1"]
+    relay = site.shell(RELAYS)
+    for page in pages.values():
+        [(_, data)] = page.socket.publications(1)
+        assert (data["message"], data["channel"]) == (f"for {page.tenant}", "$users")
+        assert page.socket.quiet()
+    assert relay.split()[-1] == "0"
 
 
 def test_the_server_tells_of_the_tenants_own_channels_and_users(site, pages):

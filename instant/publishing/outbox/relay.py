@@ -26,7 +26,7 @@ from instant.publishing.outbox.store import Store
 from instant.revoking.rounds import Rounds
 from instant.tenancy import current as tenancy
 
-__all__ = ["Relay", "databases"]
+__all__ = ["Relay", "databases", "places"]
 
 logger = logging.getLogger("instant.outbox")
 
@@ -253,11 +253,16 @@ class Relay:
 
 
 def databases() -> Iterator[str]:
-    """Yield the databases that may have the table, each once: a replica may have the same name."""
+    """Yield the databases that may have the table in the current context."""
+    for alias in places():
+        if router.allow_migrate_model(alias, OutboxRow):
+            yield alias
+
+
+def places() -> Iterator[str]:
+    """Yield all databases, each once: a replica in tests has the same name."""
     seen = set()
     for alias in connections:
-        if not router.allow_migrate_model(alias, OutboxRow):
-            continue
         settings = connections[alias].settings_dict
         if settings["ENGINE"] == "django.db.backends.dummy":
             continue

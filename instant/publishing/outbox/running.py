@@ -15,7 +15,7 @@ from instant.exceptions import InstantConfigError
 from instant.models import OutboxRow
 from instant.publishing.outbox import drained_by, is_used
 from instant.publishing.outbox.known_namespaces import AGAIN, NamespaceWatch, database
-from instant.publishing.outbox.relay import Relay, databases
+from instant.publishing.outbox.relay import Relay, places
 from instant.publishing.outbox.store import LOCKING
 from instant.publishing.outbox.wake import NAME
 from instant.revoking.looker import Looker, Work
@@ -35,7 +35,8 @@ def new_looker(relay: Relay, *, is_shared: bool = False) -> Looker:
 
     One of a host works at a time, unless it ``is_shared`` and the databases lock partitions.
     """
-    vendors = {connections[alias].vendor for alias in databases()}
+    # A tenant's routers may say less of what there is while none is active.
+    vendors = {connections[alias].vendor for alias in places()}
     work = Work(
         name=NAME,
         channel=NOTIFY_CHANNEL,
@@ -62,8 +63,8 @@ def namespace_looker() -> Looker:
 def _listened_to() -> str:
     """Return the database that tells of new rows: the first that can, best that of most rows."""
     used = router.db_for_write(OutboxRow)
-    aliases = sorted(databases(), key=lambda alias: alias != used)
-    return next((a for a in aliases if connections[a].vendor == "postgresql"), aliases[0])
+    aliases = sorted(places(), key=lambda alias: alias != used)
+    return next((a for a in aliases if connections[a].vendor == "postgresql"), used)
 
 
 def watch(*, is_embedded: bool) -> Looker | None:
@@ -72,7 +73,7 @@ def watch(*, is_embedded: bool) -> Looker | None:
 
     The embedded server has no consumer, whatever the settings say.
     """
-    if not is_used() or next(databases(), None) is None:
+    if not is_used() or not list(places()):
         return None
     looker = namespace_looker() if drained_by() and not is_embedded else new_looker(Relay())
     looker.start(always=True)
