@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import Permission
 from django.contrib.messages import get_messages
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from instant.models import OutboxRow
@@ -76,6 +78,17 @@ def test_the_payload_is_for_those_with_the_permission(may):
     page = text(client, f"{LIST}{one.pk}/change/")
     assert "why" in page
     assert "secret" not in page
+
+
+@pytest.mark.parametrize("path", ["", "{}/change/"])
+def test_without_it_the_payload_is_not_even_read(may, path):
+    one = row(-1)
+    client = may("view_outboxrow")
+    with CaptureQueriesContext(connection) as queries:
+        text(client, LIST + path.format(one.pk))
+    asked = [query["sql"] for query in queries if "instant_outbox" in query["sql"]]
+    assert asked
+    assert not [sql for sql in asked if "payload" in sql]
 
 
 def test_with_the_permission_it_is_shown(may):

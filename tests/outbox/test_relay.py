@@ -406,7 +406,7 @@ def test_where_there_is_always_more_each_partition_has_its_turn(relay, api, cloc
     real = sending.send
 
     def slow(*args):
-        clock.now += 0.7
+        clock.now += 1.1
         for _ in range(6):
             publish(busy, "busy")
         return real(*args)
