@@ -457,3 +457,21 @@ def test_e001_a_consumer_without_its_password_in_the_message():
         [message] = [m for m in run_checks() if m.id == "instant.E001"]
     assert "OUTBOX_CONSUMER" in message.msg
     assert "secret" not in message.msg
+
+
+BROKER = "instant.backends.postgres.PostgresBrokerBackend"
+
+
+def test_e008_and_e009_a_broker_that_is_not_there(monkeypatch, registry):
+    engine = {"broker": POSTGRES, "nodes": ["http://a:8427"]}
+
+    def found(engine):
+        with override_settings(INSTANT={"DIR": "/x", "ENGINE": engine, "BACKEND": BROKER}):
+            return [message.id for message in engines(conf.current())]
+
+    assert found("redis://redis") == ["instant.E008", "instant.E009"]
+    assert found(engine) == ["instant.E009"]
+    vendors = SimpleNamespace(all=lambda: [SimpleNamespace(vendor="postgresql")])
+    monkeypatch.setattr(of_engines, "connections", vendors)
+    assert found(engine) == []
+    assert found(None) == ["instant.E008"]

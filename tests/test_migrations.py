@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-NEWEST = "0009_outbox_notify"
+NEWEST = "0011_broker"
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ instant.E004 a namespace needs ``PROXY_URL``, and it isn't set
 instant.E005 nobody knows who is present on all nodes, and revoking rights needs it
 instant.E006 a namespace keeps messages, and NATS, the engine, doesn't
 instant.E007 the outbox sends each message twice, and NATS doesn't notice
+instant.E008 ``PostgresBrokerBackend``, and PostgreSQL isn't the engine
+instant.E009 ``PostgresBrokerBackend``, and Django has no PostgreSQL
 instant.E010 a state is public, and only users may connect
 instant.W001 the HMAC key has fewer than 32 bytes
 instant.W002 a setting or environment variable differs from the server's ``config.json``

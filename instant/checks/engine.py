@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
+from django.db import connections
 
 from instant.centrifugo.config.engine import Engine, keeping_history
 from instant.centrifugo.config.file import read_config
@@ -18,6 +19,8 @@ __all__ = ["engine"]
 
 def engine(current: Conf) -> Iterator[CheckMessage]:
     """Yield what the engine of the settings keeps from working. No message has its address."""
+    if current.backend == _BROKER_BACKEND:
+        yield from _broker(current)
     if current.engine is None:
         return
     if current.engine.presence_is_per_node:
@@ -78,6 +81,26 @@ def _history(current: Conf) -> Iterator[CheckMessage]:
             id="instant.E007",
         )
 
+
+def _broker(current: Conf) -> Iterator[CheckMessage]:
+    if current.engine is None or current.engine.kind != "postgres":
+        yield Error(
+            "PostgresBrokerBackend publishes to Centrifugo's PostgreSQL broker, and "
+            "INSTANT['ENGINE'] names none.",
+            hint='INSTANT = {"ENGINE": {"broker": "postgresql://…", …}} names it; it is in the '
+            "database that Django uses.",
+            id="instant.E008",
+        )
+    if not any(connection.vendor == "postgresql" for connection in connections.all()):
+        yield Error(
+            "PostgresBrokerBackend publishes in Django's own transactions, and none of DATABASES "
+            "is PostgreSQL.",
+            hint="Use another BACKEND.",
+            id="instant.E009",
+        )
+
+
+_BROKER_BACKEND = "instant.backends.postgres.PostgresBrokerBackend"
 
 _TITLES: Mapping[str, str] = {"nats": "NATS", "postgres": "PostgreSQL as engine"}
 

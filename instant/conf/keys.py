@@ -181,6 +181,8 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Dotted path of the class that takes publications: "
         "`instant.backends.centrifugo.CentrifugoBackend`, "
         "`instant.backends.outbox.OutboxBackend` (see [The outbox](outbox.md)), "
+        "`instant.backends.postgres.PostgresBrokerBackend` (in the transaction, see "
+        "[Past one machine](scaling.md#publications-in-the-transaction)), "
         "`instant.backends.console.ConsoleBackend` (prints them), "
         "`instant.backends.locmem.LocmemBackend` (keeps them in a list), or your own subclass of "
         "`instant.backends.BaseBackend`.",

@@ -1,6 +1,10 @@
 """Two nodes of the real server that share an engine, behind nginx."""
 
 import contextlib
+from urllib.parse import parse_qs, urlsplit
+
+from django.core.management import call_command
+from django.db import connections
 
 from instant import conf
 from instant.centrifugo.config.defaults import new_secret
@@ -101,3 +105,22 @@ def pair(folder, kind, config):
                 "presence": stack.enter_context(engines.redis()),
             }
         yield stack.enter_context(Pair(folder, engine, config))
+
+
+@contextlib.contextmanager
+def database(nodes, alias):
+    """Have Django use the PostgreSQL of the nodes too, under this alias, migrated."""
+    host = parse_qs(urlsplit(nodes.engine["broker"]).query)["host"][0]
+    connections.databases[alias] = {
+        **connections.databases["other"],
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "postgres",
+        "USER": "postgres",
+        "HOST": host,
+    }
+    try:
+        call_command("migrate", "instant", database=alias, verbosity=0)
+        yield
+    finally:
+        connections[alias].close()
+        del connections[alias], connections.databases[alias]

@@ -139,8 +139,10 @@ def _suggested(prefix: str) -> Iterator[tuple[tuple[str, ...], Any]]:
     yield ("engine", "redis", "prefix"), prefix
     yield ("presence_manager", "redis", "prefix"), prefix
     yield ("broker", "nats", "prefix"), prefix
-    # Published at once, instead of with the next of the polls.
+    # Passed on at once, instead of with the next of the polls. A notification wakes the worker of
+    # one shard, whichever it is: with one shard it is the right one.
     yield ("broker", "postgres", "use_notify"), True
+    yield ("broker", "postgres", "num_shards"), 1
 
 
 def _remove(config: dict[str, Any], path: tuple[str, ...], value: Any = None) -> None:

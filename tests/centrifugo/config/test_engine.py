@@ -33,7 +33,7 @@ ENGINES = {
             "broker": {
                 "enabled": True,
                 "type": "postgres",
-                "postgres": {"dsn": DSN, "use_notify": True},
+                "postgres": {"dsn": DSN, "use_notify": True, "num_shards": 1},
             },
             "controller": {"enabled": True, "type": "postgres", "postgres": {"dsn": DSN}},
         },
@@ -44,7 +44,7 @@ ENGINES = {
             "broker": {
                 "enabled": True,
                 "type": "postgres",
-                "postgres": {"dsn": DSN, "use_notify": True},
+                "postgres": {"dsn": DSN, "use_notify": True, "num_shards": 1},
             },
             "controller": {"enabled": True, "type": "postgres", "postgres": {"dsn": DSN}},
             "presence_manager": {
