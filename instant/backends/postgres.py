@@ -88,7 +88,8 @@ class PostgresBrokerBackend(CentrifugoBackend):
         """
         if not connection.needs_rollback:
             self._insert(envelopes, connection)
-            wait_for_commit(connection, envelopes, _sent)
+            if connection.in_atomic_block:
+                wait_for_commit(connection, envelopes, _sent)
 
     def send(self, envelopes: Sequence[Envelope]) -> None:
         """Publish in a transaction of its own; see BaseBackend.send()."""
@@ -122,9 +123,7 @@ class PostgresBrokerBackend(CentrifugoBackend):
 
     def _publish(self, envelopes: Sequence[Envelope], connection: BaseDatabaseWrapper) -> None:
         if connection.in_atomic_block or not connection.get_autocommit():
-            self._insert(envelopes, connection)
-            for envelope in envelopes:
-                envelope.mark("sent")
+            self.in_transaction(envelopes, connection)
             return
         with transaction.atomic(using=connection.alias):
             ids = self._insert(envelopes, connection)

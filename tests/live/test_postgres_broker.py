@@ -2,6 +2,7 @@
 
 import re
 import threading
+import uuid
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from instant import apublish, batch, broadcast, publish
 from instant.backends import get_backend, postgres
 from instant.centrifugo.api import channel_state
 from instant.exceptions import PublishError, UnknownNamespace
+from instant.publishing.publication import Envelope, Publication
 from instant.rights.tokens import Signer
 from tests.live.nodes import database, pair
 from tests.live.servers import use
@@ -124,6 +126,34 @@ def test_outside_of_transactions_the_position_is_known(live, page):
     assert heard(socket, 2) == ["one", "two"]
     known = channel_state.history(get_backend().client(), "keep:2", 10, limit=0)
     assert (known["offset"], known["epoch"]) == (2, after.epoch)
+
+
+def test_a_batch_that_ends_in_a_transaction_waits_for_its_commit(live, page):
+    socket = page(live, "keep:10002")
+    with transaction.atomic(ALIAS), batch():
+        with batch():
+            inner = say("keep:10002", "inner")
+        outer = say("keep:10002", "outer")
+        assert (inner.state, outer.state) == ("deferred", "deferred")
+        assert socket.quiet()
+    assert (inner.state, outer.state) == ("sent", "sent")
+    assert heard(socket, 2) == ["inner", "outer"]
+    with pytest.raises(ZeroDivisionError), transaction.atomic(ALIAS):
+        # As who sends from a transaction that nobody told of.
+        get_backend().send([envelope("keep:10002")])
+        raise ZeroDivisionError
+    connection = connections[ALIAS]
+    connection.set_autocommit(False)
+    get_backend().send([envelope("keep:10002", b'{"message":"by hand"}')])
+    assert socket.quiet()
+    connection.commit()
+    connection.set_autocommit(True)
+    assert heard(socket, 1) == ["by hand"]
+
+
+def envelope(channel, body=b"{}"):
+    publications = [Publication("i", channel, {})]
+    return Envelope([channel], publications, body, uuid.uuid4().hex, using=ALIAS)
 
 
 async def test_apublish(live, page, monkeypatch):
