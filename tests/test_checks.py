@@ -475,3 +475,32 @@ def test_e008_and_e009_a_broker_that_is_not_there(monkeypatch, registry):
     monkeypatch.setattr(of_engines, "connections", vendors)
     assert found(engine) == []
     assert found(None) == ["instant.E008"]
+
+
+@pytest.mark.parametrize(
+    ("file", "warned"),
+    [
+        ({}, False),
+        ({"engine": {"type": "redis"}}, False),
+        ({"broker": {"enabled": False, "type": "nats"}}, False),
+        ({"broker": {"enabled": True, "type": "memory"}}, False),
+        ({"broker": {"enabled": True, "type": "nats"}}, True),
+        ({"broker": {"enabled": True, "type": "redis"}}, True),
+        ({"broker": {"enabled": True, "type": "postgres"}, "engine": {"type": "memory"}}, True),
+        ({"broker": {"enabled": True, "type": "postgres"}, "engine": {"type": "redis"}}, False),
+        (
+            {
+                "broker": {"enabled": True, "type": "postgres"},
+                "presence_manager": {"enabled": True, "type": "redis"},
+            },
+            False,
+        ),
+    ],
+)
+def test_w031_an_engine_in_the_file(file, warned, tmp_path, registry):
+    (tmp_path / "config.json").write_text(json.dumps(file))
+    with override_settings(INSTANT={"DIR": tmp_path}):
+        found = [message.id for message in engines(conf.current())]
+    assert found == (["instant.W031"] if warned else [])
+    with override_settings(INSTANT={"DIR": tmp_path, "ENFORCE": False}):
+        assert list(engines(conf.current())) == []

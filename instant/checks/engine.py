@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from django.db import connections
 
-from instant.centrifugo.config.engine import Engine, keeping_history
+from instant.centrifugo.config.engine import Engine, hides_presence, keeping_history
 from instant.centrifugo.config.file import read_config
 from instant.conf import Conf
 from instant.exceptions import InstantConfigError
@@ -22,6 +23,7 @@ def engine(current: Conf) -> Iterator[CheckMessage]:
     if current.backend == _BROKER_BACKEND:
         yield from _broker(current)
     if current.engine is None:
+        yield from _file(current)
         return
     if current.engine.presence_is_per_node:
         yield from _presence(current, current.engine)
@@ -50,6 +52,25 @@ def _presence(current: Conf, shared: Engine) -> Iterator[CheckMessage]:
         )
 
 
+def _file(current: Conf) -> Iterator[CheckMessage]:
+    """Look at an engine that somebody has written into the file by hand."""
+    if current.enforces and hides_presence(_config(current)):
+        yield Warning(
+            f"By {current.config_file} each node knows only who is present on itself: whoever is "
+            f"connected to another than the one that Django asks would not lose what they lose.",
+            hint="Name the engine in INSTANT['ENGINE'], with “nodes” or “presence”. With one node "
+            'only, silence this: SILENCED_SYSTEM_CHECKS = ["instant.W031"].',
+            id="instant.W031",
+        )
+
+
+def _config(current: Conf) -> Mapping[str, Any]:
+    try:
+        return read_config(current.config_file) or {}
+    except InstantConfigError:  # told when it is needed, with the remedy
+        return {}
+
+
 def _history(current: Conf) -> Iterator[CheckMessage]:
     kept = [cls.name for cls in _declared() if cls.delivery.size]
     if kept:
@@ -58,12 +79,8 @@ def _history(current: Conf) -> Iterator[CheckMessage]:
             hint="Give them delivery = AtMostOnce(), or use Redis or PostgreSQL.",
             id="instant.E006",
         )
-    try:
-        config = read_config(current.config_file) or {}
-    except InstantConfigError:  # told when it is needed, with the remedy
-        config = {}
     declared = {f"the namespace “{name}”" for name in kept}
-    theirs = [name for name in keeping_history(config) if name not in declared]
+    theirs = [name for name in keeping_history(_config(current)) if name not in declared]
     if theirs:
         yield Error(
             f"NATS keeps no messages, and {current.config_file} has it keep some for "

@@ -25,6 +25,9 @@ Seconds for which a node that didn't answer isn't asked again.
 After 7 without a sign of life the others no longer count it.
 """
 
+_LEAST = 0.01
+"""Seconds for the last, whatever the others took."""
+
 
 @dataclass(frozen=True, slots=True)
 class Partial:
@@ -51,16 +54,16 @@ class Nodes:
         """
         Run commands of which each node knows a part, and return what they know together.
 
-        ``timeout`` is for each request. Where a node doesn't answer that the others still
-        count among them, or one that they count isn't named, each result is a Partial. Raises a
-        PublishError where none answers.
+        ``timeout`` is for a request to each of them, together. Where a node doesn't answer that
+        the others still count among them, or one that they count isn't named, each result is a
+        Partial. Raises a PublishError where none answers.
         """
         found: list[list[Any]] = []
         error: PublishError | None = None
         counts = []
-        for url, pool in self._in_turn():
+        for url, pool, share in self._in_turn(timeout):
             try:
-                *results, count = _run(pool, [*commands, NodeCount()], timeout)
+                *results, count = _run(pool, [*commands, NodeCount()], share)
             except PublishError as exc:
                 self._away[url] = (self._clock() + _AWAY, exc)
                 error = exc
@@ -86,9 +89,9 @@ class Nodes:
     def each(self, path: str, body: bytes, timeout: float) -> list[tuple[int, bytes]]:
         """Post to each node that answers; raise a PublishError where none does."""
         found, error = [], None
-        for url, pool in self._in_turn():
+        for url, pool, share in self._in_turn(timeout):
             try:
-                found.append(pool.post(path, body, timeout))
+                found.append(pool.post(path, body, share))
             except PublishError as exc:
                 self._away[url] = (self._clock() + _AWAY, exc)
                 error = exc
@@ -101,15 +104,20 @@ class Nodes:
         for pool in self._pools.values():
             pool.close()
 
-    def _in_turn(self) -> Iterator[tuple[str, ConnectionPool]]:
-        """Yield the nodes to ask: those that did not answer just now are left out, if any did."""
+    def _in_turn(self, timeout: float) -> Iterator[tuple[str, ConnectionPool, float]]:
+        """
+        Yield the nodes to ask, and the seconds for each: silent ones leave some for the others.
+
+        Those that did not answer just now are left out, if any did.
+        """
         now = self._clock()
         away = {url for url, (until, _) in self._away.items() if until > now}
         if len(away) == len(self._pools):
             away = set()
-        for url, pool in self._pools.items():
-            if url not in away:
-                yield url, pool
+        asked = [(url, pool) for url, pool in self._pools.items() if url not in away]
+        for index, (url, pool) in enumerate(asked):
+            left = max(now + timeout - self._clock(), _LEAST)
+            yield url, pool, left / (len(asked) - index)
 
 
 def _run(pool: ConnectionPool, commands: Sequence[Command], timeout: float) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from instant.centrifugo.config.sections import section
 
-__all__ = ["Engine", "Kind", "compile_engine", "keeping_history"]
+__all__ = ["Engine", "Kind", "compile_engine", "hides_presence", "keeping_history"]
 
 Kind = Literal["memory", "redis", "nats", "postgres"]
 
@@ -110,6 +110,22 @@ def keeping_history(config: Mapping[str, Any]) -> list[str]:
         for name, options in named
         if isinstance(options, Mapping) and options.get("history_size")
     ]
+
+
+def hides_presence(config: Mapping[str, Any]) -> bool:
+    """Tell whether nodes with this config share messages, and each knows its own clients only."""
+    broker, presence = (_enabled(config, name) for name in ("broker", "presence_manager"))
+    if presence is None:
+        engine = config.get("engine")
+        presence = engine.get("type") if isinstance(engine, Mapping) else None
+    return broker not in {None, "memory"} and presence in {None, "", "memory"}
+
+
+def _enabled(config: Mapping[str, Any], name: str) -> str | None:
+    found = config.get(name)
+    if not isinstance(found, Mapping) or not found.get("enabled"):
+        return None
+    return str(found.get("type") or "memory")
 
 
 def _options(engine: Engine) -> Iterator[tuple[tuple[str, ...], Any]]:

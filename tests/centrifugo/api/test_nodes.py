@@ -1,6 +1,8 @@
 """Presence where each node knows only its own: asked of all of them, and put together."""
 
 import json
+import threading
+import time
 
 import pytest
 
@@ -8,7 +10,7 @@ from instant.centrifugo.api import channel_state
 from instant.centrifugo.api.client import Client
 from instant.centrifugo.api.commands import Channels, Presence, PresenceStats, Unsubscribe
 from instant.centrifugo.api.nodes import Nodes, Partial
-from instant.exceptions import PublishError, ServerUnreachable, UnknownNamespace
+from instant.exceptions import PublishError, PublishTimeout, ServerUnreachable, UnknownNamespace
 from tests.ports import free_port
 from tests.servers import RawServer
 
@@ -102,6 +104,20 @@ def test_a_node_that_is_silent_is_missed_as_long_as_the_others_count_it(node):
         assert isinstance(found.error, ServerUnreachable)
     a.count = 1
     assert nodes.run([Presence("x")], 5) == [{"ann"}]
+
+
+def test_a_node_that_hangs_takes_its_share_of_the_time_and_no_more(node):
+    a, b = node("ann"), node("bob")
+    hanging = threading.Event()
+    a.server._behave = lambda connection: hanging.wait(60)
+    try:
+        begin = time.monotonic()
+        [found] = client(a, b).run([Presence("x")], 1)
+        assert time.monotonic() - begin < 1
+        assert found.result == {"bob"}
+        assert isinstance(found.error, PublishTimeout)
+    finally:
+        hanging.set()
 
 
 def test_a_node_that_comes_back_is_asked_again(node):
