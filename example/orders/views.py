@@ -2,7 +2,6 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import login_required
-from django.http import JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
@@ -48,14 +47,6 @@ def detail(request, pk):
 
 def _show(request, order, share_form):
     return render(request, "orders/detail.html", {"order": order, "share_form": share_form})
-
-
-@login_required
-def state(request, pk):
-    order = _found(request, pk)
-    if order is None:
-        return JsonResponse({"error": "There is no such order."}, status=404)
-    return JsonResponse(order.as_data())
 
 
 @require_POST

@@ -37,6 +37,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    # An order's page begins with its state, which is no other customer's business.
+    "instant.middleware.StateMiddleware",
     # A page's own messages are known as such: see static/shop/js/desk.js.
     "instant.middleware.TabMiddleware",
 ]

@@ -17,7 +17,6 @@ urlpatterns = [
     path("notices.json", notices.latest, name="notices-latest"),
     path("orders/", orders.index, name="orders"),
     path("orders/<int:pk>/", orders.detail, name="order"),
-    path("orders/<int:pk>.json", orders.state, name="order-state"),
     path("orders/<int:pk>/move/", orders.move, name="order-move"),
     path("orders/<int:pk>/again/", orders.again, name="order-again"),
     path("orders/<int:pk>/share/", orders.share, name="order-share"),

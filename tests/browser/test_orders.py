@@ -36,6 +36,26 @@ def test_the_page_moves_with_the_order(visit):
     assert ada.page.evaluate("window.isSamePage"), "The page was loaded again."
 
 
+def test_a_move_between_page_and_subscription_is_not_missed(visit):
+    ada, sam = visit("ada"), visit("sam")
+    path = new_order(ada)
+    sam.open(path)
+    held, asked = [], []
+    # The page is there; it can't subscribe before the order has moved.
+    ada.context.route("**/instant/get_token/", lambda route: held.extend([route]))
+    ada.page.on("request", lambda request: asked.append(request.url))
+    with ada.page.expect_request("**/instant/get_token/"):
+        ada.page.goto(ada.site.url + path)
+    expect(ada.page.locator("[data-badge]")).to_have_text("Placed")
+    sam.page.get_by_role("button", name="Mark as packed").click()
+    expect(sam.page.locator("[data-badge]")).to_have_text("Packed")
+    for route in held:
+        route.continue_()
+    expect(ada.page.locator("[data-badge]")).to_have_text("Packed")
+    ada.live()
+    assert not [url for url in asked if "/snapshot/" in url or url.endswith(".json")]
+
+
 def test_lists_and_other_pages_hear_of_it(visit):
     ada, sam, root = visit("ada"), visit("sam"), visit("root")
     root.open("/desk/")

@@ -1,5 +1,5 @@
 // The list of orders and the page of one: both show where an order stands now.
-import { fill, highlight, isStaff, keepCurrent, load, ownChannel } from "./dom.js";
+import { fill, highlight, isStaff, ownChannel } from "./dom.js";
 
 const STATES = { done: "done", now: "current step", todo: "to come" };
 const page = document.querySelector("article[data-order]");
@@ -30,7 +30,7 @@ function show(data) {
     return;
   }
   const badge = root.querySelector("[data-badge]");
-  // A state that was fetched may come after a newer message; orders only move forward.
+  // What the page shows already is no news; orders only move forward.
   const all = data.steps.map(({ status }) => status);
   if (all.indexOf(data.status) <= all.indexOf(badge.dataset.status)) return;
   badge.dataset.status = data.status;
@@ -42,12 +42,10 @@ function show(data) {
 }
 
 const channel = instant.channel(page?.dataset.channel ?? (isStaff ? "$staff" : ownChannel));
-channel.on("order.moved", ({ data }) => show(data));
 if (page) {
-  keepCurrent(channel, async () => {
-    const data = await load(page.dataset.state);
-    if (data) show(data);
-  });
+  // From the state in the page on, and anew where messages were lost.
+  channel.state(show);
 } else {
+  channel.on("order.moved", ({ data }) => show(data));
   channel.onLost(() => location.reload());
 }
