@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.utils.asyncio import async_unsafe
 
 from instant.pages.embedding import states_or_nothing
 from instant.pages.state import State
@@ -12,6 +13,7 @@ from instant.pages.state import State
 __all__ = ["State", "astates", "states"]
 
 
+@async_unsafe("states() would hold up the event loop of this thread. Use “await astates(…)”.")
 def states(user: Any, *channels: str) -> dict[str, State]:
     """
     Return ``{channel: {"data", "offset", "epoch"}}`` for those to which the user may subscribe.

@@ -10,14 +10,15 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpRequest
+from django.utils.asyncio import async_unsafe
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from instant.exceptions import PublishError
+from instant.exceptions import PublishError, ServerNotAsked
 from instant.namespaces import find_namespace
 from instant.pages import privacy
 from instant.pages.state import MAX_STATES, NotFresh, State, read_states
-from instant.rights.primary import reading_from_primary
+from instant.rights.primary import read_user_again, reading_from_primary
 
 __all__ = ["element", "embedded", "states_or_nothing"]
 
@@ -29,12 +30,17 @@ _ATTRIBUTE = SafeString("data-instant-state")
 _ESCAPES = {ord("<"): "\\u003C", ord(">"): "\\u003E", ord("&"): "\\u0026"}
 
 
+@async_unsafe(
+    "Asking the message server for the position of a state would hold up the event loop of this "
+    "thread. Render the page in another: “await sync_to_async(render)(request, …)”."
+)
 def element(request: HttpRequest, names: Sequence[str]) -> SafeString:
     """See ``instant.html.state()``."""
     _check(names)
-    states = states_or_nothing(
-        getattr(request, "user", None), names, request=request, why_asked="The page"
-    )
+    with reading_from_primary():
+        read_user_again(request)
+        user = getattr(request, "user", None)
+        states = states_or_nothing(user, names, request=request, why_asked="The page")
     if not states:
         return mark_safe("")
     text = json.dumps(states, cls=DjangoJSONEncoder, allow_nan=False, separators=(",", ":"))
@@ -65,7 +71,9 @@ def states_or_nothing(
         logger.debug("%s is read in a transaction: its script asks for the state.", why_asked)
         return {}
     except PublishError as exc:
-        logger.error("%s has no state: the message server can't tell: %s", why_asked, exc)  # noqa: TRY400  it says all
+        # Of a server that is not asked, the breaker has told.
+        level = logging.DEBUG if isinstance(exc, ServerNotAsked) else logging.ERROR
+        logger.log(level, "%s has no state: the message server can't tell: %s", why_asked, exc)
         return {}
     return states.found
 

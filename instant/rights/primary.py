@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from django.contrib import auth
 from django.db import router
+from django.http import HttpRequest
 
-__all__ = ["has_routers", "reading_from_primary"]
+__all__ = ["has_routers", "read_user_again", "reading_from_primary"]
 
 _active: ContextVar[bool] = ContextVar("instant_primary", default=False)
 
@@ -51,3 +53,12 @@ def reading_from_primary() -> Iterator[None]:
         yield
     finally:
         _active.reset(token)
+
+
+def read_user_again(request: HttpRequest) -> None:
+    """Ask for the session's user once more, where a middleware has had a replica asked."""
+    if not has_routers():
+        return
+    before = request.__dict__.get("_cached_user")  # the name in Django's own middleware
+    if before is not None and request.user == before:
+        request.user = request._cached_user = auth.get_user(request)  # type: ignore[attr-defined]  # noqa: SLF001

@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.contrib import auth
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import DisallowedHost, RequestDataTooBig
@@ -35,7 +34,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from instant import conf
 from instant.revoking import tables
-from instant.rights.primary import has_routers, reading_from_primary
+from instant.rights.primary import read_user_again, reading_from_primary
 from instant.views import credentials
 from instant.views.caching import keep_out_of_caches
 from instant.views.login_throttle import TooManyFailures
@@ -116,7 +115,7 @@ def _answer(
             response = _error(405, f"Use {' or '.join(methods)}.")
             response["Allow"] = ", ".join(methods)
             return response
-        _read_user_again(request)
+        read_user_again(request)
         explicit = own_credentials and _has_own_credentials(request)
         if request.method != "POST":
             return JsonResponse(view(request, {}))
@@ -153,15 +152,6 @@ def _not_migrated(request: HttpRequest) -> JsonResponse:
 
 def _error(status: int, text: str) -> JsonResponse:
     return JsonResponse({"error": text}, status=status)
-
-
-def _read_user_again(request: HttpRequest) -> None:
-    """Ask for the session's user once more, where a middleware has had a replica asked."""
-    if not has_routers():
-        return
-    before = request.__dict__.get("_cached_user")  # the name in Django's own middleware
-    if before is not None and request.user == before:
-        request.user = request._cached_user = auth.get_user(request)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def _has_own_credentials(request: HttpRequest) -> bool:

@@ -104,6 +104,17 @@ def test_a_snapshot_misses_nothing(live, ask, make_user):
     page.close()
 
 
+def test_the_states_of_many_channels(live, ask):
+    publish("order:1", data="before")
+    found = ask("snapshot", None, channels=["order:1", "order:2", "tick:3", "order:x"])["states"]
+    assert [(name, one["data"], one["offset"]) for name, one in found.items()] == [
+        ("order:1", {"pk": 1}, 1),
+        ("order:2", {"pk": 2}, 0),
+        ("tick:3", "tick", 0),
+    ]
+    assert found["order:2"]["epoch"] == ask("snapshot", "order:2")["epoch"] != ""
+
+
 def test_a_snapshot_without_messages(live, ask):
     assert ask("snapshot", "tick:1") == {"data": "tick", "offset": 0, "epoch": ""}
     assert ask("history", "tick:1", 502)["error"]

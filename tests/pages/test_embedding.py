@@ -6,7 +6,10 @@ import threading
 from datetime import date
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.models import Session
+from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpResponse, StreamingHttpResponse
 from django.template import RequestContext, Template, TemplateSyntaxError
 from django.test import AsyncClient, Client, override_settings
@@ -328,6 +331,62 @@ def test_the_request_needs_no_context_processor(server, pages):
 def test_without_a_request_it_says_what_to_do():
     with pytest.raises(InstantConfigError, match="needs the request"):
         Template('{% load instant %}{% instant_state "order:1" %}').render(RequestContext(None))
+
+
+class Replica:
+    """Reads go to a database that lags."""
+
+    def db_for_read(self, model, **hints):
+        return "other"
+
+    def db_for_write(self, model, **hints):
+        return "default"
+
+    def allow_relation(self, one, other, **hints):
+        return True
+
+
+class Knows:
+    """A middleware that asks who it is before the view does."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        str(request.user)
+        return self.get_response(request)
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+@pytest.mark.parametrize(
+    "before", [[], [f"{__name__}.Knows"]], ids=["lazily", "a middleware knows"]
+)
+def test_it_is_read_where_writes_go(server, pages, make_user, before):
+    declare(
+        can_subscribe=lambda self, user, pk: user.is_staff,
+        snapshot=lambda self, user, pk: get_user_model().objects.get(username="ann").first_name,
+    )
+    ann = make_user("ann", is_staff=True, first_name="old")
+    web = Client()
+    web.force_login(ann)
+    for one in (ann, Session.objects.get()):
+        one.save(using="other")
+    get_user_model().objects.update(first_name="new")
+    with override_settings(
+        DATABASE_ROUTERS=[f"{__name__}.Replica"], MIDDLEWARE=[STATE, *SESSIONS, *before]
+    ):
+        assert get_user_model().objects.get().first_name == "old"
+        assert_state(pages.get(web), "order:1", "new")
+        get_user_model().objects.using("default").update(is_staff=False)
+        assert pages.get(web).content == b""
+
+
+async def test_on_an_event_loop_it_says_what_to_do(server, rf):
+    declare(can_subscribe=everybody, snapshot=lambda self, user, pk: pk)
+    with pytest.raises(SynchronousOnlyOperation, match="Render the page in another"):
+        state(rf.get("/"), "order:1")
+    with pytest.raises(SynchronousOnlyOperation, match="await astates"):
+        states(None, "order:1")
 
 
 # Views that answer with JSON

@@ -12,6 +12,7 @@ from instant.centrifugo.api import channel_state
 from instant.centrifugo.proxy import HEADER
 from instant.html import script_config
 from instant.rights.tokens import Signer
+from instant.states import states
 from tests.tenancy import fake
 
 SECRET = "proxy-secret-0123456789"
@@ -111,6 +112,35 @@ def test_history_is_of_the_tenants_channel(tenants, make_user, make_channel, cli
     )
     web("globex", make_user()).post("/instant/history/", '{"channel": "$users"}', content_type=JSON)
     assert asked == ["$globex/users"]
+
+
+def test_states_are_of_the_tenants_channels(registry, tenants, make_user, client, monkeypatch):
+    class OrderChannel(Namespace):
+        name, pattern = "order", "<int:pk>"
+
+        def can_subscribe(self, user, pk):
+            return fake.CURRENT.get() == "acme"
+
+        def snapshot(self, user, pk):
+            return fake.CURRENT.get()
+
+    asked = []
+
+    def positions(_client, channels, _timeout):
+        asked.append(channels)
+        return [{"offset": 3, "epoch": "e"} for _ in channels]
+
+    monkeypatch.setattr(channel_state, "positions", positions)
+    state = {"data": "acme", "offset": 3, "epoch": "e"}
+    # As the page's script names them, and as others do.
+    body = json.dumps({"channels": ["order:1", "order:acme/2", "order:globex/3"]})
+    answer = web("acme", make_user()).post("/instant/snapshot/", body, content_type=JSON)
+    assert answer.json() == {"states": {"order:1": state, "order:acme/2": state}}
+    with tenants.activate("acme"):
+        assert states(None, "order:4") == {"order:4": state}
+    with tenants.activate("globex"):
+        assert states(None, "order:4") == {}
+    assert asked == [["order:acme/1", "order:acme/2"], ["order:acme/4"]]
 
 
 def ask(channel, user, kind="subscribe", tenant=""):

@@ -4,10 +4,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import assert_type
 
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
 from instant import abroadcast, apublish, batch, broadcast, publish, user_channel
 from instant.backends.base import BaseBackend
 from instant.exceptions import BatchError, PublishError
+from instant.html import state
 from instant.publishing.publication import Envelope, Publication
+from instant.states import states
 from instant.tenants import SchemaTenants, Tenants
 from instant.testing import CapturedPublications, capture_publications
 
@@ -69,6 +74,13 @@ class MyTenants:
     def activate(self, name: str) -> Iterator[None]:
         """Take none."""
         yield
+
+
+def page(request: HttpRequest) -> None:
+    """Put states into pages and answers."""
+    assert_type(state(request, "order:1", ["order:2"]), SafeString)
+    found = states(request.user, "order:1")
+    assert_type(found["order:1"]["offset"], int)
 
 
 sites: list[Tenants] = [SchemaTenants(), MyTenants()]
