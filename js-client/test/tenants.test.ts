@@ -34,6 +34,19 @@ test("channels have other names on the message server than in the page", async (
   expect((await instant.channels()).map(({ name }) => name)).toEqual([...NAMES].sort());
 });
 
+test("a state has the tenant's own names", async () => {
+  site.django.states.set("order:42", () => ({ ...site.centrifugo.position("order:acme/42"), data: "placed" }));
+  const instant = page();
+  const drawn: unknown[] = [];
+  instant.channel("order:42").state((state) => drawn.push(state));
+  await instant.channel("order:42").subscribed();
+  site.centrifugo.publish("order:acme/42", { data: "packed" });
+  await soon(() => {
+    expect(drawn).toEqual(["placed", "packed"]);
+  });
+  expect(site.django.seen.filter(({ view }) => view === "snapshot").map(({ body }) => body)).toEqual([{ channels: ["order:42"] }]);
+});
+
 test("a channel without a token is the tenant's too", async () => {
   site.centrifugo.tokenless.add("doc");
   const instant = site.instant({ prefix: "acme/", tokenless: ["doc"] });

@@ -9,6 +9,7 @@ that does not.
 
 import contextlib
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -101,7 +102,9 @@ def problems(found, loads):
 def main(_arguments):
     wrong = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=ARGUMENTS
+        )
         for kind in ["embedded", *(["centrifugo"] if BINARY else [])]:
             wrong += _on(browser, kind)
         browser.close()

@@ -26,6 +26,17 @@ order.on("message", (message) => {
   expectTypeOf(message.offset).toEqualTypeOf<number | undefined>();
   expectTypeOf(message.own).toEqualTypeOf<boolean>();
 });
+// States.
+order.state((state, message) => {
+  expectTypeOf(state).toEqualTypeOf<{ readonly status: string }>();
+  expectTypeOf(message).toEqualTypeOf<InstantMessage<{ readonly status: string }> | undefined>();
+});
+order.state<number>((state) => state.toFixed(), { reduce: (state, { data }) => state + data.status.length });
+// @ts-expect-error the state is a number
+order.state<number>((state: string) => state);
+// @ts-expect-error reduce returns a state
+order.state<number>(() => undefined, { reduce: (state, { data }) => data.status });
+expectTypeOf(order.subscribed()).toEqualTypeOf<Promise<void>>();
 instant.on("status", (status) => {
   expectTypeOf(status).toEqualTypeOf<Status>();
 });
