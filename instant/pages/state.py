@@ -71,13 +71,14 @@ def read_states(
     may_be_private: Callable[[], bool] = lambda: True,
 ) -> States:
     """
-    Return the states of those channels to which the user may subscribe.
+    Return the states of those channels to which the user (None: nobody) may subscribe.
 
     One request to the server for all positions, within ``TIMEOUT``; what it raises is raised.
     Where there is none, as in tests, ``needs_server`` decides between NoServer and states without
     a position. ``may_be_private`` is asked before anything is read that depends on the user. Raises
     NotFresh, and whatever a namespace's snapshot() raises.
     """
+    user = AnonymousUser() if user is None else user
     allowed, failed = _allowed(user, names)
     if not all(map(_is_public, allowed)) and not may_be_private():
         allowed = {cls: channels for cls, channels in allowed.items() if _is_public(cls)}

@@ -392,6 +392,15 @@ async def test_on_an_event_loop_it_says_what_to_do(server, rf):
 # Views that answer with JSON
 
 
+def test_a_site_without_users(server, pages):
+    declare(
+        can_subscribe=lambda self, user, pk: user.is_anonymous, snapshot=lambda self, user, pk: pk
+    )
+    with override_settings(MIDDLEWARE=[STATE]):
+        assert_state(pages.get(), "order:1", 1)
+    assert list(states(None, "order:1")) == ["order:1"]
+
+
 def test_states_for_json(server):
     declare(can_subscribe=lambda self, user, pk: pk == 1, snapshot=lambda self, user, pk: pk)
     found = states(AnonymousUser(), "order:1", "order:2", "public")
