@@ -62,13 +62,13 @@ class Subscriber:
         self._lines = []
         return found
 
-    def push(self, kind):
-        """Wait for a push of a kind and return it."""
+    def push(self, *kinds):
+        """Wait for a push of one of the kinds and return it."""
         until = time.monotonic() + PATIENCE
         while True:
-            line = self._next(until)
-            if kind in line.get("push", {}):
-                return line["push"]
+            push = self._next(until).get("push", {})
+            if any(kind in push for kind in kinds):
+                return push
 
     def pushed(self, kind):
         """Wait for a push of a kind and return when it came (time.perf_counter())."""

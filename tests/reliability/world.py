@@ -71,6 +71,7 @@ class World:
         self.backend, self.engine = backend, engine
         self.port = free_port()
         self._running = {}
+        self._pages = []
         self._stack = contextlib.ExitStack()
 
     # --- set-up ---------------------------------------------------------------------------
@@ -230,6 +231,7 @@ class World:
         page = Page(url, channels, lambda: Signer(AnonymousUser()))
         page.start()
         self._stack.callback(page.close)
+        self._pages.append(page)
         assert page.wait(lambda page: all(page.joined.values()))
         return page
 
@@ -242,6 +244,8 @@ class World:
         }
         for name, arguments in self._publishing.items():
             self.start(name, *arguments)
+        for page in self._pages:  # all of them have begun
+            assert page.wait(lambda page: all(map(page.began, range(publishers))))
 
     def published(self):
         """Let the publishers end."""
