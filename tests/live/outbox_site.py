@@ -95,6 +95,13 @@ class Site:
         assert process.stdout.readline().startswith("Sending")
         return process
 
+    def said(self, process, text):
+        """Wait until the process has said something; it may say more."""
+        for line in process.stdout:
+            if text in line:
+                return
+        raise AssertionError(f"It ended with {process.wait()} and never said {text!r}.")
+
     def subscriber(self, *channels):
         user = SimpleNamespace(pk=1, is_authenticated=True, is_active=True)
         keys = json.loads(self.server.path.read_text())

@@ -10,7 +10,8 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from instant import abroadcast, apublish, batch, broadcast, publish
-from instant.backends import get_backend
+from instant.backends import get_backend, replaced
+from instant.backends.locmem import LocmemBackend
 from instant.exceptions import InstantConfigError, InvalidChannelName, PayloadTooLarge
 from instant.models import OutboxRow
 from instant.producers import MAX_PAYLOAD
@@ -343,3 +344,28 @@ def test_what_is_not_sent_at_once_stays_a_row(rows, caplog):
         get_backend().close()
     assert len(rows()) == 2
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_backend_that_cannot_be_loaded_fails_no_transaction(caplog):
+    """As before there was an outbox: what keeps publications from being sent is told later."""
+    with override_settings(INSTANT={"DIR": "/x", "BACKEND": "nowhere.Backend"}):
+        with transaction.atomic():
+            publication = publish("a", "x")
+        assert publication.state == "failed"
+    assert "nothing was sent" in caplog.text
+
+
+def test_a_backend_of_ones_own_can_be_part_of_the_transaction():
+    class Own(LocmemBackend):
+        transactional = True
+
+        def in_transaction(self, envelopes, connection):
+            assert connection.in_atomic_block
+            self.taken = [envelope.channels for envelope in envelopes]
+
+    own = Own()
+    with replaced(own), transaction.atomic(), batch():
+        publish("a", "x")
+        publish("b", "x")
+    assert [list(names) for names in own.taken] == [["a"], ["b"]]
+    assert own.outbox == []
