@@ -19,7 +19,7 @@ START_SECONDS = 60
 
 
 class Hall:
-    def __init__(self, folder, kind, *, public_port=None, config=None):
+    def __init__(self, folder, kind, *, public_port=None, config=None, sockets=None):
         self.folder, self.kind = folder, kind
         self.port, self.ws_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -32,6 +32,8 @@ class Hall:
         self.public_port = public_port
         if public_port:  # a web server with TLS in front of both
             self._env["HALL_PUBLIC_PORT"] = str(public_port)
+        if sockets:  # a load balancer in front of several nodes
+            self._env["HALL_SOCKETS"] = sockets
         if config:
             (folder / "centrifugo").mkdir()
             (folder / "centrifugo" / "config.json").write_text(json.dumps(config))
