@@ -1,6 +1,7 @@
 """Small servers on 127.0.0.1 that answer as a test tells them to, and nginx in front of others."""
 
 import contextlib
+import os
 import shutil
 import socket
 import ssl
@@ -13,7 +14,7 @@ import urllib.request
 import pytest
 
 NGINX = """
-daemon off; worker_processes 1; error_log stderr crit; pid {folder}/nginx.pid;
+{user} daemon off; worker_processes 1; error_log stderr crit; pid {folder}/nginx.pid;
 events {{ worker_connections 1024; }}
 http {{
   access_log off;
@@ -35,7 +36,9 @@ class Nginx:
         self.port = port
         self._folder = folder
         self._config = folder / "nginx.conf"
-        self._config.write_text(NGINX.format(folder=folder, sites=sites))
+        # Else its workers are somebody who may not write there.
+        user = "user root;" if os.geteuid() == 0 else ""
+        self._config.write_text(NGINX.format(user=user, folder=folder, sites=sites))
 
     def __enter__(self):
         program = shutil.which("nginx")
