@@ -6,6 +6,7 @@ Each module of this folder is one, with a ``main(arguments)`` that returns the e
 
 import importlib
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def main(*arguments):
         print(f"Which one? make soak SOAK='NAME': {', '.join(NAMES)}", file=sys.stderr)
         return 2
     django.setup()
+    # What it has started ends with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if arguments:
         name, *rest = arguments
         return importlib.import_module(f"tests.soak.{name}").main(rest)
