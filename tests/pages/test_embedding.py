@@ -377,6 +377,7 @@ def test_it_is_read_where_writes_go(server, pages, make_user, before):
     ):
         assert get_user_model().objects.get().first_name == "old"
         assert_state(pages.get(web), "order:1", "new")
+        assert states(ann, "order:1")["order:1"]["data"] == "new"
         get_user_model().objects.using("default").update(is_staff=False)
         assert pages.get(web).content == b""
 

@@ -300,6 +300,16 @@ def test_a_row_does_not_open_the_namespaces_snapshot(server, web, make_channel):
     ask(web, "history", "room:red")  # of which the row decides
 
 
+def test_a_row_closes_the_namespaces_snapshot(server, web, make_channel):
+    declare(
+        "room", rows=True, pattern="<str:name>", can_subscribe=lambda self, user, name: True,
+        snapshot=lambda self, user, name: name,
+    )  # fmt: skip
+    make_channel("room:red", is_active=False)
+    assert ask(web, "snapshot", "room:red", 403) == REFUSED
+    assert ask(web, "snapshot", "room:blue")["data"] == "blue"
+
+
 @pytest.mark.parametrize("state", [float("nan"), {"x": object()}, b"bytes"])
 def test_a_state_that_is_not_json(server, web, caplog, state):
     declare(can_subscribe=everybody, snapshot=lambda self, user, pk: state)
