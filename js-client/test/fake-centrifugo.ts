@@ -85,6 +85,8 @@ export class FakeCentrifugo {
   isLatest = false;
   /** False: channels have no history, and nothing is recovered. */
   keepsHistory = true;
+  /** How many publications are kept for recovery. */
+  size = Infinity;
   /** True: subscribers may publish, and ask for presence and history. */
   permits = true;
   /** Namespaces whose channels need no token; and those channels that are refused, with the code. */
@@ -348,7 +350,7 @@ export class FakeCentrifugo {
     if (recover !== true) {
       return { ...position, offset: history.length, publications: this.keepsNewest ? history.slice(-1) : [] };
     }
-    if (epoch !== this.epoch || offset > history.length) {
+    if (epoch !== this.epoch || offset > history.length || offset < history.length - this.size) {
       return { ...position, offset: history.length, was_recovering: true };
     }
     return { ...position, offset, was_recovering: true, recovered: true, publications: history.slice(offset) };

@@ -311,7 +311,8 @@ describe("from Django", () => {
   });
 
   test("a refusal is told once and not repeated", async () => {
-    database(NAME);
+    const others = ["order:2", "order:3", "order:4"];
+    database(NAME, ...others);
     site.django.states.delete(NAME);
     const instant = site.instant();
     const errors: string[] = [];
@@ -327,8 +328,11 @@ describe("from Django", () => {
     await soon(() => {
       expect(inbox.messages).toHaveLength(1);
     });
+    // Time goes by, in which it could have been asked again.
+    for (const other of others) await new Drawn(instant, other).holds(0);
     expect(drawn.states).toEqual([]);
-    expect(snapshots()).toHaveLength(1);
+    expect(snapshots()).toEqual([[NAME], ...others.map((other) => [other])]);
+    expect(errors).toHaveLength(1);
   });
 });
 
@@ -363,6 +367,33 @@ describe("after a loss", () => {
     });
     change();
     await drawn.holds(0, 1, 5, 6);
+  });
+
+  test("a history that is too short: the same", async () => {
+    site.centrifugo.size = 1;
+    database(NAME);
+    page({ [NAME]: read() });
+    change();
+    change();
+    const instant = site.instant();
+    const drawn = new Drawn(instant, NAME, sum);
+    const inbox = new Inbox();
+    instant.channel(NAME).on("*", inbox.add);
+    let open = (): void => undefined;
+    instant.channel(NAME).onLost(() => {
+      site.django.gate = new Promise((resolve) => (open = resolve));
+      change(); // arrives before the state
+    });
+    await soon(() => {
+      expect(inbox.messages).toHaveLength(1);
+    });
+    expect(drawn.states).toEqual([0]);
+    open();
+    await drawn.holds(0, 3);
+    await live(instant);
+    change();
+    await drawn.holds(0, 3, 4);
+    expect(drawn.statuses).toEqual(["subscribing", "lost", "live"]);
   });
 
   test("messages that arrive meanwhile wait for the state", async () => {
@@ -426,6 +457,23 @@ describe("after a loss", () => {
     change();
     await drawn.holds(1, 2);
     expect(drawn.statuses).not.toContain("lost");
+  });
+
+  test("the newest value alone, of a server that was restarted", async () => {
+    site.centrifugo.isLatest = true;
+    database(NAME);
+    change();
+    change();
+    const instant = site.instant();
+    const drawn = new Drawn(instant);
+    await live(instant);
+    await drawn.holds(2);
+    site.centrifugo.forget();
+    site.centrifugo.cut();
+    change(); // has an offset that the page has seen
+    await soon(() => {
+      expect(drawn.states.at(-1)).toBe(3);
+    });
   });
 });
 
