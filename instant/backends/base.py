@@ -31,6 +31,9 @@ class BaseBackend(ABC):
     transactional: ClassVar[bool] = False
     """Whether in_transaction() takes envelopes; else they wait for the commit in this process."""
 
+    is_relayed: ClassVar[bool] = False
+    """Whether it writes rows of the outbox, which somebody else sends."""
+
     @abstractmethod
     def send(self, envelopes: Sequence[Envelope]) -> None:
         """

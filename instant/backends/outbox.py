@@ -49,6 +49,7 @@ class OutboxBackend(CentrifugoBackend):
     """
 
     transactional = True
+    is_relayed = True
 
     def in_transaction(
         self, envelopes: Sequence[Envelope], connection: BaseDatabaseWrapper

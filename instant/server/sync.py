@@ -95,7 +95,7 @@ def compare(conf: Conf) -> Sync:
         wanted=compile_outbox(
             compile_proxies(compiled, urls, secret=conf.proxy_secret_text),
             is_used=outbox.is_used(),
-            consumer=conf.outbox_consumer,
+            consumer=outbox.consumer(),
             partitions=conf.outbox_partitions,
         ),
         namespaces=tuple(namespace.name for namespace in namespaces),
@@ -126,7 +126,7 @@ def _let_rows_wait(sync: Sync) -> None:
     It would delete them. Those that it will have are noted when it does.
     """
     kept = known_namespaces.in_config(sync.wanted)
-    if not outbox.drained_by() or known_namespaces.in_config(sync.existing or {}) <= kept:
+    if not outbox.consumer() or known_namespaces.in_config(sync.existing or {}) <= kept:
         return
     try:
         known_namespaces.forget_others(known_namespaces.database(), kept)
@@ -140,7 +140,7 @@ def confirm_namespaces(sync: Sync) -> list[str]:
 
     Returns those that it doesn't know yet: their rows wait. Raises PublishError and DatabaseError.
     """
-    if not outbox.drained_by():
+    if not outbox.consumer():
         return []
     return sorted(known_namespaces.confirm_now(known_namespaces.in_config(sync.wanted)))
 

@@ -9,7 +9,7 @@ from django.test import override_settings
 
 from instant import Namespace, conf
 from instant.centrifugo.proxy import HEADER
-from instant.server.sync import compare
+from instant.server.sync import compare, write
 
 pytestmark = pytest.mark.usefixtures("registry")
 
@@ -216,3 +216,45 @@ def test_nats_keeps_nothing(server_folder):
         call_command("syncws")
         assert written(server_folder)["without_namespace"]["history_size"] == 100
         assert names(server_folder)["user"]["history_size"] == 100
+
+
+OUTBOX = {"BACKEND": "instant.backends.outbox.OutboxBackend"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "consumed", "raised"),
+    [
+        ({**OUTBOX, "OUTBOX_CONSUMER": "postgresql://centrifugo:hunter2@db/site"}, True, True),
+        # Somebody else reads the table.
+        ({**OUTBOX, "OUTBOX_CONSUMER": "kafka://broker"}, False, True),
+        (OUTBOX, False, True),
+        ({"OUTBOX_CONSUMER": "postgresql://centrifugo:hunter2@db/site"}, False, False),
+        ({"BACKEND": "instant.backends.postgres.PostgresBrokerBackend"}, False, False),
+    ],
+)
+def test_centrifugo_reads_the_outbox_where_it_is_told_to(server_folder, settings, consumed, raised):
+    with use(server_folder, **settings):
+        wanted = compare(conf.current()).wanted
+        assert "hunter2" not in compare(conf.current()).diff
+    assert ("consumers" in wanted) is consumed
+    assert ("recovery_max_publication_limit" in wanted["client"]) is raised
+
+
+def test_rows_of_a_namespace_that_goes_are_kept_from_the_server(
+    server_folder, registry, monkeypatch
+):
+    """It would delete them; whoever watches notes it again when the server has it."""
+    kept = []
+    monkeypatch.setattr(
+        "instant.server.sync.known_namespaces.forget_others",
+        lambda connection, names: kept.append(sorted(names)),
+    )
+    consumer = {**OUTBOX, "OUTBOX_CONSUMER": "postgresql://centrifugo@db/site"}
+    declare("order")
+    declare("room")
+    with use(server_folder, **consumer):
+        write(compare(conf.current()))
+        del registry[0]
+        write(compare(conf.current()))
+        write(compare(conf.current()))
+    assert kept == [["room", "user"]]

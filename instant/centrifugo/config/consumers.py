@@ -46,7 +46,7 @@ def compile_outbox(
     place = next((i for i, entry in enumerate(listed) if entry.get("name") == CONSUMER), None)
     if is_used:
         section(result, "client").setdefault("recovery_max_publication_limit", _RECOVERY_LIMIT)
-    if consumer is None or not is_used:
+    if consumer is None:
         if place is not None:
             del listed[place]
             if not listed:

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from instant.exceptions import InstantConfigError, PublishError
-from instant.publishing.outbox import drained_by, is_used, state
+from instant.publishing.outbox import consumer, drained_by, is_used, state
 from instant.publishing.outbox.relay import Relay
 from instant.publishing.outbox.running import namespace_looker, new_looker
 from instant.revoking.looker import Looker
@@ -45,9 +45,9 @@ class Command(BaseCommand):
                     "“instant.backends.outbox.OutboxBackend”."
                 )
             if drained_by() is not None:
-                if options["once"]:
+                if options["once"] or consumer() is None:
                     raise CommandError(
-                        'Centrifugo sends the rows itself, since INSTANT["OUTBOX_CONSUMER"] is set.'
+                        "Somebody else sends the rows: see INSTANT['OUTBOX_CONSUMER']."
                     )
                 self._watch()
                 return

@@ -11,7 +11,7 @@ from django.db import DatabaseError
 
 from instant import conf as instant_conf
 from instant.exceptions import InstantConfigError, PublishError
-from instant.publishing.outbox import drained_by
+from instant.publishing.outbox import consumer
 from instant.server.sync import CannotReload, Sync, compare, confirm_namespaces, reload, write
 
 _PATIENCE, _PAUSE = 5.0, 0.1
@@ -57,7 +57,7 @@ class Command(BaseCommand):
         elif changed:
             how = "Restart" if sync.needs_restart else "Use “syncws --reload” or restart"
             self.stdout.write(f"{how} the server if it is running.")
-        if drained_by() is not None:
+        if consumer() is not None:
             self.confirm(sync, patience=_PATIENCE if options["reload"] else 0)
 
     def confirm(self, sync: Sync, patience: float) -> None:

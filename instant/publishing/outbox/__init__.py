@@ -10,17 +10,24 @@ from instant import conf
 from instant.backends import get_backend
 from instant.exceptions import InstantConfigError
 
-__all__ = ["drained_by", "is_used"]
+__all__ = ["consumer", "drained_by", "is_used"]
 
 
 def drained_by() -> str | None:
-    """Return what Centrifugo's consumer connects to; None where a relay of ours sends rows."""
+    """Return what somebody else reads the rows by; None where a relay of ours sends them."""
     return conf.current().outbox_consumer
+
+
+def consumer() -> str | None:
+    """Return the PostgreSQL that Centrifugo's consumer connects to; None if it doesn't."""
+    address = drained_by()
+    is_postgres = address is not None and address.startswith(("postgres://", "postgresql://"))
+    return address if is_postgres and is_used() else None
 
 
 def is_used() -> bool:
     """Tell whether publish() writes rows."""
     try:
-        return get_backend().transactional
+        return get_backend().is_relayed
     except InstantConfigError:  # a check tells
         return False

@@ -13,7 +13,7 @@ from instant.centrifugo.binary.process import find_binary
 from instant.centrifugo.config.consumers import NOTIFY_CHANNEL
 from instant.exceptions import InstantConfigError
 from instant.models import OutboxRow
-from instant.publishing.outbox import drained_by, is_used
+from instant.publishing.outbox import consumer, drained_by, is_used
 from instant.publishing.outbox.known_namespaces import AGAIN, NamespaceWatch, database
 from instant.publishing.outbox.relay import Relay, places
 from instant.publishing.outbox.store import LOCKING
@@ -75,7 +75,12 @@ def watch(*, is_embedded: bool) -> Looker | None:
     """
     if not is_used() or not list(places()):
         return None
-    looker = namespace_looker() if drained_by() and not is_embedded else new_looker(Relay())
+    if is_embedded or drained_by() is None:
+        looker = new_looker(Relay())
+    elif consumer() is not None:
+        looker = namespace_looker()
+    else:
+        return None
     looker.start(always=True)
     return looker
 

@@ -59,7 +59,7 @@ def test_what_others_added_stays():
 
 def test_without_it_the_config_has_no_consumers():
     assert "consumers" not in compile_consumer(compile_consumer({}, DSN, 8), None, 8)
-    assert compile_consumer({}, DSN, 8, is_used=False) == {}
+    assert compile_consumer({}, None, 8, is_used=False) == {}
 
 
 def test_a_relay_needs_pages_that_can_catch_up_too():
