@@ -35,7 +35,12 @@ DATABASES = {
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STATIC_URL = "/static/"
 CENTRIFUGO_PORT = int(os.environ["HALL_WS_PORT"])
-INSTANT = {"PROXY_URL": f"http://127.0.0.1:{os.environ['HALL_PORT']}"}
+INSTANT = {
+    "PROXY_URL": f"http://127.0.0.1:{os.environ['HALL_PORT']}",
+    "AUTOSTART": False,  # runserver would start one, too, while the tests restart theirs
+    # On a busy machine a page would begin without a state, as it should.
+    "TIMEOUT": 30,
+}
 if sockets := os.environ.get("HALL_SOCKETS"):
     INSTANT["PUBLIC_URL"] = sockets
 if public_port := os.environ.get("HALL_PUBLIC_PORT"):
