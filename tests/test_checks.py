@@ -281,12 +281,9 @@ def test_e001_a_class_of_tenants_that_is_none():
 POSTGRES = "postgresql://site:hunter2@db/site"
 
 
-def of_engine(engine, monkeypatch, **instant):
-    with override_settings(INSTANT={"DIR": "/x", "ENGINE": engine}):
-        current = conf.current()
-    # Not by override_settings(): a key that isn't known yet is an error of its own.
-    monkeypatch.setattr(of_engines, "settings", SimpleNamespace(INSTANT=instant))
-    found = list(engines(current))
+def of_engine(engine, **instant):
+    with override_settings(INSTANT={"DIR": "/x", "ENGINE": engine, **instant}):
+        found = list(engines(conf.current()))
     assert "hunter2" not in "".join(f"{m.msg}{m.hint}" for m in found)
     return found
 
@@ -303,8 +300,8 @@ def of_engine(engine, monkeypatch, **instant):
         ({"broker": POSTGRES, "nodes": ["http://a:8427"]}, False),
     ],
 )
-def test_e005_nobody_knows_who_is_present_everywhere(engine, wrong, monkeypatch, registry):
-    found = [message.id for message in of_engine(engine, monkeypatch)]
+def test_e005_nobody_knows_who_is_present_everywhere(engine, wrong, registry):
+    found = [message.id for message in of_engine(engine)]
     assert found == (["instant.E005"] if wrong else [])
 
 
@@ -318,13 +315,13 @@ def test_e005_is_of_no_interest_where_nothing_is_enforced(registry):
 NATS = {"broker": "nats://nats", "nodes": ["http://a:8427"]}
 
 
-def test_e006_namespaces_that_count_on_messages_which_nats_does_not_keep(registry, monkeypatch):
+def test_e006_namespaces_that_count_on_messages_which_nats_does_not_keep(registry):
     for name, delivery in (("once", AtMostOnce()), ("kept", Recoverable()), ("last", Latest())):
         type(name, (Namespace,), {"name": name, "pattern": "<int:pk>", "delivery": delivery})
-    [message] = of_engine(NATS, monkeypatch)
+    [message] = of_engine(NATS)
     assert message.id == "instant.E006"
     assert "kept, last." in message.msg
-    assert of_engine("redis://redis", monkeypatch) == []
+    assert of_engine("redis://redis") == []
 
 
 def test_e006_a_history_in_the_file(registry, tmp_path):
@@ -337,21 +334,22 @@ def test_e006_a_history_in_the_file(registry, tmp_path):
     assert "channel.without_namespace" in message.msg
 
 
-def test_e007_nats_and_an_outbox_that_sends_twice(registry, monkeypatch):
-    [message] = of_engine(NATS, monkeypatch, OUTBOX_IMMEDIATE=True)
+def test_e007_nats_and_an_outbox_that_sends_twice(registry):
+    [message] = of_engine(NATS, BACKEND=OUTBOX, OUTBOX_IMMEDIATE=True)
     assert message.id == "instant.E007"
-    assert of_engine(NATS, monkeypatch, OUTBOX_IMMEDIATE=False) == []
-    assert of_engine("redis://redis", monkeypatch, OUTBOX_IMMEDIATE=True) == []
+    assert of_engine(NATS, BACKEND=OUTBOX) == []
+    assert of_engine(NATS, OUTBOX_IMMEDIATE=True) == []
+    assert of_engine("redis://redis", BACKEND=OUTBOX, OUTBOX_IMMEDIATE=True) == []
 
 
-def test_w030_pages_that_see_their_own_node_only(registry, monkeypatch):
+def test_w030_pages_that_see_their_own_node_only(registry):
     shown = {"name": "hall", "pattern": "<int:pk>", "presence": True, "delivery": AtMostOnce()}
     type("Hall", (Namespace,), shown)
-    [message] = of_engine(NATS, monkeypatch)
+    [message] = of_engine(NATS)
     assert message.id == "instant.W030"
     assert "hall" in message.msg
     both = {"broker": "nats://nats", "presence": "redis://redis"}
-    assert of_engine(both, monkeypatch) == []
+    assert of_engine(both) == []
 
 
 def test_w013_not_where_hosts_share_an_engine(settings, monkeypatch):

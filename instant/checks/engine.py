@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from django.db import connections
 
@@ -14,6 +13,7 @@ from instant.centrifugo.config.file import read_config
 from instant.conf import Conf
 from instant.exceptions import InstantConfigError
 from instant.namespaces import Namespace, registered
+from instant.publishing.outbox import is_used
 
 __all__ = ["engine"]
 
@@ -89,8 +89,7 @@ def _history(current: Conf) -> Iterator[CheckMessage]:
             "“force_recovery”) remove there.",
             id="instant.E006",
         )
-    given = getattr(settings, "INSTANT", None)
-    if isinstance(given, Mapping) and given.get("OUTBOX_IMMEDIATE"):
+    if current.outbox_immediate and is_used():
         yield Error(
             "NATS knows no idempotency keys: with INSTANT['OUTBOX_IMMEDIATE'] each message would "
             "arrive twice.",

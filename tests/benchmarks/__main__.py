@@ -103,6 +103,10 @@ TABLES = {
 
 def main():
     started = time.monotonic()
+    if unknown := set(sys.argv[1:]) - set(TABLES):
+        sys.exit(
+            f"No table is called {', '.join(sorted(unknown))}. There are: {', '.join(TABLES)}."
+        )
     for name in sys.argv[1:] or TABLES:
         TABLES[name]()
     print(f"\n{time.monotonic() - started:.0f} s. Use the ratios; the machine may be shared.")

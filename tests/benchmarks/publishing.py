@@ -12,6 +12,8 @@ from cent import PublishRequest
 from django.test import override_settings
 
 from instant import apublish, broadcast, publish
+from instant.centrifugo.api.publish_requests import requests_for
+from instant.publishing.publication import Envelope
 from tests.benchmarks import peers
 from tests.benchmarks.timing import Process, amedian_of, median_of, pin, rounds, table, verdict
 
@@ -66,6 +68,8 @@ def run(port, *, key, with_peers, title, count=400, times=9):
     ):
         sync(port, key, with_peers, title, count, times)
         many(port, title, times)
+        if not with_peers:
+            large(port, title)
         asyncio.run(async_(port, title, count, times))
 
 
@@ -123,6 +127,33 @@ def many(port, title, times):
     table(f"One message to 1,000 channels, {title}", rows, "http.client, bare POST")
     ratio = rows["broadcast()"] / rows["http.client, bare POST"]
     verdict(f"broadcast() ≤ 2 × one POST of the same bytes ({ratio:.2f})", ratio <= 2)
+
+
+def large(port, title, times=5):
+    """A large audience on a server that does the work; the bytes are those that broadcast() sends."""
+    bare = Bare(port)
+    for count in (10_000, 100_000):
+        names = [f"user:{n}" for n in range(count)]
+        payload = {"site": "Tests", "message": TEXT, "id": KEY.decode()}
+        body = json.dumps(payload, separators=(",", ":")).encode()
+        parts = [part for _, part, _ in requests_for([Envelope(names, (), body, KEY.decode())])]
+
+        def post(parts=parts):
+            key = uuid4().hex.encode()
+            for part in parts:
+                bare.connection.request("POST", "/api/broadcast", part.replace(KEY, key), HEADERS)
+                bare.connection.getresponse().read()
+
+        rows = rounds(
+            {
+                "http.client, bare POST": lambda post=post: median_of(post, 3),
+                "broadcast()": lambda names=names: median_of(lambda: broadcast(names, TEXT), 3),
+            },
+            count=times,
+        )
+        table(f"One message to {count:,} channels, {title}", rows, "http.client, bare POST")
+        ratio = rows["broadcast()"] / rows["http.client, bare POST"]
+        verdict(f"broadcast() ≤ 1.1 × a bare POST of the same bytes ({ratio:.2f})", ratio <= 1.1)
 
 
 async def async_(port, title, count, times):

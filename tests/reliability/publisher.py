@@ -28,28 +28,28 @@ class Undo(Exception):
     """Rolls back."""
 
 
-def main(name, end, *channels):
-    django.setup()
+def commit(name, number, channel):
+    """Publish and note one message; publish others, below 0, in what is rolled back."""
     from instant import publish
 
     def say(number):
-        channel = channels[abs(number) % len(channels)]
         publish(channel, data={"publisher": name, "number": number})
-        return channel
 
-    def commit(number):
-        with transaction.atomic():
-            with suppress(Undo), transaction.atomic():
-                say(-number)
-                raise Undo
-            channel = say(number)
-            with connection.cursor() as cursor:
-                cursor.execute("INSERT INTO fact VALUES (%s, %s, %s)", [name, number, channel])
-        if number % EACH_FIFTH == 0:
-            with suppress(Undo), transaction.atomic():
-                say(-number)
-                raise Undo
+    with transaction.atomic():
+        with suppress(Undo), transaction.atomic():
+            say(-number)
+            raise Undo
+        say(number)
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO fact VALUES (%s, %s, %s)", [name, number, channel])
+    if number % EACH_FIFTH == 0:
+        with suppress(Undo), transaction.atomic():
+            say(-number)
+            raise Undo
 
+
+def main(name, end, *channels):
+    django.setup()
     while True:
         try:
             with connection.cursor() as cursor:
@@ -58,7 +58,7 @@ def main(name, end, *channels):
             for number in itertools.count(last + 1):
                 if Path(end).exists():
                     break
-                commit(number)
+                commit(name, number, channels[number % len(channels)])
                 time.sleep(random.uniform(0, PAUSE))
         except DatabaseError:  # it was killed; the last number may be committed or not
             connection.close()

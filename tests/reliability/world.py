@@ -22,6 +22,7 @@ from tests.reliability.reader import Page
 SETTINGS = """
 from tests.settings import *
 INSTALLED_APPS = [*INSTALLED_APPS, "reliable"]
+ROOT_URLCONF = "tests.reliability.web"
 DATABASES = {{"default": {database}}}
 CENTRIFUGO_HMAC_KEY = CENTRIFUGO_API_KEY = None
 CENTRIFUGO_PORT = {port}
@@ -69,7 +70,7 @@ class World:
     def __init__(self, folder, *, server, database, backend, engine="memory"):
         self.folder, self.server, self.database = folder, server, database
         self.backend, self.engine = backend, engine
-        self.port = free_port()
+        self.port, self.web_port, self._redis_port = free_port(), free_port(), free_port()
         self._running = {}
         self._pages = []
         self._stack = contextlib.ExitStack()
@@ -104,7 +105,7 @@ class World:
             }
         instant = {
             "DIR": str(self.folder / "centrifugo"),
-            "ALLOWED_ORIGINS": [],
+            "ALLOWED_ORIGINS": ["http://127.0.0.1:*"],
             **BACKENDS[self.backend],
         }
         if self.is_consumed:
@@ -112,7 +113,6 @@ class World:
                 f"postgresql://centrifugo@/postgres?host={self.cluster.folder}"
             )
         if self.engine == "redis":
-            self._redis_port = free_port()
             instant["ENGINE"] = f"redis://127.0.0.1:{self._redis_port}"
             self.start("redis")
         (self.folder / "reliable").mkdir()
@@ -170,7 +170,8 @@ class World:
         env = None if name == "redis" else self._env
         with (self.folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(command, env=env, **{**QUIET, "stderr": log})
-        port = {"server": self.port, "redis": getattr(self, "_redis_port", None)}.get(name)
+        ports = {"server": self.port, "redis": self._redis_port, "web": self.web_port}
+        port = ports.get(name)
         if port:
             until(lambda: answers(port), name)
 
@@ -181,6 +182,10 @@ class World:
         command = [sys.executable, "-m", "instant.embedded", "--config", config]
         data = ["--data", str(self.folder / "histories")]
         return command if self.engine == "memory" else [*command, *data]
+
+    def _web_command(self):
+        address = f"127.0.0.1:{self.web_port}"
+        return [sys.executable, "-m", "gunicorn", "-w", "3", "-b", address, "tests.reliability.web"]
 
     def _relay_command(self):
         return [sys.executable, "-m", "django", "relay_outbox"]
@@ -204,6 +209,9 @@ class World:
             str(self.folder),
             *options,
         ]
+
+    def pid(self, name):
+        return self._running[name].pid
 
     def kill(self, name):
         """Kill -9."""
