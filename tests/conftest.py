@@ -49,6 +49,7 @@ LONG = ("browser", "slow", "conformance")
 def pytest_collection_modifyitems(config, items):
     """After others have shuffled and selected: leave out, and side by side let long files begin."""
     result = yield
+    items[:] = [item for item in items if _has_its_database(item)]
     real_server.leave_out(items)
     if hasattr(config, "workerinput"):
         ranks = {}
@@ -60,6 +61,11 @@ def pytest_collection_modifyitems(config, items):
         first = {name: n - len(LONGEST) for n, name in enumerate(LONGEST)}
         items.sort(key=lambda item: first.get(item.path.name, ranks[item.path]))
     return result
+
+
+def _has_its_database(item):
+    mark = item.get_closest_marker("only_on")
+    return mark is None or connections["default"].vendor in mark.args
 
 
 @pytest.fixture(scope="session", autouse=True)

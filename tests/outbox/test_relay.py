@@ -13,9 +13,10 @@ from django.utils import timezone
 
 from instant import broadcast, publish
 from instant.centrifugo.api.client import Client
+from instant.centrifugo.config.consumers import NOTIFY_CHANNEL
 from instant.models import OutboxRow
 from instant.publishing.outbox import relay as relay_module
-from instant.publishing.outbox import sending, tables, wake
+from instant.publishing.outbox import sending, tables
 from instant.publishing.outbox.relay import Relay
 from instant.publishing.outbox.store import LOCKING
 from tests.outbox.conftest import with_outbox
@@ -291,9 +292,8 @@ def test_a_look_ends_after_a_second(relay, api, clock, monkeypatch):
     assert len(waiting()) == 20
 
 
+@pytest.mark.only_on("postgresql")
 def test_a_partition_that_another_relay_holds_is_left_to_it(relay, api):
-    if connection.vendor != "postgresql":
-        pytest.skip("Only PostgreSQL's partitions have locks that a second connection can hold.")
     with with_outbox(OUTBOX_PARTITIONS=1):
         publish("a", "x")
     held, done = threading.Event(), threading.Event()
@@ -322,9 +322,8 @@ def test_a_partition_that_another_relay_holds_is_left_to_it(relay, api):
     assert api.messages() == ["x"]
 
 
+@pytest.mark.only_on(*LOCKING)
 def test_two_relays_side_by_side_send_each_row_once(outbox, api):
-    if connection.vendor not in LOCKING:
-        pytest.skip("Here one relay works at a time.")
     for number in range(300):
         publish(f"room:{number % 20}", number)
 
@@ -346,9 +345,8 @@ def test_two_relays_side_by_side_send_each_row_once(outbox, api):
         assert api.messages(f"room:{number}") == list(range(number, 300, 20))
 
 
+@pytest.mark.only_on("postgresql")
 def test_rows_of_an_open_transaction_are_not_seen(relay, api):
-    if connection.vendor != "postgresql":
-        pytest.skip("In memory all is one connection.")
     written, done = threading.Event(), threading.Event()
 
     def write():
@@ -441,8 +439,6 @@ def test_many_rows_of_one_channel_do_not_outlast_a_look(relay, api, clock, monke
 @pytest.fixture
 def replica(settings):
     """Let “other” be the same database, in which nothing can be written."""
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite has no replicas.")
     before, given = connections["other"], connections.databases["other"]
     connections.databases["other"] = {
         **connections.databases["default"],
@@ -456,6 +452,7 @@ def replica(settings):
     connections["other"] = before
 
 
+@pytest.mark.only_on("postgresql")
 def test_a_replica_is_left_alone(relay, api, replica, clock):
     publish("a", "x")
     relay.look()
@@ -497,13 +494,12 @@ def test_a_database_without_the_table_is_skipped(relay, api, clock):
             editor.create_model(OutboxRow)
 
 
+@pytest.mark.only_on("postgresql")
 def test_postgresql_tells_of_each_partition_at_the_commit(outbox):
-    if connection.vendor != "postgresql":
-        pytest.skip("Others don't tell.")
     listening = connections.create_connection("default")
     try:
         with listening.cursor() as cursor:
-            cursor.execute(f"LISTEN {wake.CHANNEL}")
+            cursor.execute(f"LISTEN {NOTIFY_CHANNEL}")
         with transaction.atomic():
             publish(in_partition(2), "x")
             publish(in_partition(2), "x")

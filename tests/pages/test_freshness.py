@@ -114,15 +114,14 @@ def test_what_settings_say_and_what_nobody_knows(monkeypatch, vendor, level, fre
     assert is_fresh() is fresh
 
 
+@pytest.mark.only_on("postgresql")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("level", "fresh"),
     [("READ COMMITTED", True), ("REPEATABLE READ", False), ("SERIALIZABLE", False)],
 )
 def test_postgresql_is_asked(level, fresh):
-    """In tests on PostgreSQL only; whoever has set it, in whichever way."""
-    if connection.vendor != "postgresql":
-        pytest.skip("on PostgreSQL: make test-postgres")
+    """Whoever has set it, in whichever way."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")

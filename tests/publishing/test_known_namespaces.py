@@ -10,8 +10,6 @@ from instant.models import OutboxRow
 from instant.publishing.outbox import known_namespaces as known
 from tests.docs.documents import blocks
 
-ON_POSTGRES = connection.vendor == "postgresql"
-
 
 class Server:
     """Knows some namespaces; of these “quiet” has no history, which is another error."""
@@ -59,17 +57,14 @@ def ready():
 
 @pytest.fixture
 def _nothing_noted(transactional_db):
-    if ON_POSTGRES:
-        known.forget_others(connection, ())
+    known.forget_others(connection, ())
     yield
-    if ON_POSTGRES:
-        known.forget_others(connection, ())
+    known.forget_others(connection, ())
 
 
+@pytest.mark.only_on("postgresql")
 @pytest.mark.usefixtures("_nothing_noted")
 class TestOnPostgres:
-    __test__ = ON_POSTGRES  # make test-postgres
-
     def test_rows_wait_until_the_server_knows_their_namespace(self):
         plain, new, other = write(), write("new"), write("other")
         assert ready() == [plain]
