@@ -31,6 +31,8 @@ def pytest_xdist_auto_num_workers():
 
 # These take longest, a minute each on two cores. After them: files with such tests.
 LONGEST = (
+    "test_outbox.py",
+    "test_state.py",
     "test_sharing.py",
     "test_vitest.py",
     "test_idle.py",
@@ -41,6 +43,7 @@ LONGEST = (
     "test_schema_tenants.py",
     "test_many_tabs.py",
     "test_follow_up.py",
+    "test_default_backend.py",
 )
 LONG = ("browser", "slow", "conformance")
 
