@@ -123,7 +123,7 @@ from instant.backends.outbox import OutboxBackend
 from instant.publishing.outbox import running, state
 from instant.publishing.outbox.relay import Relay
 with replaced(OutboxBackend()):
-    looker = running.watch()
+    looker = running.watch(is_embedded=True)
     while state.count().waiting:
         pass
     looker.stop()

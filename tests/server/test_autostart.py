@@ -1,6 +1,7 @@
 """The message server that starts with the web server, in projects of their own."""
 
 import contextlib
+import http.client
 import os
 import re
 import signal
@@ -345,13 +346,16 @@ def test_workers_that_are_recycled_leave_the_server_and_its_pages_alone(embedded
     server = embedded.wait_for_server()
     embedded.wait_for_site()
     seen = set()
-    with socket.create_connection(("127.0.0.1", embedded.ws_port)) as page:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", embedded.ws_port)) as page:
+        page.connect()
+        connection = page.sock
         for _ in range(24):
             seen |= {*workers(master.pid)}
             with contextlib.suppress(urllib.error.HTTPError):
                 urllib.request.urlopen(f"http://127.0.0.1:{embedded.port}/").close()
-        page.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert page.recv(8) == b"HTTP/1.1"
+            page.request("GET", "/")  # a server ends a connection that says nothing for ten seconds
+            page.getresponse().read()
+            assert page.sock is connection
     assert len(seen) > 4  # two at a time
     assert embedded.server == server
 
