@@ -184,8 +184,9 @@ class World:
         return command if self.engine == "memory" else [*command, *data]
 
     def _web_command(self):
-        address = f"127.0.0.1:{self.web_port}"
-        return [sys.executable, "-m", "gunicorn", "-w", "3", "-b", address, "tests.reliability.web"]
+        # With threads: a browser's idle connections would each hold a worker.
+        options = ["-w", "3", "--threads", "8", "-b", f"127.0.0.1:{self.web_port}"]
+        return [sys.executable, "-m", "gunicorn", *options, "tests.reliability.web"]
 
     def _relay_command(self):
         return [sys.executable, "-m", "django", "relay_outbox"]

@@ -126,7 +126,7 @@ def play(world, browser, kills):
     for victim in victims:
         at_random(0.2, 1.0)
         kill(world, victim)
-    wait_for(lambda: sum(lane.number for lane in lanes) >= MESSAGES)
+    wait_for(lambda: sum(lane.number for lane in lanes) >= MESSAGES, 10 * PATIENCE)
     over.set()
     for lane in lanes:
         lane.join()
@@ -144,8 +144,8 @@ def set_of(found):
     return {(name, number) for name, numbers in found.items() for number in numbers}
 
 
-def wait_for(holds, *, fails=True):
-    until = time.monotonic() + PATIENCE
+def wait_for(holds, patience=PATIENCE, *, fails=True):
+    until = time.monotonic() + patience
     while not holds():
         if time.monotonic() > until:
             if fails:
