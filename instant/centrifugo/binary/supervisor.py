@@ -24,8 +24,12 @@ from instant.centrifugo.binary.process import pid_file
 
 __all__ = ["GRACE", "start"]
 
-GRACE = 4.0
-"""Seconds for which the server goes on without anybody: web workers are replaced meanwhile."""
+GRACE = 10.0
+"""
+Seconds for which the server goes on without anybody: web workers are replaced meanwhile.
+
+All of them may be recycled at once, and a site takes seconds to start.
+"""
 
 _PATIENCE = 10.0
 """Seconds in which a server that is told to end has to."""
