@@ -24,6 +24,7 @@ from playwright.sync_api import sync_playwright
 from instant.rights.tokens import Signer
 from tests.real_server import BINARY
 from tests.reliability.world import World, at_random
+from tests.soak.failover import ended
 
 LANES = 6
 CHANNELS = [f"kept:lane{n}" for n in range(LANES)]
@@ -75,6 +76,7 @@ class Official(centrifuge.ClientEventHandler, centrifuge.SubscriptionEventHandle
 
     def close(self):
         self._run(self._client.disconnect())
+        self._run(ended())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
