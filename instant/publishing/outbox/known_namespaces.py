@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -19,7 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from instant import conf
 from instant.backends import get_backend
 from instant.centrifugo.api.client import Client
-from instant.centrifugo.api.commands import Command
+from instant.centrifugo.api.commands import Position
 from instant.centrifugo.config.consumers import NOTIFY_CHANNEL
 from instant.exceptions import PublishError, UnknownNamespace
 from instant.models import OutboxRow
@@ -58,18 +57,6 @@ SELECT pg_notify('{NOTIFY_CHANNEL}', partition::text) FROM (
 """  # noqa: S608
 
 
-@dataclass(frozen=True, slots=True)
-class _Position(Command):
-    """Ask for a channel's position: the error tells whether its namespace is known."""
-
-    method: ClassVar[str] = "history"
-    channel: str
-
-    def parameters(self) -> dict[str, Any]:
-        """See Command."""
-        return {"channel": self.channel, "limit": 0}
-
-
 def in_config(config: Mapping[str, Any]) -> set[str]:
     """Return the namespaces that a server knows which starts with this config."""
     channel = config.get("channel")
@@ -95,7 +82,7 @@ def ask(client: Client, names: Iterable[str], timeout: float) -> set[str]:
     Raises a PublishError if it can't be asked.
     """
     listed = sorted(names)
-    replies = client.run([_Position(f"{name}:") for name in listed], timeout)
+    replies = client.run([Position(f"{name}:") for name in listed], timeout)
     # Any other error (no history, for one) is about a channel that it knows.
     return {
         name
