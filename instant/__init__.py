@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from instant.channels.names import user_channel, user_channels
+    from instant.handlers import on_publish, on_rpc
     from instant.namespaces import Namespace
     from instant.producers import abroadcast, apublish, batch, broadcast, publish
 
@@ -14,10 +15,20 @@ __all__ = [
     "apublish",
     "batch",
     "broadcast",
+    "on_publish",
+    "on_rpc",
     "publish",
     "user_channel",
     "user_channels",
 ]
+
+
+_ELSEWHERE = {
+    "Namespace": "instant.namespaces",
+    "on_publish": "instant.handlers",
+    "on_rpc": "instant.handlers",
+}
+"""The modules of names that aren't the producers'."""
 
 
 def __getattr__(name: str) -> Any:
@@ -28,7 +39,7 @@ def __getattr__(name: str) -> Any:
     """
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "instant.namespaces" if name == "Namespace" else "instant.producers"
+    module = _ELSEWHERE.get(name, "instant.producers")
     value = globals()[name] = getattr(import_module(module), name)
     return value
 

@@ -123,6 +123,11 @@ class Namespace:
         return cls._compiled().build_all(cls.name, cls.__qualname__, values)
 
     @classmethod
+    def argument_names(cls) -> frozenset[str]:
+        """Return the names of the arguments that a channel's name is made of."""
+        return cls._compiled().names
+
+    @classmethod
     def parse(cls, channel: str) -> dict[str, Any] | None:
         """Return the arguments that a channel's name is made of; None where it is not ours."""
         namespace, colon, rest = channel.partition(":")

@@ -16,5 +16,6 @@ urlpatterns: list[URLPattern] = [
     path("snapshot/", channel_data.snapshot, name="snapshot"),
     path("proxy/subscribe/", centrifugo_proxy.subscribe, name="proxy_subscribe"),
     path("proxy/publish/", centrifugo_proxy.publish, name="proxy_publish"),
+    path("proxy/rpc/", centrifugo_proxy.rpc, name="proxy_rpc"),
     path("proxy/sub_refresh/", centrifugo_proxy.sub_refresh, name="proxy_sub_refresh"),
 ]

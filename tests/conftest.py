@@ -13,6 +13,7 @@ from django.db.models import signals
 from django.test import override_settings
 
 from instant import namespaces
+from instant.inbound import registry as handlers
 from instant.models import Channel
 from instant.revoking import tables
 from tests import real_server
@@ -82,8 +83,9 @@ def json_fields_are_known(django_db_setup, django_db_blocker):
 
 @pytest.fixture
 def registry(monkeypatch):
-    """No namespace but those that the test declares; they, and what listens, are forgotten."""
+    """No namespace and no handler but the test's; they, and what listens, are forgotten."""
     found = []
+    monkeypatch.setattr(handlers, "_registry", [])
     monkeypatch.setattr(namespaces, "_registry", found)
     sent = (signals.pre_save, signals.post_save, signals.pre_delete, signals.m2m_changed)
     before = [list(signal.receivers) for signal in sent]

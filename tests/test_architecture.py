@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "instant"
 
 PUBLIC = {
-    "backends", "deliveries", "enforcement", "exceptions", "html", "middleware", "namespaces",
+    "backends", "deliveries", "enforcement", "exceptions", "handlers", "html", "middleware", "namespaces",
     "permissions", "producers", "pytest_plugin", "signals", "states", "tenants", "testing",
 }  # fmt: skip
 DJANGOS = {
@@ -17,7 +17,7 @@ DJANGOS = {
     "templatetags", "urls",
 }  # fmt: skip
 ROOMS = {
-    "centrifugo", "channels", "conf", "embedded", "pages", "publishing", "revoking", "rights",
+    "centrifugo", "channels", "conf", "embedded", "inbound", "pages", "publishing", "revoking", "rights",
     "server", "tenancy", "views",
 }  # fmt: skip
 
@@ -38,8 +38,12 @@ MAY_IMPORT = {
         "backends", "centrifugo", "channels", "conf", "exceptions", "models", "namespaces", "permissions",
         "publishing", "rights", "signals", "tenancy",
     },
+    "inbound": {
+        "centrifugo", "channels", "conf", "exceptions", "models", "namespaces", "permissions", "producers",
+        "publishing", "rights", "signals", "tenancy",
+    },
     "server": {
-        "centrifugo", "conf", "exceptions", "namespaces", "permissions", "publishing", "revoking", "rights",
+        "centrifugo", "conf", "exceptions", "inbound", "namespaces", "permissions", "publishing", "revoking", "rights",
         "tenancy",
     },
     "tenancy": {"centrifugo", "channels", "conf", "exceptions"},
@@ -47,8 +51,8 @@ MAY_IMPORT = {
         "backends", "centrifugo", "conf", "exceptions", "namespaces", "permissions", "rights", "tenancy",
     },
     "views": {
-        "backends", "centrifugo", "channels", "conf", "exceptions", "html", "namespaces", "pages",
-        "permissions", "revoking", "rights", "tenancy",
+        "backends", "centrifugo", "channels", "conf", "exceptions", "html", "inbound", "namespaces",
+        "pages", "permissions", "revoking", "rights", "tenancy",
     },
     "backends": {"centrifugo", "conf", "exceptions", "models", "publishing", "signals", "tenancy"},
 }  # fmt: skip

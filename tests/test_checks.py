@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
 
-from instant import Namespace, conf
+from instant import Namespace, conf, on_rpc
 from instant.checks import check_autostart
 from instant.checks import engine as of_engines
 from instant.checks import pages as of_pages
@@ -502,3 +502,33 @@ def test_w031_an_engine_in_the_file(file, warned, tmp_path, registry):
     assert found == (["instant.W031"] if warned else [])
     with override_settings(INSTANT={"DIR": tmp_path, "ENFORCE": False}):
         assert list(engines(conf.current())) == []
+
+
+def test_e011_two_handlers_claim_one_name(registry):
+    @on_rpc("cart.add")
+    def first(call): ...
+
+    @on_rpc("cart.add")
+    def second(call): ...
+
+    @on_rpc("cart.*")
+    def third(call): ...
+
+    [message] = [m for m in run_checks() if m.id == "instant.E011"]
+    assert "first" in message.msg
+    assert "second" in message.msg
+    assert "third" not in message.msg
+    assert __file__ in message.msg
+
+
+def test_e011_a_handler_that_cannot_answer(registry):
+    @on_rpc("heavy:add")
+    def add(call): ...
+
+    @on_rpc("other")
+    def other(call, a: "Nowhere"): ...  # noqa: F821
+
+    found = [m.msg for m in run_checks() if m.id == "instant.E011"]
+    assert len(found) == 2
+    assert "“:”" in found[0] or "heavy:add" in found[0]
+    assert "Nowhere" in found[1]

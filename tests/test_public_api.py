@@ -11,7 +11,10 @@ from instant import exceptions
 from tests.test_architecture import PUBLIC
 
 PINNED = {
-    "instant": "Namespace abroadcast apublish batch broadcast publish user_channel user_channels",
+    "instant": (
+        "Namespace abroadcast apublish batch broadcast on_publish on_rpc publish user_channel "
+        "user_channels"
+    ),
     "instant.backends": "BaseBackend get_backend replaced",
     "instant.backends.base": "BaseBackend",
     "instant.backends.centrifugo": "CentrifugoBackend",
@@ -24,6 +27,7 @@ PINNED = {
         "PayloadTooLarge PublishError PublishTimeout ServerNotAsked ServerRefused ServerUnreachable "
         "UnknownNamespace"
     ),
+    "instant.handlers": "Call Disconnect Policy Proceed Refused Wait on_publish on_rpc",
     "instant.html": "connect_sources script script_config state websocket_url",
     "instant.middleware": "StateMiddleware TabMiddleware current_tab",
     "instant.models": "Channel OutboxRow Revocation validate_name",

@@ -15,10 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
 __all__ = [
+    "DISCONNECT_CODES",
     "ENDED",
+    "ERROR_CODES",
     "HEADER",
     "KINDS",
     "MAX_BODY",
+    "MAX_REASON",
+    "RPC",
     "Disconnect",
     "Kind",
     "MalformedRequest",
@@ -30,10 +34,13 @@ __all__ = [
     "reply",
 ]
 
-Kind = Literal["subscribe", "publish", "sub_refresh"]
+Kind = Literal["subscribe", "publish", "sub_refresh", "rpc"]
 
 KINDS: tuple[Kind, ...] = ("subscribe", "publish", "sub_refresh")
-"""What the server asks: may a client subscribe, publish, stay subscribed."""
+"""What the server asks about channels: may a client subscribe, publish, stay subscribed."""
+
+RPC: Kind = "rpc"
+"""What it hands on besides: a call of a method of Python's."""
 
 HEADER = "X-Instant-Proxy-Secret"
 """The header with the secret that the server shares with Django."""
@@ -41,9 +48,14 @@ HEADER = "X-Instant-Proxy-Secret"
 MAX_BODY = 1_000_000
 """Bytes. A larger publication would disconnect every subscriber (see ``producers``)."""
 
-_ERROR_CODES = range(400, 2000)
-_DISCONNECT_CODES = range(4000, 5000)
-_MAX_REASON = 32
+ERROR_CODES = range(400, 2000)
+"""Of errors that the server hands on; with a lower code SDKs would try again for ever."""
+
+DISCONNECT_CODES = range(4000, 5000)
+"""Clients connect again after those below 4500, and don't after the others."""
+
+MAX_REASON = 32
+"""Characters of ASCII in the reason for a disconnect."""
 
 
 class MalformedRequest(ValueError):
@@ -59,8 +71,13 @@ class ProxyRequest:
     user: str
     """``sub`` of the connection's token; ``""`` for an anonymous client."""
     channel: str
+    """The channel it is about; ``""`` for a method."""
+    method: str = ""
     data: Any = field(default=None, repr=False)
     """The JSON value that the client sent along, or None."""
+    meta: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """``meta`` of the connection's token, where the server is told to send it."""
+    transport: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +105,12 @@ ENDED: Mapping[str, Any] = {"expired": True}
 """The result that ends a subscription when the server asks to prolong it; an error does not."""
 
 
-def read_request(body: bytes) -> ProxyRequest:
-    """Read the body of a request; unknown fields are ignored. Raises MalformedRequest."""
+def read_request(body: bytes, kind: Kind = "subscribe") -> ProxyRequest:
+    """
+    Read the body of a request; unknown fields are ignored. Raises MalformedRequest.
+
+    A call of a method has ``method``, all others have ``channel``.
+    """
     if len(body) > MAX_BODY:
         raise MalformedRequest(f"the body has {len(body):,} bytes, more than {MAX_BODY:,}")
     try:
@@ -101,8 +122,11 @@ def read_request(body: bytes) -> ProxyRequest:
     return ProxyRequest(
         client=_text(fields, "client", ""),
         user=_text(fields, "user"),
-        channel=_text(fields, "channel"),
+        channel="" if kind == RPC else _text(fields, "channel"),
+        method=_text(fields, "method") if kind == RPC else "",
         data=fields.get("data"),
+        meta=fields["meta"] if isinstance(fields.get("meta"), dict) else {},
+        transport=_text(fields, "transport", ""),
     )
 
 
@@ -129,24 +153,26 @@ def reply(given: Mapping[str, Any] | Refusal | Disconnect) -> dict[str, Any]:
     TypeError for a value of any other kind.
     """
     if isinstance(given, Refusal):
-        if given.code not in _ERROR_CODES:
+        if given.code not in ERROR_CODES:
             raise ValueError(f"An error code must be from 400 to 1999, not {given.code}.")
         error: dict[str, Any] = {"code": given.code, "message": given.message}
         return {"error": {**error, "temporary": True} if given.temporary else error}
     if isinstance(given, Disconnect):
-        if given.code not in _DISCONNECT_CODES:
+        if given.code not in DISCONNECT_CODES:
             raise ValueError(f"A disconnect code must be from 4000 to 4999, not {given.code}.")
-        if not given.reason.isascii() or len(given.reason) > _MAX_REASON:
-            raise ValueError(f"A reason must have at most {_MAX_REASON} ASCII characters.")
+        if not given.reason.isascii() or len(given.reason) > MAX_REASON:
+            raise ValueError(f"A reason must have at most {MAX_REASON} ASCII characters.")
         return {"disconnect": {"code": given.code, "reason": given.reason}}
     if not isinstance(given, Mapping):
         raise TypeError(f"{type(given).__name__} is not a reply.")
     return {"result": dict(given)}
 
 
-def encode(given: Mapping[str, Any] | Refusal | Disconnect) -> bytes:
+def encode(
+    given: Mapping[str, Any] | Refusal | Disconnect, encoder: type[json.JSONEncoder] | None = None
+) -> bytes:
     """Return the body of a reply; raises TypeError or ValueError as reply() and JSON do."""
-    return json.dumps(reply(given), separators=(",", ":"), allow_nan=False).encode()
+    return json.dumps(reply(given), cls=encoder, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _text(fields: Mapping[str, Any], name: str, default: str | None = None) -> str:

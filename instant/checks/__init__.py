@@ -12,6 +12,7 @@ instant.E007 the outbox sends each message twice, and NATS doesn't notice
 instant.E008 ``PostgresBrokerBackend``, and PostgreSQL isn't the engine
 instant.E009 ``PostgresBrokerBackend``, and Django has no PostgreSQL
 instant.E010 a state is public, and only users may connect
+instant.E011 a handler can't answer, or two of them claim one name
 instant.W001 the HMAC key has fewer than 32 bytes
 instant.W002 a setting or environment variable differs from the server's ``config.json``
 instant.W003 pages of every origin may connect

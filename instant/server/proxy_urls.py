@@ -10,9 +10,10 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 
-from instant.centrifugo.proxy import KINDS, Kind
+from instant.centrifugo.proxy import KINDS, RPC, Kind
 from instant.conf import Conf
 from instant.exceptions import InstantConfigError
+from instant.inbound.registry import handlers
 from instant.namespaces import registered
 
 __all__ = ["obstacles", "urls"]
@@ -27,24 +28,27 @@ def urls(conf: Conf) -> Mapping[Kind, str] | None:
 
     PROXY_URL is the address of the site's root, as the server reaches it: its path says what the
     web server expects before Django's own paths, which FORCE_SCRIPT_NAME doesn't tell. None
-    is returned if no namespace wants the server to ask and PROXY_URL isn't set. Raises
-    InstantConfigError if a namespace does and no URL is known.
+    is returned if no namespace and no handler wants the server to ask and PROXY_URL isn't set.
+    Raises InstantConfigError if one does and no URL is known.
     """
     asking = [
         f"{cls.__module__}.{cls.__qualname__}"
         for cls in registered()
         if (cls.authorize == "proxy" or cls.client_publish == "ask") and not list(cls.problems())
     ]
+    called = handlers("rpc")
+    asking += [handler.place for handler in handlers("rpc", "publish")]
     if not asking and not conf.proxy_url_given:
         return None
     if conf.proxy_url is None:
         raise InstantConfigError(
-            f"{' and '.join(asking)}: with authorize “proxy” or client_publish “ask” the server "
-            f'asks Django. Set INSTANT = {{"PROXY_URL": "http://127.0.0.1:8000"}} to the address '
-            f"where it finds Django."
+            f"{' and '.join(asking)}: with authorize “proxy” or client_publish “ask”, and for "
+            f"handlers, the server asks Django. Set INSTANT = "
+            f'{{"PROXY_URL": "http://127.0.0.1:8000"}} to the address where it finds Django.'
         )
     try:
-        return {kind: conf.proxy_url + _path(kind) for kind in KINDS}
+        kinds = (*KINDS, RPC) if called else KINDS
+        return {kind: conf.proxy_url + _path(kind) for kind in kinds}
     except NoReverseMatch as exc:
         raise InstantConfigError(
             "The server asks Django at Instant's URLs. Add to urls.py: "

@@ -1,5 +1,5 @@
 """
-What the server asks Django: may this user subscribe, publish, and stay subscribed.
+What the server asks Django: may this user subscribe, publish, and stay subscribed; and calls.
 
 For the server, not for browsers: it shows a shared secret. Every answer is HTTP 200 with a
 result, an error or a disconnect, and whatever goes wrong is a refusal (see
@@ -30,6 +30,9 @@ from instant import conf, permissions
 from instant.centrifugo.proxy import (
     ENDED,
     HEADER,
+    RPC,
+    Disconnect,
+    Kind,
     MalformedRequest,
     ProxyRequest,
     Refusal,
@@ -37,6 +40,11 @@ from instant.centrifugo.proxy import (
     granted,
     read_request,
 )
+from instant.inbound import answers
+from instant.inbound.call import Call
+from instant.inbound.dispatch import run
+from instant.inbound.encoder import AnswerEncoder
+from instant.inbound.registry import find_handler
 from instant.namespaces import Namespace, find_namespace
 from instant.rights import accounts, namespace_rules, tokens
 from instant.rights.primary import reading_from_primary
@@ -44,29 +52,32 @@ from instant.tenancy import current as tenancy
 from instant.tenancy import wire
 from instant.views.caching import keep_out_of_caches
 
-__all__ = ["publish", "sub_refresh", "subscribe"]
+__all__ = ["publish", "rpc", "sub_refresh", "subscribe"]
 
 logger = logging.getLogger("instant.proxy")
 
-_Answer = Mapping[str, Any] | Refusal
+_Answer = Mapping[str, Any] | Refusal | Disconnect
 _View = Callable[[ProxyRequest, Any], _Answer]
 
 _DENIED = Refusal(403, "permission denied")
 _LATER = Refusal(503, "not available", temporary=True)
+_FAILED = Refusal(500, "internal error")
 
 
 class _Denied(Exception):
     """Answered with the refusal of the endpoint."""
 
 
-def _endpoint(refusal: _Answer) -> Callable[[_View], Callable[[HttpRequest], HttpResponse]]:
+def _endpoint(
+    refusal: _Answer, kind: Kind = "subscribe"
+) -> Callable[[_View], Callable[[HttpRequest], HttpResponse]]:
     """Make an endpoint of a function from a proxy request and its user to the reply."""
 
     def decorate(view: _View) -> Callable[[HttpRequest], HttpResponse]:
         @functools.wraps(view)
         def respond(request: HttpRequest) -> HttpResponse:
             with reading_from_primary():
-                body = _body(view, refusal, request)
+                body = _body(view, refusal, kind, request)
             response = HttpResponse(body, content_type="application/json")
             keep_out_of_caches(request, response)
             return response
@@ -112,7 +123,37 @@ def publish(event: ProxyRequest, user: Any) -> _Answer:
         raise _Denied  # the server decides that itself
     if not permissions.ask(user, "publish", event.channel):
         raise _Denied
-    return {}
+    handler = find_handler("publish", event.channel)
+    if handler is None:
+        return {}
+    call = _call(event, user, kwargs=found[1] if found is not None else {})
+    published = run(handler, call)
+    data = call.data if published is None else published
+    if not isinstance(data, dict):
+        raise TypeError(f"{handler.place} returned {type(data).__name__}; a dict is published.")
+    return {"data": data}
+
+
+@_endpoint(_FAILED, RPC)
+def rpc(event: ProxyRequest, user: Any) -> _Answer:
+    """Answer what a handler returns for a method."""
+    handler = find_handler("rpc", event.method)
+    if handler is None:
+        return Refusal(404, "there is no such method")
+    return {"data": run(handler, _call(event, user))}
+
+
+def _call(event: ProxyRequest, user: Any, **more: Any) -> Call:
+    return Call(
+        user=user,
+        client=event.client,
+        channel=event.channel,
+        method=event.method,
+        data=event.data,
+        meta=event.meta,
+        transport=event.transport,
+        **more,
+    )
 
 
 def _info(channel: str, user: Any) -> Any:
@@ -146,7 +187,7 @@ def _knows_secret(request: HttpRequest) -> bool:
     return known
 
 
-def _body(view: _View, refusal: _Answer, request: HttpRequest) -> bytes:
+def _body(view: _View, refusal: _Answer, kind: Kind, request: HttpRequest) -> bytes:
     try:
         if request.method != "POST":
             return encode(Refusal(400, "use POST"))
@@ -158,17 +199,21 @@ def _body(view: _View, refusal: _Answer, request: HttpRequest) -> bytes:
                 HEADER,
             )
             return encode(_DENIED)
-        with _own_names(read_request(request.body)) as event:
-            return encode(view(event, _user(event.user)))
+        with _own_names(read_request(request.body, kind)) as event:
+            return encode(view(event, _user(event.user)), AnswerEncoder)
     except _Denied:
-        return encode(refusal)
+        return encode(_DENIED if refusal is _FAILED else refusal)
+    except answers.Refused as exc:
+        return encode(Refusal(exc.code, exc.message, exc.temporary))
+    except answers.Disconnect as exc:
+        return encode(Disconnect(exc.code, exc.reason))
     except (MalformedRequest, RequestDataTooBig, UnreadablePostError, RawPostDataException) as exc:
         logger.warning("%s was asked what no server asks: %s.", request.path, exc)
         return encode(Refusal(400, "bad request"))
     except (InterfaceError, OperationalError):
         # Nobody has lost a right because the database was restarted: the page tries again.
         logger.exception("%s failed: refused for now.", request.path)
-        return encode(_LATER if refusal is _DENIED else refusal)
+        return encode(refusal if refusal is ENDED else _LATER)
     except Exception:
         logger.exception("%s failed: refused.", request.path)
         got_request_exception.send(sender=None, request=request)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from instant.centrifugo.proxy import (
     ENDED,
     MAX_BODY,
+    RPC,
     Disconnect,
     MalformedRequest,
     ProxyRequest,
@@ -32,13 +33,25 @@ def read(**changes):
 
 
 def test_a_request_of_the_server():
-    assert read() == ProxyRequest(client="c-1", user="7", channel="order:1", data=None)
+    assert read() == ProxyRequest(
+        client="c-1", user="7", channel="order:1", data=None, transport="websocket"
+    )
+    assert read(meta={"a": 1}).meta == {"a": 1}
+    assert read(meta=[1]).meta == {}
     assert read(data={"x": 1}).data == {"x": 1}
     assert read(user="").user == ""
 
 
+def test_a_call_has_a_method_and_no_channel():
+    body = json.dumps({**ASKED, "method": "cart.add", "data": 1}).encode()
+    found = read_request(body, RPC)
+    assert (found.method, found.channel, found.data) == ("cart.add", "", 1)
+    with pytest.raises(MalformedRequest, match="method"):
+        read_request(json.dumps(ASKED).encode(), RPC)
+
+
 def test_what_nobody_knows_is_passed_over():
-    assert read(meta={"a": 1}, labels={}, token="x", b64data="eA==") == read()
+    assert read(labels={}, token="x", b64data="eA==", method=5) == read()
     assert read(client=...).client == ""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from instant.centrifugo.config.defaults import new_secret
 from instant.centrifugo.config.sections import section, wrong_shape
-from instant.centrifugo.proxy import HEADER, KINDS, Kind
+from instant.centrifugo.proxy import HEADER, KINDS, RPC, Kind
 from instant.channels.names import USER_NAMESPACE
 from instant.exceptions import InstantConfigError
 
@@ -54,6 +54,12 @@ def compile_proxies(
     text = secret or next(iter(_headers(result)), None) or make_secret()
     for kind in KINDS:
         proxies[kind] = _proxy(proxies, kind, urls[kind], text)
+    if RPC in urls:
+        calls = section(result, "rpc")
+        calls["proxy"] = _proxy(calls, "proxy", urls[RPC], text, under="rpc")
+        section(result, "rpc", "without_namespace")["proxy_enabled"] = True
+    else:
+        _take_calls_away(result)
     for options, kind in _asking(result):
         if f"{kind}_proxy_name" not in options:
             options[f"{kind}_proxy_enabled"] = True
@@ -97,6 +103,7 @@ def _asking(config: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Kind]]:
 
 
 def _take_away(config: dict[str, Any], proxies: dict[str, Any]) -> None:
+    _take_calls_away(config)
     ours = [kind for kind in KINDS if _header(proxies.get(kind)) is not None]
     for kind in ours:
         del proxies[kind]
@@ -107,16 +114,30 @@ def _take_away(config: dict[str, Any], proxies: dict[str, Any]) -> None:
         del config["channel"]["proxy"]
 
 
-def _proxy(proxies: Mapping[str, Any], kind: Kind, url: str, secret: str) -> dict[str, Any]:
+def _take_calls_away(config: dict[str, Any]) -> None:
+    calls = config.get("rpc")
+    if not isinstance(calls, dict) or _header(calls.get("proxy")) is None:
+        return
+    del calls["proxy"]
+    section(calls, "without_namespace", under="rpc").pop("proxy_enabled", None)
+    if not calls["without_namespace"]:
+        del calls["without_namespace"]
+    if not calls:
+        del config["rpc"]
+
+
+def _proxy(
+    proxies: Mapping[str, Any], kind: str, url: str, secret: str, *, under: str = "channel.proxy"
+) -> dict[str, Any]:
     given = proxies.get(kind) or {}
-    path = f"channel.proxy.{kind}"
+    path = f"{under}.{kind}"
     if not isinstance(given, dict):
         raise wrong_shape(path, "an object")
     if given.get("endpoint") not in {None, "", url} and _header(given) is None:
         raise InstantConfigError(
             f"{path} in the server's config asks another application. Instant needs this proxy: "
             f"move the other one into “proxies”, give it a name there, and set that name as "
-            f"“{kind}_proxy_name” in its namespaces."
+            f"“{'' if under == RPC else f'{kind}_'}proxy_name” in its namespaces."
         )
     http = dict(section(dict(given), "http", under=path))
     headers = dict(section(http, "static_headers", under=f"{path}.http"))
@@ -128,13 +149,11 @@ def _proxy(proxies: Mapping[str, Any], kind: Kind, url: str, secret: str) -> dic
 
 def _headers(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield the secrets of our proxies, as the file spells them."""
-    channel = config.get("channel")
+    channel, calls = config.get("channel"), config.get("rpc")
     proxies = channel.get("proxy") if isinstance(channel, Mapping) else None
-    if isinstance(proxies, Mapping):
-        for kind in KINDS:
-            text = _header(proxies.get(kind))
-            if text:
-                yield text
+    found = [proxies.get(kind) for kind in KINDS] if isinstance(proxies, Mapping) else []
+    found += [calls.get("proxy")] if isinstance(calls, Mapping) else []
+    yield from filter(None, map(_header, found))
 
 
 def _header(proxy: Any) -> str | None:

@@ -145,3 +145,30 @@ def test_the_server_takes_it_strictly(tmp_path, secret):
     path.write_text(json.dumps(compile_proxies(base(), URLS, secret=secret)))
     env = {"CENTRIFUGO_VAR_PROXY_SECRET": "without it the server does not start"}
     assert complaints(path, env) == ""
+
+
+CALLS = {**URLS, "rpc": "http://127.0.0.1:8000/instant/proxy/rpc/"}
+
+
+def test_calls_are_handed_on_where_there_are_handlers():
+    before = base()
+    found = compile_proxies(before, CALLS, secret="s")
+    assert found["rpc"] == {
+        "proxy": {
+            "timeout": "3s", "endpoint": CALLS["rpc"], "http": {"static_headers": {HEADER: "s"}},
+        },
+        "without_namespace": {"proxy_enabled": True},
+    }  # fmt: skip
+    assert secrets_in(found, {}) == ("s",)
+    assert compile_proxies(found, CALLS) == found
+    assert compile_proxies(found, URLS) == compile_proxies(before, URLS, secret="s")
+    assert "rpc" not in compile_proxies(found, None)
+
+
+def test_other_peoples_calls_stay():
+    theirs = {"rpc": {"proxy": {"endpoint": "http://other/"}, "namespaces": [{"name": "x"}]}}
+    assert compile_proxies(theirs, URLS)["rpc"] == theirs["rpc"]
+    with pytest.raises(InstantConfigError, match=r"rpc\.proxy .* asks another.* “proxy_name”"):
+        compile_proxies(theirs, CALLS)
+    ours = compile_proxies({"rpc": {"namespaces": [{"name": "x"}]}}, CALLS)
+    assert compile_proxies(ours, None)["rpc"] == {"namespaces": [{"name": "x"}]}

@@ -1,0 +1,57 @@
+"""What a handler answers where it has no result: a refusal, or the end of the connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from instant.centrifugo.proxy import DISCONNECT_CODES, ERROR_CODES, MAX_REASON
+
+__all__ = ["Disconnect", "Refused"]
+
+
+class Refused(Exception):
+    """
+    Raise it in a handler: the caller gets the code and the message.
+
+    ``code`` is 400 to 1999; with a lower one clients would try again for ever. ``temporary``
+    says that another try may help, ``retry_after`` in how many seconds. ``fields`` has what is
+    wrong with each part of the payload, for callers over HTTP.
+    """
+
+    def __init__(
+        self,
+        code: int = 403,
+        message: str = "permission denied",
+        *,
+        temporary: bool = False,
+        retry_after: int | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> None:
+        if code not in ERROR_CODES:
+            raise ValueError(f"Refused() takes a code from 400 to 1999, not {code!r}.")
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.temporary = temporary
+        self.retry_after = retry_after
+        self.fields = dict(fields or {})
+
+
+class Disconnect(Exception):
+    """
+    Raise it in a handler: the server closes the caller's connection.
+
+    The client connects again after the codes 4000 to 4499, and doesn't after 4500 to 4999.
+    ``reason`` is at most 32 ASCII characters. A caller without a connection is refused (403).
+    """
+
+    def __init__(self, code: int = 4500, reason: str = "") -> None:
+        if code not in DISCONNECT_CODES:
+            raise ValueError(f"Disconnect() takes a code from 4000 to 4999, not {code!r}.")
+        if not reason.isascii() or len(reason) > MAX_REASON:
+            raise ValueError(
+                f"Disconnect() takes a reason of at most {MAX_REASON} ASCII characters."
+            )
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason

@@ -1,0 +1,130 @@
+"""From the payload of a call to the arguments of a function, by its annotations."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cached_property
+from typing import Any, NotRequired, Required, get_type_hints
+
+from instant.inbound.answers import Refused
+
+__all__ = ["Arguments"]
+
+WHOLE = "data"
+"""A parameter of this name, where it is the only one, gets the whole payload."""
+
+_MAX_FIELDS = 5
+"""Of a payload that are named in one message."""
+
+_VARIABLE = {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
+
+
+class Arguments:
+    """
+    The parameters of a handler behind the call, each from the payload or the channel's name.
+
+    Parameters are taken from the payload, a JSON object, by name. A single one gets the whole
+    payload if it is called ``data``, or if its annotation is a dataclass, a TypedDict or a
+    pydantic model. Values are checked against the annotations by pydantic, which converts as
+    it does for JSON; without an annotation any value will do. What the function doesn't name is
+    refused, unless it takes ``**kwargs``.
+    """
+
+    def __init__(self, function: Callable[..., Any], of_channel: Collection[str] = ()) -> None:
+        self._function = inspect.unwrap(function)
+        parameters = list(inspect.signature(self._function).parameters.values())[1:]
+        self.of_channel = frozenset(p.name for p in parameters if p.name in of_channel)
+        """The names that the channel's name gives."""
+        self._open = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+        self._parameters = [
+            p for p in parameters if p.name not in self.of_channel and p.kind not in _VARIABLE
+        ]
+
+    @property
+    def names(self) -> list[str]:
+        """The names that the payload has to give."""
+        return [p.name for p in self._parameters]
+
+    def problems(self) -> Iterator[str]:
+        """Yield why no payload could be read."""
+        try:
+            _ = self._adapter
+        except Exception as exc:  # noqa: BLE001  whatever an annotation can do wrong
+            yield f"its annotations can't be read: {exc}"
+
+    def read(self, data: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments for a payload. Raises Refused (422), which names the field."""
+        found = {name: value for name, value in kwargs.items() if name in self.of_channel}
+        if not self._parameters and not self._open:
+            return found
+        from pydantic import ValidationError  # noqa: PLC0415  only who takes arguments pays
+
+        try:
+            if self._whole:
+                return {**found, self._whole: self._adapter.validate_python(data)}
+            return {**found, **self._adapter.validate_python({} if data is None else data)}
+        except ValidationError as exc:
+            fields = _fields(exc.errors(include_url=False, include_input=False))
+            raise Refused(422, _sentence(fields), fields=fields) from None
+
+    @cached_property
+    def _hints(self) -> dict[str, Any]:
+        return get_type_hints(self._function, include_extras=True)
+
+    @cached_property
+    def _whole(self) -> str:
+        """The parameter that gets the whole payload, or ``""``."""
+        names = self.names
+        if WHOLE in names and len(names) == 1:
+            return WHOLE
+        if len(names) == 1 and not self._open and _is_record(self._hints.get(names[0])):
+            return names[0]
+        return ""
+
+    @cached_property
+    def _adapter(self) -> Any:
+        from pydantic import ConfigDict, TypeAdapter, with_config  # noqa: PLC0415  see read()
+        from typing_extensions import TypedDict  # noqa: PLC0415  before Python 3.12 pydantic needs it
+
+        if self._whole:
+            return TypeAdapter(self._hints.get(self._whole, Any))
+        fields = {
+            p.name: (NotRequired if p.default is not p.empty else Required)[
+                self._hints.get(p.name, Any)
+            ]
+            for p in self._parameters
+        }
+        shape = TypedDict("Arguments", fields)  # type: ignore[misc]
+        config = ConfigDict(extra="allow" if self._open else "forbid", arbitrary_types_allowed=True)
+        return TypeAdapter(with_config(config)(shape))
+
+
+def _is_record(annotation: Any) -> bool:
+    """Tell whether values of an annotation are objects with named fields."""
+    if not isinstance(annotation, type):
+        return False
+    # A TypedDict is a dict with __total__, whether typing's or typing_extensions'.
+    return (
+        dataclasses.is_dataclass(annotation)
+        or hasattr(annotation, "model_validate")
+        or (issubclass(annotation, dict) and hasattr(annotation, "__total__"))
+    )
+
+
+def _fields(errors: list[Any]) -> dict[str, str]:
+    """Return what is wrong with each field, by its path such as ``lines.0.quantity``."""
+    found: dict[str, str] = {}
+    for error in errors:
+        path = ".".join(map(str, error["loc"])) or "data"
+        found.setdefault(
+            path, "is not expected" if error["type"] == "extra_forbidden" else error["msg"]
+        )
+    return found
+
+
+def _sentence(fields: Mapping[str, str]) -> str:
+    told = [f"{name}: {text}" for name, text in list(fields.items())[:_MAX_FIELDS]]
+    more = len(fields) - len(told)
+    return "; ".join(told) + (f"; and {more} more" if more else "")

@@ -1,0 +1,53 @@
+"""One call of a handler: who asks for what, and by which way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Call"]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Call:
+    """What a handler gets as its first argument."""
+
+    user: Any
+    """Whoever calls, as the database has them; read when it is looked at."""
+    client: str = ""
+    """The id of the connection that the server gave it; ``""`` over HTTP."""
+    channel: str = ""
+    """The channel it is about; ``""`` for a method."""
+    method: str = ""
+    """The method that was called; ``""`` where it is about a channel."""
+    data: Any = field(default=None, repr=False)
+    """What was sent: JSON. A handler of publications may change it, or replace it."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """What ``@on_connect`` has noted for the connection. The client doesn't see it."""
+    transport: str = ""
+    """``websocket`` and the like; ``http`` or ``grpc`` for callers without a connection."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """
+    Of the request that brought the call, where the caller made it; else empty.
+
+    What comes over a connection came by the server, whose headers say nothing of the caller.
+    """
+    session: Any = field(default=None, repr=False)
+    """The caller's session, where the handler asks for one with ``session=True``."""
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """The arguments in the channel's name, where a namespace is handled."""
+    arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What the function gets beside the call, checked against its annotations."""
+    id: str = ""
+    """What the caller has named this call, so that it isn't answered twice; or ``""``."""
+    _tell: Callable[[Any, str], None] | None = field(default=None, repr=False)
+
+    def progress(self, done: Any = None, message: str = "") -> None:
+        """
+        Tell the caller how far a queued call is: ``done`` is any JSON, as 0.4 or a count.
+
+        A call that isn't queued is answered soon, and this does nothing.
+        """
+        if self._tell is not None:
+            self._tell(done, message)

@@ -1,0 +1,99 @@
+"""Run a handler: who may, its arguments, its policies, the function."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from asgiref.sync import async_to_sync, sync_to_async
+
+from instant.inbound.call import Call
+from instant.inbound.callers import check_caller
+from instant.inbound.policies.base import Policy, Proceed, Steps, Wait
+from instant.inbound.registry import Handler
+
+__all__ = ["arun", "run"]
+
+
+def run(handler: Handler, call: Call) -> Any:
+    """
+    Answer a call. Raises Refused and Disconnect as policies and the function do.
+
+    Rights are asked before anything that the caller has sent is read.
+    """
+    _prepare(handler, call)
+    return _drive(handler, call, handler.policies)
+
+
+async def arun(handler: Handler, call: Call) -> Any:
+    """See run(); a function that isn't async, rights and policies run in a thread."""
+    await sync_to_async(_prepare)(handler, call)
+    return await _adrive(handler, call, handler.policies)
+
+
+def _prepare(handler: Handler, call: Call) -> None:
+    check_caller(handler, call)
+    call.arguments = handler.arguments.read(call.data, call.kwargs)
+
+
+def _drive(handler: Handler, call: Call, policies: Sequence[Policy]) -> Any:
+    if not policies:
+        function = async_to_sync(handler.function) if handler.is_async else handler.function
+        return function(call, **call.arguments)
+    steps = policies[0].around(call, handler)
+    ended, step = _next(steps, None)
+    while not ended:
+        try:
+            if isinstance(step, Wait):
+                time.sleep(step.seconds)
+                answer = None
+            else:
+                answer = _drive(handler, call, policies[1:])
+        except Exception as exc:  # noqa: BLE001  the policy's to handle
+            ended, step = _throw(steps, exc)
+        else:
+            ended, step = _next(steps, answer)
+    return step
+
+
+async def _adrive(handler: Handler, call: Call, policies: Sequence[Policy]) -> Any:
+    if not policies:
+        if handler.is_async:
+            return await handler.function(call, **call.arguments)
+        return await sync_to_async(handler.function)(call, **call.arguments)
+    steps = policies[0].around(call, handler)
+    ended, step = await sync_to_async(_next)(steps, None)
+    while not ended:
+        try:
+            if isinstance(step, Wait):
+                await asyncio.sleep(step.seconds)
+                answer = None
+            else:
+                answer = await _aproceed(handler, call, policies[1:], step)
+        except Exception as exc:  # noqa: BLE001  the policy's to handle
+            ended, step = await sync_to_async(_throw)(steps, exc)
+        else:
+            ended, step = await sync_to_async(_next)(steps, answer)
+    return step
+
+
+async def _aproceed(handler: Handler, call: Call, policies: Sequence[Policy], step: Proceed) -> Any:
+    async with asyncio.timeout(step.within):
+        return await _adrive(handler, call, policies)
+
+
+def _next(steps: Steps, answer: Any) -> tuple[bool, Any]:
+    """Return whether a policy has ended, and its answer or its next step."""
+    try:
+        return False, steps.send(answer)
+    except StopIteration as end:
+        return True, end.value
+
+
+def _throw(steps: Steps, exc: Exception) -> tuple[bool, Any]:
+    try:
+        return False, steps.throw(exc)
+    except StopIteration as end:
+        return True, end.value

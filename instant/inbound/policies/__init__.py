@@ -1,0 +1,1 @@
+"""What a handler can carry: small objects around the call, composable, tested alone."""

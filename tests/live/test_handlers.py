@@ -1,0 +1,73 @@
+"""Calls and publications of a page, through a server and Python, and back."""
+
+import pytest
+from django.db import transaction
+
+from instant import Namespace, on_publish, on_rpc
+from instant.handlers import Disconnect, Refused
+from instant.rights.tokens import Signer
+from tests.live.test_proxies import connect, start  # noqa: F401  fixtures
+from tests.real_server import KINDS
+
+pytestmark = [pytest.mark.conformance, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def declared(registry):
+    class Room(Namespace):
+        name, pattern = "room", "<int:pk>"
+        client_publish = "ask"
+
+        def can_subscribe(self, user, pk):
+            return True
+
+        def can_publish(self, user, pk):
+            return user.is_authenticated
+
+    @on_publish(Room)
+    def moderate(call, pk):
+        if "spam" in call.data["text"]:
+            raise Refused(409, "no spam")
+        call.data["by"] = call.user.username
+
+    @on_rpc("cart.add")
+    def add(call, product: int):
+        with transaction.atomic():
+            return {"product": product, "user": call.user.username}
+
+    @on_rpc("leave", anonymous=True)
+    async def leave(call):
+        raise Disconnect(4501, "as you wished")
+
+    return Room
+
+
+@pytest.fixture(params=KINDS)
+def live(request, start):  # noqa: F811
+    return start(request.param)
+
+
+def test_a_call(live, connect, make_user, anonymous):  # noqa: F811
+    page, visitor = connect(live, make_user("ann")), connect(live, anonymous)
+
+    def call(page, method, data):
+        return page.ask(rpc={"method": method, "data": data})
+
+    answer = call(page, "cart.add", {"product": 7})
+    assert answer["rpc"] == {"data": {"product": 7, "user": "ann"}}
+    assert call(page, "cart.add", {"product": "x"})["error"]["code"] == 422
+    assert call(page, "nothing", {})["error"] == {"code": 404, "message": "there is no such method"}
+    assert call(visitor, "cart.add", {"product": 7})["error"]["code"] == 401
+    visitor.tell(rpc={"method": "leave", "data": {}})
+    assert visitor.close_code() == 4501
+
+
+def test_a_publication(live, connect, make_user, declared):  # noqa: F811
+    ann = make_user("ann")
+    page = connect(live, ann)
+    token = Signer(ann).channel_token("room:1").value
+    assert "subscribe" in page.subscribe("room:1", token)
+    refused = page.ask(publish={"channel": "room:1", "data": {"text": "spam"}})
+    assert refused["error"] == {"code": 409, "message": "no spam"}
+    page.tell(publish={"channel": "room:1", "data": {"text": "hello"}})
+    assert page.publications(1) == [("room:1", {"text": "hello", "by": "ann"})]
