@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from asgiref.sync import sync_to_async
 
-from instant.channels.names import USER_NAMESPACE
+from instant.channels import declarations
 from instant.channels.patterns import NamespaceError, NoChannelMatch, Pattern
 from instant.deliveries import Delivery, Recoverable
 
@@ -35,9 +34,6 @@ METHODS: Mapping[Action, str] = {
 """The method of a namespace that decides on an action."""
 
 _Dependent = Mapping[str, Any] | Iterable[Mapping[str, Any]] | None
-
-_NAME = re.compile(r"[-a-zA-Z0-9_.]{2,}")
-"""Centrifugo's grammar of namespaces (its ``internal/config/validate.go``)."""
 
 _registry: list[type[Namespace]] = []
 
@@ -78,6 +74,8 @@ class Namespace:
     """
     client_publish: ClassVar[Literal["nobody", "subscribers", "ask"]] = "nobody"
     """Who may publish from the browser; ``ask``: the server asks Django's can_publish()."""
+    pool: ClassVar[str] = ""
+    """Which of ``INSTANT["POOLS"]`` the server asks about its channels; ``""`` for none."""
     snapshot_is_public: ClassVar[bool] = False
     """
     Whether what snapshot() returns is the same for everybody: caches may share pages with it.
@@ -109,7 +107,7 @@ class Namespace:
     @classmethod
     def channel(cls, **kwargs: Any) -> str:
         """Return the name of a channel; raises NoChannelMatch for other arguments."""
-        return f"{cls.name}:{cls._compiled().build(cls.name, cls.__qualname__, kwargs)}"
+        return f"{cls.name}:{cls.compiled().build(cls.name, cls.__qualname__, kwargs)}"
 
     @classmethod
     def channels(cls, values: Iterable[Any]) -> list[str]:
@@ -120,12 +118,7 @@ class Namespace:
         (``OrderChannel.channels(orders.values_list("pk", flat=True))``), or dicts of arguments
         where it has several. Raises NoChannelMatch for the first that makes no channel.
         """
-        return cls._compiled().build_all(cls.name, cls.__qualname__, values)
-
-    @classmethod
-    def argument_names(cls) -> frozenset[str]:
-        """Return the names of the arguments that a channel's name is made of."""
-        return cls._compiled().names
+        return cls.compiled().build_all(cls.name, cls.__qualname__, values)
 
     @classmethod
     def parse(cls, channel: str) -> dict[str, Any] | None:
@@ -133,7 +126,7 @@ class Namespace:
         namespace, colon, rest = channel.partition(":")
         if not colon or namespace != cls.name or not hasattr(cls, "pattern"):
             return None
-        return cls._compiled().parse(rest)
+        return cls.compiled().parse(rest)
 
     @classmethod
     def recheck(cls, **kwargs: Any) -> None:
@@ -239,7 +232,8 @@ class Namespace:
         )
 
     @classmethod
-    def _compiled(cls) -> Pattern:
+    def compiled(cls) -> Pattern:
+        """Return its pattern; raises NamespaceError for one that can't work."""
         route = cls.__dict__.get("_route")
         if route is None:
             route = cls._route = Pattern(getattr(cls, "pattern", ""))
@@ -248,50 +242,7 @@ class Namespace:
     @classmethod
     def problems(cls) -> Iterator[str]:
         """Yield what is wrong with the declaration."""
-        where = f"{cls.__module__}.{cls.__qualname__}"
-        name = getattr(cls, "name", None)
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            yield (
-                f"{where}.name must be two or more of letters, digits, “-”, “_” and “.”, "
-                f"not {name!r}."
-            )
-        elif name == USER_NAMESPACE:
-            yield f"{where}.name: {name!r} holds the users' own channels. Take another name."
-        if not isinstance(getattr(cls, "pattern", "" if cls.rows else None), str):
-            yield f"{where} has no pattern, for example '<int:pk>'."
-        elif hasattr(cls, "pattern"):
-            try:
-                cls._compiled()
-            except NamespaceError as exc:
-                yield f"{where}.pattern: {exc}"
-        yield from cls._wrong_options(where)
-
-    @classmethod
-    def _wrong_options(cls, where: str) -> Iterator[str]:
-        if not isinstance(cls.delivery, Delivery):
-            yield f"{where}.delivery must be one of instant.deliveries, not {cls.delivery!r}."
-        for option, values in (
-            ("authorize", ("token", "proxy", "open")),
-            ("client_publish", ("nobody", "subscribers", "ask")),
-            ("rows", (True, False)),
-            ("presence", (True, False)),
-            ("join_leave", (True, False)),
-            ("history", (True, False)),
-            ("snapshot_is_public", (True, False)),
-        ):
-            if getattr(cls, option) not in values:
-                listed = " or ".join(map(repr, values))
-                yield f"{where}.{option} must be {listed}, not {getattr(cls, option)!r}."
-        if cls.rows and (cls.authorize != "token" or cls.client_publish == "subscribers"):
-            # The server demands a token for a name with “$”, and asks no row where it needn't.
-            yield f"{where}.rows needs authorize 'token', and client_publish 'nobody' or 'ask'."
-        if cls.snapshot_is_public is True and (cls.authorize != "open" or not cls.has_snapshot()):
-            yield (
-                f"{where}.snapshot_is_public needs a snapshot() and authorize 'open': a page that "
-                "caches share is seen by people whom no rule is asked about."
-            )
-        if cls.history and not getattr(cls.delivery, "size", 0):
-            yield f"{where}.history: its delivery keeps no messages."
+        yield from declarations.problems(cls)
 
 
 def registered() -> list[type[Namespace]]:

@@ -18,4 +18,9 @@ urlpatterns: list[URLPattern] = [
     path("proxy/publish/", centrifugo_proxy.publish, name="proxy_publish"),
     path("proxy/rpc/", centrifugo_proxy.rpc, name="proxy_rpc"),
     path("proxy/sub_refresh/", centrifugo_proxy.sub_refresh, name="proxy_sub_refresh"),
+    # The same for pools, so that what balances them can tell by the path.
+    path("proxy/subscribe/<str:pool>/", centrifugo_proxy.subscribe, name="proxy_subscribe"),
+    path("proxy/publish/<str:pool>/", centrifugo_proxy.publish, name="proxy_publish"),
+    path("proxy/rpc/<str:pool>/", centrifugo_proxy.rpc, name="proxy_rpc"),
+    path("proxy/sub_refresh/<str:pool>/", centrifugo_proxy.sub_refresh, name="proxy_sub_refresh"),
 ]

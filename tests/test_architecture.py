@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "embedded": set(),
     "centrifugo": {"channels", "exceptions", "publishing.publication"},
     "conf": {"centrifugo.config", "exceptions"},
-    "channels": {"exceptions"},
+    "channels": {"deliveries", "exceptions"},
     "publishing": {
         "backends", "centrifugo", "channels", "conf", "exceptions", "models", "revoking.host", "revoking.looker",
         "revoking.rounds", "signals", "tenancy",

@@ -80,7 +80,7 @@ def test_names_that_no_client_could_subscribe_to_are_not_made(value):
 )
 def test_many_channels_are_those_of_channel(pattern, values):
     cls = type("Many", (Namespace,), {"name": "many", "pattern": pattern})
-    [*parameters] = cls._compiled().names
+    [*parameters] = cls.compiled().names
 
     def one(value):
         return cls.channel(**(value if isinstance(value, dict) else {parameters[0]: value}))

@@ -78,6 +78,8 @@ class ProxyRequest:
     meta: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """``meta`` of the connection's token, where the server is told to send it."""
     transport: str = ""
+    pool: str = ""
+    """The pool at whose endpoint it was asked; the endpoint says it, not the body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ ENDED: Mapping[str, Any] = {"expired": True}
 """The result that ends a subscription when the server asks to prolong it; an error does not."""
 
 
-def read_request(body: bytes, kind: Kind = "subscribe") -> ProxyRequest:
+def read_request(body: bytes, kind: Kind = "subscribe", pool: str = "") -> ProxyRequest:
     """
     Read the body of a request; unknown fields are ignored. Raises MalformedRequest.
 
@@ -127,6 +129,7 @@ def read_request(body: bytes, kind: Kind = "subscribe") -> ProxyRequest:
         data=fields.get("data"),
         meta=fields["meta"] if isinstance(fields.get("meta"), dict) else {},
         transport=_text(fields, "transport", ""),
+        pool=pool,
     )
 
 

@@ -18,7 +18,8 @@ from django.core.signals import setting_changed
 
 from instant.centrifugo.config.values import ENVIRONMENT
 from instant.conf import isolation
-from instant.conf.keys import DEFAULTS, DESCRIPTIONS, PLAIN_SETTINGS, TYPES
+from instant.conf.descriptions import DESCRIPTIONS, PLAIN_SETTINGS
+from instant.conf.keys import DEFAULTS, TYPES
 from instant.conf.resolve import Stamp, differences, resolve, site_name, stamp, tenant_path
 from instant.conf.resolved import Conf
 

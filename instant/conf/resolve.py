@@ -15,7 +15,8 @@ from django.utils.text import slugify
 from instant.centrifugo.config.defaults import DEFAULT_PORT
 from instant.centrifugo.config.values import ENVIRONMENT, ServerValues, read_values
 from instant.conf.engine import parse_engine
-from instant.conf.keys import DEFAULTS, TYPES, parse_secrets
+from instant.conf.keys import DEFAULTS, TYPES, is_address, parse_secrets
+from instant.conf.pools import pools_parser
 from instant.conf.resolved import Conf
 from instant.conf.throttle import parse_limits
 from instant.conf.trusted_proxies import parse_proxies
@@ -61,6 +62,8 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         public_port=public_port,
         proxy_url=_proxy_url(values["PROXY_URL"]),
         proxy_url_given=values["PROXY_URL"] is not None,
+        pools=_read("POOLS", pools_parser(is_address), values),
+        pools_url=values["POOLS_URL"].rstrip("/"),
         proxy_secrets=secrets or server.proxy_secrets,
         proxy_secret_text=_proxy_secret_text(secrets),
         allowed_origins=_origins(values["ALLOWED_ORIGINS"]),

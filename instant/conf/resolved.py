@@ -8,6 +8,7 @@ from pathlib import Path
 
 from instant.centrifugo.config.engine import Engine
 from instant.centrifugo.config.values import ENVIRONMENT
+from instant.conf.pools import Pools
 from instant.conf.throttle import Limits
 from instant.conf.trusted_proxies import Proxies
 from instant.exceptions import InstantConfigError
@@ -35,6 +36,10 @@ class Conf:
     """Where the server finds Django; None: it can't ask."""
     proxy_url_given: bool
     """Whether a setting says so; under DEBUG one is assumed."""
+    pools: Pools
+    """Where the server finds the processes of each pool; it asks all others at proxy_url."""
+    pools_url: str
+    """Where it finds what balances pools of several addresses."""
     proxy_secrets: tuple[str, ...] = field(repr=False)
     """Any of these shows that it is the server that asks."""
     proxy_secret_text: str | None = field(repr=False)

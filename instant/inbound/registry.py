@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from instant.channels.declarations import NAME
 from instant.inbound.arguments import Arguments
 from instant.namespaces import Namespace
 
@@ -23,6 +24,7 @@ __all__ = [
     "find_handler",
     "handlers",
     "matching",
+    "pools",
     "register",
 ]
 
@@ -66,7 +68,7 @@ class Handler:
     @cached_property
     def arguments(self) -> Arguments:
         """What the function takes beside the call."""
-        taken = self.namespace.argument_names() if self.namespace is not None else frozenset()
+        taken = self.namespace.compiled().names if self.namespace is not None else frozenset()
         return Arguments(self.function, taken)
 
     @cached_property
@@ -100,6 +102,10 @@ class Handler:
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with the declaration."""
+        if self.namespace is not None and list(self.namespace.problems()):
+            return  # told of the namespace
+        if self.pool and not NAME.fullmatch(self.pool):
+            yield f"{self.place}: a pool has a name such as 'heavy', not {self.pool!r}."
         if self.kind == "rpc" and not _METHOD.fullmatch(self.name):
             yield (
                 f"{self.place}: a method has 1 to 128 letters, digits, “-”, “_” and “.”, and “*” "
@@ -141,6 +147,17 @@ def matching(kind: Kind, name: str) -> list[Handler]:
 def find_handler(kind: Kind, name: str) -> Handler | None:
     """Return the handler that answers for a name: the one that names it most closely."""
     return max(matching(kind, name), key=lambda h: h.precision, default=None)
+
+
+def pools() -> dict[str, str]:
+    """
+    Return what a page has to know of pools: methods, or patterns of them, and the pool of each.
+
+    A method without a pool is among them only where a pattern with one would match it.
+    """
+    methods = handlers("rpc")
+    pooled = [handler for handler in methods if handler.pool]
+    return {h.name: h.pool for h in methods if h.pool or any(p.matches(h.name) for p in pooled)}
 
 
 def conflicts() -> Iterator[tuple[str, list[Handler]]]:

@@ -16,7 +16,7 @@ from instant.exceptions import InstantConfigError
 from instant.inbound.registry import handlers
 from instant.namespaces import registered
 
-__all__ = ["obstacles", "urls"]
+__all__ = ["namespace_pools", "obstacles", "pool_urls", "urls"]
 
 _LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
 """What Django allows under DEBUG if ALLOWED_HOSTS is empty; see its ``get_host()``."""
@@ -36,7 +36,7 @@ def urls(conf: Conf) -> Mapping[Kind, str] | None:
         for cls in registered()
         if (cls.authorize == "proxy" or cls.client_publish == "ask") and not list(cls.problems())
     ]
-    called = handlers("rpc")
+    called = any(not handler.pool for handler in handlers("rpc"))
     asking += [handler.place for handler in handlers("rpc", "publish")]
     if not asking and not conf.proxy_url_given:
         return None
@@ -54,6 +54,43 @@ def urls(conf: Conf) -> Mapping[Kind, str] | None:
             "The server asks Django at Instant's URLs. Add to urls.py: "
             'path("instant/", include("instant.urls"))'
         ) from exc
+
+
+def pool_urls(conf: Conf) -> Mapping[str, Mapping[Kind, str]]:
+    """
+    Return the URLs of each pool that a handler or a namespace has, for what it is asked about.
+
+    A pool with one address is asked there, one with several at POOLS_URL, where nginx balances
+    them, and one that no setting names at PROXY_URL. Empty where the server can't ask.
+    """
+    kinds: dict[str, list[Kind]] = {}
+    for handler in handlers("rpc"):
+        if handler.pool and not list(handler.problems()):
+            kinds.setdefault(handler.pool, []).append(RPC)
+    for pool in namespace_pools().values():
+        kinds.setdefault(pool, []).extend(KINDS)
+    if conf.proxy_url is None:
+        return {}
+    return {
+        pool: {
+            kind: _pool_base(conf, pool) + _path(kind, pool)
+            for kind in (*KINDS, RPC)
+            if kind in kinds[pool]
+        }
+        for pool in sorted(kinds)
+    }
+
+
+def namespace_pools() -> dict[str, str]:
+    """Return the pool of each namespace that has one."""
+    return {cls.name: cls.pool for cls in registered() if not list(cls.problems()) and cls.pool}
+
+
+def _pool_base(conf: Conf, pool: str) -> str:
+    addresses = conf.pools.get(pool, ())
+    if len(addresses) > 1:
+        return conf.pools_url + urlsplit(addresses[0]).path
+    return addresses[0] if addresses else str(conf.proxy_url)
 
 
 def obstacles(found: Mapping[Kind, str]) -> Iterator[tuple[str, str]]:
@@ -99,6 +136,7 @@ def obstacles(found: Mapping[Kind, str]) -> Iterator[tuple[str, str]]:
         )
 
 
-def _path(kind: Kind) -> str:
+def _path(kind: Kind, pool: str = "") -> str:
     """Return the path of the view below the site's root, whatever stands before that here."""
-    return "/" + reverse(f"instant:proxy_{kind}").removeprefix(get_script_prefix())
+    found = reverse(f"instant:proxy_{kind}", args=[pool] if pool else [])
+    return "/" + found.removeprefix(get_script_prefix())

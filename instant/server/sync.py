@@ -19,6 +19,7 @@ from instant.centrifugo.config.diff import needs_restart, readable
 from instant.centrifugo.config.engine import compile_engine
 from instant.centrifugo.config.file import read_config, write_config
 from instant.centrifugo.config.namespaces import NamespaceOptions, compile_namespaces
+from instant.centrifugo.config.pools import compile_pools
 from instant.centrifugo.config.proxies import compile_proxies
 from instant.conf import Conf
 from instant.namespaces import Namespace, registered
@@ -89,11 +90,16 @@ def compare(conf: Conf) -> Sync:
         prefix=conf.audience,
     )
     compiled = compile_namespaces(engine, namespaces, _before(conf.dir, "namespaces"))
+    asking = compile_pools(
+        compile_proxies(compiled, urls, secret=conf.proxy_secret_text),
+        {} if urls is None else proxy_urls.pool_urls(conf),
+        {} if urls is None else proxy_urls.namespace_pools(),
+    )
     return Sync(
         path=conf.config_file,
         existing=existing,
         wanted=compile_outbox(
-            compile_proxies(compiled, urls, secret=conf.proxy_secret_text),
+            asking,
             is_used=outbox.is_used(),
             consumer=outbox.consumer(),
             partitions=conf.outbox_partitions,

@@ -70,14 +70,14 @@ class _Denied(Exception):
 
 def _endpoint(
     refusal: _Answer, kind: Kind = "subscribe"
-) -> Callable[[_View], Callable[[HttpRequest], HttpResponse]]:
+) -> Callable[[_View], Callable[..., HttpResponse]]:
     """Make an endpoint of a function from a proxy request and its user to the reply."""
 
-    def decorate(view: _View) -> Callable[[HttpRequest], HttpResponse]:
+    def decorate(view: _View) -> Callable[..., HttpResponse]:
         @functools.wraps(view)
-        def respond(request: HttpRequest) -> HttpResponse:
+        def respond(request: HttpRequest, pool: str = "") -> HttpResponse:
             with reading_from_primary():
-                body = _body(view, refusal, kind, request)
+                body = _body(view, refusal, kind, request, pool)
             response = HttpResponse(body, content_type="application/json")
             keep_out_of_caches(request, response)
             return response
@@ -136,11 +136,16 @@ def publish(event: ProxyRequest, user: Any) -> _Answer:
 
 @_endpoint(_FAILED, RPC)
 def rpc(event: ProxyRequest, user: Any) -> _Answer:
-    """Answer what a handler returns for a method."""
-    handler = find_handler("rpc", event.method)
-    if handler is None:
+    """
+    Answer what a handler returns for a method.
+
+    A pool answers for its own handlers only: what is slow there can't be called elsewhere.
+    """
+    method = event.method.removeprefix(f"{event.pool}:")
+    handler = find_handler("rpc", method)
+    if handler is None or handler.pool != event.pool:
         return Refusal(404, "there is no such method")
-    return {"data": run(handler, _call(event, user))}
+    return {"data": run(handler, _call(replace(event, method=method), user))}
 
 
 def _call(event: ProxyRequest, user: Any, **more: Any) -> Call:
@@ -187,7 +192,7 @@ def _knows_secret(request: HttpRequest) -> bool:
     return known
 
 
-def _body(view: _View, refusal: _Answer, kind: Kind, request: HttpRequest) -> bytes:
+def _body(view: _View, refusal: _Answer, kind: Kind, request: HttpRequest, pool: str) -> bytes:
     try:
         if request.method != "POST":
             return encode(Refusal(400, "use POST"))
@@ -199,7 +204,7 @@ def _body(view: _View, refusal: _Answer, kind: Kind, request: HttpRequest) -> by
                 HEADER,
             )
             return encode(_DENIED)
-        with _own_names(read_request(request.body, kind)) as event:
+        with _own_names(read_request(request.body, kind, pool)) as event:
             return encode(view(event, _user(event.user)), AnswerEncoder)
     except _Denied:
         return encode(_DENIED if refusal is _FAILED else refusal)

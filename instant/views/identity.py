@@ -12,6 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from instant import conf, permissions
 from instant.html import websocket_url
+from instant.inbound import registry
 from instant.revoking import run, sessions
 from instant.rights import tokens
 from instant.rights.refusals import log_once, refusals
@@ -133,6 +134,8 @@ def _connection(request: HttpRequest, names: list[str] | None, after: str) -> di
         "url": websocket_url(request),
         # Names below are the tenant's own; in a client's they stand behind this, see tenancy.wire.
         **({"prefix": prefix} if prefix else {}),
+        # Methods that have a pool: called as pool:method.
+        **({"pools": pools} if (pools := registry.pools()) else {}),
         **_channels(request, signer, names, after),
     }
 

@@ -14,7 +14,16 @@ from instant.centrifugo.proxy import HEADER, KINDS, RPC, Kind
 from instant.channels.names import USER_NAMESPACE
 from instant.exceptions import InstantConfigError
 
-__all__ = ["SECRET_VARIABLE", "TIMEOUT", "compile_proxies", "keeps_timeout", "secrets_in"]
+__all__ = [
+    "SECRET_VARIABLE",
+    "TIMEOUT",
+    "compile_proxies",
+    "keeps_timeout",
+    "our_secret",
+    "our_secrets",
+    "proxy_to",
+    "secrets_in",
+]
 
 SECRET_VARIABLE = "CENTRIFUGO_VAR_PROXY_SECRET"  # noqa: S105  a name
 """Centrifugo replaces ``${CENTRIFUGO_VAR_…}`` in headers by the variable, and so does Instant."""
@@ -51,12 +60,12 @@ def compile_proxies(
     if urls is None:
         _take_away(result, proxies)
         return result
-    text = secret or next(iter(_headers(result)), None) or make_secret()
+    text = secret or next(iter(our_secrets(result)), None) or make_secret()
     for kind in KINDS:
-        proxies[kind] = _proxy(proxies, kind, urls[kind], text)
+        proxies[kind] = proxy_to(proxies, kind, urls[kind], text)
     if RPC in urls:
         calls = section(result, "rpc")
-        calls["proxy"] = _proxy(calls, "proxy", urls[RPC], text, under="rpc")
+        calls["proxy"] = proxy_to(calls, "proxy", urls[RPC], text, under="rpc")
         section(result, "rpc", "without_namespace")["proxy_enabled"] = True
     else:
         _take_calls_away(result)
@@ -76,7 +85,7 @@ def secrets_in(
     """
     return tuple(
         _VARIABLE.sub(lambda match: environ[match[1]], text)
-        for text in dict.fromkeys(_headers(config))
+        for text in dict.fromkeys(our_secrets(config))
         if all(environ.get(name) for name in _VARIABLE.findall(text))
     )
 
@@ -104,7 +113,7 @@ def _asking(config: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Kind]]:
 
 def _take_away(config: dict[str, Any], proxies: dict[str, Any]) -> None:
     _take_calls_away(config)
-    ours = [kind for kind in KINDS if _header(proxies.get(kind)) is not None]
+    ours = [kind for kind in KINDS if our_secret(proxies.get(kind)) is not None]
     for kind in ours:
         del proxies[kind]
     for options, kind in _asking(config) if ours else ():
@@ -116,7 +125,7 @@ def _take_away(config: dict[str, Any], proxies: dict[str, Any]) -> None:
 
 def _take_calls_away(config: dict[str, Any]) -> None:
     calls = config.get("rpc")
-    if not isinstance(calls, dict) or _header(calls.get("proxy")) is None:
+    if not isinstance(calls, dict) or our_secret(calls.get("proxy")) is None:
         return
     del calls["proxy"]
     section(calls, "without_namespace", under="rpc").pop("proxy_enabled", None)
@@ -126,14 +135,15 @@ def _take_calls_away(config: dict[str, Any]) -> None:
         del config["rpc"]
 
 
-def _proxy(
+def proxy_to(
     proxies: Mapping[str, Any], kind: str, url: str, secret: str, *, under: str = "channel.proxy"
 ) -> dict[str, Any]:
+    """Return the proxy ``kind`` of those in the file, so that it asks at the URL."""
     given = proxies.get(kind) or {}
     path = f"{under}.{kind}"
     if not isinstance(given, dict):
         raise wrong_shape(path, "an object")
-    if given.get("endpoint") not in {None, "", url} and _header(given) is None:
+    if given.get("endpoint") not in {None, "", url} and our_secret(given) is None:
         raise InstantConfigError(
             f"{path} in the server's config asks another application. Instant needs this proxy: "
             f"move the other one into “proxies”, give it a name there, and set that name as "
@@ -147,16 +157,17 @@ def _proxy(
     return {"timeout": f"{TIMEOUT}s", **given, "endpoint": url, "http": http}
 
 
-def _headers(config: Mapping[str, Any]) -> Iterator[str]:
+def our_secrets(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield the secrets of our proxies, as the file spells them."""
     channel, calls = config.get("channel"), config.get("rpc")
     proxies = channel.get("proxy") if isinstance(channel, Mapping) else None
     found = [proxies.get(kind) for kind in KINDS] if isinstance(proxies, Mapping) else []
     found += [calls.get("proxy")] if isinstance(calls, Mapping) else []
-    yield from filter(None, map(_header, found))
+    yield from filter(None, map(our_secret, found))
 
 
-def _header(proxy: Any) -> str | None:
+def our_secret(proxy: Any) -> str | None:
+    """Return the secret that a proxy shows; None where it isn't ours."""
     http = proxy.get("http") if isinstance(proxy, Mapping) else None
     headers = http.get("static_headers") if isinstance(http, Mapping) else None
     if not isinstance(headers, Mapping):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -12,6 +13,7 @@ from django.db import DatabaseError
 from instant import conf as instant_conf
 from instant.exceptions import InstantConfigError, PublishError
 from instant.publishing.outbox import consumer
+from instant.server.balancer import nginx_config
 from instant.server.sync import CannotReload, Sync, compare, confirm_namespaces, reload, write
 
 _PATIENCE, _PAUSE = 5.0, 0.1
@@ -34,8 +36,18 @@ class Command(BaseCommand):
             help="Tell the server that runws started to reload its config.",
         )
 
+        parser.add_argument(
+            "--nginx",
+            metavar="FILE",
+            help='Write nginx\'s config for INSTANT["POOLS"] into this file (“-” prints it), and '
+            "nothing else.",
+        )
+
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
+            if options["nginx"]:
+                self.write_nginx(options["nginx"])
+                return
             sync = compare(instant_conf.current())
             if options["check"]:
                 self.check_only(sync)
@@ -59,6 +71,23 @@ class Command(BaseCommand):
             self.stdout.write(f"{how} the server if it is running.")
         if consumer() is not None:
             self.confirm(sync, patience=_PATIENCE if options["reload"] else 0)
+
+    def write_nginx(self, file: str) -> None:
+        """Write what nginx needs; it reads it when it is told to reload."""
+        text = nginx_config(instant_conf.current())
+        if file == "-":
+            self.stdout.write(text, ending="")
+            return
+        path = Path(file)
+        try:
+            if path.exists() and path.read_text() == text:
+                self.stdout.write(f"Up to date: {path}")
+                return
+            path.write_text(text)
+        except OSError as exc:
+            raise CommandError(f"{path} can't be written: {exc.strerror}.") from exc
+        self.stdout.write(self.style.SUCCESS(f"Written: {path}"))
+        self.stdout.write("Include it in nginx's “http” block, and reload nginx.")
 
     def confirm(self, sync: Sync, patience: float) -> None:
         """Let the outbox's rows go whose namespace the server knows by now."""

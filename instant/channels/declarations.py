@@ -1,0 +1,65 @@
+"""What can be wrong with the declaration of a namespace."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from instant.channels.names import USER_NAMESPACE
+from instant.channels.patterns import NamespaceError
+from instant.deliveries import Delivery
+
+__all__ = ["NAME", "problems"]
+
+NAME = re.compile(r"[-a-zA-Z0-9_.]{2,}")
+"""Centrifugo's grammar of namespaces and proxies (its ``internal/config/validate.go``)."""
+
+
+def problems(cls: Any) -> Iterator[str]:
+    """Yield what is wrong with a namespace's class, each with the class's name."""
+    where = f"{cls.__module__}.{cls.__qualname__}"
+    name = getattr(cls, "name", None)
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        yield (
+            f"{where}.name must be two or more of letters, digits, “-”, “_” and “.”, not {name!r}."
+        )
+    elif name == USER_NAMESPACE:
+        yield f"{where}.name: {name!r} holds the users' own channels. Take another name."
+    if not isinstance(getattr(cls, "pattern", "" if cls.rows else None), str):
+        yield f"{where} has no pattern, for example '<int:pk>'."
+    elif hasattr(cls, "pattern"):
+        try:
+            cls.compiled()
+        except NamespaceError as exc:
+            yield f"{where}.pattern: {exc}"
+    yield from _wrong_options(cls, where)
+
+
+def _wrong_options(cls: Any, where: str) -> Iterator[str]:
+    if not isinstance(cls.delivery, Delivery):
+        yield f"{where}.delivery must be one of instant.deliveries, not {cls.delivery!r}."
+    for option, values in (
+        ("authorize", ("token", "proxy", "open")),
+        ("client_publish", ("nobody", "subscribers", "ask")),
+        ("rows", (True, False)),
+        ("presence", (True, False)),
+        ("join_leave", (True, False)),
+        ("history", (True, False)),
+        ("snapshot_is_public", (True, False)),
+    ):
+        if getattr(cls, option) not in values:
+            listed = " or ".join(map(repr, values))
+            yield f"{where}.{option} must be {listed}, not {getattr(cls, option)!r}."
+    if not isinstance(cls.pool, str) or (cls.pool and not NAME.fullmatch(cls.pool)):
+        yield f"{where}.pool must be a name such as 'heavy', not {cls.pool!r}."
+    if cls.rows and (cls.authorize != "token" or cls.client_publish == "subscribers"):
+        # The server demands a token for a name with “$”, and asks no row where it needn't.
+        yield f"{where}.rows needs authorize 'token', and client_publish 'nobody' or 'ask'."
+    if cls.snapshot_is_public is True and (cls.authorize != "open" or not cls.has_snapshot()):
+        yield (
+            f"{where}.snapshot_is_public needs a snapshot() and authorize 'open': a page that "
+            "caches share is seen by people whom no rule is asked about."
+        )
+    if cls.history and not getattr(cls.delivery, "size", 0):
+        yield f"{where}.history: its delivery keeps no messages."
