@@ -4,11 +4,14 @@ import io
 import re
 import subprocess
 import sys
+from importlib import import_module
+from unittest.mock import Mock
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.state import ProjectState
 
 NEWEST = "0011_broker"
 
@@ -92,6 +95,29 @@ def test_backwards_and_forwards(transactional_db):
     call_command("migrate", "instant", "0002", verbosity=0)
     call_command("migrate", "instant", verbosity=0)
     assert Channel.objects.get().name == "$x"
+
+
+class OutboxElsewhere:
+    """A router that goes by the names of models."""
+
+    def allow_migrate(self, db, app_label, model_name=None, **hints):
+        if (app_label, model_name) == ("instant", "outboxrow"):
+            return db == "other"
+        return None if db == "default" else False
+
+
+@pytest.mark.parametrize("name", ["0009_outbox_notify", "0010_outbox_known"])
+@pytest.mark.parametrize(("alias", "is_there"), [("default", False), ("other", True)])
+def test_what_belongs_to_a_table_is_made_where_the_table_is(settings, name, alias, is_there):
+    """On PostgreSQL: a trigger without its table would end the project's migrate."""
+    settings.DATABASE_ROUTERS = [OutboxElsewhere()]
+    [operation] = import_module(f"instant.migrations.{name}").Migration.operations
+    state = ProjectState()
+    for run in (operation.database_forwards, operation.database_backwards):
+        editor = Mock()
+        editor.connection.alias, editor.connection.vendor = alias, "postgresql"
+        run("instant", editor, state, state)
+        assert editor.execute.called is is_there
 
 
 def test_no_migration_is_missing(db):

@@ -40,4 +40,4 @@ def drop(_apps, schema_editor):
 class Migration(migrations.Migration):
     dependencies = [("instant", "0008_outbox")]
 
-    operations = [migrations.RunPython(make, drop)]
+    operations = [migrations.RunPython(make, drop, hints={"model_name": "outboxrow"})]
