@@ -27,6 +27,4 @@ def _run(statements):
 class Migration(migrations.Migration):
     dependencies = [("instant", "0009_outbox_notify")]
 
-    operations = [
-        migrations.RunPython(_run(CREATE), _run(DROP), hints={"model_name": "outboxrow"})
-    ]
+    operations = [migrations.RunPython(_run(CREATE), _run(DROP), hints={"model_name": "outboxrow"})]

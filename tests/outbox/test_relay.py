@@ -217,6 +217,23 @@ def test_one_that_spoils_a_request_is_found(outbox, clock, status, api):
     assert waiting() == []
 
 
+@pytest.mark.parametrize("status", [400, 413])
+def test_another_server_at_the_address_refuses_no_row(relay, api, clock, status):
+    """Django answers 400 for a host that it doesn't know, and nginx for HTTP on a port of HTTPS."""
+    for number in range(10):
+        publish(f"room:{number}", number)
+    api.statuses = [status] * 100
+    relay.look()
+    assert aside() == []
+    assert len(waiting()) == 10
+    assert str(status) in str(relay.error)
+    api.statuses = []
+    clock.now += 1
+    relay.look()
+    assert sorted(api.messages()) == list(range(10))
+    assert waiting() == []
+
+
 def test_a_row_of_another_method_is_sent_too(relay, api):
     payload = json.dumps({"user": "1", "channel": "a"})
     OutboxRow.objects.create(method="unsubscribe", payload=payload, partition=0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from instant.centrifugo.api import stored
 from instant.centrifugo.api.client import Client
+from instant.centrifugo.api.commands import NodeCount
 from instant.centrifugo.api.stored import Stored
 from instant.exceptions import InvalidReply, PayloadTooLarge, PublishError, ServerRefused
 from instant.models import OutboxRow
@@ -83,7 +84,10 @@ def _exchange(
         if not _is_refused(exc):
             result.error = exc
         elif len(commands) == 1:
-            result.refused[commands[0].id] = str(exc)
+            # Another server at that address may say so of everything.
+            result.error = _problem_with_server(client, timeout)
+            if result.error is None:
+                result.refused[commands[0].id] = str(exc)
         else:
             middle = len(commands) // 2
             for half in (commands[:middle], commands[middle:]):
@@ -102,6 +106,15 @@ def _is_refused(exc: PublishError) -> bool:
     if isinstance(exc, ServerRefused):
         return exc.code == _BAD_REQUEST
     return isinstance(exc, PayloadTooLarge)
+
+
+def _problem_with_server(client: Client, timeout: float) -> PublishError | None:
+    """Ask for what is always answered; return why it wasn't."""
+    try:
+        client.run([NodeCount()], timeout)
+    except PublishError as exc:
+        return exc
+    return None
 
 
 def _note(command: Stored, refusal: stored.Refusal | None, result: Result) -> None:
