@@ -23,7 +23,7 @@ class InstantConfig(AppConfig):
 
         # An import error inside one is the app's, and shows.
         autodiscover_modules("realtime")
-        from instant.publishing.outbox import erasing  # noqa: PLC0415  likewise
+        from instant.publishing.outbox import erasing, fixtures  # noqa: PLC0415  likewise
         from instant.publishing.outbox import running as outbox  # noqa: PLC0415  likewise
         from instant.revoking import follow_up, receivers  # noqa: PLC0415  they need the models
         from instant.revoking.receivers import depends_on  # noqa: PLC0415  they need the models
@@ -32,6 +32,7 @@ class InstantConfig(AppConfig):
         receivers.connect()
         depends_on.connect()
         erasing.connect()
+        fixtures.connect()
         if web_process.role() in {web_process.Role.RUNSERVER, web_process.Role.WORKER}:
             follow_up.start_with_server()
             outbox.start_with_server()

@@ -3,12 +3,14 @@
 import json
 import random
 import threading
+from pathlib import Path
 
 import pytest
+from django.core.management import call_command
 from django.db import OperationalError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from instant import broadcast, publish
+from instant import batch, broadcast, publish
 from instant.models import OutboxRow
 from instant.publishing.outbox import notes as notes_module
 from instant.publishing.outbox import settle, state, tables
@@ -179,6 +181,48 @@ def test_a_table_that_counts_from_1_again(file, api):
     publish("a", "newer", using=file)
     look()
     assert api.messages() == [*range(5), "new", "newer"]
+
+
+def restore(file, backup):
+    """Put a backup in the place of the database, as ``cp`` does; who asks it starts anew."""
+    connections[file].close()
+    Path(connections[file].settings_dict["NAME"]).write_bytes(backup)
+    settle._settled.clear()
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_database_that_is_put_back_from_a_backup(file, api, is_running):
+    """Its rows get numbers that the notes have seen, before a relay looks."""
+    relay = Relay()
+    publish("a", "1", using=file)
+    backup = Path(connections[file].settings_dict["NAME"]).read_bytes()
+    for number in range(2, 5):
+        publish("a", str(number), using=file)
+    relay.look()
+    restore(file, backup)
+    with batch():
+        for number in range(5, 10):
+            publish("a", str(number), using=file)
+    if not is_running:
+        relay = Relay()
+    relay.look()
+    assert api.messages() == ["1", "2", "3", "4", "1", "5", "6", "7", "8", "9"]
+    publish("a", "end", using=file)
+    assert len(ids()) == 1
+
+
+def test_fixtures_are_sent_whatever_their_numbers(file, api, tmp_path):
+    """Those of another database, or of this one before it was flushed."""
+    fixture = tmp_path / "rows.json"
+    publish("a", "1", using=file)
+    publish("a", "2", using=file)
+    call_command("dumpdata", "instant.OutboxRow", database=file, output=str(fixture), verbosity=0)
+    look()
+    publish("a", "3", using=file)
+    fixture.write_text(fixture.read_text().replace('"pk": 2', '"pk": 3'))
+    call_command("loaddata", str(fixture), database=file, verbosity=0)
+    look()
+    assert api.messages() == ["1", "2", "3", "1", "2"]
 
 
 def test_another_file_of_the_same_name(file, api, tmp_path):

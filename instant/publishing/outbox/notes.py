@@ -82,15 +82,27 @@ def path_of(connection: BaseDatabaseWrapper) -> Path:
     return folder() / f"outbox.{hashlib.sha256(name.encode()).hexdigest()[:12]}.json"
 
 
-def read(connection: BaseDatabaseWrapper) -> Notes:
-    """Return the notes about a database; they are void where it was made anew since."""
-    new = Notes(file=_file(connection))
+def read(connection: BaseDatabaseWrapper, *, will_write: bool = False) -> Notes:
+    """
+    Return the notes about a database; they are void where it was made anew since.
+
+    Or where it is an older one, from a backup. Who ``will_write`` rows deletes such notes: with
+    the numbers of the new rows they would seem to be about them.
+    """
+    found = _stored(connection)
+    if found is not None and found.file == _file(connection) and is_about(found, connection):
+        return found
+    if found is not None and will_write:
+        path_of(connection).unlink(missing_ok=True)
+    return Notes(file=_file(connection))
+
+
+def _stored(connection: BaseDatabaseWrapper) -> Notes | None:
     try:
         stored = json.loads(path_of(connection).read_text())
-        found = Notes(**{**stored, "file": tuple(stored["file"])})
+        return Notes(**{**stored, "file": tuple(stored["file"])})
     except (OSError, ValueError, KeyError, TypeError):
-        return new
-    return found if found.file == new.file and is_about(found, connection) else new
+        return None
 
 
 def is_about(notes: Notes, connection: BaseDatabaseWrapper) -> bool:
@@ -122,10 +134,15 @@ class NotesStore:
 
     def partitions(self, after: int = -1) -> Iterator[int]:  # noqa: ARG002  see Store
         """Yield one where there are rows that are due."""
-        if self._notes is not None and not is_about(self._notes, self._connection):
+        if self._notes is not None and not self._are_valid(self._notes):
             self._notes = None
         if tables.all_rows(self.alias).filter(self._read().due()).exists():
             yield 0
+
+    def _are_valid(self, notes: Notes) -> bool:
+        """Tell whether nobody has deleted them, and the database is still the same."""
+        is_there = not notes.upto or path_of(self._connection).exists()
+        return is_there and is_about(notes, self._connection)
 
     def holding(self, partition: int) -> AbstractContextManager[bool]:  # noqa: ARG002  see Store
         """See Store.holding(): who has the host's lock needs no other."""

@@ -27,7 +27,7 @@ def settle(connection: BaseDatabaseWrapper) -> None:
     found = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
     if _settled.get(path) == found:
         return
-    noted = notes.read(connection)
+    noted = notes.read(connection, will_write=True)
     rows, keep = tables.all_rows(connection.alias), conf.current().outbox_keep
     tables.set_aside(rows, {int(id_): error for id_, error in noted.refused.items()})
     tables.keep_sent(rows.filter(noted.done()), keep)
