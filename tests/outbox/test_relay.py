@@ -362,6 +362,38 @@ def test_two_relays_side_by_side_send_each_row_once(outbox, api):
         assert api.messages(f"room:{number}") == list(range(number, 300, 20))
 
 
+@pytest.fixture
+def repeatable_read():
+    """As the setting ``OPTIONS["isolation_level"]`` has it."""
+    from django.db.backends.postgresql.psycopg_any import IsolationLevel
+
+    options = connection.settings_dict["OPTIONS"]
+    connection.close()
+    level = IsolationLevel.REPEATABLE_READ
+    connection.settings_dict["OPTIONS"] = {**options, "isolation_level": level}
+    yield
+    connection.close()
+    connection.settings_dict["OPTIONS"] = options
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.usefixtures("repeatable_read")
+def test_whatever_isolation_the_settings_ask_for_a_row_that_is_gone_is_no_error(relay, api):
+    """Whose process sent it at once and deleted it, for one."""
+
+    def gone(channel, request):
+        OutboxRow.objects.filter(payload__contains=f'"{channel}"').delete()
+        connection.close()  # of the server's thread
+        return publishes(channel, request)
+
+    publishes, api._publish = api._publish, gone
+    publish("a", "x")
+    publish("b", "y")
+    relay.look()
+    assert api.messages() == ["x", "y"] or api.messages() == ["y", "x"]
+    assert OutboxRow.objects.count() == 0
+
+
 @pytest.mark.only_on("postgresql")
 def test_rows_of_an_open_transaction_are_not_seen(relay, api):
     written, done = threading.Event(), threading.Event()

@@ -72,7 +72,12 @@ class Store:
 
     @contextmanager
     def _holding_in_transaction(self, partition: int) -> Iterator[bool]:
+        is_outermost = not self._connection.in_atomic_block
         with transaction.atomic(using=self.alias), self._connection.cursor() as cursor:
+            if is_outermost:
+                # Whatever the settings say: at a higher level it would fail where others delete
+                # rows, and let transactions fail that write some.
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
             cursor.execute(
                 "SELECT pg_try_advisory_xact_lock(hashtext(%s))",
                 [f"centrifugo_partition_lock_{CONSUMER}{partition}"],
