@@ -4,11 +4,12 @@ import json
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from instant import broadcast, publish, user_channel
 from instant.models import OutboxRow
+from instant.publishing.outbox import erasing
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
@@ -45,6 +46,42 @@ def test_many_users_are_one_query(outbox, make_user, rows):
     asked = [q["sql"] for q in queries if "instant_outbox" in q["sql"]]
     assert len(asked) <= 4, asked
     assert rows() == []
+
+
+def test_a_database_without_the_table_is_no_error(outbox, make_user, rows, caplog, monkeypatch):
+    """As one that a project has beside its own, and no router for."""
+    monkeypatch.setattr(erasing, "databases", lambda: ["other", "default"])
+    ann = make_user("ann")
+    publish(user_channel(ann), "x")
+    with connections["other"].schema_editor() as editor:
+        editor.delete_model(OutboxRow)
+    try:
+        ann.delete()
+    finally:
+        with connections["other"].schema_editor() as editor:
+            editor.create_model(OutboxRow)
+    assert rows() == []
+    assert [record for record in caplog.records if record.name == "instant.outbox"] == []
+
+
+def test_where_one_database_is_away_the_others_rows_go(
+    outbox, make_user, rows, caplog, monkeypatch
+):
+    monkeypatch.setattr(erasing, "databases", lambda: ["other", "default"])
+    ann = make_user("ann")
+    publish(user_channel(ann), "x")
+    real = erasing.tables.all_rows
+
+    def away(alias):
+        if alias == "other":
+            raise OperationalError("server closed the connection")
+        return real(alias)
+
+    monkeypatch.setattr(erasing.tables, "all_rows", away)
+    ann.delete()
+    monkeypatch.undo()
+    assert rows() == []
+    assert "server closed" in caplog.text
 
 
 def test_without_an_outbox_nothing_is_asked(make_user, rows):

@@ -1,6 +1,7 @@
 """The relay: what it sends, in which order, and what becomes of what can't be sent."""
 
 import json
+import socket
 import threading
 from datetime import timedelta
 from zlib import crc32
@@ -15,8 +16,8 @@ from instant import broadcast, publish
 from instant.centrifugo.api.client import Client
 from instant.centrifugo.config.consumers import NOTIFY_CHANNEL
 from instant.models import OutboxRow
+from instant.publishing.outbox import reach, sending, tables
 from instant.publishing.outbox import relay as relay_module
-from instant.publishing.outbox import sending, tables
 from instant.publishing.outbox.relay import Relay
 from instant.publishing.outbox.store import LOCKING
 from tests.outbox.conftest import with_outbox
@@ -510,24 +511,82 @@ def test_a_replica_is_left_alone(relay, api, replica, clock):
     assert len(api.requests) == 1
 
 
-def test_a_database_that_is_away_holds_up_no_other(outbox, api, clock, monkeypatch):
+def test_a_database_that_is_away_holds_up_no_other(outbox, api, clock, monkeypatch, caplog):
     relay = Relay(clock=clock, aliases=lambda: ["other", "default"])
     publish("a", "x")
     relay.look()
-    monkeypatch.setattr(relay_module.Store, "partitions", away(relay_module.Store.partitions))
-    publish("a", "y")
-    with pytest.raises(OperationalError):
+    away = Away(monkeypatch)
+    publish("b", "y", using="other")
+    for number in range(5):
+        publish("a", number)
         relay.look()
-    assert api.messages() == ["x", "y"]
+        clock.now += 0.01
+    assert api.messages() == ["x", *range(5)]
+    assert away.asked == 1, "It isn't asked again at once."
+    assert len([r for r in caplog.records if r.levelname == "ERROR"]) == 1
+    away.is_back = True
+    clock.now += 1
+    relay.look()
+    assert api.messages() == ["x", *range(5), "y"]
 
 
-def away(real):
-    def partitions(self, after=-1):
-        if self.alias == "other":
-            raise OperationalError("server closed the connection")
-        return real(self, after)
+def test_what_waits_in_a_database_that_is_away_is_told(outbox, api, monkeypatch):
+    Away(monkeypatch)
+    with pytest.raises(OperationalError):
+        Relay(aliases=lambda: ["other", "default"]).drain()
+    with pytest.raises(OperationalError):
+        Relay(aliases=lambda: ["other"]).look()
 
-    return partitions
+
+def test_a_database_that_takes_long_to_be_away_is_asked_less_often(outbox, api, clock, monkeypatch):
+    relay = Relay(clock=clock, aliases=lambda: ["other", "default"])
+    away = Away(monkeypatch, lambda: setattr(clock, "now", clock.now + 2))
+    relay.look()
+    clock.now += 19
+    relay.look()
+    assert away.asked == 1
+    clock.now += 2
+    relay.look()
+    assert away.asked == 2
+
+
+class Away:
+    """Has “other” answer nothing, until it is back."""
+
+    def __init__(self, monkeypatch, first=lambda: None):
+        self.asked, self.is_back = 0, False
+        real = relay_module.Store.partitions
+
+        def partitions(store, after=-1):
+            if store.alias == "other" and not self.is_back:
+                self.asked += 1
+                first()
+                raise OperationalError("server closed the connection")
+            return real(store, after)
+
+        monkeypatch.setattr(relay_module.Store, "partitions", partitions)
+
+
+@pytest.mark.only_on("postgresql")
+def test_a_database_that_says_nothing_holds_up_no_other(outbox, api, monkeypatch):
+    """A host that is gone does so."""
+    monkeypatch.setattr(reach, "_PATIENCE", 0.05)
+    before, given = connections["other"], connections.databases["other"]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        connections.databases["other"] = {
+            **connections.databases["default"],
+            "HOST": "127.0.0.1",
+            "PORT": str(silent.getsockname()[1]),
+        }
+        connections["other"] = connections.create_connection("other")
+        try:
+            relay = Relay(aliases=lambda: ["other", "default"])
+            publish("a", "x")
+            relay.look()
+            assert api.messages() == ["x"]
+            assert "has not answered" in str(relay.error)
+        finally:
+            connections.databases["other"], connections["other"] = given, before
 
 
 def test_a_database_without_the_table_is_skipped(relay, api, clock):

@@ -18,10 +18,10 @@ class Pauses:
         self._failed: dict[Hashable, tuple[int, float]] = {}
         """How often in a row, and until when it waits."""
 
-    def failed(self, thing: Hashable) -> bool:
-        """Let it wait; tell whether this is its first failure."""
+    def failed(self, thing: Hashable, *, at_least: float = 0.0) -> bool:
+        """Let it wait, for so many seconds or longer; tell whether this is its first failure."""
         count, _ = self._failed.get(thing, (0, 0.0))
-        pause = min(_FIRST * 2.0 ** min(count, 10), _LONGEST)
+        pause = max(min(_FIRST * 2.0 ** min(count, 10), _LONGEST), at_least)
         self._failed[thing] = count + 1, self._clock() + pause
         return count == 0
 

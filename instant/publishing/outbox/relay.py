@@ -19,8 +19,9 @@ from instant import conf
 from instant.backends import get_backend
 from instant.exceptions import InstantConfigError, PublishError, ServerRefused
 from instant.models import OutboxRow
-from instant.publishing.outbox import notes
+from instant.publishing.outbox import notes, tables
 from instant.publishing.outbox.pauses import Pauses
+from instant.publishing.outbox.reach import Reach
 from instant.publishing.outbox.sending import Result, send
 from instant.publishing.outbox.store import Store
 from instant.revoking.rounds import Rounds
@@ -40,6 +41,9 @@ _COLLECTED = 10.0
 """Seconds between two looks for kept rows that are old enough."""
 _MISSED = 30.0
 """Seconds for which a database is believed to have no table, or to take no writes."""
+
+_TIMES, _LONGEST = 10, 60.0
+"""A database that can't be read waits so many times what finding that out took, in seconds."""
 
 _SERVER = "server"
 """What waits when the server can't be reached: all of it."""
@@ -73,6 +77,7 @@ class Relay:
         self._parked: dict[str, float] = {}
         """Namespaces that the server doesn't know, and when they are tried again."""
         self._pauses = Pauses(clock)
+        self._reach = Reach()
         self._collected = clock()
         self._rounds = Rounds(self._look_here, clock)
         self._deadline = float("inf")
@@ -125,16 +130,32 @@ class Relay:
 
     def _drain_each(self) -> bool:
         """Send what is due in all databases; tell whether that was all."""
+        aliases = list(self._aliases())
+        if len(aliases) == 1:
+            return self._drain((tenancy.current(), aliases[0]))
         is_done = True
-        problem: DatabaseProblem | None = None
-        for alias in self._aliases():
+        for alias in aliases:
+            place = tenancy.current(), alias
+            if self._pauses.left(place):
+                continue
+            began = self._clock()
             try:
-                is_done = self._drain((tenancy.current(), alias)) and is_done
-            except DatabaseProblem as exc:  # another database may be there
-                problem = exc
-        if problem is not None:
-            raise problem
+                self._reach.check(alias)
+                is_done = self._drain(place) and is_done
+            except DatabaseProblem as exc:  # the others may be there
+                self._lost(place, exc, self._clock() - began)
+            else:
+                if self._pauses.succeeded(place):
+                    logger.warning("The outbox in the database “%s” can be read again.", alias)
         return is_done
+
+    def _lost(self, place: _Place, exc: DatabaseProblem, took: float) -> None:
+        """Let a database wait, for the longer the longer the others have waited for it."""
+        self.error = exc
+        if self._pauses.failed(place, at_least=min(_TIMES * took, _LONGEST)):
+            logger.error("The outbox in the database “%s” can't be read: %s", place[1], exc)
+        if not connections[place[1]].in_atomic_block:
+            connections[place[1]].close()  # a broken connection would stay broken
 
     def _drain(self, place: _Place) -> bool:
         """Send what is due in a database; tell whether that was all."""
@@ -237,15 +258,12 @@ class Relay:
 
     def _is_missing(self, place: _Place, exc: DatabaseError) -> bool:
         """Tell whether it failed because the database has no table (yet)."""
-        connection = connections[place[1]]
-        if connection.in_atomic_block:
+        if connections[place[1]].in_atomic_block:
             return False
         try:
-            with connection.cursor() as cursor:
-                names = connection.introspection.table_names(cursor)
+            if tables.are_in(place[1]):
+                return False
         except DatabaseError:
-            return False
-        if OutboxRow._meta.db_table in names:  # noqa: SLF001  Django's documented API
             return False
         logger.debug("No outbox in %s: %s", place, exc)
         self._away[place] = self._clock() + _MISSED

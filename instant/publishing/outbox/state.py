@@ -39,7 +39,7 @@ def count() -> OutboxState:
     for tenant in [here] if (here := tenancy.current()) else list(tenancy.every()):
         with tenancy.activate(tenant):
             for alias in databases():
-                if _has_table(alias):
+                if tables.are_in(alias):
                     _add(found, alias)
     return found
 
@@ -49,13 +49,6 @@ def count_in(alias: str) -> OutboxState:
     found = OutboxState()
     _add(found, alias)
     return found
-
-
-def _has_table(alias: str) -> bool:
-    connection = connections[alias]
-    with connection.cursor() as cursor:
-        names = connection.introspection.table_names(cursor)
-    return OutboxRow._meta.db_table in names  # noqa: SLF001  Django's documented API
 
 
 def _add(found: OutboxState, alias: str) -> None:

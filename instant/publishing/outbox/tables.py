@@ -11,7 +11,16 @@ from django.utils import timezone
 
 from instant.models import OutboxRow
 
-__all__ = ["LIMIT", "all_rows", "collect", "delete", "keep_sent", "next_rows", "set_aside"]
+__all__ = [
+    "LIMIT",
+    "all_rows",
+    "are_in",
+    "collect",
+    "delete",
+    "keep_sent",
+    "next_rows",
+    "set_aside",
+]
 
 Rows = QuerySet[OutboxRow]
 
@@ -24,6 +33,14 @@ _MAX_BYTES = 4 * 1024 * 1024
 def all_rows(alias: str) -> Rows:
     """Return all rows of a database."""
     return OutboxRow._base_manager.using(alias)  # noqa: SLF001  Django's documented API
+
+
+def are_in(alias: str) -> bool:
+    """Tell whether a database has the table."""
+    connection = connections[alias]
+    with connection.cursor() as cursor:
+        names = connection.introspection.table_names(cursor)
+    return OutboxRow._meta.db_table in names  # noqa: SLF001  Django's documented API
 
 
 def next_rows(rows: Rows) -> list[OutboxRow]:
