@@ -120,6 +120,13 @@ def test_what_was_set_aside_is_sent_again_behind_what_waits(root):
     assert OutboxRow.objects.filter(pk=kept.pk).exists()
 
 
+def test_it_goes_into_a_lane_that_there_is(root):
+    """OUTBOX_PARTITIONS may have been more; Centrifugo reads no others."""
+    row(-1 - 23)
+    again(root, *OutboxRow.objects.all())
+    assert OutboxRow.objects.get().partition == 23 % 8
+
+
 def test_sending_again_needs_the_permission_to_change(may):
     aside = row(-1)
     client = may("view_outboxrow")

@@ -124,6 +124,17 @@ class TestOnPostgres:
         told = {n.payload for n in connection.connection.notifies(timeout=10, stop_after=1)}
         assert told == {"3"}
 
+    def test_rows_in_lanes_that_there_are_no_more_are_not_left_there(self, monkeypatch):
+        """The consumer reads as many as the settings say; processes that write may be older."""
+        monkeypatch.setattr(known, "get_backend", lambda: SimpleNamespace(client=Server))
+        rows = [write(partition=number) for number in (3, 7, 8, 17, -20)]
+        with connection.cursor() as cursor:
+            cursor.execute("LISTEN instant_outbox_partition")
+        known.NamespaceWatch().look()
+        assert [OutboxRow.objects.get(pk=pk).partition for pk in rows] == [3, 7, 0, 1, -20]
+        told = {n.payload for n in connection.connection.notifies(timeout=10, stop_after=2)}
+        assert told == {"0", "1"}
+
     def test_the_consumers_role_may_do_what_it_needs_and_no_more(self):
         pk, waiting = write(), write("new")
         [block] = blocks("sql", document="docs/outbox.md")

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from django.db import connections, transaction
 
+from instant import conf
 from instant.models import OutboxRow
 from instant.publishing.outbox import rows, settle, tables, wake
 
@@ -23,7 +24,8 @@ def send_again(alias: str, ids: Collection[int]) -> int:
         settle.settle(connection)
         found = tables.all_rows(alias).filter(pk__in=ids, partition__lt=0, sent_at=None)
         aside = list(found.exclude(partition=OutboxRow.KEPT).order_by("pk").select_for_update())
-        again = [(row.method, row.payload, -1 - row.partition, row.namespace) for row in aside]
+        lanes = conf.current().outbox_partitions  # they may have been more
+        again = [(r.method, r.payload, (-1 - r.partition) % lanes, r.namespace) for r in aside]
         rows.insert(connection, again)
         tables.delete(tables.all_rows(alias).filter(pk__in=[row.pk for row in aside]))
         wake.after_commit(connection)

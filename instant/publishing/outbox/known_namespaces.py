@@ -32,6 +32,7 @@ __all__ = [
     "database",
     "forget_others",
     "in_config",
+    "move_to_lanes",
 ]
 
 logger = logging.getLogger("instant.outbox")
@@ -54,6 +55,14 @@ SELECT pg_notify('{NOTIFY_CHANNEL}', partition::text) FROM (
     SELECT DISTINCT partition FROM instant_outbox
     WHERE partition >= 0 AND namespace = ANY(%s::text[])
 ) AS due
+"""  # noqa: S608
+
+_MOVE = f"""
+WITH moved AS (
+    UPDATE instant_outbox SET partition = partition %% %s WHERE partition >= %s RETURNING partition
+)
+SELECT pg_notify('{NOTIFY_CHANNEL}', partition::text)
+FROM (SELECT DISTINCT partition FROM moved) AS due
 """  # noqa: S608
 
 
@@ -122,14 +131,25 @@ def confirm_now(also: Collection[str] = ()) -> set[str]:
     )
 
 
+def move_to_lanes(connection: BaseDatabaseWrapper, lanes: int) -> None:
+    """Put rows where the consumer reads that are in lanes which ``OUTBOX_PARTITIONS`` had."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MOVE, [lanes, lanes])
+
+
 class NamespaceWatch:
-    """Notes namespaces as soon as the server knows them, each time that look() is called."""
+    """
+    Notes namespaces as soon as the server knows them, each time that look() is called.
+
+    And moves rows that it would never read, see move_to_lanes().
+    """
 
     def __init__(self) -> None:
         self._told: set[str] = set()
 
     def look(self) -> float | None:
         """Ask about what waits; return the seconds until something may have changed."""
+        move_to_lanes(database(), conf.current().outbox_partitions)
         try:
             unknown = confirm_now()
         except PublishError as exc:
