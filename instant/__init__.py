@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from instant.channels.names import user_channel, user_channels
-    from instant.handlers import on_publish, on_rpc
+    from instant.handlers import on_message, on_publish, on_rpc
+    from instant.inbound.listening.stream import listen
     from instant.namespaces import Namespace
     from instant.producers import abroadcast, apublish, batch, broadcast, publish
 
@@ -15,6 +16,8 @@ __all__ = [
     "apublish",
     "batch",
     "broadcast",
+    "listen",
+    "on_message",
     "on_publish",
     "on_rpc",
     "publish",
@@ -25,6 +28,8 @@ __all__ = [
 
 _ELSEWHERE = {
     "Namespace": "instant.namespaces",
+    "listen": "instant.inbound.listening.stream",
+    "on_message": "instant.handlers",
     "on_publish": "instant.handlers",
     "on_rpc": "instant.handlers",
 }

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, Unpack
 
 from instant.inbound.answers import Disconnect, Refused
 from instant.inbound.call import Call
+from instant.inbound.listening.message import Message
 from instant.inbound.policies.base import Policy, Proceed, Wait
 from instant.inbound.policies.options import PolicyOptions, compiled
 from instant.inbound.registry import Function, register
@@ -20,10 +21,12 @@ from instant.namespaces import Namespace
 __all__ = [
     "Call",
     "Disconnect",
+    "Message",
     "Policy",
     "Proceed",
     "Refused",
     "Wait",
+    "on_message",
     "on_publish",
     "on_rpc",
 ]
@@ -74,3 +77,15 @@ def on_publish(
     None. Nothing is published where it raises.
     """
     return register("publish", channel, can=can, session=session, policies=compiled(options))
+
+
+def on_message(channel: str | type[Namespace]) -> Callable[[_F], _F]:
+    """
+    Call a function with each ``Message`` that is published, in ``manage.py runlisteners``.
+
+    ``channel`` is a name (``"news"``), a pattern (``"order:*"``) or a namespace. A name is
+    listened to at the server. Of what a pattern or a namespace matches a copy is published: for
+    what ``publish()`` and its relatives send, and what pages publish where the server asks
+    Django. At least once and in the order of each channel; several functions may take one channel.
+    """
+    return register("message", channel)

@@ -21,7 +21,7 @@ from instant.namespaces import row_namespaces
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["Channel", "OutboxRow", "Revocation", "validate_name"]
+__all__ = ["Channel", "Listener", "OutboxRow", "Revocation", "validate_name"]
 
 channels_created = Signal()
 """Sent after bulk_create(), for which Django sends nothing. Private."""
@@ -287,3 +287,20 @@ class OutboxRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pk}: {self.method} ({self.namespace})"
+
+
+class Listener(models.Model):
+    """How far those who listen under a name have come, and which process does; no row on SQLite."""
+
+    name = models.CharField(max_length=64, primary_key=True)
+    holder = models.CharField(max_length=32, blank=True, default="")
+    lease_until = models.DateTimeField(null=True, blank=True)
+    positions = models.JSONField(default=dict)
+
+    class Meta:
+        """Nobody sees it but us."""
+
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name

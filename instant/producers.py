@@ -16,6 +16,7 @@ from instant.backends import get_backend
 from instant.channels.names import check_name, check_names, user_channel, user_channels
 from instant.conf import site_name
 from instant.exceptions import PayloadTooLarge
+from instant.inbound.listening import mirror
 from instant.publishing.after_commit import defer
 from instant.publishing.batch import batch, join_batch
 from instant.publishing.origin_tab import current_tab
@@ -260,11 +261,17 @@ def _dispatch(envelope: Envelope, *, on_commit: bool, using: str | None) -> None
     if not on_commit:
         envelope.on_commit = False
     elif _waits(connection := transaction.get_connection(using)):
-        defer(connection, (envelope,))
+        defer(connection, _with_copies(envelope))
         return
     envelope.using = using
-    if not join_batch((envelope,)):
-        get_backend().send((envelope,))
+    envelopes = _with_copies(envelope)
+    if not join_batch(envelopes):
+        get_backend().send(envelopes)
+
+
+def _with_copies(envelope: Envelope) -> Sequence[Envelope]:
+    """Return it, and the copies that go with it for those who listen to patterns."""
+    return (envelope, *mirror.copies(envelope)) if mirror.is_used() else (envelope,)
 
 
 def _waits(connection: BaseDatabaseWrapper) -> bool:
@@ -279,5 +286,6 @@ def _waits(connection: BaseDatabaseWrapper) -> bool:
 
 
 async def _adispatch(envelope: Envelope) -> None:
-    if not join_batch((envelope,)):
-        await get_backend().asend((envelope,))
+    envelopes = _with_copies(envelope)
+    if not join_batch(envelopes):
+        await get_backend().asend(envelopes)

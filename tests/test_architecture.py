@@ -39,11 +39,11 @@ MAY_IMPORT = {
         "publishing", "rights", "signals", "tenancy",
     },
     "inbound": {
-        "centrifugo", "channels", "conf", "exceptions", "models", "namespaces", "permissions", "producers",
-        "publishing", "rights", "signals", "tenancy",
+        "backends", "centrifugo", "channels", "conf", "exceptions", "models", "namespaces", "permissions",
+        "publishing", "revoking.host", "rights", "signals", "tenancy",
     },
     "server": {
-        "centrifugo", "conf", "exceptions", "inbound", "namespaces", "permissions", "publishing", "revoking", "rights",
+        "centrifugo", "channels.names", "conf", "exceptions", "inbound", "namespaces", "permissions", "publishing", "revoking", "rights",
         "tenancy",
     },
     "tenancy": {"centrifugo", "channels", "conf", "exceptions"},
@@ -54,7 +54,7 @@ MAY_IMPORT = {
         "backends", "centrifugo", "channels", "conf", "exceptions", "html", "inbound", "namespaces",
         "pages", "permissions", "revoking", "rights", "tenancy",
     },
-    "backends": {"centrifugo", "conf", "exceptions", "models", "publishing", "signals", "tenancy"},
+    "backends": {"centrifugo", "channels.names", "conf", "exceptions", "models", "publishing", "signals", "tenancy"},
 }  # fmt: skip
 """What a room may import besides itself."""
 

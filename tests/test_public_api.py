@@ -12,8 +12,8 @@ from tests.test_architecture import PUBLIC
 
 PINNED = {
     "instant": (
-        "Namespace abroadcast apublish batch broadcast on_publish on_rpc publish user_channel "
-        "user_channels"
+        "Namespace abroadcast apublish batch broadcast listen on_message on_publish on_rpc publish "
+        "user_channel user_channels"
     ),
     "instant.backends": "BaseBackend get_backend replaced",
     "instant.backends.base": "BaseBackend",
@@ -27,10 +27,12 @@ PINNED = {
         "PayloadTooLarge PublishError PublishTimeout ServerNotAsked ServerRefused ServerUnreachable "
         "UnknownNamespace"
     ),
-    "instant.handlers": "Call Disconnect Policy Proceed Refused Wait on_publish on_rpc",
+    "instant.handlers": (
+        "Call Disconnect Message Policy Proceed Refused Wait on_message on_publish on_rpc"
+    ),
     "instant.html": "connect_sources script script_config state websocket_url",
     "instant.middleware": "StateMiddleware TabMiddleware current_tab",
-    "instant.models": "Channel OutboxRow Revocation validate_name",
+    "instant.models": "Channel Listener OutboxRow Revocation validate_name",
     "instant.namespaces": (
         "METHODS Action Namespace NamespaceError NoChannelMatch find_namespace registered "
         "row_namespaces tokenless_namespaces"

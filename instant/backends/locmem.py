@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from instant.backends.base import BaseBackend
+from instant.channels.names import LISTENERS_CHANNEL
 from instant.publishing.publication import Envelope, Publication
 
 __all__ = ["LocmemBackend"]
@@ -20,7 +21,8 @@ class LocmemBackend(BaseBackend):
         """See BaseBackend.send()."""
         for envelope in envelopes:
             envelope.mark("sent")
-            self.outbox.extend(envelope.publications)
+            if tuple(envelope.channels) != (LISTENERS_CHANNEL,):  # a copy is no publication
+                self.outbox.extend(envelope.publications)
 
     async def asend(self, envelopes: Sequence[Envelope]) -> None:
         """See BaseBackend.asend()."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from instant.channels.names import USER_NAMESPACE
+from instant.channels.names import OUR_NAMESPACE, USER_NAMESPACE
 from instant.channels.patterns import NamespaceError
 from instant.deliveries import Delivery
 
@@ -26,6 +26,8 @@ def problems(cls: Any) -> Iterator[str]:
         )
     elif name == USER_NAMESPACE:
         yield f"{where}.name: {name!r} holds the users' own channels. Take another name."
+    elif name == OUR_NAMESPACE:
+        yield f"{where}.name: {name!r} holds channels of Instant's own. Take another name."
     if not isinstance(getattr(cls, "pattern", "" if cls.rows else None), str):
         yield f"{where} has no pattern, for example '<int:pk>'."
     elif hasattr(cls, "pattern"):

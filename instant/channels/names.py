@@ -11,6 +11,8 @@ from django.utils.translation import gettext_noop as _
 from instant.exceptions import InvalidChannelName
 
 __all__ = [
+    "LISTENERS_CHANNEL",
+    "OUR_NAMESPACE",
     "USER_NAMESPACE",
     "check_name",
     "check_names",
@@ -22,6 +24,12 @@ __all__ = [
 
 USER_NAMESPACE = "user"
 """Every user's own channel is in this namespace; the server's config always declares it."""
+
+OUR_NAMESPACE = "instant"
+"""The namespace of channels of Instant's own; declared where one of them is used."""
+
+LISTENERS_CHANNEL = f"{OUR_NAMESPACE}:messages"
+"""Copies of what is published to channels that a pattern of ``@on_message`` matches."""
 
 MAX_BYTES = 255
 """Centrifugo's ``channel.max_length`` (default): a longer name is error 107 for clients."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from instant.centrifugo.config.engine import Engine
 from instant.centrifugo.config.values import ENVIRONMENT
@@ -105,6 +106,16 @@ class Conf:
                 'the settings. Set it, or INSTANT = {"DIR": "/path/to/centrifugo"}.'
             )
         return self._dir
+
+    @property
+    def websocket_address(self) -> str:
+        """Where our own processes connect: PUBLIC_URL, else the browsers' port beside the API."""
+        if self.public_url is not None:
+            return self.public_url if isinstance(self.public_url, str) else self.public_url[0]
+        url = urlsplit(self.api_url)
+        host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+        scheme = "wss" if url.scheme == "https" else "ws"
+        return f"{scheme}://{host}:{self.public_port}/connection/websocket"
 
     @property
     def config_file(self) -> Path:

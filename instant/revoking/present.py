@@ -10,6 +10,7 @@ from instant.channels.names import USER_NAMESPACE
 from instant.exceptions import PublishError, UnknownNamespace
 from instant.namespaces import registered, row_namespaces
 from instant.revoking.cost import Cost, OverCost
+from instant.rights.accounts import LISTENER
 
 __all__ = ["Present", "decided_on"]
 
@@ -121,7 +122,7 @@ class Present:
             present = {
                 sub: all_of_them | self._users.get(sub, set())
                 for sub in found
-                if all_of_them or sub in self._users
+                if (all_of_them or sub in self._users) and sub != LISTENER
             }
             if present:
                 inside[command.channel] = present

@@ -16,6 +16,8 @@ from django.db.models.manager import BaseManager
 from instant.models import Channel
 
 __all__ = [
+    "LISTENER",
+    "Listener",
     "UnknownUser",
     "account",
     "after_losing",
@@ -31,6 +33,18 @@ __all__ = [
     "staff_levels",
     "users",
 ]
+
+
+LISTENER = "instant:listener"
+"""``sub`` of the project's own processes that listen. No user's: theirs are primary keys."""
+
+
+class Listener:
+    """A process of the project's own that listens; it has all rights, and no row."""
+
+    pk = LISTENER
+    is_authenticated = is_active = True
+    is_anonymous = False
 
 
 def is_known(user: Any) -> bool:

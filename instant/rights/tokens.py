@@ -104,14 +104,14 @@ class Signer:
     Signs the tokens of one answer for one user.
 
     All live equally long, so that the page asks for all of them again in one request; the
-    next answer's live a little longer or shorter. ``since`` is when its request began. Raises
-    InstantConfigError without a key.
+    next answer's live a little longer or shorter. ``since`` is when its request began; ``tenant``
+    names another than the current one. Raises InstantConfigError without a key.
     """
 
-    def __init__(self, user: Any, *, since: float | None = None) -> None:
+    def __init__(self, user: Any, *, since: float | None = None, tenant: str | None = None) -> None:
         settings = conf.current()
         self._key = settings.hmac_key
-        self._tenant = tenancy.current()
+        self._tenant = tenancy.current() if tenant is None else tenant
         sub = subject(user)
         self._claims = {
             "sub": wire.subject(self._tenant, sub) if tenancy.are_used() else sub,

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from asgiref.sync import sync_to_async
 
 from instant import permissions
 from instant.centrifugo.subscriber import Ended, ListenError, Subscription, publications
-from instant.conf import Conf, current
+from instant.conf import current
 from instant.rights.refusals import refusals
 from instant.rights.tokens import Signer
 from instant.tenancy import current as tenancy
 
-__all__ = ["ListenError", "listen", "subscription", "websocket_address"]
+__all__ = ["ListenError", "listen", "subscription"]
 
 _PAUSE = 1.0
 """Seconds before connecting again."""
@@ -46,21 +45,11 @@ def _subscription(user: Any, channel: str) -> Subscription:
         signed = signer.channel_token(channel, info=grant.info, pushes_joins=grant.sees_joins)
         token = signed.value
     return Subscription(
-        websocket_address(conf),
+        conf.websocket_address,
         tenancy.to_wire(channel),
         signer.connection_token().value,
         channel_token=token,
     )
-
-
-def websocket_address(conf: Conf) -> str:
-    """Return the first PUBLIC_URL, else the port for browsers on the host of the server's API."""
-    if conf.public_url is not None:
-        return conf.public_url if isinstance(conf.public_url, str) else conf.public_url[0]
-    url = urlsplit(conf.api_url)
-    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
-    scheme = "wss" if url.scheme == "https" else "ws"
-    return f"{scheme}://{host}:{conf.public_port}/connection/websocket"
 
 
 async def listen(

@@ -21,7 +21,9 @@ from instant.centrifugo.config.file import read_config, write_config
 from instant.centrifugo.config.namespaces import NamespaceOptions, compile_namespaces
 from instant.centrifugo.config.pools import compile_pools
 from instant.centrifugo.config.proxies import compile_proxies
+from instant.channels.names import OUR_NAMESPACE
 from instant.conf import Conf
+from instant.inbound.listening import mirror
 from instant.namespaces import Namespace, registered
 from instant.publishing import outbox
 from instant.publishing.outbox import known_namespaces
@@ -30,6 +32,9 @@ from instant.server import proxy_urls
 __all__ = ["CannotReload", "Sync", "api_port", "compare", "confirm_namespaces", "reload", "write"]
 
 logger = logging.getLogger("instant.server")
+
+_KEPT, _KEPT_FOR = 10_000, 86_400
+"""How many copies the server keeps for a listener that is away, and for how many seconds."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -72,6 +77,7 @@ def compare(conf: Conf) -> Sync:
     """Read the config file and compile what it should be. Raises InstantConfigError."""
     existing = read_config(conf.config_file)
     at = listens_at(existing or {}, {})
+    keeps_history = conf.engine is None or conf.engine.keeps_history
     completed = compile_config(
         existing,
         allowed_origins=conf.allowed_origins,
@@ -79,10 +85,10 @@ def compare(conf: Conf) -> Sync:
         audience=conf.audience,
         tenants=conf.tenant is not None,
         port=api_port(conf, at) or DEFAULT_PORT,
-        history=conf.engine is None or conf.engine.keeps_history,
+        history=keeps_history,
     )
     urls = proxy_urls.urls(conf)
-    namespaces = _declared(asks=urls is not None)
+    namespaces = [*_declared(asks=urls is not None), *_ours(keeps_history=keeps_history)]
     engine = compile_engine(
         completed,
         conf.engine,
@@ -195,6 +201,25 @@ def _declared(*, asks: bool = False) -> list[NamespaceOptions]:
     ``asks``: whether the server can ask Django who may stay subscribed, and publish to rows.
     """
     return [_options(cls, asks=asks) for cls in registered() if not list(cls.problems())]
+
+
+def _ours(*, keeps_history: bool) -> list[NamespaceOptions]:
+    """Return the namespace of copies for those who listen to patterns, where anybody does."""
+    if not mirror.is_used():
+        return []
+    return [
+        NamespaceOptions(
+            name=OUR_NAMESPACE,
+            size=_KEPT if keeps_history else 0,
+            seconds=_KEPT_FOR if keeps_history else 0,
+            latest=False,
+            presence=False,
+            presence_for_subscribers=False,
+            join_leave=False,
+            history_for_subscribers=False,
+            subscribers_publish=False,
+        )
+    ]
 
 
 def _options(cls: type[Namespace], *, asks: bool) -> NamespaceOptions:

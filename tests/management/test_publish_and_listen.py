@@ -14,7 +14,7 @@ from instant.backends import get_backend
 from instant.centrifugo.api.commands import ASK_AGAIN, Disconnect
 from instant.management.commands.listen import Command as Listen
 from instant.rights.accounts import find_user
-from instant.server.listen import listen, websocket_address
+from instant.server.listen import listen
 from instant.testing import capture_publications, instant_server
 from tests.ports import free_port
 
@@ -183,7 +183,7 @@ def test_listen_names_the_address(make_channel, settings):
     port = free_port()
     settings.CENTRIFUGO_PORT = port
     at = f"ws://localhost:{port}/connection/websocket"
-    assert websocket_address(conf.current()) == at
+    assert conf.current().websocket_address == at
     with pytest.raises(CommandError, match=f"No server answers at {at}.*manage.py runws"):
         call_command("listen", "news")
 

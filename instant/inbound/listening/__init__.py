@@ -1,0 +1,1 @@
+"""Python that receives what is published: listen() and the functions that runlisteners calls."""
