@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.actions import delete_selected
 from django.db import connections
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -29,6 +31,8 @@ else:
 
 _WAITING = Q(partition__gte=0)
 _SENT = Q(partition=OutboxRow.KEPT)
+_MOST_TO_CONFIRM = 900
+"""Rows that are deleted at a time: Django takes 1,000 fields of a form (its default)."""
 
 
 def _noted(alias: str) -> notes.Notes:
@@ -60,6 +64,30 @@ class _StateFilter(admin.SimpleListFilter):
         return queryset
 
 
+class _NamespaceFilter(admin.AllValuesFieldListFilter):
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """Name what stands for those without one, which would be a link without a text."""
+        for choice in super().choices(changelist):
+            text = str(choice["display"])
+            if not text or text.startswith(" ("):  # how many there are
+                text = changelist.model_admin.get_empty_value_display() + text
+            yield {**choice, "display": text}
+
+
+def _delete_some(
+    model_admin: OutboxRowAdmin, request: HttpRequest, queryset: QuerySet[OutboxRow]
+) -> HttpResponse | None:
+    """Delete rows after a question, if the form of that can name them all."""
+    if queryset[: _MOST_TO_CONFIRM + 1].count() <= _MOST_TO_CONFIRM:
+        return delete_selected(model_admin, request, queryset)
+    text = gettext(
+        "At most %(most)d rows are deleted at a time. For more use a shell: "
+        "OutboxRow.objects.filter(partition__lt=0).delete() deletes all that do not wait."
+    )
+    messages.error(request, text % {"most": _MOST_TO_CONFIRM})
+    return None
+
+
 @admin.register(OutboxRow)
 class OutboxRowAdmin(_OutboxRowAdmin):
     """
@@ -68,12 +96,17 @@ class OutboxRowAdmin(_OutboxRowAdmin):
     What a row says is shown only to those with the permission to view payloads.
     """
 
-    list_display = ("id", "state", "method", "namespace", "created_at", "attempts", "short_error")
-    list_filter = (_StateFilter, "namespace")
+    list_display = ("id", "state", "short_error", "namespace", "method", "created_at")
+    list_filter = (_StateFilter, ("namespace", _NamespaceFilter))
     ordering = ("-id",)
     actions = ("send_again",)
     list_per_page = 50
     show_full_result_count = False
+
+    class Media:
+        """Room for errors."""
+
+        css: ClassVar = {"all": ("instant/admin/outbox.css",)}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OutboxRow]:
         """Leave out what was sent already, and the payload where it isn't shown."""
@@ -136,8 +169,9 @@ class OutboxRowAdmin(_OutboxRowAdmin):
 
     @admin.display(description=_("error"))
     def short_error(self, row: OutboxRow) -> str:
-        """Return the beginning of the error."""
-        return Truncator(self.full_error(row)).chars(80)
+        """Return the beginning of the error, in an element that gives it room."""
+        text = Truncator(self.full_error(row)).chars(80)
+        return format_html('<div class="instant-error">{}</div>', text) if text else ""
 
     @admin.display(description=_("error"))
     def full_error(self, row: OutboxRow) -> str:
@@ -146,6 +180,14 @@ class OutboxRowAdmin(_OutboxRowAdmin):
 
     def _noted_error(self, row: OutboxRow) -> str:
         return _noted(row._state.db or "default").refused.get(str(row.pk), "")  # noqa: SLF001  Django's documented API
+
+    def get_actions(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Have no more deleted at a time than a form can name."""
+        found: dict[str, Any] = super().get_actions(request, *args, **kwargs)
+        if "delete_selected" in found:
+            _action, name, text = found["delete_selected"]
+            found["delete_selected"] = (_delete_some, name, text)
+        return found
 
     @admin.action(description=_("Send again"), permissions=["again"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[OutboxRow]) -> None:

@@ -9,7 +9,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from instant.admin import outbox as outbox_admin
 from instant.models import OutboxRow
+from instant.publishing.outbox import tables
 
 LIST = "/admin/instant/outboxrow/"
 
@@ -61,6 +63,15 @@ def test_rows_are_filtered_by_state(root, state, count):
         for _ in range(times):
             row(partition)
     assert text(root, f"{LIST}?state={state}").count('class="action-select"') == count
+
+
+def test_those_without_a_namespace_are_one_of_the_choices(root):
+    row()
+    OutboxRow.objects.update(namespace="")
+    row()
+    assert '<a href="?namespace=">-</a>' in text(root, LIST)
+    assert text(root, f"{LIST}?namespace=").count('class="action-select"') == 1
+    assert ">- (1)</a>" in text(root, f"{LIST}?_facets=True")
 
 
 def test_nothing_can_be_edited_or_added(root):
@@ -118,6 +129,44 @@ def test_what_was_set_aside_is_sent_again_behind_what_waits(root):
     assert [one.pk for one in found[:2]] == [waiting.pk, last.pk]
     assert (found[2].payload, found[2].error, found[2].namespace) == ('{"x": 1}', "", "order")
     assert OutboxRow.objects.filter(pk=kept.pk).exists()
+
+
+def test_many_are_sent_again_some_at_a_time(root, monkeypatch):
+    """However many there are, and however large, a few are in memory."""
+    monkeypatch.setattr(tables, "LIMIT", 3)
+    monkeypatch.setattr(tables, "_MAX_BYTES", 30)
+    found, real = [], tables.next_rows
+    monkeypatch.setattr(tables, "next_rows", lambda rows: found.append(real(rows)) or found[-1])
+    for number in range(10):
+        row(-1, payload=f'"{number:013}"', error="why")
+    response = again(root, *OutboxRow.objects.all())
+    assert [str(m) for m in get_messages(response.wsgi_request)] == ["10 rows are sent again."]
+    left = OutboxRow.objects.order_by("pk")
+    assert [one.payload for one in left] == [f'"{number:013}"' for number in range(10)]
+    assert {one.partition for one in left} == {0}
+    assert max(map(len, found)) == 2
+
+
+def delete(client, **more):
+    [first, *_] = OutboxRow.objects.all()
+    data = {"action": "delete_selected", "_selected_action": [first.pk], "select_across": "1"}
+    return client.post(LIST, {**data, **more})
+
+
+def test_too_many_to_confirm_are_not_deleted(root, monkeypatch):
+    """The form that asks has a field for each; Django refuses an answer with so many."""
+    for _ in range(4):
+        row(-1)
+    monkeypatch.setattr(outbox_admin, "_MOST_TO_CONFIRM", 3)
+    response = delete(root, post="yes")
+    [told] = [str(message) for message in get_messages(response.wsgi_request)]
+    assert "At most 3 rows" in told
+    assert "OutboxRow.objects" in told
+    assert OutboxRow.objects.count() == 4
+    monkeypatch.setattr(outbox_admin, "_MOST_TO_CONFIRM", 4)
+    assert "Are you sure" in delete(root).content.decode()
+    delete(root, post="yes")
+    assert OutboxRow.objects.count() == 0
 
 
 def test_it_goes_into_a_lane_that_there_is(root):
