@@ -35,10 +35,24 @@ _MOST_TO_CONFIRM = 900
 """Rows that are deleted at a time: Django takes 1,000 fields of a form (its default)."""
 
 
+_read: dict[str, tuple[tuple[int, ...], notes.Notes]] = {}
+"""By database, the notes as they were read, and of which file."""
+
+
 def _noted(alias: str) -> notes.Notes:
-    """Return what a relay on SQLite has noted and nobody has written yet."""
+    """Return what a relay on SQLite has noted and nobody has written yet; asked for each row."""
     connection = connections[alias]
-    return notes.read(connection) if notes.are_used(connection) else notes.Notes()
+    if not notes.are_used(connection):
+        return notes.Notes()
+    try:
+        stat = notes.path_of(connection).stat()
+    except OSError:  # nothing was sent yet
+        return notes.Notes()
+    file = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    known = _read.get(alias)
+    if known is None or known[0] != file:
+        known = _read[alias] = (file, notes.read(connection))
+    return known[1]
 
 
 class _StateFilter(admin.SimpleListFilter):

@@ -11,6 +11,7 @@ from django.db import OperationalError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from instant import batch, broadcast, publish
+from instant.admin.outbox import OutboxRowAdmin
 from instant.models import OutboxRow
 from instant.publishing.outbox import notes as notes_module
 from instant.publishing.outbox import settle, state, tables
@@ -154,6 +155,35 @@ def test_what_is_refused_is_set_aside_by_the_next_publication(file, api):
     assert tables.all_rows(file).filter(partition__lt=0).count() == 1
     look()
     assert api.messages() == ["1", "2", "3"]
+
+
+def test_many_that_are_refused_cost_the_next_publication_few_statements(file, api):
+    with batch():
+        for number in range(100):
+            publish(f"a{number}", "poison", using=file)
+            api.errors[f"a{number}"] = [107 if number % 2 else 108]
+    look()
+    with CaptureQueriesContext(connections[file]) as queries:
+        publish("a", "1", using=file)
+    assert len(queries) < 20
+    aside = tables.all_rows(file).filter(partition__lt=0)
+    assert {row.error[:36] for row in aside} == {
+        "The server replied with error 107, e",
+        "The server replied with error 108, e",
+    }
+    assert len(aside) == 100
+
+
+def test_a_list_of_the_admin_reads_the_notes_once(file, api, admin_client, monkeypatch):
+    monkeypatch.setattr(OutboxRowAdmin, "get_queryset", lambda *_: tables.all_rows(file))
+    for number in range(20):
+        publish(f"a{number}", "poison", using=file)
+        api.errors[f"a{number}"] = [107]
+    look()
+    with CaptureQueriesContext(connections[file]) as queries:
+        page = admin_client.get("/admin/instant/outboxrow/").content.decode()
+    assert page.count("error 107, error 107") == 20
+    assert len(queries) < 12
 
 
 def test_sent_rows_are_kept_where_the_settings_say_so(file, api):

@@ -72,10 +72,14 @@ def keep_sent(rows: Rows, keep: int | None) -> None:
 
 def set_aside(rows: Rows, refused: Mapping[int, str]) -> None:
     """Take rows out of the way that the server will never take, with what it said."""
+    by_error: dict[str, list[int]] = {}
     for id_, error in refused.items():
-        rows.filter(pk=id_, partition__gte=0).update(
-            partition=-1 - F("partition"), error=error, attempts=F("attempts") + 1
-        )
+        by_error.setdefault(error, []).append(id_)
+    for error, ids in by_error.items():
+        for start in range(0, len(ids), LIMIT):
+            rows.filter(pk__in=ids[start : start + LIMIT], partition__gte=0).update(
+                partition=-1 - F("partition"), error=error, attempts=F("attempts") + 1
+            )
 
 
 def collect(rows: Rows, keep: int | None) -> None:
