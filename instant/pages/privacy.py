@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -13,6 +15,11 @@ __all__ = ["begin", "end", "mark"]
 
 MIDDLEWARE = "instant.middleware.StateMiddleware"
 _NAME = "_instant_privacy"
+
+_FOR_SHARED_CACHES = re.compile(
+    r"X-Accel-Expires|Surrogate-Control|Edge-Control|(?:.*-)?CDN-Cache-Control", re.IGNORECASE
+)
+"""Headers that nginx, Varnish, Fastly, Akamai and others obey, whatever Cache-Control says."""
 
 
 class _Privacy:
@@ -34,6 +41,8 @@ def end(request: HttpRequest, response: HttpResponseBase) -> None:
     privacy: _Privacy = getattr(request, _NAME)
     privacy.is_open = False
     if privacy.is_private:
+        for name in [name for name in response.headers if _FOR_SHARED_CACHES.fullmatch(name)]:
+            del response.headers[name]
         patch_cache_control(response, private=True)
         patch_vary_headers(response, ("Cookie",))
 

@@ -212,6 +212,36 @@ def test_what_the_view_said_of_caches_is_narrowed(server, pages):
         assert pages.get()["Cache-Control"].split(", ") == ["max-age=60", "private"]
 
 
+FOR_SHARED_CACHES = {
+    "X-Accel-Expires": "60",  # nginx, before any Cache-Control
+    "Surrogate-Control": "max-age=60",
+    "Edge-Control": "max-age=60",
+    "CDN-Cache-Control": "max-age=60",  # RFC 9213, instead of it
+    "cloudflare-cdn-cache-control": "max-age=60",
+}
+
+
+@pytest.mark.parametrize("is_public", [False, True])
+def test_what_the_view_said_to_shared_caches_alone_is_taken_back(server, pages, is_public):
+    if is_public:
+        declare_public()
+    else:
+        declare(can_subscribe=everybody, snapshot=lambda self, user, pk: pk)
+    plain = pages.view
+
+    def view(request):
+        response = plain(request)
+        for name, value in FOR_SHARED_CACHES.items():
+            response[name] = value
+        return response
+
+    with at(view):
+        found = pages.get()
+    assert {name for name in FOR_SHARED_CACHES if found.has_header(name)} == (
+        set(FOR_SHARED_CACHES) if is_public else set()
+    )
+
+
 def at(view):
     urls = type("Urls", (), {"urlpatterns": [path("page/", view)]})
     return override_settings(ROOT_URLCONF=urls)
