@@ -87,7 +87,7 @@ def _exchange(
             # Another server at that address may say so of everything.
             result.error = _problem_with_server(client, timeout)
             if result.error is None:
-                result.refused[commands[0].id] = str(exc)
+                result.refused[commands[0].id] = _explained(exc)
         else:
             middle = len(commands) // 2
             for half in (commands[:middle], commands[middle:]):
@@ -106,6 +106,13 @@ def _is_refused(exc: PublishError) -> bool:
     if isinstance(exc, ServerRefused):
         return exc.code == _BAD_REQUEST
     return isinstance(exc, PayloadTooLarge)
+
+
+def _explained(exc: PublishError) -> str:
+    """Return what is wrong with one row, where it is known that the server is Centrifugo."""
+    if isinstance(exc, InvalidReply):
+        return "The server can't read it (HTTP status 400): its log says why."
+    return str(exc)
 
 
 def _problem_with_server(client: Client, timeout: float) -> PublishError | None:
