@@ -1,6 +1,7 @@
 """SQLite in a file: nothing is written beside requests, and still nothing lost or sent twice."""
 
 import json
+import os
 import random
 import threading
 from pathlib import Path
@@ -198,6 +199,47 @@ def test_sent_rows_are_kept_where_the_settings_say_so(file, api):
     assert len(ids()) == 1
 
 
+def test_whoever_shares_the_database_shares_the_notes(file, api, tmp_path):
+    """A container of the site's and one of the relay's, a new one, and another name by a link."""
+    name = connections[file].settings_dict["NAME"]
+    link = tmp_path / "current" / "db.sqlite3"
+    link.parent.mkdir()
+    link.symlink_to(name)
+    publish("a", "1", using=file)
+    with with_outbox(DIR=made(tmp_path / "relay")):
+        look()
+    publish("a", "2", using=file)
+    assert len(ids()) == 1
+    with with_outbox(DIR=made(tmp_path / "new")):
+        look()
+        connections[file].settings_dict["NAME"] = str(link)
+        look()
+        connections[file].settings_dict["NAME"] = name
+    assert api.messages() == ["1", "2"]
+
+
+def made(folder):
+    folder.mkdir()
+    return folder
+
+
+def test_who_may_read_the_database_may_read_the_notes(file, api):
+    """The site and the relay may be different users."""
+    os.chmod(connections[file].settings_dict["NAME"], 0o664)  # noqa: PTH101  NAME is a str
+    publish("a", "1", using=file)
+    look()
+    assert path_of(connections[file]).stat().st_mode & 0o777 == 0o664
+
+
+def test_where_nothing_can_be_beside_the_database_they_are_elsewhere(file, api, monkeypatch):
+    monkeypatch.setattr(notes_module, "_beside", lambda _name: None)
+    publish("a", "1", using=file)
+    look()
+    assert path_of(connections[file]).parent == notes_module.folder()
+    publish("a", "2", using=file)
+    assert len(ids()) == 1
+
+
 def test_a_table_that_counts_from_1_again(file, api):
     for number in range(5):
         publish("a", number, using=file)
@@ -275,7 +317,6 @@ def test_notes_that_cannot_be_read_are_none(file, api):
     path_of(connections[file]).write_text("{")
     look()
     assert api.messages() == ["1"]
-    assert path_of(connections[file]).stat().st_mode & 0o077 == 0
 
 
 def test_where_transactions_begin_by_writing_the_relay_deletes(tmp_path, api):

@@ -20,6 +20,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,8 @@ class Notes:
     """Rows behind these marks that were sent before the server was lost."""
     refused: dict[str, str] = field(default_factory=dict)
     """Of those that are done with: rows that the server will never take, and why."""
-    file: tuple[int, int] = (0, 0)
-    """Which file the database is."""
+    file: int = 0
+    """Which file the database is: its inode, as a device may have another number tomorrow."""
 
     def done(self) -> Q:
         """Return what is true of rows that are done with."""
@@ -77,9 +78,24 @@ def are_used(connection: BaseDatabaseWrapper) -> bool:
 
 
 def path_of(connection: BaseDatabaseWrapper) -> Path:
-    """Return the file of notes about a database."""
-    name = os.path.abspath(str(connection.settings_dict["NAME"]))  # noqa: PTH100
-    return folder() / f"outbox.{hashlib.sha256(name.encode()).hexdigest()[:12]}.json"
+    """
+    Return the file of notes about a database.
+
+    It is beside the database, where SQLite's own files are: who has the one has the other, in
+    whatever container, and by whatever link. Where that folder isn't ours it is elsewhere.
+    """
+    name = str(connection.settings_dict["NAME"])
+    return _beside(name) or folder() / f"outbox.{_short(os.path.abspath(name))}.json"  # noqa: PTH100
+
+
+@lru_cache(maxsize=64)
+def _beside(name: str) -> Path | None:
+    path = Path(os.path.realpath(name))
+    return path.with_name(f"{path.name}-instant") if os.access(path.parent, os.W_OK) else None
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def read(connection: BaseDatabaseWrapper, *, will_write: bool = False) -> Notes:
@@ -99,8 +115,7 @@ def read(connection: BaseDatabaseWrapper, *, will_write: bool = False) -> Notes:
 
 def _stored(connection: BaseDatabaseWrapper) -> Notes | None:
     try:
-        stored = json.loads(path_of(connection).read_text())
-        return Notes(**{**stored, "file": tuple(stored["file"])})
+        return Notes(**json.loads(path_of(connection).read_text()))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -116,12 +131,11 @@ def is_about(notes: Notes, connection: BaseDatabaseWrapper) -> bool:
     return notes.upto <= (found[0] if found else 0)
 
 
-def _file(connection: BaseDatabaseWrapper) -> tuple[int, int]:
+def _file(connection: BaseDatabaseWrapper) -> int:
     try:
-        stat = os.stat(connection.settings_dict["NAME"])  # noqa: PTH116  it may be a str
+        return os.stat(connection.settings_dict["NAME"]).st_ino  # noqa: PTH116  it may be a str
     except OSError:
-        return (0, 0)
-    return (stat.st_dev, stat.st_ino)
+        return 0
 
 
 class NotesStore:
@@ -208,5 +222,5 @@ class NotesStore:
         path = path_of(self._connection)
         part = path.with_name(f"{path.name}.{os.getpid()}")
         part.write_text(json.dumps(asdict(notes)))
-        part.chmod(0o600)
+        part.chmod(os.stat(self._connection.settings_dict["NAME"]).st_mode & 0o666)  # noqa: PTH116
         part.replace(path)
