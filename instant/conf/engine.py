@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
@@ -67,6 +68,11 @@ def _addresses(given: object, wanted: str) -> tuple[Kind, tuple[str, ...]]:
     kinds = set()
     for text in listed:
         url = _split(text)
+        if isinstance(text, str) and _has_bare_password(text):
+            raise ValueError(
+                "has an address whose password ends it early: write “/” as %2F in it, “#” as %23, "
+                "“?” as %3F and “@” as %40"
+            )
         if url is None or url.scheme not in _KINDS or not (url.hostname or url.query):
             raise ValueError(wanted)
         kinds.add(_KINDS[url.scheme])
@@ -88,6 +94,12 @@ def _nodes(given: object) -> tuple[str, ...]:
         if url.username is not None or url.query or url.fragment:
             raise ValueError(wanted)
     return tuple(text.rstrip("/") for text in given)
+
+
+def _has_bare_password(text: str) -> bool:
+    """Tell whether a “@” is behind a “/” or “#”, which end what may have a password."""
+    _, _, rest = text.partition("://")
+    return "@" in re.sub(r"^[^/?#]*|\?[^#]*", "", rest)
 
 
 def _split(text: object) -> SplitResult | None:
