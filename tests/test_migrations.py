@@ -5,11 +5,12 @@ import re
 import subprocess
 import sys
 from importlib import import_module
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ProjectState
 
@@ -160,3 +161,44 @@ def test_nor_under_another_auto_field_and_user_model(tmp_path, auto):
     own = r"user:[0-9a-f-]{36}"
     assert re.search(rf"\['\$g', 'public', '{own}'\] {own}", done.stdout), done.stdout
     assert "['$g', 'public']" in done.stdout
+
+
+BROKER = """
+CREATE TABLE cf_stream_shard_lock (shard_id integer PRIMARY KEY);
+INSERT INTO cf_stream_shard_lock VALUES (0);
+CREATE TABLE told (channel text);
+CREATE FUNCTION cf_stream_publish(
+    p_channel text, p_data jsonb, p_history_ttl interval, p_history_size integer,
+    p_meta_ttl interval, p_idempotency_key text, p_use_delta boolean,
+    OUT out_channel_offset bigint, OUT out_epoch text
+) AS $$ INSERT INTO told VALUES (p_channel) RETURNING 1, 'e' $$ LANGUAGE sql
+"""
+PUBLISH = """
+INSERT INTO instant_broker (stream, channel, data, idempotency_key, meta_ttl, use_delta)
+VALUES ('cf_stream', 'a', '{}', 'k', '1 day', false)
+"""
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("there_too", [False, True])
+def test_a_commit_with_another_search_path_publishes_too(there_too):
+    """A tenant's block may end before the transaction does."""
+    migration = import_module("instant.migrations.0011_broker")
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA site; CREATE SCHEMA red; SET search_path TO red, site")
+        try:
+            migration.make(None, SimpleNamespace(connection=connection, execute=cursor.execute))
+            cursor.execute("SET search_path TO site")
+            cursor.execute(BROKER, None)
+            if there_too:
+                editor = SimpleNamespace(connection=connection, execute=cursor.execute)
+                migration.make(None, editor)
+            with transaction.atomic():
+                cursor.execute("SET LOCAL search_path TO red, site")
+                cursor.execute(PUBLISH)
+                cursor.execute("SET LOCAL search_path TO site")
+            cursor.execute("SELECT channel, (SELECT count(*) FROM red.instant_broker) FROM told")
+            assert cursor.fetchall() == [("a", 0)]
+        finally:
+            cursor.execute("RESET search_path; DROP SCHEMA site CASCADE; DROP SCHEMA red CASCADE")

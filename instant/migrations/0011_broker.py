@@ -57,7 +57,7 @@ MAKE = [
             RETURN NEXT;
         END LOOP;
     END;
-    $$ LANGUAGE plpgsql
+    $$ LANGUAGE plpgsql SET search_path FROM CURRENT
     """,
     # The first of a transaction's rows takes all of them along; for the others none is left.
     """
@@ -66,7 +66,7 @@ MAKE = [
         PERFORM instant_broker_flush();
         RETURN NULL;
     END;
-    $$ LANGUAGE plpgsql
+    $$ LANGUAGE plpgsql SET search_path FROM CURRENT
     """,
     """
     CREATE CONSTRAINT TRIGGER instant_broker_commit AFTER INSERT ON instant_broker
