@@ -7,7 +7,7 @@ from datetime import timedelta
 from zlib import crc32
 
 import pytest
-from django.db import OperationalError, connection, connections, transaction
+from django.db import InternalError, OperationalError, connection, connections, transaction
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -511,6 +511,33 @@ def test_a_replica_is_left_alone(relay, api, replica, clock):
     relay.look()
     assert api.messages() == ["x"]
     assert len(api.requests) == 1
+
+
+def test_a_database_that_takes_no_writes_any_more_has_nothing_sent_again(
+    outbox, api, clock, monkeypatch
+):
+    """One that was made a replica: its rows are sent where they can be deleted."""
+    relay = Relay(clock=clock, aliases=lambda: ["default"])
+    publish("a", "x")
+    relay.look()
+    publish("a", "y")
+
+    def refuse(*_args):
+        raise InternalError("cannot execute DELETE in a read-only transaction")
+
+    monkeypatch.setattr(relay_module.Store, "finish", refuse)
+    monkeypatch.setattr(relay_module.Store, "takes_writes", lambda _store: False)
+    with pytest.raises(InternalError):
+        relay.look()
+    for _ in range(3):
+        clock.now += 31
+        relay.look()
+    assert api.messages() == ["x", "y"]
+    monkeypatch.undo()
+    clock.now += 31
+    relay.look()
+    assert api.messages() == ["x", "y", "y"]
+    assert waiting() == []
 
 
 def test_a_database_that_is_away_holds_up_no_other(outbox, api, clock, monkeypatch, caplog):

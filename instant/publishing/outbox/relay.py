@@ -177,6 +177,8 @@ class Relay:
                     break
             self._collect(store)
         except DatabaseError as exc:
+            # It may take no writes any more; what can't be deleted would be sent again and again.
+            self._stores.pop(place, None)
             if not self._is_missing(place, exc):
                 raise
         return True
