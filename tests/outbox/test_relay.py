@@ -7,6 +7,7 @@ from datetime import timedelta
 from zlib import crc32
 
 import pytest
+from django.contrib.auth.models import Group
 from django.db import InternalError, OperationalError, connection, connections, transaction
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
@@ -15,11 +16,12 @@ from django.utils import timezone
 from instant import broadcast, publish
 from instant.centrifugo.api.client import Client
 from instant.centrifugo.config.consumers import NOTIFY_CHANNEL
-from instant.models import OutboxRow
+from instant.models import Channel, OutboxRow, Revocation
 from instant.publishing.outbox import reach, sending, tables
 from instant.publishing.outbox import relay as relay_module
 from instant.publishing.outbox.relay import Relay
 from instant.publishing.outbox.store import LOCKING
+from instant.revoking import run
 from tests.outbox.conftest import with_outbox
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -511,6 +513,68 @@ def test_a_replica_is_left_alone(relay, api, replica, clock):
     relay.look()
     assert api.messages() == ["x"]
     assert len(api.requests) == 1
+
+
+def ending(**more):
+    now = timezone.now()
+    values = {"created_at": now, "due_at": now + timedelta(seconds=5), "claim": "someone"}
+    return Revocation.objects.create(loss={}, **{**values, **more})
+
+
+def test_rows_wait_until_rights_that_were_revoked_with_them_have_ended(relay, api):
+    publish("a", "x")
+    row = ending()
+    assert relay.look() == pytest.approx(0.02)
+    assert api.messages() == []
+    Revocation.objects.filter(pk=row.pk).update(is_last=True, claim="")
+    relay.look()
+    assert api.messages() == ["x"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"created_at": timezone.now() - timedelta(seconds=6)},
+        {"due_at": timezone.now() - timedelta(seconds=1)},
+        {"claim": ""},
+    ],
+    ids=["for too long", "nobody does", "later"],
+)
+def test_they_wait_only_while_somebody_ends_them(relay, api, more):
+    ending(**more)
+    publish("a", "x")
+    relay.look()
+    assert api.messages() == ["x"]
+
+
+def test_once_waits_for_it_too(relay, api, monkeypatch):
+    publish("a", "x")
+    row = ending()
+    monkeypatch.setattr(relay_module.time, "sleep", lambda _seconds: row.delete())
+    relay.drain()
+    assert api.messages() == ["x"]
+
+
+def test_who_is_out_does_not_get_what_was_published_with_it(relay, api, make_user, monkeypatch):
+    """A relay in another process sees the commit as soon as the one that ends the right."""
+    user, group = make_user("ann"), Group.objects.create(name="red")
+    user.groups.add(group)
+    channel = Channel.objects.create(name="$red", level=Channel.Level.GROUPS)
+    channel.groups.add(group)
+    real, seen = run.immediate_check, []
+
+    def check(changes):
+        relay.look()
+        seen.append(api.messages())
+        real(changes)
+
+    monkeypatch.setattr(run, "immediate_check", check)
+    with transaction.atomic():
+        user.groups.remove(group)
+        publish("$red", "secret")
+    assert seen == [[]]
+    relay.look()
+    assert api.messages() == ["secret"]
 
 
 def test_a_database_that_takes_no_writes_any_more_has_nothing_sent_again(

@@ -1,12 +1,14 @@
 """Rows whose namespace the running server doesn't know are not for its consumer yet."""
 
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 from django.db import ProgrammingError, connection, transaction
+from django.utils import timezone
 
 from instant.exceptions import ServerRefused, ServerUnreachable, UnknownNamespace
-from instant.models import OutboxRow
+from instant.models import OutboxRow, Revocation
 from instant.publishing.outbox import known_namespaces as known
 from tests.docs.documents import blocks
 
@@ -134,6 +136,21 @@ class TestOnPostgres:
         assert [OutboxRow.objects.get(pk=pk).partition for pk in rows] == [3, 7, 0, 1, -20]
         told = {n.payload for n in connection.connection.notifies(timeout=10, stop_after=2)}
         assert told == {"0", "1"}
+
+    def test_rows_wait_until_rights_that_were_revoked_with_them_have_ended(self):
+        pk, now = write(), timezone.now()
+        held = {"claim": "someone", "due_at": now + timedelta(seconds=5)}
+        row = Revocation.objects.create(loss={}, created_at=now, **held)
+        assert ready() == []
+        for done in (
+            {"is_last": True},
+            {"created_at": now - timedelta(seconds=6)},
+            {"due_at": now - timedelta(seconds=1)},
+            {"claim": ""},
+        ):
+            Revocation.objects.filter(pk=row.pk).update(**done)
+            assert ready() == [pk]
+            Revocation.objects.filter(pk=row.pk).update(is_last=False, created_at=now, **held)
 
     def test_the_consumers_role_may_do_what_it_needs_and_no_more(self):
         pk, waiting = write(), write("new")

@@ -20,6 +20,7 @@ from instant.backends import get_backend
 from instant.exceptions import InstantConfigError, PublishError, ServerRefused
 from instant.models import OutboxRow
 from instant.publishing.outbox import notes, tables
+from instant.publishing.outbox.ending_rights import are_enforced
 from instant.publishing.outbox.pauses import Pauses
 from instant.publishing.outbox.reach import Reach
 from instant.publishing.outbox.sending import Result, send
@@ -37,6 +38,8 @@ _PARKED = 3.0
 """Seconds until rows of an unknown namespace are tried again."""
 _SOON = 1.0
 """Seconds for which something more is expected after rows were sent."""
+_ENDING = 0.02
+"""Seconds between two looks whether rights have ended that end before rows are sent."""
 _COLLECTED = 10.0
 """Seconds between two looks for kept rows that are old enough."""
 _MISSED = 30.0
@@ -81,6 +84,7 @@ class Relay:
         self._collected = clock()
         self._rounds = Rounds(self._look_here, clock)
         self._deadline = float("inf")
+        self._waits_for_rights = False
         self.sent = self.set_aside = 0
         """How many rows, since it was made."""
         self.error: Exception | None = None
@@ -102,6 +106,9 @@ class Relay:
         for tenant in [here] if (here := tenancy.current()) else list(tenancy.every()):
             with tenancy.activate(tenant):
                 self._look_here()
+                while self._waits_for_rights:
+                    time.sleep(_ENDING)
+                    self._look_here()
             if self.error is not None:
                 raise self.error
 
@@ -109,7 +116,7 @@ class Relay:
         """Send what is due in the current context; return the seconds until there is more."""
         if self._pauses.left(_SERVER):
             return self._pauses.left(_SERVER)
-        self.error = None
+        self.error, self._waits_for_rights = None, False
         tried = {name for name, until in self._parked.items() if until <= self._clock()}
         sent = self.sent
         try:
@@ -124,6 +131,8 @@ class Relay:
         waits = [max(until - self._clock(), 0.0) for until in self._parked.values()]
         if (pause := self._pauses.next()) is not None:
             waits.append(pause)
+        if self._waits_for_rights:
+            waits.append(_ENDING)
         if self.sent != sent:  # there may soon be more: whoever calls keeps the connection
             waits.append(_SOON)
         return min(waits, default=None)
@@ -190,6 +199,9 @@ class Relay:
         with store.holding(partition) as is_held:
             rows = store.due(partition, self._waiting()) if is_held else []
             if not rows:
+                return False
+            if not are_enforced(store.alias):  # asked after the rows were read, which it is about
+                self._waits_for_rights = True
                 return False
             settings = conf.current()
             client = get_backend().client()
