@@ -262,7 +262,7 @@ def watch() -> Looker:
     """Return a looker that looks until it is stopped; for ``runws``, as long as the server runs."""
     looker = new_looker()
     if is_on() and tables.have_database():
-        looker.start(always=True)
+        looker.start(always=True, with_server=True)
     return looker
 
 
@@ -275,9 +275,11 @@ def look_once(**_kwargs: object) -> None:
     """Look, on the first request: this process may have no other occasion."""
     request_started.disconnect(dispatch_uid="instant.worker")
     try:
-        asked = conf.current().enforces_in_background and is_on() and tables.have_database()
+        settings = conf.current()
+        asked = settings.enforces_in_background and is_on() and tables.have_database()
         if asked and not _looker.is_alive:
-            _looker.start()  # whose thread asks whether there is anything
+            # Its thread asks whether there is anything.
+            _looker.start(with_server=settings.autostart)
     except Exception:
         logger.exception("The first look for follow-up checks failed.")  # the page is answered
 

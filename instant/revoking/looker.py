@@ -15,6 +15,9 @@ from typing import Any
 from django.apps import apps
 from django.db import connections
 
+from instant import conf
+from instant.centrifugo.listening import listens
+from instant.exceptions import InstantConfigError
 from instant.revoking.host import LOOKER, Bell, HostLock, ring
 
 __all__ = ["CHANNEL", "Looker", "Work"]
@@ -43,6 +46,11 @@ class Work:
 
 _EVERY = 5.0
 """Seconds between two looks at most: rows of a process that died say nothing."""
+
+_PATIENCE = 10.0
+"""Seconds that the first look waits for the server that starts beside it."""
+_STARTING = 0.05
+"""Seconds between two looks whether that server is there."""
 
 _TAKEN_OVER = 2.0
 """Seconds between two tries to become the one that looks."""
@@ -80,6 +88,7 @@ class Looker:
         self._thread: threading.Thread | None = None
         self._complained = False
         self._always = False
+        self._starts_beside_server = False
         self._listens: Any = None
         self._busy = time.monotonic()
 
@@ -89,11 +98,17 @@ class Looker:
         thread = self._thread
         return self._pid == os.getpid() and thread is not None and thread.is_alive()
 
-    def start(self, *, always: bool = False) -> None:
-        """Look from now on, ``always`` or for as long as it is needed; a fork starts anew."""
+    def start(self, *, always: bool = False, with_server: bool = False) -> None:
+        """
+        Look from now on, ``always`` or for as long as it is needed; a fork starts anew.
+
+        ``with_server``: the message server starts at the same time, so wait for it first, in
+        order not to complain of it.
+        """
         if self._pid != os.getpid():
             self._begin()  # another thread may have held the lock when we were forked
         self._always = self._always or always
+        self._starts_beside_server = self._starts_beside_server or with_server
         if self.is_alive:
             return
         with self._starting:
@@ -148,6 +163,9 @@ class Looker:
         bell = Bell(self._work.name)
         every = self._work.every or _EVERY
         try:
+            if self._starts_beside_server:
+                self._starts_beside_server = False
+                self._await_server()
             while not self._stopped.is_set():
                 known = self.look()
                 if known is None and not self._is_needed():
@@ -156,6 +174,14 @@ class Looker:
                 self._wait(pause, bell)
         finally:
             bell.close()
+
+    def _await_server(self) -> None:
+        """Wait until the server listens, for as long as a start takes at most."""
+        until = time.monotonic() + _PATIENCE
+        with suppress(InstantConfigError):  # the first look tells
+            while time.monotonic() < until and not listens(conf.current().api_url):
+                if self._stopped.wait(_STARTING):
+                    return
 
     def look(self) -> float | None:
         """Look once; a database that is away comes back."""

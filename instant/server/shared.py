@@ -18,6 +18,7 @@ from instant.centrifugo.api.client import Client
 from instant.centrifugo.binary import lifeline, process, supervisor
 from instant.centrifugo.config.defaults import DEFAULT_ADDRESS
 from instant.centrifugo.config.file import prepare_folder
+from instant.centrifugo.listening import listens
 from instant.conf import Conf
 from instant.exceptions import PublishError
 from instant.server.launch import Plan, plan
@@ -70,7 +71,7 @@ def attach(conf: Conf) -> Outcome:
         held = lifeline.holder(conf.dir)
         if held is not None:
             return _held(conf, sync, wanted, held.get("host"))
-        if _listens(wanted.websocket):
+        if listens(wanted.websocket):
             return _on_the_port(conf, sync, wanted)
         return _started(conf, wanted, f"{wanted.title} at {wanted.where}, with the web server.")
 
@@ -112,7 +113,7 @@ def taken_port(ended: Plan) -> str | None:
 
     None where nobody has it, and for the embedded server, which says it itself.
     """
-    if "instant.embedded" in ended.command or not _listens(ended.websocket):
+    if "instant.embedded" in ended.command or not listens(ended.websocket):
         return None
     return (
         f"Port {ended.at.port} is held by another program, or by another server of this project. "
@@ -164,7 +165,7 @@ def _used(conf: Conf, sync: Sync, wanted: Plan, lasts: Callable[[], bool]) -> Ou
 
 def _on_the_port(conf: Conf, sync: Sync, wanted: Plan) -> Outcome:
     def lasts() -> bool:
-        return _listens(wanted.websocket)
+        return listens(wanted.websocket)
 
     if _is_ours(conf):
         return _used(conf, sync, wanted, lasts)
@@ -205,14 +206,6 @@ def _fingerprint(wanted: Plan) -> str:
     """Return what tells one plan from another: another command, or other options and keys."""
     options = sorted(item for item in wanted.env.items() if item[0].startswith("CENTRIFUGO_"))
     return hashlib.sha256(repr((wanted.command, options)).encode()).hexdigest()
-
-
-def _listens(websocket: str) -> bool:
-    at = urlsplit(websocket)
-    with suppress(OSError):
-        socket.create_connection((at.hostname or DEFAULT_ADDRESS, at.port), 2).close()
-        return True
-    return False
 
 
 def _is_ours(conf: Conf) -> bool:

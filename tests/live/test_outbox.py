@@ -279,3 +279,6 @@ def test_what_runs_the_server_sends_the_rows(site, how):
     page.close()
     process.send_signal(signal.SIGINT)
     process.wait(PATIENCE)
+    said = process.stdout.read()
+    assert "can't be sent" not in said, "Not while the server is starting."
+    assert "not enforced" not in said

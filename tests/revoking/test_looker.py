@@ -2,6 +2,7 @@
 
 import os
 import select
+import socket
 import subprocess
 import sys
 import textwrap
@@ -111,6 +112,43 @@ def test_a_database_that_is_away_is_told_once(caplog, monkeypatch):
         one.next()
     one.looker.stop()
     assert [r.getMessage() for r in caplog.records] == ["Follow-up checks can't be made: away"]
+
+
+def test_the_first_look_waits_for_the_server_that_starts_beside_it(settings):
+    one = Looks()
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        settings.CENTRIFUGO_HOST = "http://127.0.0.1"
+        settings.CENTRIFUGO_PORT = server.getsockname()[1]
+        one.looker.start(with_server=True)
+        assert not one.made.acquire(timeout=0.3)
+        server.listen()
+        one.next()
+    one.looker.stop()
+
+
+def test_a_server_that_does_not_come_is_looked_for_all_the_same(settings, monkeypatch):
+    monkeypatch.setattr(looker, "_PATIENCE", 0.1)
+    one = Looks()
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        settings.CENTRIFUGO_HOST = "http://127.0.0.1"
+        settings.CENTRIFUGO_PORT = server.getsockname()[1]
+        one.looker.start(with_server=True)
+        one.next()
+    one.looker.stop()
+
+
+def test_a_looker_that_is_stopped_waits_for_no_server(settings):
+    one = Looks()
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        settings.CENTRIFUGO_HOST = "http://127.0.0.1"
+        settings.CENTRIFUGO_PORT = server.getsockname()[1]
+        one.looker.start(with_server=True)
+        assert not one.made.acquire(timeout=0.3)
+        one.looker.stop()
+    assert not one.made.acquire(blocking=False)
 
 
 HOLDER = """

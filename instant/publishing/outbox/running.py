@@ -81,7 +81,7 @@ def watch(*, is_embedded: bool) -> Looker | None:
         looker = namespace_looker()
     else:
         return None
-    looker.start(always=True)
+    looker.start(always=True, with_server=True)
     return looker
 
 
