@@ -450,10 +450,19 @@ def test_w017_a_consumer_where_there_is_no_postgresql():
         assert ids() == []
 
 
-def test_e001_a_consumer_without_its_password_in_the_message():
-    with override_settings(INSTANT={"OUTBOX_CONSUMER": "user=centrifugo password=secret"}):
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        ("user=centrifugo password=secret", "postgresql://centrifugo:password@"),
+        ("postgresql://centrifugo:secret word@127.0.0.1/shop", "percent-encode"),
+        ("postgresql://centrifugo:secret/@127.0.0.1/shop", "percent-encode"),
+    ],
+)
+def test_e001_a_consumer_without_its_password_in_the_message(given, remedy):
+    with override_settings(INSTANT={"OUTBOX_CONSUMER": given}):
         [message] = [m for m in run_checks() if m.id == "instant.E001"]
-    assert "OUTBOX_CONSUMER" in message.msg
+    assert message.msg.startswith("INSTANT['OUTBOX_CONSUMER'] ")
+    assert remedy in message.msg
     assert "secret" not in message.msg
 
 

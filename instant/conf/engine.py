@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from urllib.parse import SplitResult, urlsplit
 
 from instant.centrifugo.config.engine import Engine, Kind
+from instant.conf.addresses import split
 
 __all__ = ["parse_engine"]
 
@@ -67,12 +66,7 @@ def _addresses(given: object, wanted: str) -> tuple[Kind, tuple[str, ...]]:
         raise ValueError(wanted)
     kinds = set()
     for text in listed:
-        url = _split(text)
-        if isinstance(text, str) and _has_bare_password(text):
-            raise ValueError(
-                "has an address whose password ends it early: write “/” as %2F in it, “#” as %23, "
-                "“?” as %3F and “@” as %40"
-            )
+        url = split(text)
         if url is None or url.scheme not in _KINDS or not (url.hostname or url.query):
             raise ValueError(wanted)
         kinds.add(_KINDS[url.scheme])
@@ -88,27 +82,9 @@ def _nodes(given: object) -> tuple[str, ...]:
     if not isinstance(given, list | tuple):
         raise ValueError(wanted)  # noqa: TRY004  it is a setting's value that is wrong
     for text in given:
-        url = _split(text)
+        url = split(text)
         if url is None or url.scheme not in {"http", "https"} or not url.hostname:
             raise ValueError(wanted)
         if url.username is not None or url.query or url.fragment:
             raise ValueError(wanted)
     return tuple(text.rstrip("/") for text in given)
-
-
-def _has_bare_password(text: str) -> bool:
-    """Tell whether a “@” is behind a “/” or “#”, which end what may have a password."""
-    _, _, rest = text.partition("://")
-    return "@" in re.sub(r"^[^/?#]*|\?[^#]*", "", rest)
-
-
-def _split(text: object) -> SplitResult | None:
-    """Return the parts of an address; None where it is none."""
-    if not isinstance(text, str):
-        return None
-    try:
-        url = urlsplit(text)
-        url.port  # noqa: B018  raises where it is none
-    except ValueError:
-        return None
-    return url

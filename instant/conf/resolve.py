@@ -14,6 +14,7 @@ from django.utils.text import slugify
 
 from instant.centrifugo.config.defaults import DEFAULT_PORT
 from instant.centrifugo.config.values import ENVIRONMENT, ServerValues, read_values
+from instant.conf.addresses import parse_consumer
 from instant.conf.engine import parse_engine
 from instant.conf.keys import DEFAULTS, TYPES, is_address, parse_secrets
 from instant.conf.pools import pools_parser
@@ -79,7 +80,7 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         outbox_partitions=values["OUTBOX_PARTITIONS"],
         outbox_immediate=values["OUTBOX_IMMEDIATE"],
         outbox_keep=values["OUTBOX_KEEP"],
-        outbox_consumer=_dsn(values["OUTBOX_CONSUMER"]),
+        outbox_consumer=_read("OUTBOX_CONSUMER", parse_consumer, values),
         check_queries=values["CHECK_QUERIES"],
         sweep=values["TOKEN_LIFE"] if values["SWEEP"] == "TOKEN_LIFE" else values["SWEEP"],
         throttle=_read("THROTTLE", parse_limits, values),
@@ -186,17 +187,6 @@ def _directory(given: str | os.PathLike[str] | None) -> Path | None:
         return Path(given)
     base = getattr(settings, "BASE_DIR", None)
     return None if base is None else Path(base) / "centrifugo"
-
-
-def _dsn(given: object) -> str | None:
-    """Read what Centrifugo connects to; it has a password, which no message may have."""
-    if given is not None and not (isinstance(given, str) and "://" in given):
-        del given
-        raise InstantConfigError(
-            "INSTANT['OUTBOX_CONSUMER'] must be an address such as "
-            "“postgresql://centrifugo:password@127.0.0.1/shop”."
-        )
-    return given or None
 
 
 def _key(setting: str, elsewhere: Any) -> str | None:
