@@ -169,6 +169,7 @@ def test_an_unknown_namespace_waits_alone(relay, api, clock, caplog):
         assert api.messages("new:2") == ["3"]
     assert (waiting(), aside()) == ([], [])
     assert caplog.text.count("wait in the outbox") == 1
+    assert "delete them in the admin if the name is wrong" in caplog.text
 
 
 def test_what_is_refused_for_good_is_set_aside(relay, api, caplog):

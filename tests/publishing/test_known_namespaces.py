@@ -100,7 +100,8 @@ class TestOnPostgres:
         [record] = caplog.records
         assert record.message == (
             "Publications to the namespace “new” wait in the outbox: the server's config doesn't "
-            "have it. Run “manage.py syncws --reload”."
+            "have it. Run “manage.py syncws --reload”, or delete them in the admin if the name is "
+            "wrong."
         )
         server.names = ("new",)
         watch.look()

@@ -68,7 +68,10 @@ class Command(BaseCommand):
         self.stdout.write(f"Sent and kept: {found.kept}")
         if found.is_late(timezone.now()):
             self.stderr.write(
-                self.style.ERROR("Rows wait for over a minute: is a relay running, and the server?")
+                self.style.ERROR(
+                    "Rows wait for over a minute: is a relay running, and the server? Does the "
+                    "server know their namespaces?"
+                )
             )
             sys.exit(1)
 

@@ -158,7 +158,8 @@ class NamespaceWatch:
         if new := unknown - self._told:
             logger.error(
                 "Publications to %s wait in the outbox: the server's config doesn't have it. "
-                "Run “manage.py syncws --reload”.",
+                "Run “manage.py syncws --reload”, or delete them in the admin if the name is "
+                "wrong.",
                 ", ".join(f"the namespace “{name}”" for name in sorted(new)),
             )
         self._told = unknown

@@ -229,7 +229,8 @@ class Relay:
             if name not in self._parked:
                 logger.error(
                     "Publications to the namespace “%s” wait in the outbox: the server's config "
-                    "doesn't have it (%s). Run “manage.py syncws --reload”.",
+                    "doesn't have it (%s). Run “manage.py syncws --reload”, or delete them in the "
+                    "admin if the name is wrong.",
                     name,
                     message,
                 )
