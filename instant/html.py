@@ -125,5 +125,14 @@ def state(request: HttpRequest, *channels: str | Iterable[str]) -> SafeString:
     return embedding.element(request, _flat(channels))
 
 
-def _flat(channels: Iterable[str | Iterable[str]]) -> list[str]:
-    return [name for one in channels for name in ([one] if isinstance(one, str) else one)]
+def _flat(channels: Iterable[Any]) -> list[str]:
+    found: list[Any] = []
+    for one in channels:
+        found.extend(one if isinstance(one, Iterable) and not isinstance(one, str) else [one])
+    for name in found:
+        if not isinstance(name, str) or not name:
+            raise ValueError(
+                f"{name!r} is no channel's name. Does the template's context have the variable of "
+                "{% instant_state … %}?"
+            )
+    return found

@@ -30,10 +30,11 @@ class Pages:
     """A site of one page, whose template a test writes."""
 
     template = '{% load instant %}{% instant_state "order:1" %}'
+    context = None
 
     def view(self, request):
         text = "{% load instant %}" + self.template
-        return HttpResponse(Template(text).render(RequestContext(request)))
+        return HttpResponse(Template(text).render(RequestContext(request, self.context)))
 
     def get(self, client=None, url="/page/"):
         return (client or Client()).get(url)

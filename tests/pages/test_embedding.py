@@ -129,6 +129,18 @@ def test_a_channel_without_a_state_is_a_mistake_of_the_page(server, pages, name)
         pages.get()
 
 
+@pytest.mark.parametrize(
+    "given",
+    ["nobody_gave_it", "none", "number", "listed"],
+)
+def test_a_variable_that_is_no_name_is_said_to_be_one(pages, given):
+    pages.template = f"{{% instant_state {given} %}}"
+    pages.context = {"none": None, "number": 7, "listed": ["order:1", ""]}
+    declare(can_subscribe=everybody, snapshot=lambda self, user, pk: 1)
+    with pytest.raises(ValueError, match="no channel's name. Does the template's context have"):
+        pages.get()
+
+
 def test_a_page_has_a_hundred_at_most(rf):
     with pytest.raises(ValueError, match="100 channels at most"):
         state(rf.get("/"), [f"order:{n}" for n in range(101)])
