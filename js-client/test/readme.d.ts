@@ -12,3 +12,4 @@ declare function reload(...values: unknown[]): void;
 declare function confirm(...values: unknown[]): void;
 declare const form: HTMLElement;
 declare function fetchOrder(): Promise<unknown>;
+declare const csrfToken: string;

@@ -27,6 +27,7 @@ declare global {
   const instant: Instant
   const $instant: typeof Module
   const badge: HTMLElement
+  const csrfToken: string
   function show(...values: unknown[]): HTMLElement
 }
 """
