@@ -19,6 +19,7 @@ from instant.checks.handlers import handlers
 from instant.checks.outbox import outbox
 from instant.checks.pages import pages
 from instant.checks.tenants import tenants
+from instant.conf import isolation
 from instant.exceptions import InstantConfigError
 from instant.namespaces import registered
 from instant.revoking.receivers import depends_on
@@ -166,6 +167,8 @@ def _config(current: conf.Conf) -> Iterator[CheckMessage]:
 
 def _drift(current: conf.Conf) -> Iterator[CheckMessage]:
     """Compare the config with the declarations, if there is a config yet."""
+    if isolation.hides_backend():  # the config is for that one
+        return
     try:
         there = current.config_file.exists()
         drifted = there and compare(current).changed

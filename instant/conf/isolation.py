@@ -16,7 +16,7 @@ from django.core.signals import setting_changed
 
 from instant.conf.keys import DEFAULTS
 
-__all__ = ["begin", "begin_with_command", "end", "notice"]
+__all__ = ["begin", "begin_with_command", "end", "hides_backend", "notice"]
 
 _IN_TESTS: Mapping[str, Any] = {
     "BACKEND": "instant.backends.locmem.LocmemBackend",
@@ -86,6 +86,12 @@ def end() -> None:
         DEFAULTS.update(before["defaults"])
         if "settings" in before:
             _replace(before["settings"])
+
+
+def hides_backend() -> bool:
+    """Tell whether a test run has replaced the backend that the project's settings name."""
+    given = _before and _before.get("settings")
+    return bool(given and given.get("BACKEND"))
 
 
 def _own_settings() -> Any:

@@ -9,6 +9,7 @@ import textwrap
 import pytest
 from django.conf import settings
 from django.core import mail
+from django.core.checks import run_checks
 from django.test import override_settings, utils
 
 from instant import backends, conf
@@ -16,6 +17,7 @@ from instant.backends.centrifugo import CentrifugoBackend
 from instant.backends.locmem import LocmemBackend
 from instant.conf import isolation
 from instant.exceptions import InstantConfigError
+from instant.server import sync
 from tests.servers import RawServer, answering
 
 CENTRIFUGO = "instant.backends.centrifugo.CentrifugoBackend"
@@ -238,6 +240,26 @@ def test_mail_that_is_kept_in_memory_makes_no_test_run(environment):
     assert not isolation._is_test_environment()
     environment(True)
     assert isolation._is_test_environment()
+
+
+def test_no_check_misses_the_outbox_in_the_servers_config(environment, tmp_path):
+    holder = isolation._own_settings()
+    before = holder.INSTANT
+    holder.INSTANT = {
+        "DIR": tmp_path,
+        "BACKEND": "instant.backends.outbox.OutboxBackend",
+        "OUTBOX_CONSUMER": "postgresql://centrifugo@db/site",
+    }
+    vars(settings).pop("INSTANT", None)
+    try:
+        sync.write(sync.compare(conf.current()))
+        environment(True)
+        assert conf.current().backend.endswith("LocmemBackend")
+        assert "instant.W005" not in [message.id for message in run_checks()]
+    finally:
+        isolation.end()
+        holder.INSTANT = before
+        vars(settings).pop("INSTANT", None)
 
 
 @pytest.mark.parametrize("given", [None, ["BACKEND"]])
