@@ -10,13 +10,14 @@ from pathlib import Path
 
 from instant import conf as instant_conf
 from instant.centrifugo.binary import process
-from instant.centrifugo.config import v3
+from instant.centrifugo.config import consumers, v3
 from instant.centrifugo.config.address import Address, listens_at, with_port
 from instant.centrifugo.config.defaults import DEFAULT_ADDRESS, DEFAULT_PORT
 from instant.centrifugo.config.file import read_config, write_config
 from instant.conf import Conf
 from instant.exceptions import InstantConfigError
 from instant.namespaces import registered
+from instant.publishing.outbox import consumer
 from instant.publishing.outbox import running as outbox
 from instant.revoking import follow_up as revoking
 from instant.server.sync import api_port, compare, write
@@ -118,7 +119,7 @@ def plan(
     conf = instant_conf.current()
     moved = port is None and _note_port(conf)
     config = read_config(conf.config_file) or {}
-    env = process.environment(hmac_key=conf.hmac_key, api_key=conf.api_key, environ=environ)
+    env = _environment(conf, binary, environ)
     by_itself = listens_at(config, environ)
     host, number = _override(conf, by_itself, address=address, port=port)
     at = Address(
@@ -189,6 +190,13 @@ def _choose_binary(
             "“manage.py installws” installs Centrifugo, which does."
         )
     return binary
+
+
+def _environment(conf: Conf, binary: Path | None, environ: Mapping[str, str]) -> dict[str, str]:
+    env = process.environment(hmac_key=conf.hmac_key, api_key=conf.api_key, environ=environ)
+    if binary is None and consumer() is not None:  # the embedded server has none: run() relays
+        env |= consumers.WITHOUT
+    return env
 
 
 def _centrifugo_title(binary: Path) -> str:

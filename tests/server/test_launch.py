@@ -11,6 +11,8 @@ from django.core.checks import run_checks
 
 from instant import Namespace, conf
 from instant.centrifugo.binary import process
+from instant.embedded.config.load import parse
+from instant.embedded.config.schema import ConfigError
 from instant.exceptions import InstantConfigError
 from instant.server import autostart
 from instant.server.launch import plan
@@ -77,6 +79,23 @@ def test_the_embedded_server_where_there_is_none(plans, folder):
 def test_the_embedded_server_as_asked(binary, plans):
     binary("")
     assert plans(server="embedded").title == "Embedded server (Python; as asked)"
+
+
+def test_the_outboxs_consumer_is_for_centrifugo_alone(binary, plans, settings, folder):
+    """The config is one for both; beside the embedded server, which has none, a relay runs."""
+    settings.INSTANT = {
+        **settings.INSTANT,
+        "BACKEND": "instant.backends.outbox.OutboxBackend",
+        "OUTBOX_CONSUMER": "postgresql://centrifugo@db/site",
+    }
+    made = plans()
+    written = json.loads((folder / "config.json").read_text())
+    assert [consumer["enabled"] for consumer in written["consumers"]] == [True]
+    parse(written, made.env)
+    with pytest.raises(ConfigError, match="consumer"):
+        parse(written, {})
+    binary("")
+    assert not [name for name in plans().env if "CONSUMER" in name]
 
 
 def test_a_history_file_for_the_embedded_server(binary, plans, tmp_path):

@@ -12,10 +12,13 @@ from typing import Any
 
 from instant.centrifugo.config.sections import section, wrong_shape
 
-__all__ = ["CONSUMER", "NOTIFY_CHANNEL", "VIEW", "compile_outbox"]
+__all__ = ["CONSUMER", "NOTIFY_CHANNEL", "VIEW", "WITHOUT", "compile_outbox"]
 
 CONSUMER = "instant_outbox"
 """Its name, which is part of the names of the locks that it takes: one a partition."""
+
+WITHOUT = {f"CENTRIFUGO_CONSUMERS_{CONSUMER.upper()}_ENABLED": "false"}
+"""The environment of a server that is to leave it out, whatever the config says."""
 
 VIEW = "instant_outbox_ready"
 """What it reads and deletes from: the rows of namespaces that the server knows."""
