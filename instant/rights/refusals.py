@@ -15,11 +15,11 @@ from instant.namespaces import Namespace, find_namespace, registered
 from instant.rights.accounts import is_known
 from instant.rights.namespace_rules import rule_name
 
-__all__ = ["Cause", "Refusal", "log_once", "refusals"]
+__all__ = ["Cause", "Refusal", "log_once", "refusals", "without_state"]
 
 logger = logging.getLogger("instant.permissions")
 
-Cause = Literal["name", "missing", "misspelt", "inactive", "login", "level", "rule"]
+Cause = Literal["name", "missing", "misspelt", "inactive", "login", "level", "rule", "state"]
 
 _MOST_NAMES = 2_000
 """Rows among which a name like the misspelt one is looked for."""
@@ -69,6 +69,22 @@ def refusals(user: Any, names: Iterable[str]) -> Mapping[str, Refusal]:
             known = _names() if known is None else known
             refusal = _missing(name, known)
         result[name] = refusal
+    return result
+
+
+def without_state(names: Iterable[str]) -> Mapping[str, Refusal]:
+    """Return for each of the names that has no state, whoever asks, why that is so."""
+    result: dict[str, Refusal] = {}
+    for name in names:
+        found = find_namespace(name)
+        if found is None:
+            why, remedy = "a channel of no namespace has no state", "Declare one in a realtime.py."
+        elif found[0].has_snapshot():
+            continue
+        else:
+            why = f"{found[0].__qualname__} has no state"
+            remedy = f"Write {_place(found[0])}.snapshot(user, …)."
+        result[name] = Refusal(name, "state", why, remedy)
     return result
 
 

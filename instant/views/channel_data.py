@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.conf import settings
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
 
@@ -18,6 +19,7 @@ from instant.exceptions import PublishError, PublishTimeout, ServerUnreachable
 from instant.namespaces import Action
 from instant.pages.state import MAX_STATES, NoServer, NotFresh, State, read_states
 from instant.rights.accounts import LISTENER
+from instant.rights.refusals import log_once, without_state
 from instant.tenancy import current as tenancy
 from instant.tenancy.commands import own_subject
 from instant.views.endpoint import BadRequest, Body, Forbidden, Unavailable, endpoint
@@ -77,7 +79,8 @@ def snapshot(request: HttpRequest, body: Body) -> dict[str, Any]:
     no messages, the epoch is ``""``. 403 where there is no snapshot, too.
 
     For ``{"channels"}``, at most 100, it is ``{"states": {name: state}}``, without those that are
-    refused; ``unknown`` lists those about which nothing can be told now.
+    refused; ``unknown`` lists those about which nothing can be told now. Under ``DEBUG``
+    ``refused`` says of which there is no state, whoever asks.
     """
     many = body.get("channels")
     if many is None:
@@ -95,9 +98,12 @@ def snapshot(request: HttpRequest, body: Body) -> dict[str, Any]:
     own = {name: tenancy.from_wire(name) for name in many}
     _check_visitor(request)
     states, failed = _states(request, own.values())
+    refused = without_state(own.values()) if settings.DEBUG else {}
+    log_once(refused.values())
     return {
         "states": {name: states[own[name]] for name in own if own[name] in states},
         **({"unknown": [name for name in own if own[name] in failed]} if failed else {}),
+        **({"refused": {name: str(one) for name, one in refused.items()}} if refused else {}),
     }
 
 

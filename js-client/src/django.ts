@@ -47,6 +47,12 @@ interface Reply {
   readonly serverNow: number;
 }
 
+/** Tells developers which channels Django left out, and why; it says so under DEBUG only. */
+function tell({ refused }: { refused?: Record<string, string> }): void {
+  // eslint-disable-next-line no-console
+  if (refused) console.info(...Object.values(refused));
+}
+
 /**
  * Returns the local time in milliseconds until which a token can be used.
  *
@@ -117,7 +123,9 @@ export class Django {
 
   /** Returns the states of channels, and names of which Django can't tell it now. */
   async states(channels: readonly string[]): Promise<{ states: Record<string, Snapshot>; unknown?: readonly string[] }> {
-    return (await this.#post("snapshot", { channels })).body as { states: Record<string, Snapshot> };
+    const { body } = await this.#post("snapshot", { channels });
+    tell(body);
+    return body as { states: Record<string, Snapshot> };
   }
 
   #connection(reply: Reply): ConnectionGrant {
@@ -128,15 +136,12 @@ export class Django {
   }
 
   #page(reply: Reply): ChannelPage {
-    const { channels, next, unknown = [], refused } = reply.body as {
+    const { channels, next, unknown = [] } = reply.body as {
       channels?: Granted[];
       next?: string | null;
       unknown?: string[];
-      refused?: Record<string, string>;
     };
-    // Django says so under DEBUG only: channels that it left out, and why.
-    // eslint-disable-next-line no-console
-    if (refused) console.info(...Object.values(refused));
+    tell(reply.body);
     if (!Array.isArray(channels)) throw new ReplyError("The answer has no channels", { status: 200 });
     return {
       channels: channels.map(({ exp, rights = [], ...granted }) => ({ ...granted, rights, until: usableUntil(exp, reply) })),

@@ -146,5 +146,9 @@ test("the console says why Django left a channel out, where Django says it", asy
   site.django.instead.push({ status: 200, body: { channels: [], refused } });
   await django().channels(["pubic"]);
   expect(info).toHaveBeenCalledExactlyOnceWith(refused.pubic);
+  const stateless = { "bare:1": "'bare:1' was left out: Bare has no state. Write shop.realtime.Bare.snapshot(user, …)." };
+  site.django.instead.push({ status: 200, body: { states: {}, refused: stateless } });
+  await django().states(["bare:1"]);
+  expect(info).toHaveBeenLastCalledWith(stateless["bare:1"]);
   info.mockRestore();
 });

@@ -382,6 +382,21 @@ def test_many_channels_are_one_request_to_the_server(server, web):
     assert server.asked == [("batch", {"commands": commands})]
 
 
+def test_developers_are_told_of_which_there_is_no_state(server, web, settings, caplog):
+    declare(can_subscribe=everybody)
+    declare("note", can_subscribe=everybody, snapshot=lambda self, user, pk: pk)
+    names = ["order:1", "public", "note:1"]
+    assert ask_many(web, names).keys() == {"states"}
+    assert not caplog.records
+    settings.DEBUG = True
+    refused = ask_many(web, names)["refused"]
+    assert refused.keys() == {"order:1", "public"}
+    assert "has no state. Write " in refused["order:1"]
+    assert ".snapshot(user, …)." in refused["order:1"]
+    assert "of no namespace" in refused["public"]
+    assert [record.getMessage() for record in caplog.records] == list(refused.values())
+
+
 def test_one_that_fails_keeps_none_of_the_others(server, web):
     declare(can_subscribe=everybody, snapshot=lambda self, user, pk: pk)
     server.answers["batch"] = {
