@@ -43,12 +43,13 @@ class CentrifugoBackend(BaseBackend):
         known = self._client
         if known is not None and known[0] is settings:
             return known[1]
+        engine = settings.engine
         # Two threads may make one each; a lock might be held when another thread forks.
         client = Client(
             settings.api_url,
             settings.api_key,
             _breaker(settings),
-            () if settings.engine is None else settings.engine.nodes,
+            engine.nodes if engine is not None and engine.presence_is_per_node else (),
         )
         known, self._client = self._client, (settings, client)
         if known is not None:

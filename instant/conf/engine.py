@@ -54,10 +54,7 @@ def parse_engine(given: object) -> Engine | None:
         if of != "redis":
             raise ValueError(wanted)
     nodes = _nodes(rest.get("nodes") or ())
-    engine = Engine(kind=kind, broker=broker, presence=presence, nodes=nodes)
-    if nodes and not engine.presence_is_per_node:
-        raise ValueError("has “nodes”, and Redis knows who is present: leave them out")
-    return engine
+    return Engine(kind=kind, broker=broker, presence=presence, nodes=nodes)
 
 
 def _addresses(given: object, wanted: str) -> tuple[Kind, tuple[str, ...]]:

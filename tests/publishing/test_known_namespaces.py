@@ -5,12 +5,18 @@ from types import SimpleNamespace
 
 import pytest
 from django.db import ProgrammingError, connection, transaction
+from django.test import override_settings
 from django.utils import timezone
 
+from instant.centrifugo.api.client import Client
+from instant.centrifugo.api.commands import NodeCount
+from instant.centrifugo.api.nodes import Nodes, Partial
 from instant.exceptions import ServerRefused, ServerUnreachable, UnknownNamespace
 from instant.models import OutboxRow, Revocation
 from instant.publishing.outbox import known_namespaces as known
 from tests.docs.documents import blocks
+
+CENTRIFUGO = "instant.backends.centrifugo.CentrifugoBackend"
 
 
 class Server:
@@ -22,8 +28,10 @@ class Server:
     def run(self, commands, timeout):
         if self.error:
             raise self.error
-        self.asked.append([command.parameters() for command in commands])
-        return [self._reply(command.channel) for command in commands]
+        *positions, count = commands
+        assert isinstance(count, NodeCount)
+        self.asked.append([command.parameters() for command in positions])
+        return [*(self._reply(command.channel) for command in positions), 1]
 
     def _reply(self, channel):
         name = channel.removesuffix(":")
@@ -43,6 +51,34 @@ def test_a_server_is_asked_for_all_of_them_at_once():
     assert known.ask(server, {"order", "quiet", "new"}, 1) == {"order", "quiet"}
     [commands] = server.asked
     assert commands[0] == {"channel": "new:", "limit": 0}
+
+
+def test_nothing_is_known_where_a_node_can_not_be_asked():
+    gone = ServerUnreachable("gone")
+    refused = ServerRefused("108", code=108)
+    server = SimpleNamespace(run=lambda commands, timeout: [refused, Partial(1, gone)])
+    with pytest.raises(ServerUnreachable):
+        known.ask(server, {"order"}, 1)
+
+
+@pytest.mark.parametrize("broker", ["redis://redis", "postgresql://db/site"])
+def test_each_node_that_the_settings_name_is_asked(monkeypatch, broker):
+    urls = ["http://10.0.0.1:8427", "http://10.0.0.2:8427"]
+    asked = []
+    monkeypatch.setattr(known, "database", lambda: None)
+    monkeypatch.setattr(
+        known, "confirm", lambda connection, server, timeout, also: asked.append(server) or set()
+    )
+    engine = {"broker": broker, "nodes": urls}
+    with override_settings(INSTANT={"DIR": "/x", "BACKEND": CENTRIFUGO, "ENGINE": engine}):
+        assert known.confirm_now() == set()
+        # A Redis knows who is present on all of them.
+        presence_of_each = known.get_backend().client()._nodes is not None
+        assert presence_of_each is broker.startswith("postgresql")
+    with override_settings(INSTANT={"DIR": "/x", "BACKEND": CENTRIFUGO, "ENGINE": broker}):
+        known.confirm_now()
+    assert [type(server) for server in asked] == [Nodes, Client]
+    assert list(asked[0]._pools) == urls
 
 
 def write(namespace="", partition=0):

@@ -41,7 +41,7 @@ class Client:
     ) -> None:
         self._url = url
         self.breaker = breaker or Breaker(url, None)
-        headers = {"Content-Type": "application/json", "X-API-Key": api_key}
+        self._headers = headers = {"Content-Type": "application/json", "X-API-Key": api_key}
         self._pool = ConnectionPool(url, headers=headers)
         self._async_pool = AsyncConnectionPool(url, headers=headers)
         self._nodes = Nodes(nodes, headers) if nodes else None
@@ -142,6 +142,10 @@ class Client:
             with self._naming_address():
                 found += replies(part, status, reply)
         return found
+
+    def at_each(self, nodes: Sequence[str]) -> Nodes:
+        """Return what runs commands on each of the nodes, with the same key."""
+        return Nodes(nodes, self._headers)
 
     def close(self) -> None:
         """Close the idle connections of synchronous calls; event loops close their own."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from instant.centrifugo.api.commands import Command, NodeCount, batches, replies
 from instant.centrifugo.api.pool import ConnectionPool
-from instant.exceptions import PublishError
+from instant.exceptions import PublishError, UnknownNamespace
 
 __all__ = ["Nodes", "Partial"]
 
@@ -82,7 +82,7 @@ class Nodes:
             return merged
         missing = error or PublishError(
             f"The server has {max(counts)} nodes, and INSTANT['ENGINE'] names {len(found)} in "
-            f"“nodes”: who is present on the others is not known."
+            f"“nodes”: what the others know is not known."
         )
         return [one if isinstance(one, PublishError) else Partial(one, missing) for one in merged]
 
@@ -130,4 +130,6 @@ def _run(pool: ConnectionPool, commands: Sequence[Command], timeout: float) -> l
 
 def _merged(command: Command, told: Sequence[Any]) -> Any:
     errors = [one for one in told if isinstance(one, PublishError)]
+    # What one of them doesn't know, the server doesn't, whatever else is wrong with it.
+    errors.sort(key=lambda one: not isinstance(one, UnknownNamespace))
     return errors[0] if errors else command.merged(told)

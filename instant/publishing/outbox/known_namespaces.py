@@ -18,7 +18,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from instant import conf
 from instant.backends import get_backend
 from instant.centrifugo.api.client import Client
-from instant.centrifugo.api.commands import Position
+from instant.centrifugo.api.commands import NodeCount, Position
+from instant.centrifugo.api.nodes import Nodes, Partial
 from instant.centrifugo.config.consumers import NOTIFY_CHANNEL
 from instant.exceptions import PublishError, UnknownNamespace
 from instant.models import OutboxRow
@@ -84,14 +85,17 @@ def forget_others(connection: BaseDatabaseWrapper, names: Collection[str]) -> No
         cursor.execute(_FORGET_OTHERS, [sorted(names)])
 
 
-def ask(client: Client, names: Iterable[str], timeout: float) -> set[str]:
+def ask(server: Client | Nodes, names: Iterable[str], timeout: float) -> set[str]:
     """
-    Return which of the namespaces the running server knows.
+    Return which of the namespaces the running server knows, which is all nodes that are given.
 
-    Raises a PublishError if it can't be asked.
+    Raises a PublishError if it, or a node that it counts, can't be asked.
     """
     listed = sorted(names)
-    replies = client.run([Position(f"{name}:") for name in listed], timeout)
+    # The last one has no error of its own, and so tells whether a node is missing.
+    *replies, count = server.run([*(Position(f"{n}:") for n in listed), NodeCount()], timeout)
+    if isinstance(count, Partial):
+        raise count.error
     # Any other error (no history, for one) is about a channel that it knows.
     return {
         name
@@ -101,7 +105,11 @@ def ask(client: Client, names: Iterable[str], timeout: float) -> set[str]:
 
 
 def confirm(
-    connection: BaseDatabaseWrapper, client: Client, timeout: float, *, also: Collection[str] = ()
+    connection: BaseDatabaseWrapper,
+    server: Client | Nodes,
+    timeout: float,
+    *,
+    also: Collection[str] = (),
 ) -> set[str]:
     """
     Ask the server about namespaces whose rows wait, and about others; note those that it knows.
@@ -109,7 +117,7 @@ def confirm(
     Returns those that it doesn't know. Raises a PublishError if it can't be asked.
     """
     names = _not_noted(connection, also)
-    known = ask(client, names, timeout) if names else set()
+    known = ask(server, names, timeout) if names else set()
     if known:
         with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
             cursor.execute(_NOTE, [sorted(known)])
@@ -124,11 +132,21 @@ def _not_noted(connection: BaseDatabaseWrapper, also: Collection[str]) -> set[st
 
 
 def confirm_now(also: Collection[str] = ()) -> set[str]:
-    """Confirm with the backend's server; see confirm()."""
-    client = get_backend().client()
-    return (
-        set() if client is None else confirm(database(), client, conf.current().timeout, also=also)
-    )
+    """
+    Confirm with the backend's server; see confirm().
+
+    Each node has a consumer, and any of them may get a row: all that the settings name are asked.
+    """
+    client, settings = get_backend().client(), conf.current()
+    if client is None:
+        return set()
+    if settings.engine is None or not settings.engine.nodes:
+        return confirm(database(), client, settings.timeout, also=also)
+    nodes = client.at_each(settings.engine.nodes)
+    try:
+        return confirm(database(), nodes, settings.timeout, also=also)
+    finally:
+        nodes.close()
 
 
 def move_to_lanes(connection: BaseDatabaseWrapper, lanes: int) -> None:

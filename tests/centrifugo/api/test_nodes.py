@@ -8,7 +8,7 @@ import pytest
 
 from instant.centrifugo.api import channel_state
 from instant.centrifugo.api.client import Client
-from instant.centrifugo.api.commands import Channels, Presence, PresenceStats, Unsubscribe
+from instant.centrifugo.api.commands import Channels, Position, Presence, PresenceStats, Unsubscribe
 from instant.centrifugo.api.nodes import Nodes, Partial
 from instant.exceptions import PublishError, PublishTimeout, ServerUnreachable, UnknownNamespace
 from tests.ports import free_port
@@ -47,6 +47,7 @@ class Node:
             "presence": {"presence": clients},
             "presence_stats": {"num_clients": len(clients), "num_users": len({*self.users})},
             "channels": {"channels": {"a": {}}},
+            "history": {"epoch": "e"},
         }
         return {method: found.get(method, {})}
 
@@ -83,6 +84,18 @@ def test_other_commands_are_for_one_node(node):
     assert client(a, b).run([Channels("*")], 5) == [{"a"}]
     assert client(a, b).run([Unsubscribe("ann", "x")], 5) == [None]
     assert (a.asked, b.asked) == (2, 0)
+
+
+def test_what_one_node_does_not_know_the_server_does_not(node):
+    """A namespace that keeps nothing has another error where it is known."""
+    a, b, c = node(count=3), node(count=3), node(count=3)
+    nodes = client(a, b, c).at_each([a.url, b.url, c.url])
+    a.error = c.error = {"code": 108, "message": "not available"}
+    [found] = nodes.run([Position("x:")], 5)
+    assert found.code == 108
+    b.error = {"code": 102, "message": "unknown channel"}
+    [found] = nodes.run([Position("x:")], 5)
+    assert isinstance(found, UnknownNamespace)
 
 
 def test_a_node_that_is_not_named_is_missed(node):
