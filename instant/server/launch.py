@@ -249,6 +249,6 @@ def _warnings(conf: Conf, written: WrittenConfig, by_itself: Address, at: Addres
     if expected is not None and expected != at.port:
         found.append(
             f"Django publishes to {conf.api_url}, but this server listens on port {at.port}: set "
-            f"CENTRIFUGO_PORT = {at.port} in the settings."
+            f"CENTRIFUGO_PORT = {at.port} in the settings, unless a load balancer is there."
         )
     return found
