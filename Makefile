@@ -4,6 +4,9 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Tests start many processes, and each imports Django: what was compiled once is kept, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The first Python that works and is new enough; pyenv's shims exist without working.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -55,6 +58,9 @@ chromium:
 		echo 'Installing Chromium for the browser tests …'; \
 		{ $(INSTALL) chromium fonts-dejavu-core; } >/dev/null; \
 	else echo 'The browser tests need Chromium. Install it with: sudo apt-get install chromium'; exit 1; fi
+	@# Without it they take Chromium itself, which needs three times the processor.
+	@command -v chromium-headless-shell >/dev/null || if $(MAY_INSTALL); then \
+		{ $(INSTALL) chromium-headless-shell; } >/dev/null 2>&1 || true; fi
 	@command -v nginx >/dev/null || if $(MAY_INSTALL); then \
 		echo 'Installing nginx, behind which they go …'; { $(INSTALL) nginx-light; } >/dev/null; \
 	else echo 'The browser tests need nginx. Install it with: sudo apt-get install nginx-light'; exit 1; fi

@@ -1,42 +1,19 @@
 """The example site in a real browser; nothing here touches the tests' own Django."""
 
-import shutil
-
 import pytest
 from playwright.sync_api import sync_playwright
 
+from tests.browser.chromium import launch
 from tests.browser.pages import Visitor
 from tests.browser.relay import Relay
 from tests.browser.site import Site
 from tests.ports import free_port
-
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         if "tests/browser/" in item.path.as_posix():
             item.add_marker(pytest.mark.browser)
-
-
-@pytest.fixture(scope="session")
-def chromium_path():
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.fail(
-            "These tests drive Chromium, and there is none. Install it with: "
-            "apt-get install --yes chromium",
-            pytrace=False,
-        )
-    return found
 
 
 @pytest.fixture(scope="session")
@@ -55,9 +32,9 @@ def site(relay, tmp_path_factory):
 # Not for the session: while Playwright's sync API is open an event loop runs in this thread, and
 # neither other rooms' async tests nor Django's database take that.
 @pytest.fixture(scope="module")
-def chromium(chromium_path):
+def chromium():
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
+        browser = launch(playwright)
         yield browser
         browser.close()
 

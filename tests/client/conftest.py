@@ -6,14 +6,12 @@ import sys
 
 import pytest
 
-from tests.browser.conftest import ARGUMENTS, chromium_path
+from tests.browser.chromium import launch
 from tests.browser.pages import Visitor
 from tests.browser.relay import Relay
 from tests.browser.site import Site
 from tests.ports import free_port
 from tests.servers import Nginx, wait_for_http
-
-__all__ = ["chromium_path"]
 
 
 def pytest_collection_modifyitems(items):
@@ -47,18 +45,32 @@ def site(relay, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def chromium(chromium_path):
+def playwright():
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium_path,
-            args=ARGUMENTS,
-            # Playwright switches it off; visitors don't.
-            ignore_default_args=["--disable-back-forward-cache"],
-        )
-        yield browser
-        browser.close()
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shell(playwright):
+    browser = launch(playwright)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def whole(playwright):
+    browser = launch(playwright, whole=True)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def chromium(request):
+    """The headless shell; Chromium for tests about its back/forward cache."""
+    needs = request.node.get_closest_marker("back_forward_cache")
+    return request.getfixturevalue("whole" if needs else "shell")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import contextlib
 import json
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.sync_api import expect
 
 LISTEN = """(name) => {
@@ -141,6 +142,7 @@ def test_a_laptop_that_changes_networks(visit, site, behind):
     is_live(page)
 
 
+@pytest.mark.back_forward_cache
 def test_a_page_from_the_back_forward_cache(visit, site):
     page = visit().open("/")
     listen(page)

@@ -400,6 +400,7 @@ def test_a_logout_in_another_tab(hall, arrive, register, number):
     ann.becomes(f"room:{number}", "revoked")
 
 
+@pytest.mark.back_forward_cache
 def test_a_page_from_the_back_forward_cache_after_a_logout(arrive, register, number):
     register("ann", "guests")
     ann = arrive("ann")

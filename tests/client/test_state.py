@@ -151,6 +151,7 @@ def test_a_page_from_a_shared_cache_asks_where_the_history_does_not_reach(hall, 
     second.draws(0, 5, 6)
 
 
+@pytest.mark.back_forward_cache
 def test_a_page_from_the_back_forward_cache_goes_on(hall, view, name):
     channel = name("score")
     viewer = view()

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +13,7 @@ import urllib.request
 
 import pytest
 
+from tests.browser.chromium import launch
 from tests.docs.documents import blocks, text
 from tests.ports import free_port
 
@@ -131,9 +131,7 @@ def page():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
+        browser = launch(playwright)
         yield browser.new_context().new_page()
         browser.close()
 

@@ -22,6 +22,7 @@ from django.contrib.auth.models import AnonymousUser
 from playwright.sync_api import sync_playwright
 
 from instant.rights.tokens import Signer
+from tests.browser.chromium import launch
 from tests.real_server import BINARY
 from tests.reliability.world import World, at_random
 from tests.soak.failover import ended
@@ -165,9 +166,7 @@ def main(arguments):
         worlds += [("centrifugo", "sqlite", "redis"), ("centrifugo", "postgresql", "redis")]
     wrong = False
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
+        browser = launch(playwright)
         for server, database, engine in worlds:
             with (
                 tempfile.TemporaryDirectory() as name,

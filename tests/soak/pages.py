@@ -9,7 +9,6 @@ that does not.
 
 import contextlib
 import os
-import shutil
 import tempfile
 import threading
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from tests.browser.conftest import ARGUMENTS
+from tests.browser.chromium import launch
 from tests.client.hall.cache import Cache
 from tests.client.hall.running import Hall
 from tests.real_server import BINARY
@@ -102,9 +101,7 @@ def problems(found, loads):
 def main(_arguments):
     wrong = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=ARGUMENTS
-        )
+        browser = launch(playwright)
         for kind in ["embedded", *(["centrifugo"] if BINARY else [])]:
             wrong += _on(browser, kind)
         browser.close()
