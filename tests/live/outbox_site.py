@@ -4,17 +4,22 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 from types import SimpleNamespace
 
+import psycopg
 from django.test import override_settings
 
 from instant.rights.tokens import Signer
+from tests.forks import Forks
 from tests.live.servers import LiveServer
 from tests.live.subscriber import Subscriber
 
 PATIENCE = 60
+MIGRATED = {}
+"""What migrate makes, made once: a file's content for SQLite, a database's name for each cluster."""
 
 SETTINGS = """
 from tests.settings import *
@@ -44,35 +49,41 @@ class Site:
                 "USER": "postgres",
                 "HOST": str(cluster.folder),
             }
-            self._create()
         (folder / "site_settings.py").write_text(
             SETTINGS.format(database=self.database, folder=folder, port=self.server.port)
         )
         path = os.pathsep.join([str(folder), str(Path.cwd())])
         self.env = os.environ | {"DJANGO_SETTINGS_MODULE": "site_settings", "PYTHONPATH": path}
         self.running = []
-        self.run("migrate", "-v0")
+        self._forks = Forks(self.env)
+        if database == "postgresql":
+            self._on_postgresql(cluster)
+        else:
+            self._on_sqlite()
 
-    def _create(self):
-        import psycopg
+    def _on_sqlite(self):
+        if "sqlite" not in MIGRATED:
+            self.run("migrate", "-v0")
+            MIGRATED["sqlite"] = Path(self.database["NAME"]).read_bytes()
+        Path(self.database["NAME"]).write_bytes(MIGRATED["sqlite"])
 
+    def _on_postgresql(self, cluster):
+        """Copy the first one's database, as it was when it was migrated."""
+        first = MIGRATED.get(cluster)
         with psycopg.connect(
             host=self.database["HOST"], user="postgres", dbname="postgres", autocommit=True
         ) as connection:
-            connection.execute(f"CREATE DATABASE {self.database['NAME']}")
-
-    def command(self, *arguments):
-        return [sys.executable, "-m", "django", *arguments]
+            name = self.database["NAME"]
+            if first is None:
+                connection.execute(f"CREATE DATABASE {name}")
+                self.run("migrate", "-v0")
+                MIGRATED[cluster] = first = f"{name}_first"
+                connection.execute(f"CREATE DATABASE {first} TEMPLATE {name}")
+            else:
+                connection.execute(f"CREATE DATABASE {name} TEMPLATE {first}")
 
     def run(self, *arguments, code=0):
-        done = subprocess.run(
-            self.command(*arguments),
-            env=self.env,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-        )
+        done = self._forks.run("django", *arguments, timeout=PATIENCE)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
@@ -80,8 +91,14 @@ class Site:
         return self.run("shell", "-v0", "-c", source, code=code)
 
     def start(self, *arguments):
+        process = self._forks.start("django", *arguments)
+        self.running.append(process)
+        return process
+
+    def start_anew(self, *arguments):
+        """Start what looks at its own command line before all else, as runserver."""
         process = subprocess.Popen(
-            self.command(*arguments),
+            [sys.executable, "-m", "django", *arguments],
             env=self.env,
             text=True,
             stdout=subprocess.PIPE,
@@ -121,9 +138,16 @@ class Site:
         text = self.run("relay_outbox", "--status")
         return int(text.partition("Waiting: ")[2].split()[0].rstrip(","))
 
+    def wait_until_sent(self):
+        until = time.monotonic() + PATIENCE
+        while self.waiting():
+            assert time.monotonic() < until
+            time.sleep(0.05)  # between two looks at the relay's work
+
     def close(self):
         for process in self.running:
             process.kill()
             process.wait()
             process.stdout.close()
+        self._forks.close()
         self.server.kill()

@@ -44,6 +44,8 @@ def test_the_network_breaks(world):
     world.publish(KEPT, ONCE, NEWEST)
     for _ in moments(page, KILLS):
         page.cut()
+    # What keeps nothing says the last word only to who is there.
+    assert page.wait(lambda page: all(times > KILLS for times in page.joined.values()))
     world.published()
     missing = end(world, page)
     assert not missing[f"{KEPT}0"]

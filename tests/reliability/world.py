@@ -14,6 +14,7 @@ from django.test import override_settings
 
 from instant.rights.tokens import Signer
 from tests.cluster import Cluster, programs
+from tests.forks import Forks
 from tests.ports import free_port
 from tests.real_server import BINARY
 from tests.reliability.publisher import TABLE
@@ -123,6 +124,8 @@ class World:
         )
         path = os.pathsep.join([str(self.folder), str(Path.cwd())])
         self._env = os.environ | {"DJANGO_SETTINGS_MODULE": "site_settings", "PYTHONPATH": path}
+        self._forks = Forks(self._env)
+        self._stack.callback(self._forks.close)
         self._manage("migrate", "-v0")
         self._sql(TABLE)
         if self.is_consumed:  # as the documents say
@@ -139,11 +142,9 @@ class World:
             self.start("relay")
 
     def _manage(self, *arguments):
-        done = subprocess.run(
-            [sys.executable, "-m", "django", *arguments],
-            env=self._env, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        done = self._forks.run("django", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def _sql(self, sql):
         code = f"from django.db import connection as c; c.cursor().execute({sql!r})"
@@ -161,19 +162,22 @@ class World:
 
     def start(self, name, *arguments):
         """Start “server”, “relay”, “redis” or a publisher, which has arguments, and wait until it serves."""
-        command = getattr(self, f"_{name}_command", None)
-        command = (
-            command()
-            if command
-            else [sys.executable, "-m", "tests.reliability.publisher", name, *arguments]
-        )
-        env = None if name == "redis" else self._env
         with (self.folder / f"{name}.log").open("ab") as log:
-            self._running[name] = subprocess.Popen(command, env=env, **{**QUIET, "stderr": log})
+            self._running[name] = self._started(name, arguments, log)
         ports = {"server": self.port, "redis": self._redis_port, "web": self.web_port}
         port = ports.get(name)
         if port:
             until(lambda: answers(port), name)
+
+    def _started(self, name, arguments, log):
+        command = getattr(self, f"_{name}_command", None)
+        if command:
+            env = None if name == "redis" else self._env
+            return subprocess.Popen(command(), env=env, **{**QUIET, "stderr": log})
+        command = ["tests.reliability.publisher", name, *arguments]
+        if name == "relay":
+            command = ["django", "relay_outbox"]
+        return self._forks.start_silent(*command, stderr=log)
 
     def _server_command(self):
         config = str(self.folder / "centrifugo" / "config.json")
@@ -187,9 +191,6 @@ class World:
         # With threads: a browser's idle connections would each hold a worker.
         options = ["-w", "3", "--threads", "8", "-b", f"127.0.0.1:{self.web_port}"]
         return [sys.executable, "-m", "gunicorn", *options, "tests.reliability.web"]
-
-    def _relay_command(self):
-        return [sys.executable, "-m", "django", "relay_outbox"]
 
     def _redis_command(self):
         options = [
@@ -270,12 +271,8 @@ class World:
             "k.execute('SELECT channel, publisher, number FROM fact ORDER BY publisher, number'); "
             "print(*(' '.join(map(str, row)) for row in k.fetchall()), sep=chr(10))"
         )
-        done = subprocess.run(
-            [sys.executable, "-m", "django", "shell", "-v0", "-c", code],
-            env=self._env, capture_output=True, text=True, check=True,
-        )  # fmt: skip
         found = {}
-        for line in done.stdout.split("\n"):
+        for line in self._manage("shell", "-v0", "-c", code).split("\n"):
             if line:
                 channel, publisher, number = line.split()
                 found.setdefault(channel, []).append((publisher, int(number)))
