@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.forks import Forks
 from tests.ports import free_port
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "example"
@@ -27,6 +28,7 @@ class Site:
         server = os.environ.get("EXAMPLE_SERVER", "embedded")
         self._options = ("--port", str(port), "--ws-port", str(ws_port), "--server", server)
         self._ws_port = ws_port
+        self._forks, self._forked = None, None
         self.cookies = {}
         """Of each user who has logged in, so that it happens once."""
 
@@ -38,20 +40,20 @@ class Site:
         return self
 
     def __exit__(self, *_exception):
+        if self._forks:
+            self._forks.close()
         code, said = self._demo.stop()
         assert code == 0, said
         assert "Traceback" not in said, said
 
     def shell(self, code):
         """Run code in a shell of its own, as somebody would at the terminal."""
-        done = subprocess.run(
-            [sys.executable, EXAMPLE / "manage.py", "shell", "-c", code],
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=START_SECONDS,
-            check=False,
-        )
+        if self._forked != self.env:  # its settings have read it
+            if self._forks:
+                self._forks.close()
+            self._forked = dict(self.env)
+            self._forks = Forks({**self.env, "PYTHONPATH": str(EXAMPLE)})
+        done = self._forks.run("django", "shell", "-c", code, timeout=START_SECONDS)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
