@@ -23,7 +23,7 @@ test("every block is in a language that is checked below", () => {
   expect([...new Set(blocks.map(({ language }) => language))].sort()).toEqual(["console", "django", "html", "js", "ts"]);
 });
 
-test("the TypeScript compiles", { timeout: 90_000 }, () => {
+test("the TypeScript compiles", { timeout: 300_000 }, () => {
   const vite = blocksIn("ts").filter((code) => code.includes('from "vite"'));
   expect(vite).toHaveLength(1);
   const sources = new Map([...modules(), ...vite].map((code, index) => [`${root}test/block${index.toString()}.ts`, code]));
