@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from instant.centrifugo.binary import lifeline, process
-from instant.centrifugo.binary.supervisor import GRACE
+from instant.centrifugo.binary.supervisor import GRACE_VARIABLE
 from tests.ports import free_port
 from tests.real_server import BINARY, KINDS
 from tests.servers import RawServer, answering
@@ -23,6 +23,8 @@ from tests.servers import RawServer, answering
 pytestmark = pytest.mark.slow  # starts processes
 
 SECONDS = 40  # on a busy machine
+GRACE = 2.0
+"""Seconds for which a server goes on alone, where a test waits for its end and nobody comes back."""
 REALTIME = """
 from instant import Namespace, deliveries
 
@@ -33,6 +35,9 @@ class Orders(Namespace):
     def can_subscribe(self, user, pk):
         return True
 """
+
+
+STARTED = []
 
 
 class Project:
@@ -52,8 +57,15 @@ class Project:
             self.env["CENTRIFUGO_BIN"] = BINARY
         self.processes = []
         self.log = folder / "said.log"
-        folder.mkdir(exist_ok=True)
-        self.run("-m", "django", "startproject", "mysite", ".")
+        if not STARTED:  # once: all get the same files
+            folder.mkdir()
+            self.run("-m", "django", "startproject", "mysite", ".")
+            STARTED.append(
+                {path.relative_to(folder): path.read_text() for path in folder.rglob("*.py")}
+            )
+        for path, text in STARTED[0].items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
         self.append(
             "mysite/settings.py",
             f'INSTALLED_APPS += ["instant", "mysite"]\nCENTRIFUGO_PORT = {self.ws_port}\n',
@@ -62,6 +74,10 @@ class Project:
             "mysite/urls.py",
             'from django.urls import include\nurlpatterns += [path("instant/", include("instant.urls"))]\n',
         )
+
+    def ends_soon(self):
+        """Let a server that is left alone end soon; for tests in which nobody comes back to it."""
+        self.env[GRACE_VARIABLE] = str(GRACE)
 
     def append(self, file, text):
         with (self.folder / file).open("a") as opened:
@@ -154,7 +170,7 @@ def wait_for(check, explain=lambda: ""):
     until = time.monotonic() + SECONDS
     while not (found := check()):
         assert time.monotonic() < until, explain()
-        time.sleep(0.02)  # between two looks at another process
+        time.sleep(0.05)  # between two looks at another process
     return found
 
 
@@ -193,6 +209,7 @@ def embedded(tmp_path):
 
 @pytest.mark.parametrize("reload", [(), ("--noreload",)], ids=["reloader", "noreload"])
 def test_runserver_starts_it_once_and_says_so_and_ctrl_c_ends_it(project, reload):
+    project.ends_soon()
     site = project.runserver(*reload)
     server = project.wait_for_server()
     project.wait_for_line("with the web server.")
@@ -208,6 +225,7 @@ def test_runserver_starts_it_once_and_says_so_and_ctrl_c_ends_it(project, reload
 
 
 def test_no_orphan_of_what_is_killed(project):
+    project.ends_soon()
     site = project.runserver()
     server = project.wait_for_server()
     supervisor = project.supervisor
@@ -379,6 +397,7 @@ def test_asgi_servers_start_it_too(embedded, how):
             "mysite/settings.py",
             'INSTALLED_APPS = ["daphne", *INSTALLED_APPS]\nASGI_APPLICATION = "mysite.asgi.application"\n',
         )
+    embedded.ends_soon()
     site = embedded.start(*ASGI[how], str(embedded.port))
     server = embedded.wait_for_server()
     embedded.wait_for_site()

@@ -22,7 +22,7 @@ from types import FrameType
 from instant.centrifugo.binary.lifeline import STOP
 from instant.centrifugo.binary.process import pid_file
 
-__all__ = ["GRACE", "start"]
+__all__ = ["GRACE", "GRACE_VARIABLE", "start"]
 
 GRACE = 10.0
 """
@@ -30,6 +30,9 @@ Seconds for which the server goes on without anybody: web workers are replaced m
 
 All of them may be recycled at once, and a site takes seconds to start.
 """
+
+GRACE_VARIABLE = "_INSTANT_GRACE"
+"""In a test's environment: another number of seconds."""
 
 _PATIENCE = 10.0
 """Seconds in which a server that is told to end has to."""
@@ -85,6 +88,7 @@ def _watch(server: subprocess.Popen[bytes], line: int, awake: int, told: list[in
     poll.register(awake, select.POLLIN)
     poll.register(line, select.POLLIN)
     alone_since: float | None = None
+    grace = float(os.environ.get(GRACE_VARIABLE, GRACE))
     while server.poll() is None:
         said = _read(line)
         if STOP in (said or b"") or {signal.SIGTERM, signal.SIGINT} & {*told}:
@@ -98,7 +102,7 @@ def _watch(server: subprocess.Popen[bytes], line: int, awake: int, told: list[in
         elif said == b"" and alone_since is None:
             alone_since = time.monotonic()
             poll.unregister(line)  # it would tell of its end again and again
-        if alone_since is not None and time.monotonic() - alone_since > GRACE:
+        if alone_since is not None and time.monotonic() - alone_since > grace:
             return False
         poll.poll(None if alone_since is None else 100)
         _read(awake)
