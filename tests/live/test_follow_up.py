@@ -18,6 +18,7 @@ from django.test import override_settings
 
 from instant import publish
 from instant.rights.tokens import Signer
+from tests.forks import Forks
 from tests.live.subscriber import Subscriber
 from tests.ports import free_port
 from tests.real_server import BINARY, KINDS
@@ -81,6 +82,7 @@ class Site:
         self.env = os.environ | {"DJANGO_SETTINGS_MODULE": "site_settings", "PYTHONPATH": path}
         if kind == "centrifugo":
             self.env["CENTRIFUGO_BIN"] = BINARY
+        self._forks = Forks(self.env)
         self.run("migrate", "-v0")
         self.sub = self.run("shell", "-v0", "-c", SET_UP).split()[-1]
 
@@ -88,11 +90,12 @@ class Site:
         return [sys.executable, "-m", "django", *arguments]
 
     def run(self, *arguments):
-        done = subprocess.run(
-            self.command(*arguments), env=self.env, capture_output=True, text=True, check=False
-        )
+        done = self._forks.run("django", *arguments, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def close(self):
+        self._forks.close()
 
     def start(self, *arguments, **streams):
         return subprocess.Popen(self.command(*arguments), env=self.env, text=True, **streams)
@@ -128,6 +131,7 @@ def quiet(request, tmp_path):
         web.wait()
     server.terminate()
     server.wait()
+    site.close()
 
 
 @pytest.fixture(params=KINDS)
@@ -141,6 +145,7 @@ def site(request, tmp_path):
         yield site
     server.terminate()
     server.wait()
+    site.close()
 
 
 def until(holds, seconds):

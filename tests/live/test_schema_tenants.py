@@ -21,6 +21,7 @@ import pytest
 import requests
 
 from tests import cluster
+from tests.forks import Forks
 from tests.live.subscriber import PATIENCE, Subscriber
 from tests.ports import free_port
 from tests.real_server import BINARY, KINDS
@@ -118,6 +119,7 @@ for name in ("acme", "globex"):
 """
 
 RELAYS = """
+import time
 from instant.backends import replaced
 from instant.backends.outbox import OutboxBackend
 from instant.publishing.outbox import running, state
@@ -125,7 +127,7 @@ from instant.publishing.outbox.relay import Relay
 with replaced(OutboxBackend()):
     looker = running.watch(is_embedded=True)
     while state.count().waiting:
-        pass
+        time.sleep(0.05)
     looker.stop()
     print(state.count().waiting)
 """
@@ -141,21 +143,18 @@ class Site:
             "INSTANT_TESTS_TENANTS": json.dumps(given),
             "PYTHONPATH": str(ROOT),
         }
+        self._forks = Forks(self.env)
 
     def command(self, *arguments):
         return [sys.executable, "-m", "django", *arguments]
 
     def run(self, *arguments, code=0):
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=ROOT,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = self._forks.run("django", *arguments, timeout=300)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout or done.stderr
+
+    def close(self):
+        self._forks.close()
 
     def shell(self, script, **kwargs):
         return self.run("shell", "-v0", "-c", script, **kwargs)
@@ -250,6 +249,7 @@ def running(request, tmp_path_factory, postgres):
     web = site.command("runserver", "--noreload", "--skip-checks", f"127.0.0.1:{site.web}")
     with site.running(server, site.port), site.running(web, site.web):
         yield site
+    site.close()
 
 
 @pytest.fixture
