@@ -64,6 +64,7 @@ def wait_for_http(port):
         except urllib.error.HTTPError:
             return
         except OSError:
+            time.sleep(0.02)  # between two looks at another process
             continue
         return
     raise AssertionError(f"Nothing answers on port {port}.")

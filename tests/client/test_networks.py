@@ -191,9 +191,9 @@ def test_offline_and_online(visit, site):
     is_live(page)
 
 
-def test_twenty_tabs_and_a_cut(visit, site, relay):
+def test_eight_tabs_and_a_cut(visit, site, relay):
     visitor = visit()
-    pages = [visitor.open("/", page=visitor.context.new_page()) for _ in range(20)]
+    pages = [visitor.open("/", page=visitor.context.new_page()) for _ in range(8)]
     for page in pages:
         listen(page)
     say(site, "before")

@@ -19,7 +19,7 @@ from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 60
+SECONDS = 30
 WORKERS = 2
 SETTINGS = """
 from tests.settings import *
@@ -173,7 +173,7 @@ def sites(tmp_path):
         yield found
 
 
-def test_an_idle_minute(sites):
+def test_half_an_idle_minute(sites):
     until(lambda: all(bool(site.threads()) == used for (_, used), site in sites.items()))
     for site in sites.values():
         site.forget()

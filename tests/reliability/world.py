@@ -55,6 +55,9 @@ BACKENDS = {
 }
 
 
+MIGRATED = []
+"""A database of SQLite that migrate has made."""
+
 END = ("end", 1)
 """A message behind all others."""
 
@@ -126,8 +129,14 @@ class World:
         self._env = os.environ | {"DJANGO_SETTINGS_MODULE": "site_settings", "PYTHONPATH": path}
         self._forks = Forks(self._env)
         self._stack.callback(self._forks.close)
-        self._manage("migrate", "-v0")
-        self._sql(TABLE)
+        path = self.folder / "db.sqlite3"
+        if self.database == "sqlite" and MIGRATED:
+            path.write_bytes(MIGRATED[0])
+        else:
+            self._manage("migrate", "-v0")
+            self._sql(TABLE)
+        if self.database == "sqlite":
+            MIGRATED[:] = [path.read_bytes()]
         if self.is_consumed:  # as the documents say
             [grants] = re.findall(r"```sql\n(.*?)```", OUTBOX.read_text(), re.DOTALL)
             self._sql(grants)

@@ -97,6 +97,7 @@ class Hall:
         while not _answers(port):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)  # between two looks at another process
 
 
 def _answers(port):
