@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from instant.channels.names import user_channel, user_channels
-    from instant.handlers import on_message, on_publish, on_rpc
+    from instant.handlers import (
+        on_connect,
+        on_message,
+        on_publish,
+        on_refresh,
+        on_rpc,
+        on_subscribe,
+    )
     from instant.inbound.listening.stream import listen
     from instant.namespaces import Namespace
     from instant.producers import abroadcast, apublish, batch, broadcast, publish
@@ -17,9 +24,12 @@ __all__ = [
     "batch",
     "broadcast",
     "listen",
+    "on_connect",
     "on_message",
     "on_publish",
+    "on_refresh",
     "on_rpc",
+    "on_subscribe",
     "publish",
     "user_channel",
     "user_channels",
@@ -30,8 +40,11 @@ _ELSEWHERE = {
     "Namespace": "instant.namespaces",
     "listen": "instant.inbound.listening.stream",
     "on_message": "instant.handlers",
+    "on_connect": "instant.handlers",
     "on_publish": "instant.handlers",
+    "on_refresh": "instant.handlers",
     "on_rpc": "instant.handlers",
+    "on_subscribe": "instant.handlers",
 }
 """The modules of names that aren't the producers'."""
 

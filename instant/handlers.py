@@ -26,9 +26,12 @@ __all__ = [
     "Proceed",
     "Refused",
     "Wait",
+    "on_connect",
     "on_message",
     "on_publish",
+    "on_refresh",
     "on_rpc",
+    "on_subscribe",
 ]
 
 _F = TypeVar("_F", bound=Function)
@@ -89,3 +92,41 @@ def on_message(channel: str | type[Namespace]) -> Callable[[_F], _F]:
     Django. At least once and in the order of each channel; several functions may take one channel.
     """
     return register("message", channel)
+
+
+def on_connect(function: _F) -> _F:
+    """
+    Be asked whenever ``get_token/`` signs a token with which a page connects.
+
+    All of them are asked, in the order of their declaration. Where one raises ``Refused`` the page
+    gets no token. What they return, dicts, is together the connection's meta: ``call.meta`` of what
+    the connection asks later, which the page does not see. ``call.data["refresh"]`` says whether
+    the page renews the token of an open connection; a parameter ``refresh`` gets it, too.
+    """
+    return register("connect", "*")(function)
+
+
+def on_refresh(function: _F) -> _F:
+    """
+    Be asked, after ``@on_connect``, where a page says that it renews an open connection's token.
+
+    A page may as well not say so: what has to hold always belongs into ``@on_connect``.
+    """
+    return register("refresh", "*")(function)
+
+
+def on_subscribe(
+    channel: str | type[Namespace],
+    *,
+    can: Callable[[Call], Any] | str | None = None,
+    session: bool = False,
+) -> Callable[[_F], _F]:
+    """
+    Be asked when somebody is about to subscribe, after the channel's own rule allowed it.
+
+    Where Django signs a token for the channel; it is left out where the handler raises
+    ``Refused``. With ``authorize = "proxy"`` whenever a page subscribes; what the handler returns
+    is then what the page gets as the subscription's data. Whether somebody may stay is asked of the
+    rule alone.
+    """
+    return register("subscribe", channel, can=can, session=session)

@@ -3,6 +3,7 @@
 from django.urls import URLPattern, path
 
 from instant.views import centrifugo_proxy, channel_data, identity
+from instant.views.either import either
 
 app_name = "instant"
 
@@ -14,13 +15,13 @@ urlpatterns: list[URLPattern] = [
     path("presence/", channel_data.presence, name="presence"),
     path("history/", channel_data.history, name="history"),
     path("snapshot/", channel_data.snapshot, name="snapshot"),
-    path("proxy/subscribe/", centrifugo_proxy.subscribe, name="proxy_subscribe"),
-    path("proxy/publish/", centrifugo_proxy.publish, name="proxy_publish"),
-    path("proxy/rpc/", centrifugo_proxy.rpc, name="proxy_rpc"),
-    path("proxy/sub_refresh/", centrifugo_proxy.sub_refresh, name="proxy_sub_refresh"),
+    either("proxy/subscribe/", centrifugo_proxy.subscribe, name="proxy_subscribe"),
+    either("proxy/publish/", centrifugo_proxy.publish, name="proxy_publish"),
+    either("proxy/rpc/", centrifugo_proxy.rpc, name="proxy_rpc"),
+    either("proxy/sub_refresh/", centrifugo_proxy.sub_refresh, name="proxy_sub_refresh"),
     # The same for pools, so that what balances them can tell by the path.
-    path("proxy/subscribe/<str:pool>/", centrifugo_proxy.subscribe, name="proxy_subscribe"),
-    path("proxy/publish/<str:pool>/", centrifugo_proxy.publish, name="proxy_publish"),
-    path("proxy/rpc/<str:pool>/", centrifugo_proxy.rpc, name="proxy_rpc"),
-    path("proxy/sub_refresh/<str:pool>/", centrifugo_proxy.sub_refresh, name="proxy_sub_refresh"),
+    either("proxy/subscribe/<str:pool>/", centrifugo_proxy.subscribe, name="proxy_subscribe"),
+    either("proxy/publish/<str:pool>/", centrifugo_proxy.publish, name="proxy_publish"),
+    either("proxy/rpc/<str:pool>/", centrifugo_proxy.rpc, name="proxy_rpc"),
+    either("proxy/sub_refresh/<str:pool>/", centrifugo_proxy.sub_refresh, name="proxy_sub_refresh"),
 ]

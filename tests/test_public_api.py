@@ -12,8 +12,8 @@ from tests.test_architecture import PUBLIC
 
 PINNED = {
     "instant": (
-        "Namespace abroadcast apublish batch broadcast listen on_message on_publish on_rpc publish "
-        "user_channel user_channels"
+        "Namespace abroadcast apublish batch broadcast listen on_connect on_message on_publish "
+        "on_refresh on_rpc on_subscribe publish user_channel user_channels"
     ),
     "instant.backends": "BaseBackend get_backend replaced",
     "instant.backends.base": "BaseBackend",
@@ -28,7 +28,8 @@ PINNED = {
         "UnknownNamespace"
     ),
     "instant.handlers": (
-        "Call Disconnect Message Policy Proceed Refused Wait on_message on_publish on_rpc"
+        "Call Disconnect Message Policy Proceed Refused Wait on_connect on_message on_publish "
+        "on_refresh on_rpc on_subscribe"
     ),
     "instant.html": "connect_sources script script_config state websocket_url",
     "instant.middleware": "StateMiddleware TabMiddleware current_tab",

@@ -10,6 +10,7 @@ observed on v6.9.1.
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
@@ -74,12 +75,14 @@ class ProxyRequest:
     """The channel it is about; ``""`` for a method."""
     method: str = ""
     data: Any = field(default=None, repr=False)
-    """The JSON value that the client sent along, or None."""
+    """The JSON value that the client sent along, or None; bytes where it is no JSON (binary)."""
     meta: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """``meta`` of the connection's token, where the server is told to send it."""
     transport: str = ""
     pool: str = ""
     """The pool at whose endpoint it was asked; the endpoint says it, not the body."""
+    binary: bool = False
+    """Whether ``data`` came as base64, so that an answer may be no JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +124,14 @@ def read_request(body: bytes, kind: Kind = "subscribe", pool: str = "") -> Proxy
         raise MalformedRequest("the body is not JSON") from None
     if not isinstance(fields, dict):
         raise MalformedRequest("the body is not a JSON object")
+    binary = bool(fields.get("b64data"))
     return ProxyRequest(
         client=_text(fields, "client", ""),
         user=_text(fields, "user"),
         channel="" if kind == RPC else _text(fields, "channel"),
         method=_text(fields, "method") if kind == RPC else "",
-        data=fields.get("data"),
+        data=_binary(fields) if binary else fields.get("data"),
+        binary=binary,
         meta=fields["meta"] if isinstance(fields.get("meta"), dict) else {},
         transport=_text(fields, "transport", ""),
         pool=pool,
@@ -183,6 +188,18 @@ def _text(fields: Mapping[str, Any], name: str, default: str | None = None) -> s
     if not isinstance(value, str):
         raise MalformedRequest(f"“{name}” is not a string")
     return value
+
+
+def _binary(fields: Mapping[str, Any]) -> Any:
+    """Return the JSON value in a payload that came as base64, or its bytes where it is none."""
+    try:
+        data = b64decode(_text(fields, "b64data"), validate=True)
+    except ValueError as exc:
+        raise MalformedRequest("“b64data” is not base64") from exc
+    try:
+        return json.loads(data, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return data
 
 
 def _refuse(_constant: str) -> NoReturn:

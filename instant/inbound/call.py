@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from asgiref.sync import sync_to_async
+from django.utils.functional import SimpleLazyObject
+
 __all__ = ["Call"]
 
 
@@ -14,7 +17,11 @@ class Call:
     """What a handler gets as its first argument."""
 
     user: Any
-    """Whoever calls, as the database has them; read when it is looked at."""
+    """
+    Whoever calls, as the database has them.
+
+    Where the method is for anonymous visitors too, it is read when it is looked at.
+    """
     client: str = ""
     """The id of the connection that the server gave it; ``""`` over HTTP."""
     channel: str = ""
@@ -34,7 +41,11 @@ class Call:
     What comes over a connection came by the server, whose headers say nothing of the caller.
     """
     session: Any = field(default=None, repr=False)
-    """The caller's session, where the handler asks for one with ``session=True``."""
+    """
+    The caller's session, where the handler asks for one with ``session=True``.
+
+    None where the browser has none, or where it is no longer that of the connection's user.
+    """
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     """The arguments in the channel's name, where a namespace is handled."""
     arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -42,6 +53,12 @@ class Call:
     id: str = ""
     """What the caller has named this call, so that it isn't answered twice; or ``""``."""
     _tell: Callable[[Any, str], None] | None = field(default=None, repr=False)
+
+    async def auser(self) -> Any:
+        """Return the user, in an ``async def``, where looking may have to ask the database."""
+        if isinstance(self.user, SimpleLazyObject):
+            await sync_to_async(bool)(self.user)
+        return self.user
 
     def progress(self, done: Any = None, message: str = "") -> None:
         """

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from instant.channels.declarations import NAME
 from instant.inbound.arguments import Arguments
+from instant.inbound.reserved import METHODS
 from instant.namespaces import Namespace
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = [
     "Handler",
     "Kind",
     "conflicts",
+    "declared",
     "find_handler",
     "handlers",
     "matching",
@@ -91,6 +93,8 @@ class Handler:
 
     def matches(self, name: str) -> bool:
         """Tell whether a method or channel is one of those that it is about."""
+        if self.kind == "rpc" and name.startswith(METHODS) and not self.name.startswith(METHODS):
+            return False  # no pattern answers for methods of ours
         if self.namespace is not None:
             return self.namespace.parse(name) is not None
         return self.name == name or ("*" in self.name and bool(self._pattern.fullmatch(name)))
@@ -132,6 +136,20 @@ def register(kind: Kind, target: str | type[Namespace], **options: Any) -> Calla
         return function
 
     return decorate
+
+
+_known: tuple[list[Handler], int, dict[Kind, list[Handler]]] = ([], 0, {})
+
+
+def declared(kind: Kind) -> list[Handler]:
+    """Return the handlers of a kind, as handlers() does; for what asks with each publication."""
+    global _known  # noqa: PLW0603  a cache
+    if _known[0] is not _registry or _known[1] != len(_registry):
+        _known = (_registry, len(_registry), {})
+    found = _known[2].get(kind)
+    if found is None:
+        found = _known[2][kind] = handlers(kind)
+    return found
 
 
 def handlers(*kinds: Kind) -> list[Handler]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -121,9 +122,13 @@ class Signer:
             "aud": wire.audience(settings.audience, self._tenant),
         }
 
-    def connection_token(self) -> Token:
-        """Sign a token with which the user's browser may connect."""
-        return self._sign(self._claims)
+    def connection_token(self, *, meta: Mapping[str, Any] | None = None) -> Token:
+        """
+        Sign a token with which the user's browser may connect.
+
+        ``meta`` is noted by the server for the connection; the server shows it to Django alone.
+        """
+        return self._sign({**self._claims, "meta": meta} if meta else self._claims)
 
     def channel_token(self, channel: str, *, info: Any = None, pushes_joins: bool = False) -> Token:
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Literal
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -13,10 +14,14 @@ from django.urls import NoReverseMatch, get_script_prefix, reverse
 from instant.centrifugo.proxy import KINDS, RPC, Kind
 from instant.conf import Conf
 from instant.exceptions import InstantConfigError
+from instant.inbound.connecting import visitors_call
 from instant.inbound.registry import handlers
 from instant.namespaces import registered
 
-__all__ = ["namespace_pools", "obstacles", "pool_urls", "urls"]
+__all__ = ["namespace_pools", "obstacles", "pool_urls", "urls", "with_cookie", "with_meta"]
+
+_HANDLED: tuple[Literal["subscribe", "publish", "rpc"], ...] = ("subscribe", "publish", "rpc")
+"""The kinds that handlers are about."""
 
 _LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
 """What Django allows under DEBUG if ALLOWED_HOSTS is empty; see its ``get_host()``."""
@@ -91,6 +96,20 @@ def _pool_base(conf: Conf, pool: str) -> str:
     if len(addresses) > 1:
         return conf.pools_url + urlsplit(addresses[0]).path
     return addresses[0] if addresses else str(conf.proxy_url)
+
+
+def with_cookie() -> frozenset[Kind]:
+    """Return the kinds with which the server hands on cookies: a handler wants the session."""
+    return frozenset(
+        kind for kind in _HANDLED if any(handler.session for handler in handlers(kind))
+    )
+
+
+def with_meta() -> frozenset[Kind]:
+    """Return the kinds with which it hands on the connection's meta, for a handler."""
+    if handlers("connect", "refresh"):
+        return frozenset(kind for kind in _HANDLED if handlers(kind))
+    return frozenset({RPC} if visitors_call() else ())
 
 
 def obstacles(found: Mapping[Kind, str]) -> Iterator[tuple[str, str]]:

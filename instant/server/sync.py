@@ -97,7 +97,13 @@ def compare(conf: Conf) -> Sync:
     )
     compiled = compile_namespaces(engine, namespaces, _before(conf.dir, "namespaces"))
     asking = compile_pools(
-        compile_proxies(compiled, urls, secret=conf.proxy_secret_text),
+        compile_proxies(
+            compiled,
+            urls,
+            secret=conf.proxy_secret_text,
+            with_cookie=proxy_urls.with_cookie(),
+            with_meta=proxy_urls.with_meta(),
+        ),
         {} if urls is None else proxy_urls.pool_urls(conf),
         {} if urls is None else proxy_urls.namespace_pools(),
     )

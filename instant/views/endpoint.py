@@ -18,16 +18,10 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import DisallowedHost, RequestDataTooBig
+from django.core.exceptions import DisallowedHost
 from django.core.signals import got_request_exception
 from django.db import DatabaseError
-from django.http import (
-    HttpRequest,
-    HttpResponse,
-    JsonResponse,
-    RawPostDataException,
-    UnreadablePostError,
-)
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.http import is_same_domain
 from django.views.decorators.csrf import csrf_exempt
@@ -36,6 +30,7 @@ from instant import conf
 from instant.revoking import tables
 from instant.rights.primary import read_user_again, reading_from_primary
 from instant.views import credentials
+from instant.views.body import BodyRefused, read_body
 from instant.views.caching import keep_out_of_caches
 from instant.views.login_throttle import TooManyFailures
 
@@ -47,9 +42,6 @@ MAX_BODY = 64 * 1024
 """Bytes of a request's body."""
 
 _FAILED = "The server failed; its log says why."
-
-_MAX_DIGITS = 9
-"""Of a Content-Length: int() refuses thousands of them with an exception."""
 
 Body = dict[str, Any]
 View = Callable[[HttpRequest, Body], dict[str, Any]]
@@ -178,25 +170,10 @@ def _has_own_credentials(request: HttpRequest) -> bool:
 
 
 def _read(request: HttpRequest) -> bytes:
-    """Return the body; not more than is taken is read, whatever the headers say of it."""
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    too_large = BadRequest(f"The body may have {MAX_BODY:,} bytes.")
-    if not (length.isascii() and length.isdigit()) or len(length) > _MAX_DIGITS:
-        raise too_large
-    site_limit = getattr(settings, "DATA_UPLOAD_MAX_MEMORY_SIZE", None)
-    limit = MAX_BODY if site_limit is None else min(MAX_BODY, site_limit)
-    if int(length) > limit:
-        raise too_large
     try:
-        # Chunks have no length, and request.body would take as many as the site allows.
-        if "_body" not in request.__dict__ and not request._read_started:  # type: ignore[attr-defined]  # noqa: SLF001
-            request._body = request.read(limit + 1)  # noqa: SLF001
-        raw = request.body
-    except (RequestDataTooBig, UnreadablePostError, RawPostDataException):
-        raise BadRequest("The body is too large, broke off, or was read as a form.") from None
-    if len(raw) > limit:
-        raise too_large
-    return raw
+        return read_body(request, MAX_BODY)
+    except BodyRefused as exc:
+        raise BadRequest(str(exc)) from None
 
 
 def _body(request: HttpRequest) -> Body:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -12,14 +13,16 @@ from django.views.decorators.debug import sensitive_variables
 
 from instant import conf, permissions
 from instant.html import websocket_url
-from instant.inbound import registry
+from instant.inbound.answers import Disconnect, Refused
+from instant.inbound.call import Call
+from instant.inbound.connecting import enter, open_connection
 from instant.revoking import run, sessions
 from instant.rights import tokens
 from instant.rights.refusals import log_once, refusals
 from instant.tenancy import current as tenancy
 from instant.tenancy import wire
 from instant.views.client_address import request_address
-from instant.views.endpoint import BadRequest, Body, Forbidden, endpoint
+from instant.views.endpoint import BadRequest, Body, Forbidden, Unavailable, endpoint
 from instant.views.login_throttle import attempt
 
 __all__ = ["get_token", "login", "logout", "subscribe"]
@@ -58,7 +61,7 @@ def login(request: HttpRequest, body: Body) -> dict[str, Any]:
     if user is None:
         raise Forbidden("Wrong user name or password.")
     auth.login(request, user)
-    return _connection(request, None, "")
+    return _connection(request, None, "", body)
 
 
 @endpoint("GET", "POST", own_credentials=True)
@@ -71,10 +74,11 @@ def get_token(request: HttpRequest, body: Body) -> dict[str, Any]:
     Names that don't exist or aren't allowed are left out alike; ``unknown`` has those about
     which a rule can't decide now, where there are any. Anonymous visitors get public
     channels, or 403 where ``INSTANT["ANONYMOUS"]`` is False. Under ``DEBUG`` ``refused`` says
-    for each name that is left out why; else nobody is told that.
+    for each name that is left out why; else nobody is told that. ``{"refresh": true}`` says that
+    the token renews that of an open connection, for ``@on_refresh``.
     """
     names, after = _wanted(request, body)
-    return _connection(request, names, after)
+    return _connection(request, names, after, body)
 
 
 @endpoint("POST", own_credentials=True)
@@ -82,7 +86,7 @@ def subscribe(request: HttpRequest, body: Body) -> dict[str, Any]:
     """Answer tokens for channels, asked for as with get_token(), and no connection token."""
     names, after = _wanted(request, body)
     _check_anonymous(request)
-    return _channels(request, _signer(request), names, after)
+    return _channels(request, _signer(request), names, after, _call(request))
 
 
 @endpoint("POST")
@@ -121,27 +125,55 @@ def _signer(request: HttpRequest) -> tokens.Signer:
     return tokens.Signer(request.user, since=tokens.began(request))
 
 
-def _connection(request: HttpRequest, names: list[str] | None, after: str) -> dict[str, Any]:
+def _needs_csrf_token(request: HttpRequest) -> bool:
+    return bool(getattr(request, "needs_csrf_token", True))
+
+
+def _call(request: HttpRequest, body: Body | None = None) -> Call:
+    return Call(
+        user=request.user,
+        data={"refresh": (body or {}).get("refresh") is True},
+        transport="http",
+        headers=request.headers,
+        # One that says itself who it is may come with a cookie of somebody else's.
+        session=getattr(request, "session", None) if _needs_csrf_token(request) else None,
+    )
+
+
+def _meta(call: Call) -> Mapping[str, Any]:
+    """Return what handlers note for the connection, or answer what they refuse with."""
+    try:
+        return open_connection(call)
+    except Refused as exc:
+        if exc.temporary:
+            raise Unavailable(exc.message) from exc
+        raise Forbidden(exc.message) from exc
+    except Disconnect as exc:
+        raise Forbidden(exc.reason or "Refused.") from exc
+
+
+def _connection(
+    request: HttpRequest, names: list[str] | None, after: str, body: Body
+) -> dict[str, Any]:
     _check_anonymous(request)
     signer = _signer(request)
-    token = signer.connection_token()
+    call = _call(request, body)
+    token = signer.connection_token(meta=_meta(call))
     prefix = wire.prefix(tenancy.current())
     return {
-        "csrf_token": get_csrf_token(request) if getattr(request, "needs_csrf_token", 1) else "",
+        "csrf_token": get_csrf_token(request) if _needs_csrf_token(request) else "",
         "ws_token": token.value,
         "exp": token.exp,
         "expire_at": token.expire_at,
         "url": websocket_url(request),
         # Names below are the tenant's own; in a client's they stand behind this, see tenancy.wire.
         **({"prefix": prefix} if prefix else {}),
-        # Methods that have a pool: called as pool:method.
-        **({"pools": pools} if (pools := registry.pools()) else {}),
-        **_channels(request, signer, names, after),
+        **_channels(request, signer, names, after, call),
     }
 
 
 def _channels(
-    request: HttpRequest, signer: tokens.Signer, names: list[str] | None, after: str
+    request: HttpRequest, signer: tokens.Signer, names: list[str] | None, after: str, call: Call
 ) -> dict[str, Any]:
     unknown: list[str] = []
     following = None
@@ -149,10 +181,13 @@ def _channels(
         granted, following = permissions.grants_after(request.user, after, MAX_CHANNELS)
     else:
         granted, unknown = permissions.answers(request.user, names)
+    entries = {grant.name: enter(grant.name, call) for grant in granted if grant.by_token}
+    granted = [g for g in granted if g.name not in entries or entries[g.name].answer == "yes"]
+    unknown = [*unknown, *(name for name, entry in entries.items() if entry.answer == "unknown")]
     if any(grant.level not in {"user", "namespace"} for grant in granted):
         run.row_found()
     run.wake()  # a token that goes out now may have to be followed up
-    if getattr(request, "needs_csrf_token", True):  # else the request says who it is itself
+    if _needs_csrf_token(request):  # else the request says who it is itself
         sessions.note(request)
     answer: dict[str, Any] = {
         "channels": [_channel(signer, grant) for grant in granted],
@@ -162,8 +197,8 @@ def _channels(
     }
     if names is not None and settings.DEBUG:
         left_out = _refusals(
-            request.user, set(names) - {*unknown, *(grant.name for grant in granted)}
-        )
+            request.user, set(names) - {*unknown, *entries, *(grant.name for grant in granted)}
+        ) | {name: entry.why for name, entry in entries.items() if entry.why}
         if left_out:
             answer["refused"] = left_out
     return answer

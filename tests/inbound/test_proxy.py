@@ -1,51 +1,29 @@
 """Handlers behind the endpoints that the server asks at."""
 
+import base64
 import json
 import logging
+import threading
 from dataclasses import dataclass
+from unittest.mock import patch
 
 import pytest
-from django.db import OperationalError
-from django.test import Client, override_settings
+from django.contrib.auth import get_user_model
+from django.db import OperationalError, connection
+from django.test import AsyncClient, Client, override_settings
 
 from instant import Namespace, on_publish, on_rpc
 from instant.centrifugo.proxy import HEADER
 from instant.handlers import Disconnect, Refused
+from tests.inbound.asking import DENIED, SECRET, body, call, error, publish
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry")]
-
-SECRET = "proxy-secret-0123456789"
-DENIED = {"error": {"code": 403, "message": "permission denied"}}
 
 
 @pytest.fixture(autouse=True)
 def _secret():
     with override_settings(CENTRIFUGO_PROXY_SECRET=SECRET):
         yield
-
-
-def ask(kind, user, *, secret=SECRET, **more):
-    body = {
-        "client": "c", "transport": "websocket", "protocol": "json", "encoding": "json",
-        "user": user if isinstance(user, str) else str(user.pk), **more,
-    }  # fmt: skip
-    response = Client(raise_request_exception=False).post(
-        f"/instant/proxy/{kind}/",
-        json.dumps(body),
-        content_type="application/json",
-        headers={HEADER: secret},
-    )
-    assert response.status_code == 200
-    assert len(response.json()) == 1
-    return response.json()
-
-
-def call(user, method, data=None, **more):
-    return ask("rpc", user, method=method, data=data, **more)
-
-
-def error(code, message):
-    return {"error": {"code": code, "message": message}}
 
 
 @dataclass
@@ -124,10 +102,6 @@ def room(registry):
     return Room
 
 
-def publish(user, channel, data):
-    return ask("publish", user, channel=channel, data=data)
-
-
 def test_what_a_page_publishes_is_seen_before_others_see_it(room, make_user):
     @on_publish(room)
     def moderate(call, pk):
@@ -161,4 +135,217 @@ def test_what_is_no_dict_is_not_published(room, make_user):
     def moderate(call, pk):
         return ["x"]
 
-    assert publish(make_user("ann"), "room:1", {}) == DENIED
+    assert publish(make_user("ann"), "room:1", {}) == error(500, "internal error")
+
+
+# Who calls
+
+
+def test_a_method_for_everybody_makes_no_query(make_user, django_assert_num_queries):
+    @on_rpc("open", anonymous=True)
+    def opened(call):
+        return 1
+
+    @on_rpc("who", anonymous=True)
+    def who(call):
+        return [call.user.username, call.user.is_authenticated, call.user == ann]
+
+    ann = make_user("ann")
+    with django_assert_num_queries(0):
+        assert call(ann, "open") == call("", "open") == {"result": {"data": 1}}
+        assert call("", "who") == {"result": {"data": ["", False, False]}}
+    with django_assert_num_queries(1):
+        assert call(ann, "who") == {"result": {"data": ["ann", True, True]}}
+
+
+def test_whoever_is_gone_is_refused_where_they_are_looked_at(make_user):
+    @on_rpc("who", anonymous=True)
+    def who(call):
+        return call.user.username
+
+    @on_rpc("users")
+    def users(call):
+        raise AssertionError
+
+    ann, bob = make_user("ann"), make_user("bob", is_active=False)
+    gone = str(ann.pk)
+    ann.delete()
+    assert call(gone, "who") == call(gone, "users") == DENIED
+    assert call(bob, "who") == {"result": {"data": ""}}  # deactivated: as a visitor
+    assert call(bob, "users") == error(401, "log in first")
+
+
+def test_where_visitors_may_not_connect_they_call_nothing(make_user):
+    @on_rpc("open", anonymous=True)
+    def opened(call):
+        return 1
+
+    bob = make_user("bob", is_active=False)
+    with override_settings(INSTANT={"ANONYMOUS": False}):
+        assert call("", "open") == call(bob, "open") == DENIED
+        assert call(make_user("ann"), "open") == {"result": {"data": 1}}
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_an_async_handler_reads_the_user_of_everybody(make_user, in_threads):
+    @on_rpc("who", anonymous=True)
+    async def who(call):
+        return (await call.auser()).username
+
+    ann = await get_user_model().objects.acreate(username="ann")
+    assert await acall(ann, "who") == {"result": {"data": "ann"}}
+    assert await acall("", "who") == {"result": {"data": ""}}
+    assert await acall("4711", "who") == DENIED
+
+
+# What is sent
+
+
+def test_the_name_of_a_call_is_not_in_its_payload(room, make_user):
+    seen = []
+
+    @on_rpc("x")
+    def handler(call, a: int = 0):
+        seen.append((call.id, call.data))
+
+    @on_publish(room)
+    def moderate(call, pk):
+        seen.append((call.id, call.data))
+
+    ann = make_user("ann")
+    call(ann, "x", {"a": 1, "instant:id": "Az_-9"})
+    publish(ann, "room:1", {"a": 1, "instant:id": "1"})
+    call(ann, "x", {"a": 1})
+    assert seen == [("Az_-9", {"a": 1}), ("1", {"a": 1}), ("", {"a": 1})]
+    for wrong in ("", "ü", "a" * 65, 1, None, "a\n"):
+        assert call(ann, "x", {"instant:id": wrong})["error"]["code"] == 400
+    assert len(seen) == 3
+
+
+def test_methods_of_ours_are_no_patterns(make_user):
+    @on_rpc("*")
+    def everything(call):
+        return call.method
+
+    ann = make_user("ann")
+    assert call(ann, "instant.ticket") == error(404, "there is no such method")
+    assert call(ann, "instan.ticket") == {"result": {"data": "instan.ticket"}}
+
+
+def test_a_binary_payload(make_user):
+    @on_rpc("x")
+    def handler(call, data):
+        return data
+
+    ann = make_user("ann")
+
+    def binary(data):
+        return call(ann, "x", b64data=base64.b64encode(data).decode())
+
+    assert binary(b'{"a": 1}') == {"result": {"data": {"a": 1}}}
+    assert binary(b"\xff\x00") == {"result": {"b64data": "/wA="}}
+    assert call(ann, "x", b64data="no base64") == error(400, "bad request")
+
+
+def test_bytes_are_no_answer_to_json(make_user):
+    @on_rpc("x")
+    def handler(call):
+        return b"\xff"
+
+    assert call(make_user("ann"), "x") == error(500, "internal error")
+
+
+def test_a_large_body_is_not_read():
+    @on_rpc("x", anonymous=True)
+    def handler(call):
+        raise AssertionError
+
+    class Endless:
+        def __init__(self):
+            self.given = 0
+
+        def read(self, size=-1):
+            assert size > 0
+            self.given += size
+            return b"x" * size
+
+        readline = read
+
+        def close(self):
+            pass
+
+    endless = Endless()
+    response = Client().generic(
+        "POST", "/instant/proxy/rpc/", "",
+        headers={HEADER: SECRET}, **{"wsgi.input": endless, "CONTENT_LENGTH": "900000000"},
+    )  # fmt: skip
+    assert response.json() == error(400, "bad request")
+    assert endless.given == 0
+
+
+# Transactions of ATOMIC_REQUESTS
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_refuses_rolls_back(make_user, settings):
+    @on_rpc("x")
+    def handler(call, fails: bool):
+        get_user_model().objects.create(username=f"made-{fails}")
+        if fails:
+            raise Refused(409, "no")
+        assert connection.in_atomic_block
+
+    ann = make_user("ann")
+    with patch.dict(connection.settings_dict, {"ATOMIC_REQUESTS": True}):
+        assert call(ann, "x", {"fails": True}) == error(409, "no")
+        assert call(ann, "x", {"fails": False}) == {"result": {"data": None}}
+    names = get_user_model().objects.values_list("username", flat=True)
+    assert sorted(names) == ["ann", "made-False"]
+
+
+# As async views
+
+
+async def acall(user, method, data=None, **more):
+    response = await AsyncClient(raise_request_exception=False).post(
+        "/instant/proxy/rpc/",
+        json.dumps(body(user, method=method, data=data, **more)),
+        content_type="application/json",
+        headers={HEADER: SECRET},
+    )
+    assert response.status_code == 200
+    return response.json()
+
+
+async def test_an_async_handler_runs_on_the_loop(in_threads):
+    @on_rpc("async", anonymous=True)
+    async def on_loop(call):
+        return threading.get_ident()
+
+    @on_rpc("sync", anonymous=True)
+    def in_a_thread(call):
+        return threading.get_ident()
+
+    here = threading.get_ident()
+    assert (await acall("", "async"))["result"]["data"] == here
+    assert (await acall("", "sync"))["result"]["data"] != here
+
+
+async def test_what_an_async_handler_raises(in_threads, caplog):
+    raised = []
+
+    @on_rpc("x", anonymous=True)
+    async def handler(call):
+        raise raised.pop()
+
+    async def answered(exc):
+        raised.append(exc)
+        return await acall("", "x")
+
+    assert await answered(Refused(409, "sold out")) == error(409, "sold out")
+    assert await answered(Disconnect(4501, "bye")) == {
+        "disconnect": {"code": 4501, "reason": "bye"}
+    }
+    assert not caplog.records
+    assert await answered(KeyError("secret detail")) == error(500, "internal error")
+    assert "secret detail" in caplog.text

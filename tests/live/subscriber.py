@@ -15,10 +15,17 @@ PATIENCE = 60
 class Subscriber:
     """One connection; replies and pushes in the order in which they came."""
 
-    def __init__(self, url, *, origin=None):
+    def __init__(self, url, *, origin=None, headers=None):
         self._stack = contextlib.ExitStack()
         self._socket = self._stack.enter_context(
-            connect(url, origin=origin, compression=None, max_size=None, ping_interval=None)
+            connect(
+                url,
+                origin=origin,
+                additional_headers=headers,
+                compression=None,
+                max_size=None,
+                ping_interval=None,
+            )
         )
         self._lines = []
         self._id = 0

@@ -1,11 +1,14 @@
 """Calls and publications of a page, through a server and Python, and back."""
 
 import pytest
+from django.conf import settings
 from django.db import transaction
+from django.test import Client
 
-from instant import Namespace, on_publish, on_rpc
+from instant import Namespace, on_connect, on_publish, on_rpc, on_subscribe
 from instant.handlers import Disconnect, Refused
 from instant.rights.tokens import Signer
+from tests.live.subscriber import Subscriber
 from tests.live.test_proxies import connect, start  # noqa: F401  fixtures
 from tests.real_server import KINDS
 
@@ -39,6 +42,30 @@ def declared(registry):
     async def leave(call):
         raise Disconnect(4501, "as you wished")
 
+    @on_rpc("cart.show", session=True)
+    def show(call):
+        return {"cart": call.session and call.session["cart"], "meta": call.meta}
+
+    @on_rpc("cart.hidden")
+    def hidden(call):
+        return call.session
+
+    @on_connect
+    def opened(call):
+        return {"device": 7}
+
+    class Hall(Namespace):
+        name, pattern, authorize = "hall", "<int:pk>", "proxy"
+
+        def can_subscribe(self, user, pk):
+            return True
+
+    @on_subscribe(Hall)
+    def enter(call, pk):
+        if pk == 2:
+            raise Refused(409, "it is full")
+        return {"pk": pk, **call.meta}
+
     return Room
 
 
@@ -71,3 +98,35 @@ def test_a_publication(live, connect, make_user, declared):  # noqa: F811
     assert refused["error"] == {"code": 409, "message": "no spam"}
     page.tell(publish={"channel": "room:1", "data": {"text": "hello"}})
     assert page.publications(1) == [("room:1", {"text": "hello", "by": "ann"})]
+
+
+@pytest.fixture
+def browser(live, make_user):
+    """A logged-in page: its session, its token, and a connection that has its cookie."""
+    ann = make_user("ann")
+    client = Client()
+    client.force_login(ann)
+    session = client.session
+    session["cart"] = "ann's"
+    session.save()
+    answer = client.get("/instant/get_token/").json()
+    name = settings.SESSION_COOKIE_NAME
+    page = Subscriber(live.url, headers={"Cookie": f"{name}={client.cookies[name].value}"})
+    assert "connect" in page.connect(answer["ws_token"])
+    yield page
+    page.close()
+
+
+def test_the_session_and_the_meta(browser, live, connect, make_user):  # noqa: F811
+    def data(page, method):
+        return page.ask(rpc={"method": method, "data": {}})["rpc"].get("data")
+
+    assert data(browser, "cart.show") == {"cart": "ann's", "meta": {"device": 7}}
+    assert data(browser, "cart.hidden") is None
+    other = connect(live, make_user("bob"))  # whose token says nothing, and no cookie
+    assert data(other, "cart.show") == {"cart": None, "meta": {}}
+
+
+def test_a_subscription_by_proxy_gets_data(browser):
+    assert browser.subscribe("hall:1")["subscribe"]["data"] == {"pk": 1, "device": 7}
+    assert browser.subscribe("hall:2")["error"] == {"code": 409, "message": "it is full"}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from instant import Namespace
 from instant.centrifugo.proxy import HEADER
-from instant.views import centrifugo_proxy
+from instant.views import proxy_endpoint
 from tests.tracebacks import shown_locals
 
 SECRET = "proxy-secret-0123456789"
@@ -270,7 +270,9 @@ def test_only_objects_are_published(declare, make_user, data):
     declare(client_publish="ask", can_publish=owner)
     more = {} if data is ... else {"data": data}
     assert ask("publish", make_user("ann"), **more)["error"]["code"] == 400
-    assert ask("publish", make_user("bob"), b64data="e30=")["error"]["code"] == 400
+    bob = make_user("bob")
+    for binary in ("W10=", "/w==", "no base64"):  # [], a byte that is no JSON
+        assert ask("publish", bob, b64data=binary)["error"]["code"] == 400
 
 
 @pytest.mark.parametrize("client_publish", ["nobody", "subscribers"])
@@ -381,7 +383,10 @@ def test_an_info_that_is_not_json_is_none(declare, make_user, caplog, info):
 def test_whatever_fails_refuses(declare, make_user, kind, name, caplog):
     declare(can_subscribe=owner, client_publish="ask", can_publish=owner)
     user = make_user("ann")
-    with patch(f"instant.views.centrifugo_proxy.{name}", side_effect=RuntimeError("boom")):
+    module = "views.proxy_endpoint" if name == "conf.current" else "views.centrifugo_proxy"
+    if kind == "publish" and name == "find_namespace":
+        module = "inbound.requests"
+    with patch(f"instant.{module}.{name}", side_effect=RuntimeError("boom")):
         assert ask(kind, user, data={}) == REFUSED[kind]
     assert "boom" in caplog.text
     assert SECRET not in caplog.text
@@ -478,9 +483,9 @@ def test_where_no_secret_is_known_nobody_has_it(declare, tmp_path, text):
 
 def test_it_is_not_in_what_a_traceback_shows(rf):
     request = rf.post("/instant/proxy/subscribe/", headers={HEADER: SECRET})
-    with patch("instant.views.centrifugo_proxy.constant_time_compare", side_effect=RuntimeError):
+    with patch("instant.views.proxy_endpoint.constant_time_compare", side_effect=RuntimeError):
         try:
-            centrifugo_proxy._knows_secret(request)
+            proxy_endpoint._knows_secret(request)
         except RuntimeError:
             shown = shown_locals(request)
     assert "secret" in shown

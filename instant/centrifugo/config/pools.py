@@ -30,11 +30,11 @@ def compile_pools(
     before = _named(result)
     ours = {name for name, proxy in before.items() if our_secret(proxy) is not None}
     secret = next(iter(our_secrets(result)), "")
-    wanted = {
-        _name(pool, kind): proxy_to(before, _name(pool, kind), url, secret, under="proxies")
-        for pool, urls in pools.items()
-        for kind, url in urls.items()
-    }
+    wanted = {}
+    for pool, urls in pools.items():
+        for kind, url in urls.items():
+            proxy = proxy_to(before, _name(pool, kind), url, secret, under="proxies")
+            wanted[_name(pool, kind)] = _handing_on(proxy, _default(result, kind))
     kept = [proxy for name, proxy in before.items() if name not in ours]
     listed = kept + [{"name": name, **_without_name(proxy)} for name, proxy in wanted.items()]
     if listed or "proxies" in result:
@@ -46,6 +46,23 @@ def compile_pools(
 
 def _name(pool: str, kind: Kind) -> str:
     return f"{pool}.{kind}"
+
+
+def _default(config: Mapping[str, Any], kind: Kind) -> Mapping[str, Any]:
+    """Return the proxy of a kind for whatever has no pool."""
+    found: Mapping[str, Any] = (
+        config.get("rpc", {}).get("proxy", {}) if kind == RPC else config["channel"]["proxy"][kind]
+    )
+    return found
+
+
+def _handing_on(proxy: dict[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
+    """Let it hand on of a page's request what another one does."""
+    for key in ("http_headers", "include_connection_meta"):
+        proxy.pop(key, None)
+        if key in like:
+            proxy[key] = like[key]
+    return proxy
 
 
 def _without_name(proxy: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from instant.centrifugo.config.defaults import new_secret
@@ -35,6 +35,8 @@ Seconds in which Django has to reply, unless the file says otherwise.
 While the server waits, it does nothing else for the client that it asks about.
 """
 
+_COOKIE = "Cookie"
+
 _VARIABLE = re.compile(r"\$\{(CENTRIFUGO_VAR_[A-Za-z0-9_]+)\}")
 
 
@@ -44,6 +46,8 @@ def compile_proxies(
     *,
     secret: str | None = None,
     make_secret: Callable[[], str] = new_secret,
+    with_cookie: Collection[Kind] = (),
+    with_meta: Collection[Kind] = (),
 ) -> dict[str, Any]:
     """
     Return a copy of the config with proxies that ask Django at ``urls``, or without any for None.
@@ -54,6 +58,9 @@ def compile_proxies(
     may stay subscribed there and to the users' own channels. A proxy is ours if it sends the
     secret's header; options added to it by hand are kept. Raises InstantConfigError if there is
     already a proxy that isn't ours.
+
+    Of a page's request the server hands on the Cookie header with the kinds ``with_cookie`` names,
+    and ``meta`` of the connection's token ``with_meta``; with no others, whatever the file says.
     """
     result = copy.deepcopy(dict(config))
     proxies = section(result, "channel", "proxy")
@@ -63,9 +70,11 @@ def compile_proxies(
     text = secret or next(iter(our_secrets(result)), None) or make_secret()
     for kind in KINDS:
         proxies[kind] = proxy_to(proxies, kind, urls[kind], text)
+        _hand_on(proxies[kind], cookie=kind in with_cookie, meta=kind in with_meta)
     if RPC in urls:
         calls = section(result, "rpc")
         calls["proxy"] = proxy_to(calls, "proxy", urls[RPC], text, under="rpc")
+        _hand_on(calls["proxy"], cookie=RPC in with_cookie, meta=RPC in with_meta)
         section(result, "rpc", "without_namespace")["proxy_enabled"] = True
     else:
         _take_calls_away(result)
@@ -155,6 +164,21 @@ def proxy_to(
         del headers[name]
     http["static_headers"] = {**headers, HEADER: secret}
     return {"timeout": f"{TIMEOUT}s", **given, "endpoint": url, "http": http}
+
+
+def _hand_on(proxy: dict[str, Any], *, cookie: bool, meta: bool) -> None:
+    """Let the server hand on a page's cookies and its connection's meta, or keep them."""
+    given = proxy.pop("http_headers", None) or []
+    if not isinstance(given, list):
+        raise wrong_shape("http_headers", "a list")
+    kept = [name for name in given if str(name).lower() != _COOKIE.lower()]
+    if cookie:
+        kept.append(_COOKIE)
+    if kept:
+        proxy["http_headers"] = kept
+    proxy.pop("include_connection_meta", None)
+    if meta:
+        proxy["include_connection_meta"] = True
 
 
 def our_secrets(config: Mapping[str, Any]) -> Iterator[str]:

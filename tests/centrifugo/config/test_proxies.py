@@ -84,6 +84,32 @@ def test_what_a_person_added_stays():
     assert after == {**subscribe, "endpoint": moved["subscribe"]}
 
 
+def test_what_a_page_sends_is_handed_on_where_it_is_wanted():
+    urls = {**URLS, "rpc": "http://127.0.0.1:8000/instant/proxy/rpc/"}
+    plain = compile_proxies(base(), urls, secret="s")
+    wanted = compile_proxies(plain, urls, with_cookie=["rpc"], with_meta=["rpc", "publish"])
+    rpc = wanted["rpc"]["proxy"]
+    assert (rpc["http_headers"], rpc["include_connection_meta"]) == (["Cookie"], True)
+    publish = proxies(wanted)["publish"]
+    assert publish["include_connection_meta"] is True
+    assert "http_headers" not in publish
+    assert proxies(wanted)["sub_refresh"] == proxies(plain)["sub_refresh"]
+    assert compile_proxies(wanted, urls) == plain
+
+
+def test_nobodys_cookies_are_handed_on_by_hand():
+    config = compile_proxies(base(), URLS)
+    for names in (["X-Request-Id", "cookie"], ["COOKIE", "X-Request-Id"]):
+        proxies(config)["publish"]["http_headers"] = names
+        kept = proxies(compile_proxies(config, URLS))["publish"]["http_headers"]
+        assert kept == ["X-Request-Id"]
+    kept = proxies(compile_proxies(config, URLS, with_cookie=["publish"]))["publish"]
+    assert kept["http_headers"] == ["X-Request-Id", "Cookie"]
+    proxies(config)["publish"]["http_headers"] = "Cookie"
+    with pytest.raises(InstantConfigError, match="http_headers"):
+        compile_proxies(config, URLS)
+
+
 def test_a_header_in_other_letters_is_the_same():
     config = compile_proxies(base(), URLS)
     headers = proxies(config)["publish"]["http"]["static_headers"]

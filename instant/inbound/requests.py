@@ -1,0 +1,52 @@
+"""From what is asked to the handler that answers, and what its answer has to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from instant import permissions
+from instant.inbound.answers import Refused
+from instant.inbound.call import Call
+from instant.inbound.registry import Handler, find_handler
+from instant.namespaces import find_namespace
+
+__all__ = ["find_method", "find_moderator", "published"]
+
+
+def find_method(method: str, pool: str | None = None) -> Handler:
+    """
+    Return the handler of a method. Raises Refused (404).
+
+    A pool answers for its own handlers only: what is slow there can't be called elsewhere. None
+    stands for whoever is no pool's, and may call all of them.
+    """
+    handler = find_handler("rpc", method)
+    if handler is None or pool not in {None, handler.pool}:
+        raise Refused(404, "there is no such method")
+    return handler
+
+
+def find_moderator(user: Any, channel: str, data: Any) -> tuple[Handler | None, Mapping[str, Any]]:
+    """
+    Return the handler of what a user publishes, where there is one, and the channel's arguments.
+
+    Raises Refused for whoever may not publish, and for what is no JSON object. Where the server
+    decides that itself, it doesn't ask.
+    """
+    if not isinstance(data, dict):
+        raise Refused(400, "publish a JSON object")
+    found = find_namespace(channel)
+    if found is not None and found[0].client_publish == "subscribers":
+        raise Refused
+    if not permissions.ask(user, "publish", channel):
+        raise Refused
+    return find_handler("publish", channel), found[1] if found is not None else {}
+
+
+def published(handler: Handler, call: Call, returned: Any) -> dict[str, Any]:
+    """Return what is published for what the handler returned. Raises TypeError for no dict."""
+    data = call.data if returned is None else returned
+    if not isinstance(data, dict):
+        raise TypeError(f"{handler.place} returned {type(data).__name__}; a dict is published.")
+    return data
