@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from instant.channels.names import user_channel, user_channels
     from instant.handlers import (
+        before_send,
         on_connect,
         on_message,
         on_publish,
@@ -22,6 +23,7 @@ __all__ = [
     "abroadcast",
     "apublish",
     "batch",
+    "before_send",
     "broadcast",
     "listen",
     "on_connect",
@@ -40,6 +42,7 @@ _ELSEWHERE = {
     "Namespace": "instant.namespaces",
     "listen": "instant.inbound.listening.stream",
     "on_message": "instant.handlers",
+    "before_send": "instant.handlers",
     "on_connect": "instant.handlers",
     "on_publish": "instant.handlers",
     "on_refresh": "instant.handlers",

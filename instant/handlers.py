@@ -13,6 +13,7 @@ from typing import Any, TypeVar, Unpack
 from instant.inbound.answers import Disconnect, Refused
 from instant.inbound.call import Call
 from instant.inbound.listening.message import Message
+from instant.inbound.outgoing import Outgoing
 from instant.inbound.policies.base import Policy, Proceed, Wait
 from instant.inbound.policies.options import PolicyOptions, compiled
 from instant.inbound.registry import Function, register
@@ -22,10 +23,12 @@ __all__ = [
     "Call",
     "Disconnect",
     "Message",
+    "Outgoing",
     "Policy",
     "Proceed",
     "Refused",
     "Wait",
+    "before_send",
     "on_connect",
     "on_message",
     "on_publish",
@@ -130,3 +133,18 @@ def on_subscribe(
     rule alone.
     """
     return register("subscribe", channel, can=can, session=session)
+
+
+def before_send(
+    channel: str | type[Namespace] = "*", *, event_class: str = ""
+) -> Callable[[_F], _F]:
+    """
+    See what Python publishes before it is sent: ``publish()``, ``broadcast()`` and their like.
+
+    In the process that publishes, in the middle of ``publish()``. The function gets an
+    ``Outgoing``, which it may change; a dict that it returns is the new ``data``. Where it raises
+    ``Refused`` nothing is sent, and the publication's state is ``refused``; other exceptions come
+    out of ``publish()``. All hooks that match are called: for each channel of a broadcast those
+    that name channels, once those that name none.
+    """
+    return register("send", channel, event_class=event_class)

@@ -6,20 +6,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import uuid4
 
-from django.core.serializers.json import DjangoJSONEncoder
+from asgiref.sync import sync_to_async
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.asyncio import async_unsafe
-from django.utils.crypto import salted_hmac
 
 from instant.backends import get_backend
 from instant.channels.names import check_name, check_names, user_channel, user_channels
 from instant.conf import site_name
-from instant.exceptions import PayloadTooLarge
 from instant.inbound.listening import mirror
+from instant.inbound.outgoing import are_asked, rewritten
 from instant.publishing.after_commit import defer
 from instant.publishing.batch import batch, join_batch
-from instant.publishing.origin_tab import current_tab
+from instant.publishing.payload import Content, check, encode, encoded, id_for
 from instant.publishing.publication import Envelope, Publication, Publications
 from instant.tenancy import current as tenancy
 
@@ -32,18 +31,6 @@ __all__ = [
     "user_channel",
     "user_channels",
 ]
-
-MAX_PAYLOAD = 1_000_000
-"""
-Bytes of JSON. A subscriber's queue holds 1 MiB (Centrifugo's ``client.queue_max_size``,
-default); the server takes more without a word and disconnects every subscriber (3008).
-"""
-
-_FOREVER = 86_400.0
-"""Seconds, a day: what is longer is a mistake."""
-
-# NaN is not JSON: one would stop every browser that receives it.
-_encode = DjangoJSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 _WOULD_BLOCK = (
     "{0}() would hold up the event loop of this thread until the server has answered. "
@@ -89,15 +76,16 @@ def publish(
     The server does not publish an ``idempotency_key`` to a channel again for five minutes, and
     pages drop the second one of an ``id``, which is the same for the same key. No query is
     made: whether anybody may read the channel is not asked. Raises InvalidChannelName,
-    ValueError or TypeError for arguments that can't be published.
+    ValueError or TypeError for arguments that can't be published. Where ``@before_send``
+    refuses, nothing is sent, and the publication's state is ``refused``.
     """
     check_name(channel)
-    payload: dict[str, Any] = {"channel": channel}
-    envelope = _envelope(
-        (channel,), payload, message, data, event_class, bucket, site, idempotency_key, timeout
+    content = Content(message, data, event_class, bucket)
+    envelopes, publications = _prepared(
+        (channel,), content, site, idempotency_key, timeout, names_channel=True
     )
-    _dispatch(envelope, on_commit=on_commit, using=using)
-    return envelope.publications[0]
+    _dispatch(envelopes, on_commit=on_commit, using=using)
+    return publications[0]
 
 
 async def apublish(
@@ -113,21 +101,12 @@ async def apublish(
 ) -> Publication:
     """See publish(). It never waits for a commit: Django has no async transactions."""
     check_name(channel)
-    payload: dict[str, Any] = {"channel": channel}
-    envelope = _envelope(
-        (channel,),
-        payload,
-        message,
-        data,
-        event_class,
-        bucket,
-        site,
-        idempotency_key,
-        timeout,
-        await tenancy.acurrent(),
+    content = Content(message, data, event_class, bucket)
+    envelopes, publications = await _aprepared(
+        (channel,), content, site, idempotency_key, timeout, names_channel=True
     )
-    await _adispatch(envelope)
-    return envelope.publications[0]
+    await _adispatch(envelopes)
+    return publications[0]
 
 
 @async_unsafe(_WOULD_BLOCK.format("broadcast"))
@@ -156,12 +135,10 @@ def broadcast(
     Where a request fails, the error says so, those before it are sent, and none after it.
     """
     names = _names(channels)
-    envelope = _envelope(
-        names, {}, message, data, event_class, bucket, site, idempotency_key, timeout
-    )
-    if names:
-        _dispatch(envelope, on_commit=on_commit, using=using)
-    return envelope.publications
+    content = Content(message, data, event_class, bucket)
+    envelopes, publications = _prepared(names, content, site, idempotency_key, timeout)
+    _dispatch(envelopes, on_commit=on_commit, using=using)
+    return publications
 
 
 async def abroadcast(
@@ -177,13 +154,10 @@ async def abroadcast(
 ) -> Sequence[Publication]:
     """See broadcast(). It never waits for a commit: Django has no async transactions."""
     names = _names(channels)
-    tenant = await tenancy.acurrent()
-    envelope = _envelope(
-        names, {}, message, data, event_class, bucket, site, idempotency_key, timeout, tenant
-    )
-    if names:
-        await _adispatch(envelope)
-    return envelope.publications
+    content = Content(message, data, event_class, bucket)
+    envelopes, publications = await _aprepared(names, content, site, idempotency_key, timeout)
+    await _adispatch(envelopes)
+    return publications
 
 
 def _names(channels: Iterable[str]) -> Sequence[str]:
@@ -194,84 +168,94 @@ def _names(channels: Iterable[str]) -> Sequence[str]:
     return names if len(set(names)) == len(names) else tuple(dict.fromkeys(names))
 
 
-def _envelope(
+def _prepared(
     channels: Sequence[str],
-    payload: dict[str, Any],
-    message: Any,
-    data: Any,
-    event_class: str | None,
-    bucket: str,
+    content: Content,
     site: str | None,
     idempotency_key: str | None,
     timeout: float | None,
     tenant: str | None = None,
-) -> Envelope:
+    *,
+    names_channel: bool = False,
+) -> tuple[Sequence[Envelope], Sequence[Publication]]:
     """
-    Build and encode the payload: what changes afterwards is not published.
+    Return what is to be sent, and the publications in the order of the channels.
 
     For the tenant, or the current one; payload and publications have its own names.
     """
-    if message is None and data is None:
-        raise ValueError("publish() needs a message or data.")
-    if timeout is not None and not 0 < timeout < _FOREVER:
-        raise ValueError(f"timeout is in seconds, more than 0, not {timeout!r}.")
-    payload["site"] = site_name() if site is None else site
-    if message is not None:
-        payload["message"] = message
-    if data is not None:
-        payload["data"] = data
-    if event_class is not None:
-        payload["event_class"] = event_class
-    if bucket:
-        payload["bucket"] = bucket
-    payload["id"] = key = uuid4().hex if not idempotency_key else _id_for(idempotency_key)
-    tab = current_tab()
-    if tab is not None:
-        payload["tab"] = tab
-    body = _encode(payload).encode()
-    if len(body) > MAX_PAYLOAD:
-        raise PayloadTooLarge(
-            f"The payload has {len(body):,} bytes, and {MAX_PAYLOAD:,} are possible: the server "
-            f"disconnects every subscriber of a larger one. Publish a reference (an id, a URL) "
-            f"and let the page fetch the rest.",
-            channel=channels[0] if len(channels) == 1 else None,
+    check(content, timeout)
+    key = uuid4().hex if not idempotency_key else id_for(idempotency_key)
+    first: dict[str, Any] = {"channel": channels[0]} if names_channel else {}
+    first["site"] = site_name() if site is None else site
+
+    def envelope(names: Sequence[str], content: Content) -> Envelope:
+        body, payload = encoded(names, {**first}, content, key)
+        publications: Sequence[Publication] = (
+            (Publication(key, names[0], payload),)
+            if len(names) == 1
+            else Publications(key, names, payload)
         )
-    publications: Sequence[Publication] = (
-        (Publication(key, channels[0], payload),)
-        if len(channels) == 1
-        else Publications(key, channels, payload)
+        wire = names if tenancy.tenants is None else tenancy.on_wire(names, tenant)
+        return Envelope(wire, publications, body, idempotency_key or key, timeout)
+
+    if not are_asked() or not channels:
+        only = envelope(channels, content)
+        return (only,) if channels else (), only.publications
+    envelopes: list[Envelope] = []
+    made: dict[str, Publication] = {}
+    for names, rest in rewritten(channels, content, encode):
+        if rest is None:
+            payload = encoded(names, {**first}, content, key)[1]
+            made |= {name: Publication(key, name, payload, "refused") for name in names}
+            continue
+        check(rest, timeout)
+        envelopes.append(envelope(names, rest))
+        made |= {publication.channel: publication for publication in envelopes[-1].publications}
+    return envelopes, [made[name] for name in channels]
+
+
+async def _aprepared(
+    channels: Sequence[str],
+    content: Content,
+    site: str | None,
+    idempotency_key: str | None,
+    timeout: float | None,  # noqa: ASYNC109  not ours
+    *,
+    names_channel: bool = False,
+) -> tuple[Sequence[Envelope], Sequence[Publication]]:
+    """See _prepared(); hooks that aren't async run in a thread."""
+    tenant = await tenancy.acurrent()
+    prepare = sync_to_async(_prepared) if are_asked() else _at_once
+    return await prepare(
+        channels, content, site, idempotency_key, timeout, tenant, names_channel=names_channel
     )
-    wire = channels if tenancy.tenants is None else tenancy.on_wire(channels, tenant)
-    return Envelope(wire, publications, body, idempotency_key or key, timeout)
 
 
-def _id_for(idempotency_key: str) -> str:
-    """
-    Return the one ``id`` of all publications with a key.
-
-    The server publishes the first of them only, and pages know it by this id. Readers can't
-    tell it in advance: by publishing one like it they would have pages drop the real one.
-    """
-    if not isinstance(idempotency_key, str):
-        raise TypeError(f"idempotency_key must be a str, not {type(idempotency_key).__name__}.")
-    return salted_hmac("instant.producers", idempotency_key, algorithm="sha256").hexdigest()[:32]
+async def _at_once(*args: Any, **kwargs: Any) -> tuple[Sequence[Envelope], Sequence[Publication]]:
+    return _prepared(*args, **kwargs)
 
 
-def _dispatch(envelope: Envelope, *, on_commit: bool, using: str | None) -> None:
-    if not on_commit:
-        envelope.on_commit = False
-    elif _waits(connection := transaction.get_connection(using)):
-        defer(connection, _with_copies(envelope))
+def _dispatch(envelopes: Sequence[Envelope], *, on_commit: bool, using: str | None) -> None:
+    if not envelopes:
         return
-    envelope.using = using
-    envelopes = _with_copies(envelope)
+    if not on_commit:
+        for envelope in envelopes:
+            envelope.on_commit = False
+    elif _waits(connection := transaction.get_connection(using)):
+        defer(connection, _with_copies(envelopes))
+        return
+    for envelope in envelopes:
+        envelope.using = using
+    envelopes = _with_copies(envelopes)
     if not join_batch(envelopes):
         get_backend().send(envelopes)
 
 
-def _with_copies(envelope: Envelope) -> Sequence[Envelope]:
-    """Return it, and the copies that go with it for those who listen to patterns."""
-    return (envelope, *mirror.copies(envelope)) if mirror.is_used() else (envelope,)
+def _with_copies(envelopes: Sequence[Envelope]) -> Sequence[Envelope]:
+    """Return them, and the copies that go with them for those who listen to patterns."""
+    if not mirror.is_used():
+        return envelopes
+    return [*envelopes, *(copy for envelope in envelopes for copy in mirror.copies(envelope))]
 
 
 def _waits(connection: BaseDatabaseWrapper) -> bool:
@@ -285,7 +269,7 @@ def _waits(connection: BaseDatabaseWrapper) -> bool:
     return connection.connection is not None and not connection.autocommit
 
 
-async def _adispatch(envelope: Envelope) -> None:
-    envelopes = _with_copies(envelope)
-    if not join_batch(envelopes):
+async def _adispatch(envelopes: Sequence[Envelope]) -> None:
+    envelopes = _with_copies(envelopes)
+    if envelopes and not join_batch(envelopes):
         await get_backend().asend(envelopes)

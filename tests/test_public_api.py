@@ -12,7 +12,8 @@ from tests.test_architecture import PUBLIC
 
 PINNED = {
     "instant": (
-        "Namespace abroadcast apublish batch broadcast listen on_connect on_message on_publish "
+        "Namespace abroadcast apublish batch before_send broadcast listen on_connect on_message "
+        "on_publish "
         "on_refresh on_rpc on_subscribe publish user_channel user_channels"
     ),
     "instant.backends": "BaseBackend get_backend replaced",
@@ -28,7 +29,8 @@ PINNED = {
         "UnknownNamespace"
     ),
     "instant.handlers": (
-        "Call Disconnect Message Policy Proceed Refused Wait on_connect on_message on_publish "
+        "Call Disconnect Message Outgoing Policy Proceed Refused Wait before_send on_connect "
+        "on_message on_publish "
         "on_refresh on_rpc on_subscribe"
     ),
     "instant.html": "connect_sources script script_config state websocket_url",

@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 
 __all__ = ["Envelope", "Position", "Publication", "Publications", "State"]
 
-State = Literal["deferred", "queued", "sent", "failed"]
+State = Literal["deferred", "queued", "sent", "failed", "refused"]
 Position = tuple[int | None, str | None]
 """Offset and epoch."""
 
@@ -30,7 +30,8 @@ class Publication:
     """
     ``deferred`` until the transaction commits (or the batch ends), then sent or failed.
 
-    With the outbox ``queued`` as soon as it is a row, which is sent after the commit.
+    With the outbox ``queued`` as soon as it is a row, which is sent after the commit. ``refused``
+    where ``@before_send`` lets nothing be sent.
     """
     offset: int | None = None
     """Position in the channel's history; None until known, or where there is no history."""

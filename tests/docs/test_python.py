@@ -25,6 +25,7 @@ PUBLISHED = {
         "order:42",
     ],
     "docs/channels.md": ["user:1", "order:42"],
+    "docs/handlers.md": ["order:42"],
     "docs/publishing.md": [
         "public $users $staff user:1 $users public $group1 $group1",
         "user:1",

@@ -13,7 +13,7 @@ from instant import Namespace, checks, conf, deliveries, exceptions, html, publi
 from instant.backends.centrifugo import CentrifugoBackend
 from instant.conf.throttle import DEFAULT_LIMITS
 from instant.models import Channel
-from instant.producers import MAX_PAYLOAD
+from instant.publishing.payload import MAX_PAYLOAD
 from instant.publishing.publication import State
 from tests.conformance.recordings import scenarios
 from tests.docs.documents import ROOT, names, text

@@ -14,7 +14,7 @@ from instant.backends import get_backend, replaced
 from instant.backends.locmem import LocmemBackend
 from instant.exceptions import InstantConfigError, InvalidChannelName, PayloadTooLarge
 from instant.models import OutboxRow
-from instant.producers import MAX_PAYLOAD
+from instant.publishing.payload import MAX_PAYLOAD
 from instant.testing import capture_publications
 from tests.outbox.conftest import with_outbox
 
