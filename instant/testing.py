@@ -3,7 +3,8 @@ Helpers for the tests of projects that use Instant.
 
 ``capture_publications()`` works everywhere; ``InstantTestMixin`` brings it to every test of a
 TestCase. ``assert_permissions()`` holds rights as a table, ``assert_state()`` the state that a
-page begins with. ``instant_server()`` runs a real server for pages that are tested end to end. The
+page begins with. ``call_rpc()`` and ``publish_as()`` do what a page does with handlers.
+``instant_server()`` runs a real server for pages that are tested end to end. The
 pytest plugin (loaded by itself) offers the fixtures ``publications`` and ``instant_server``. Test
 runs reach no server but those that a test asks for, whoever runs them: ``locmem`` is their backend.
 """
@@ -23,6 +24,7 @@ from instant import conf
 from instant.backends import BaseBackend, replaced
 from instant.backends.locmem import LocmemBackend
 from instant.backends.outbox import OutboxBackend
+from instant.inbound.trying import acall_rpc, apublish_as, call_rpc, publish_as
 from instant.pages.asserting import assert_state
 from instant.publishing.after_commit import hand_over
 from instant.publishing.commit_hook import CommitHook
@@ -36,11 +38,15 @@ __all__ = [
     "InstantServer",
     "InstantTestMixin",
     "OutboxPublications",
+    "acall_rpc",
+    "apublish_as",
     "assert_permissions",
     "assert_state",
+    "call_rpc",
     "capture_publications",
     "instant_server",
     "outbox",
+    "publish_as",
 ]
 
 

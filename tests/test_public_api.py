@@ -49,8 +49,9 @@ PINNED = {
     "instant.states": "State astates states",
     "instant.tenants": "SchemaTenants Tenants",
     "instant.testing": (
-        "CapturedPublications InstantServer InstantTestMixin OutboxPublications "
-        "assert_permissions assert_state capture_publications instant_server outbox"
+        "CapturedPublications InstantServer InstantTestMixin OutboxPublications acall_rpc "
+        "apublish_as assert_permissions assert_state call_rpc capture_publications "
+        "instant_server outbox publish_as"
     ),
 }
 """What the public modules promise; a name is added on purpose and taken away never."""

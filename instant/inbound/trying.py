@@ -1,0 +1,154 @@
+"""Calls and publications of a page, for tests: as the server hands them on, without a server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import AnonymousUser
+
+from instant import conf, permissions
+from instant.inbound.answers import Refused
+from instant.inbound.call import Call
+from instant.inbound.dispatch import arun, run
+from instant.inbound.encoder import AnswerEncoder
+from instant.inbound.registry import Handler
+from instant.inbound.requests import find_method, find_moderator, published
+from instant.inbound.reserved import take_id
+from instant.namespaces import find_namespace
+
+__all__ = ["acall_rpc", "apublish_as", "call_rpc", "publish_as"]
+
+_Asked = tuple[Handler | None, Call, Callable[[Any], Any]]
+
+
+def call_rpc(
+    user: Any,
+    method: str,
+    data: Any = None,
+    *,
+    meta: Mapping[str, Any] | None = None,
+    session: Any = None,
+) -> Any:
+    """
+    Call a method as a page of the user does, None for a visitor; return what the page gets.
+
+    Rights, arguments and policies as for a page. The payload and the answer go through JSON.
+    ``meta`` is the connection's, ``session`` what a handler with ``session=True`` gets. Raises
+    Refused and Disconnect, and whatever else the handler raises.
+    """
+    handler, call, finish = _method(user, method, data, meta, session)
+    return finish(run(handler, call)) if handler is not None else None
+
+
+async def acall_rpc(
+    user: Any,
+    method: str,
+    data: Any = None,
+    *,
+    meta: Mapping[str, Any] | None = None,
+    session: Any = None,
+) -> Any:
+    """See call_rpc()."""
+    handler, call, finish = await sync_to_async(_method)(user, method, data, meta, session)
+    return finish(await arun(handler, call)) if handler is not None else None
+
+
+def publish_as(
+    user: Any,
+    channel: str,
+    data: Any,
+    *,
+    meta: Mapping[str, Any] | None = None,
+    session: Any = None,
+) -> Any:
+    """
+    Publish as a page of the user does, None for a visitor; return what subscribers get.
+
+    The channel's rule, the handler and its policies as for a page. Nothing is sent. Raises Refused
+    and Disconnect, and whatever else the handler raises.
+    """
+    handler, call, finish = _publication(user, channel, data, meta, session)
+    return finish(run(handler, call)) if handler is not None else call.data
+
+
+async def apublish_as(
+    user: Any,
+    channel: str,
+    data: Any,
+    *,
+    meta: Mapping[str, Any] | None = None,
+    session: Any = None,
+) -> Any:
+    """See publish_as()."""
+    asked = await sync_to_async(_publication)(user, channel, data, meta, session)
+    handler, call, finish = asked
+    return finish(await arun(handler, call)) if handler is not None else call.data
+
+
+def _method(
+    user: Any, method: str, data: Any, meta: Mapping[str, Any] | None, session: Any
+) -> _Asked:
+    caller = _caller(user)
+    handler = find_method(method)
+    sent, name = take_id(_as_json(data))
+    call = Call(
+        user=caller,
+        client=_CLIENT,
+        method=method,
+        data=sent,
+        id=name,
+        meta=_as_json(dict(meta or {})),
+        transport="websocket",
+        session=session if handler.session else None,
+    )
+    return handler, call, _as_json
+
+
+def _publication(
+    user: Any, channel: str, data: Any, meta: Mapping[str, Any] | None, session: Any
+) -> _Asked:
+    caller, sent = _caller(user), _as_json(data)
+    handler, kwargs = _moderator(caller, channel, sent)
+    name = ""
+    if handler is not None:
+        sent, name = take_id(sent)
+    call = Call(
+        user=caller,
+        client=_CLIENT,
+        channel=channel,
+        data=sent,
+        id=name,
+        meta=_as_json(dict(meta or {})),
+        transport="websocket",
+        kwargs=kwargs,
+        session=session if handler is not None and handler.session else None,
+    )
+    return handler, call, lambda data: _as_json(published(handler, call, data)) if handler else data
+
+
+def _moderator(user: Any, channel: str, data: Any) -> tuple[Handler | None, Mapping[str, Any]]:
+    found = find_namespace(channel)
+    if found is None or found[0].client_publish != "subscribers":
+        return find_moderator(user, channel, data)
+    # The server lets all subscribers, and doesn't ask.
+    if not permissions.ask(user, "subscribe", channel):
+        raise Refused
+    return None, found[1]
+
+
+_CLIENT = "00000000-0000-4000-8000-000000000000"
+
+
+def _caller(user: Any) -> Any:
+    if user is not None and permissions.is_known(user):
+        return user
+    if not conf.current().anonymous:
+        raise Refused
+    return AnonymousUser()
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value, cls=AnswerEncoder, allow_nan=False))
