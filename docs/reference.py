@@ -25,6 +25,7 @@ COMMANDS = (
     "runws",
     "syncws",
     "channels",
+    "handlers",
     "publish",
     "listen",
     "enforce",

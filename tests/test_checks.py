@@ -9,7 +9,16 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
 
-from instant import Namespace, conf, on_rpc
+from instant import (
+    Namespace,
+    before_send,
+    conf,
+    on_connect,
+    on_publish,
+    on_refresh,
+    on_rpc,
+    on_subscribe,
+)  # fmt: skip
 from instant.checks import check_autostart
 from instant.checks import engine as of_engines
 from instant.checks import pages as of_pages
@@ -17,6 +26,7 @@ from instant.checks import tenants as of_tenants
 from instant.checks.engine import engine as engines
 from instant.checks.tenants import tenants
 from instant.deliveries import AtMostOnce, Latest, Recoverable
+from instant.inbound import registry as registry_of_handlers
 
 OUTBOX = "instant.backends.outbox.OutboxBackend"
 
@@ -541,3 +551,94 @@ def test_e011_a_handler_that_cannot_answer(registry):
     assert len(found) == 2
     assert "“:”" in found[0] or "heavy:add" in found[0]
     assert "Nowhere" in found[1]
+
+
+def e011():
+    return [m.msg for m in run_checks() if m.id == "instant.E011"]
+
+
+def test_e011_methods_of_ours(registry):
+    @on_rpc("instant.ticket")
+    def ticket(call): ...
+
+    @on_rpc("instantly")
+    def other(call): ...
+
+    [message] = e011()
+    assert "ticket" in message
+
+
+@pytest.mark.parametrize("target", ["room", "room:*", "room:1"])
+def test_e011_a_handler_of_publications_that_nobody_asks(registry, target):
+    class Room(Namespace):
+        name, pattern, client_publish = "room", "<int:pk>", "ask"
+
+    @on_publish(Room if target == "room" else target)
+    def moderate(call, **kwargs): ...
+
+    @on_publish("roo*")
+    def all_of_them(call): ...
+
+    assert e011() == []
+    for value in ("nobody", "subscribers"):
+        Room.client_publish = value
+        [message] = e011()
+        assert "moderate" in message
+        assert repr(value) in message
+
+
+def test_e011_parameters(registry):
+    class Room(Namespace):
+        name, pattern, client_publish = "room", "<int:pk>-<str:name>", "ask"
+
+    class Hall(Namespace):
+        name, pattern, authorize = "hall", "<int:pk>", "proxy"
+
+    @on_publish(Room)
+    def moderate(call, pk, text): ...
+
+    @on_subscribe(Room)
+    def enter(call, pk, name, since=0): ...
+
+    @on_subscribe(Hall)
+    def enter_hall(call, pk, since): ...
+
+    @on_subscribe("room:1")
+    def enter_one(call, since): ...
+
+    @on_connect
+    def connect(call, refresh): ...
+
+    @on_refresh
+    def refresh(call, device): ...
+
+    @before_send(Room)
+    def send(outgoing, **kwargs): ...
+
+    @before_send("other")
+    def send_other(outgoing, pk): ...
+
+    lacking, subscribing, refreshing, sending = e011()
+    assert "moderate" in lacking
+    assert "'name'" in lacking
+    for message, function, parameter in [
+        (subscribing, "enter_one", "since"),
+        (refreshing, "refresh", "device"),
+        (sending, "send_other", "pk"),
+    ]:
+        assert function in message
+        assert repr(parameter) in message
+
+
+def test_w018_a_session_that_nobody_makes(registry):
+    @on_rpc("x", session=True)
+    def handler(call): ...
+
+    def found():
+        return [m.id for m in run_checks() if m.id == "instant.W018"]
+
+    assert found() == []
+    with override_settings(MIDDLEWARE=[]):
+        assert found() == ["instant.W018"]
+        registry_of_handlers._registry.clear()
+        assert found() == []

@@ -30,6 +30,7 @@ instant.W014 ``ALLOWED_HOSTS`` has ``*``, from which no origins can be compiled
 instant.W015 an app has tenants, and Instant doesn't know of them
 instant.W016 with the outbox, database routers keep its table from the default database
 instant.W017 ``OUTBOX_CONSUMER`` is set, and the outbox is not on PostgreSQL
+instant.W018 a handler asks for the session, and no middleware makes any
 instant.W020 requests are transactions that may show the past, so pages begin without a state
 instant.W030 pages see only who is present on their own node
 instant.W031 the server's config has an engine with which nobody knows who is present on all nodes

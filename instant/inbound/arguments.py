@@ -47,6 +47,15 @@ class Arguments:
         """The names that the payload has to give."""
         return [p.name for p in self._parameters]
 
+    @property
+    def required(self) -> list[str]:
+        """Those of the names without which the function can't be called."""
+        return [p.name for p in self._parameters if p.default is p.empty]
+
+    def lacks(self, names: Collection[str]) -> list[str]:
+        """Return which of the names that the channel's name gives the function doesn't take."""
+        return [] if self._open else sorted(set(names) - self.of_channel)
+
     def problems(self) -> Iterator[str]:
         """Yield why no payload could be read."""
         try:

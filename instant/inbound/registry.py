@@ -76,11 +76,21 @@ class Handler:
     @cached_property
     def place(self) -> str:
         """Where it stands: module and function, file and line."""
+        at = self.file_and_line
+        return f"{self.function_name} ({at})" if at else self.function_name
+
+    @property
+    def function_name(self) -> str:
+        """The function with its module."""
         function = inspect.unwrap(self.function)
-        code = getattr(function, "__code__", None)
-        at = f" ({code.co_filename}:{code.co_firstlineno})" if code is not None else ""
         name = getattr(function, "__qualname__", repr(function))
-        return f"{getattr(function, '__module__', '?')}.{name}{at}"
+        return f"{getattr(function, '__module__', '?')}.{name}"
+
+    @property
+    def file_and_line(self) -> str:
+        """Where the function begins; ``""`` where it has no code of its own."""
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
 
     @property
     def is_async(self) -> bool:

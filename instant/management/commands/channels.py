@@ -41,15 +41,17 @@ class Command(BaseCommand):
                 raise CommandError("Name a user: add “--for USER”.")
             lines = [("channels", "who may subscribe", "more rights", "delivery", "declared in")]
             lines += [astuple(kind) for kind in explain.kinds()]
-            self.table(lines)
+            write_table(self, lines)
             return
         user = find_user(options["user"])
         reasons = explain.reasons(user, options["channels"])
-        self.table([("channel", "may", "because of"), *map(astuple, reasons)])
+        write_table(self, [("channel", "may", "because of"), *map(astuple, reasons)])
 
-    def table(self, lines: Sequence[tuple[str, ...]]) -> None:
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        for number, line in enumerate(lines):
-            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-            text = "  ".join(cells).rstrip()
-            self.stdout.write(self.style.MIGRATE_HEADING(text) if number == 0 else text)
+
+def write_table(command: BaseCommand, lines: Sequence[tuple[str, ...]]) -> None:
+    """Write lines of cells below each other; the first is the heading."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for number, line in enumerate(lines):
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        text = "  ".join(cells).rstrip()
+        command.stdout.write(command.style.MIGRATE_HEADING(text) if number == 0 else text)
