@@ -92,7 +92,7 @@ class Handler:
         code = getattr(inspect.unwrap(self.function), "__code__", None)
         return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""
 
-    @property
+    @cached_property
     def is_async(self) -> bool:
         """Whether the function is ``async def``."""
         return inspect.iscoroutinefunction(inspect.unwrap(self.function))

@@ -1,4 +1,4 @@
-"""``make bench``: all tables, or those named: canned, server, outbox, tokens, revoking, fanout."""
+"""``make bench``: all tables, or those named: canned, server, outbox, tokens, revoking, fanout, calls."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ django.setup()
 
 from django.test.utils import get_runner, setup_databases, teardown_databases  # noqa: F401
 
-from tests.benchmarks import fanout, granting, outbox, publishing, revoking, revoking_cost
+from tests.benchmarks import calls, fanout, granting, outbox, publishing, revoking, revoking_cost
 from tests.benchmarks.timing import pin
 from tests.cluster import ABSENT, HOST, Cluster, programs
 from tests.live.servers import LiveServer
@@ -98,6 +98,7 @@ TABLES = {
     "tokens": tokens,
     "revoking": rights,
     "fanout": fanout.run,
+    "calls": calls.run,
 }
 
 

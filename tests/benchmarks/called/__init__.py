@@ -1,0 +1,1 @@
+"""The site that calls are measured at: one function, as a handler and as a view."""
