@@ -8,6 +8,7 @@ from django.test import Client
 from instant import Namespace, on_connect, on_publish, on_rpc, on_subscribe
 from instant.handlers import Disconnect, Refused
 from instant.rights.tokens import Signer
+from instant.tenancy import current as tenancy
 from tests.live.subscriber import Subscriber
 from tests.live.test_proxies import connect, start  # noqa: F401  fixtures
 from tests.real_server import KINDS
@@ -49,6 +50,10 @@ def declared(registry):
     @on_rpc("cart.hidden")
     def hidden(call):
         return call.session
+
+    @on_rpc("tenant", anonymous=True)
+    async def tenant(call):
+        return [await tenancy.acurrent(), (await call.auser()).username, call.meta]
 
     @on_connect
     def opened(call):
@@ -130,3 +135,21 @@ def test_the_session_and_the_meta(browser, live, connect, make_user):  # noqa: F
 def test_a_subscription_by_proxy_gets_data(browser):
     assert browser.subscribe("hall:1")["subscribe"]["data"] == {"pk": 1, "device": 7}
     assert browser.subscribe("hall:2")["error"] == {"code": 409, "message": "it is full"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whose_tenant_a_call_is(start, kind, make_user):  # noqa: F811
+    server = start(kind, TENANT="tests.inbound.tenants.Tenants")
+    ann, found = make_user("ann"), []
+    for tenant, user in [("acme", None), ("globex", ann), ("", None)]:
+        client = Client()
+        if user:
+            client.force_login(user)
+        with tenancy.activate(tenant):
+            answer = client.get("/instant/get_token/").json()
+        page = Subscriber(server.url)
+        assert "connect" in page.connect(answer["ws_token"])
+        found.append(page.ask(rpc={"method": "tenant", "data": {}})["rpc"]["data"])
+        page.close()
+    device = {"device": 7}
+    assert found == [["acme", "", device], ["globex", "ann", device], ["", "", device]]

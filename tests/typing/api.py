@@ -7,9 +7,24 @@ from typing import assert_type
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from instant import abroadcast, apublish, batch, broadcast, publish, user_channel
+from instant import (
+    Namespace,
+    abroadcast,
+    apublish,
+    batch,
+    before_send,
+    broadcast,
+    on_connect,
+    on_publish,
+    on_refresh,
+    on_rpc,
+    on_subscribe,
+    publish,
+    user_channel,
+)
 from instant.backends.base import BaseBackend
 from instant.exceptions import BatchError, PublishError
+from instant.handlers import Call, Outgoing
 from instant.html import state
 from instant.publishing.publication import Envelope, Publication
 from instant.states import states
@@ -89,3 +104,40 @@ sites.append(MyBackend())  # type: ignore[arg-type]
 publish(5, "text")  # type: ignore[arg-type]
 publish("a", "b", "c")  # type: ignore[call-arg]
 broadcast("a", "text", channel="b")  # type: ignore[call-arg]
+
+
+class RoomChannel(Namespace):
+    """What handlers are about."""
+
+    name = "room"
+    pattern = "<int:pk>"
+
+
+@on_rpc("add", anonymous=True, can=lambda call: call.user.is_staff)
+def add(call: Call, a: int, b: int = 1) -> int:
+    """Answer a call; it stays what it is."""
+    call.progress(0.5)
+    return a + b
+
+
+assert_type(add(Call(user=None), 1), int)
+
+
+@on_publish(RoomChannel, session=True)
+@on_subscribe("room:*", can="auth.view_user")
+async def moderate(call: Call, pk: int) -> dict[str, object]:
+    """See publications and subscriptions."""
+    return {"user": await call.auser(), "pk": pk}
+
+
+@on_connect
+@on_refresh
+def connect(call: Call) -> dict[str, str] | None:
+    """Note something."""
+    return {"agent": call.headers["User-Agent"]}
+
+
+@before_send(RoomChannel, event_class="shipped")
+def stamp(outgoing: Outgoing, pk: int) -> None:
+    """Change what is sent."""
+    outgoing.data = {**outgoing.data, "pk": pk, "channel": outgoing.channel}
