@@ -1,6 +1,7 @@
 """Handlers behind the endpoints that the server asks at."""
 
 import base64
+import inspect
 import json
 import logging
 import threading
@@ -9,8 +10,9 @@ from unittest.mock import patch
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 from django.test import AsyncClient, Client, override_settings
+from django.urls import resolve
 
 from instant import Namespace, on_publish, on_rpc
 from instant.centrifugo.proxy import HEADER
@@ -349,3 +351,28 @@ async def test_what_an_async_handler_raises(in_threads, caplog):
     assert not caplog.records
     assert await answered(KeyError("secret detail")) == error(500, "internal error")
     assert "secret detail" in caplog.text
+
+
+def test_a_thread_without_a_loop_gets_the_sync_view():
+    assert not inspect.iscoroutinefunction(resolve("/instant/proxy/rpc/").func)
+
+
+async def test_a_loop_gets_the_async_view():
+    """Else a thread would be held while an async handler waits."""
+    assert inspect.iscoroutinefunction(resolve("/instant/proxy/rpc/").func)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_async_view_bears_atomic_requests(in_threads):
+    @on_rpc("async", anonymous=True)
+    async def asynchronous(call):
+        return 1
+
+    @on_rpc("sync", anonymous=True)
+    def sync(call):
+        return connection.in_atomic_block
+
+    # The settings of one thread's connection are those of all.
+    with patch.dict(connections.settings["default"], {"ATOMIC_REQUESTS": True}):
+        assert await acall("", "async") == {"result": {"data": 1}}
+        assert await acall("", "sync") == {"result": {"data": True}}
