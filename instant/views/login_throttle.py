@@ -15,29 +15,25 @@ so it does not hold for an address from which the user has logged in within two 
 A user name is one tenant's: another's user of that name has limits of their own. An address has
 one for all tenants.
 
-A failure takes one of so many slots, a cache key that ends by itself; where none is free,
-nothing is asked of ``authenticate()``. Slots are taken by ``cache.add()`` *before* the
-password is checked and given back when it was right, so that a hundred attempts at the same
-moment find no more slots than one after the other. ``add()`` is atomic, with the timeout it
-is given, in Django's caches but the file one; ``incr()`` is neither in three of them.
+A failure takes one of so many slots, see ``instant.inbound.limiter``; where none is free,
+nothing is asked of ``authenticate()``. Slots are taken *before* the password is checked and
+given back when it was right, so that a hundred attempts at the same moment find no more slots
+than one after the other.
 """
 
 from __future__ import annotations
 
 import logging
-import math
-import time
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache as once
-from typing import Any
 
 from django.core.cache import BaseCache, caches
-from django.utils.crypto import salted_hmac
 
-from instant.conf.throttle import Limits, Rate
+from instant.conf.throttle import Limits
+from instant.inbound.limiter import Full, Limit, cache_key
 from instant.tenancy import current as tenancy
 from instant.views.client_address import Address
 
@@ -50,8 +46,6 @@ _KNOWN_SECONDS = 14 * 86_400
 
 _MAX_NAME = 1000
 """Characters of a user name that count: normalising a longer one is work for an attacker."""
-
-_ROUNDS = 3
 
 
 class TooManyFailures(Exception):
@@ -87,80 +81,60 @@ class Attempt:
     address: Address
     name: str
     _taken: list[str] = field(default_factory=list, init=False)
-    _pair: list[str] = field(default_factory=list, init=False)
+    _pair: Limit | None = field(default=None, init=False)
 
     def begin(self) -> None:
         """Take a slot of each limit, or raise TooManyFailures and take none."""
         if self.limits is None:
             return
         try:
-            self._take(caches[self.limits.cache])
-        except TooManyFailures as exc:
+            for limit in self._limits(caches[self.limits.cache]):
+                self._taken.append(limit.take())
+        except Full as exc:
             self.give_back()
             logger.warning(
                 "A login from %s is refused for %d s: too many failed.",
                 self.address.name or "an unknown address",
                 exc.retry_after,
             )
-            raise
+            raise TooManyFailures(exc.retry_after) from None
         except Exception:
             logger.exception("The cache failed: logins are not throttled.")
 
     def succeeded(self) -> None:
         """Forget the failures of this user name at this address, and know the address."""
-        keys = [*self._pair, *self._taken]
-        self._taken = []
-        self._change(keys, known=self._known_key())
+        self._change(self._pair, known=self._known_key())
 
     def give_back(self) -> None:
         """Leave everything as it was before begin()."""
-        keys, self._taken = self._taken, []
-        self._change(keys)
+        self._change(None)
 
-    def _take(self, cache: BaseCache) -> None:
-        wanted = list(self._slots(cache))
-        found = cache.get_many([key for _, keys in wanted for key in keys])
-        for rate, keys in wanted:
-            self._take_one(cache, rate, keys, found)
-
-    def _slots(self, cache: BaseCache) -> Iterator[tuple[Rate, list[str]]]:
-        """Yield the limits that hold for this attempt, and their slots."""
+    def _limits(self, cache: BaseCache) -> Iterator[Limit]:
+        """Yield the limits that hold for this attempt."""
         limits, address = self.limits, self.address
         if limits is None:
             return
         name = normalised(self.name)
         if limits.pair and address.name:
-            self._pair = _keys("pair", limits.pair, address.name, name)
-            yield limits.pair, self._pair
+            self._pair = Limit(cache, _key("pair", address.name, name), limits.pair)
+            yield self._pair
         # Everybody's address would lock everybody out.
         if limits.address and address.shared:
             _tell_of_proxy()
         elif limits.address and address.name:
-            yield limits.address, _keys("address", limits.address, address.name)
+            yield Limit(cache, _key("address", address.name), limits.address)
         known = self._known_key()
         if limits.name and not (known and cache.get(known)):
-            yield limits.name, _keys("name", limits.name, name)
+            yield Limit(cache, _key("name", name), limits.name)
 
-    def _take_one(
-        self, cache: BaseCache, rate: Rate, keys: list[str], found: dict[str, Any]
-    ) -> None:
-        for _ in range(_ROUNDS):
-            held = [found[key] for key in keys if key in found]
-            if len(held) == len(keys):
-                wait = math.ceil(min(held) - time.time())
-                raise TooManyFailures(min(max(wait, 1), rate.seconds))
-            for key in keys:
-                if key not in found and cache.add(key, time.time() + rate.seconds, rate.seconds):
-                    self._taken.append(key)
-                    return
-            found = cache.get_many(keys)  # others were faster: who holds the slots now?
-        raise OSError("The cache keeps nothing.")
-
-    def _change(self, keys: list[str], *, known: str | None = None) -> None:
+    def _change(self, forgotten: Limit | None, *, known: str | None = None) -> None:
+        keys, self._taken = self._taken, []
         if self.limits is None:
             return
         try:
             cache = caches[self.limits.cache]
+            if forgotten is not None:
+                forgotten.forget()
             if keys:
                 cache.delete_many(keys)
             if known:
@@ -198,15 +172,7 @@ def _tell_of_proxy() -> None:
     )
 
 
-def _keys(kind: str, rate: Rate, *parts: str) -> list[str]:
-    key = _key(kind, *parts)
-    return [f"{key}:{slot}" for slot in range(rate.times)]
-
-
 def _key(kind: str, *parts: str) -> str:
-    """Return a key that any cache takes, and from which nobody reads a name or an address."""
     # An address attacks whichever tenant it likes.
     tenant = tenancy.current() if kind != "address" else ""
-    value = "\0".join([tenant, *parts] if tenant else parts)
-    digest = salted_hmac(f"instant.throttles.{kind}", value, algorithm="sha256").hexdigest()
-    return f"instant.throttle.{kind}:{digest}"
+    return cache_key(f"throttle.{kind}", *([tenant, *parts] if tenant else parts))
