@@ -127,6 +127,30 @@ def test_w006_a_cache_that_loses_the_count(cache, instant, warned):
 
 
 @pytest.mark.parametrize(
+    ("cache", "options", "warned"),
+    [
+        ({"BACKEND": LOCAL}, {"rate": "5/m"}, True),
+        ({"BACKEND": LOCAL}, {"cache": 5}, True),
+        ({"BACKEND": LOCAL}, {"once": True}, True),
+        ({"BACKEND": LOCAL}, {"timeout": 5}, False),
+        (DATABASE, {"rate": "5/m"}, True),
+        ({"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": "/nonexistent",
+          "OPTIONS": {"MAX_ENTRIES": 10_000}}, {"rate": "5/m"}, True),
+        (REDIS, {"rate": "5/m"}, False),
+    ],
+)  # fmt: skip
+def test_w019_policies_and_a_cache_that_loses_the_count(registry, cache, options, warned):
+    on_rpc("x", **options)(lambda call: None)
+    instant = {"DIR": "/nonexistent", "CACHE": "policies", "LOGIN": False}
+    with override_settings(CACHES={"default": REDIS, "policies": cache}, INSTANT=instant):
+        found = [m for m in run_checks(include_deployment_checks=True) if m.id == "instant.W019"]
+        assert [("'x'" in m.msg and "'policies'" in m.msg) for m in found] == [True] * warned
+        with override_settings(DEBUG=True):
+            found = [m.id for m in run_checks(include_deployment_checks=True)]
+            assert "instant.W019" not in found
+
+
+@pytest.mark.parametrize(
     "path", ["nowhere.find", "tests.missing", "instant.conf.Conf", "instant.conf.ENVIRONMENT"]
 )
 def test_e001_an_authenticator_that_is_none(path):

@@ -31,13 +31,20 @@ instant.W015 an app has tenants, and Instant doesn't know of them
 instant.W016 with the outbox, database routers keep its table from the default database
 instant.W017 ``OUTBOX_CONSUMER`` is set, and the outbox is not on PostgreSQL
 instant.W018 a handler asks for the session, and no middleware makes any
+instant.W019 handlers' policies use a cache that loses count (``check --deploy``)
 instant.W020 requests are transactions that may show the past, so pages begin without a state
 instant.W030 pages see only who is present on their own node
 instant.W031 the server's config has an engine with which nobody knows who is present on all nodes
 ============ =======================================================================
 """
 
-from instant.checks.deploy import check_autostart, check_enforcement, check_throttle
+from instant.checks.deploy import check_autostart, check_enforcement, check_policies, check_throttle
 from instant.checks.everyday import check_settings
 
-__all__ = ["check_autostart", "check_enforcement", "check_settings", "check_throttle"]
+__all__ = [
+    "check_autostart",
+    "check_enforcement",
+    "check_policies",
+    "check_settings",
+    "check_throttle",
+]

@@ -13,14 +13,19 @@ from django.db import connections
 
 from instant import conf
 from instant.exceptions import InstantConfigError
+from instant.inbound import registry
 from instant.revoking import ledger
 from instant.revoking.affected import has_rules
 
-__all__ = ["check_autostart", "check_enforcement", "check_throttle"]
+__all__ = ["check_autostart", "check_enforcement", "check_policies", "check_throttle"]
 
 _OF_ONE_PROCESS = ("locmem.LocMemCache", "dummy.DummyCache")
 _MANY_ENTRIES = 10_000
 """Django's database and file caches drop arbitrary entries when full; by default they hold 300."""
+
+_OTHERS = (
+    f'Use Redis, Memcached, or the database with OPTIONS = {{"MAX_ENTRIES": {_MANY_ENTRIES}}}.'
+)
 
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -83,27 +88,56 @@ def check_throttle(
     if settings.DEBUG or not current.login or current.throttle is None:
         return []
     alias = current.throttle.cache
-    options = settings.CACHES[alias]
-    backend = options.get("BACKEND", "")
-    if backend.startswith("django.") and backend.endswith(_OF_ONE_PROCESS):
-        problem = "with it each process counts for itself, or not at all"
-    elif backend.endswith((".DatabaseCache", ".FileBasedCache")) and _entries(options) < (
-        _MANY_ENTRIES
-    ):
-        problem = (
-            f"it holds only {_entries(options)} entries, so an attacker can push the count out"
-        )
-    else:
+    problem = _problem_with(alias)
+    if problem is None:
         return []
     return [
         Warning(
             f"INSTANT['THROTTLE'] counts failed logins in the cache {alias!r}, but {problem}.",
-            hint="Use Redis, Memcached, or the database with OPTIONS = "
-            f'{{"MAX_ENTRIES": {_MANY_ENTRIES}}}. INSTANT = {{"THROTTLE": {{"CACHE": "…"}}}} '
-            "selects another cache of CACHES.",
+            hint=f'{_OTHERS} INSTANT = {{"THROTTLE": {{"CACHE": "…"}}}} selects another cache '
+            "of CACHES.",
             id="instant.W006",
         )
     ]
+
+
+@register(Tags.caches, deploy=True)
+def check_policies(
+    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001  Django's signature
+    **_kwargs: Any,
+) -> list[CheckMessage]:
+    """Check that what handlers' policies count and keep is there for all processes."""
+    try:
+        alias = conf.current().cache
+    except InstantConfigError:  # instant.E001
+        return []
+    used = [h.name for h in registry.handlers() if any(p.uses_cache for p in h.policies)]
+    problem = _problem_with(alias) if used and not settings.DEBUG else None
+    if problem is None:
+        return []
+    return [
+        Warning(
+            f"rate=, cache= and once= of {', '.join(map(repr, used[:3]))}"
+            f"{' and others' if len(used) > 3 else ''} use the cache {alias!r}, but {problem}.",  # noqa: PLR2004  as many as are named
+            hint=f'{_OTHERS} INSTANT = {{"CACHE": "…"}} selects another cache of CACHES.',
+            id="instant.W019",
+        )
+    ]
+
+
+def _problem_with(alias: str) -> str | None:
+    """Return why several processes can't count or remember in a cache."""
+    options = settings.CACHES[alias]
+    backend = options.get("BACKEND", "")
+    if backend.startswith("django.") and backend.endswith(_OF_ONE_PROCESS):
+        return "with it each process counts for itself, or not at all"
+    if not backend.endswith((".DatabaseCache", ".FileBasedCache")):
+        return None
+    if _entries(options) < _MANY_ENTRIES:
+        return f"it holds only {_entries(options)} entries, so that others push the count out"
+    if backend.endswith(".FileBasedCache"):
+        return "two processes may get the same place in it at the same moment"
+    return None
 
 
 @register(Tags.security, deploy=True)

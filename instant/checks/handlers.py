@@ -64,7 +64,7 @@ def _parameters(handler: Handler) -> Iterator[CheckMessage]:
     """Look for parameters that nothing gives, and for what is given and isn't taken."""
     arguments = handler.arguments
     if handler.namespace is not None and not list(handler.namespace.problems()):
-        lacking = arguments.lacks(handler.namespace.argument_names())
+        lacking = arguments.lacks(handler.namespace.compiled().names)
         if lacking:
             yield Error(
                 f"{handler.place} doesn't take {', '.join(map(repr, lacking))}, which the names of "

@@ -160,6 +160,14 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "that counts. A dict changes the keys that it names; `None` lifts one limit, or all.",
         '`{"PAIR": "10/5m", "ADDRESS": "30/5m", "NAME": "100/5m", "CACHE": "default"}`',
     ),
+    "CALLS": Description(
+        "How many calls and publications of one connection Django answers, such as `20/s`; others "
+        "are refused (429). `None`: all. See [Policies](policies.md#every-connection)."
+    ),
+    "CACHE": Description(
+        "The alias in `CACHES` where handlers' policies count and keep answers, see "
+        "[Policies](policies.md)."
+    ),
     "TRUSTED_PROXIES": Description(
         'Networks of your reverse proxies, such as `["10.0.0.0/8"]`, or `"unix"` for a Unix '
         "socket. Their `X-Forwarded-For` header tells where a login comes from. `[]` says that "

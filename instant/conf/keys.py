@@ -35,6 +35,8 @@ DEFAULTS: dict[str, Any] = {
     "CHECK_QUERIES": 20,
     "SWEEP": "TOKEN_LIFE",
     "THROTTLE": {},
+    "CALLS": "100/10s",
+    "CACHE": "default",
     "TRUSTED_PROXIES": None,
     "AUTHENTICATION": (),
     "TENANT": None,

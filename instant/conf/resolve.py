@@ -19,7 +19,7 @@ from instant.conf.engine import parse_engine
 from instant.conf.keys import DEFAULTS, TYPES, is_address, parse_secrets
 from instant.conf.pools import pools_parser
 from instant.conf.resolved import Conf
-from instant.conf.throttle import parse_limits
+from instant.conf.throttle import parse_cache, parse_calls, parse_limits
 from instant.conf.trusted_proxies import parse_proxies
 from instant.exceptions import InstantConfigError
 
@@ -84,6 +84,8 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         check_queries=values["CHECK_QUERIES"],
         sweep=values["TOKEN_LIFE"] if values["SWEEP"] == "TOKEN_LIFE" else values["SWEEP"],
         throttle=_read("THROTTLE", parse_limits, values),
+        calls=_read("CALLS", parse_calls, values),
+        cache=_read("CACHE", parse_cache, values),
         trusted_proxies=_read("TRUSTED_PROXIES", parse_proxies, values),
         authentication=tuple(values["AUTHENTICATION"]),
         tenant=values["TENANT"],

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from instant.centrifugo.config.engine import Engine
 from instant.centrifugo.config.values import ENVIRONMENT
 from instant.conf.pools import Pools
-from instant.conf.throttle import Limits
+from instant.conf.throttle import Limits, Rate
 from instant.conf.trusted_proxies import Proxies
 from instant.exceptions import InstantConfigError
 
@@ -59,6 +59,10 @@ class Conf:
     """Seconds for one exchange with the server's API, all told."""
     throttle: Limits | None
     """How often logins may fail; None: as often as they like."""
+    calls: Rate | None
+    """How many calls and publications of one connection are answered; None: all."""
+    cache: str
+    """Alias in ``CACHES`` of what handlers' policies use."""
     trusted_proxies: Proxies | None
     authentication: tuple[str, ...]
     """Dotted paths of what is asked for a user before the session."""

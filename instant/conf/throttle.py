@@ -1,4 +1,4 @@
-"""How often a login may fail: ``INSTANT["THROTTLE"]``, read."""
+"""How often anything may be: the grammar of rates, and ``INSTANT["THROTTLE"]``, read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 
-__all__ = ["DEFAULT_LIMITS", "Limits", "Rate", "parse_limits", "parse_rate"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "Limits",
+    "Rate",
+    "parse_cache",
+    "parse_calls",
+    "parse_limits",
+    "parse_rate",
+]
 
 DEFAULT_LIMITS: Mapping[str, Any] = {
     "PAIR": "10/5m",
@@ -46,6 +54,18 @@ def parse_rate(text: object) -> Rate:
     raise ValueError(
         f"must be like “10/5m”, 1 to {_MAX_COUNT} in at most a day (s, m, h, d), not {text!r}"
     )
+
+
+def parse_calls(given: object) -> Rate | None:
+    """Read ``INSTANT["CALLS"]``: a rate, or None for no limit. Raises ValueError."""
+    return None if given is None else parse_rate(given)
+
+
+def parse_cache(given: object) -> str:
+    """Read the alias of a cache. Raises ValueError where ``CACHES`` has none of that name."""
+    if not isinstance(given, str) or given not in list(settings.CACHES):
+        raise ValueError(f"must be a name in CACHES, not {given!r}")
+    return given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

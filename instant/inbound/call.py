@@ -32,6 +32,12 @@ class Call:
     """What was sent: JSON. A handler of publications may change it, or replace it."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """What ``@on_connect`` has noted for the connection. The client doesn't see it."""
+    address: str = ""
+    """
+    Where the caller is: an IP address, or the /64 of one of version 6; ``""`` where it isn't known.
+
+    Over a connection it is known where ``INSTANT["TRUSTED_PROXIES"]`` names who tells it.
+    """
     transport: str = ""
     """``websocket`` and the like; ``http`` or ``grpc`` for callers without a connection."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)

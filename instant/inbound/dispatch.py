@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 
+from instant.inbound import deadline
 from instant.inbound.call import Call
 from instant.inbound.callers import check_caller
 from instant.inbound.policies.base import Policy, Proceed, Steps, Wait
@@ -43,19 +45,30 @@ def _drive(handler: Handler, call: Call, policies: Sequence[Policy]) -> Any:
         function = async_to_sync(handler.function) if handler.is_async else handler.function
         return function(call, **call.arguments)
     steps = policies[0].around(call, handler)
-    ended, step = _next(steps, None)
-    while not ended:
-        try:
-            if isinstance(step, Wait):
-                time.sleep(step.seconds)
-                answer = None
+    try:
+        ended, step = _next(steps, None)
+        while not ended:
+            try:
+                if isinstance(step, Wait):
+                    time.sleep(step.seconds)
+                    answer = None
+                else:
+                    answer = _proceed(handler, call, policies[1:], step)
+            except Exception as exc:  # noqa: BLE001  the policy's to handle
+                ended, step = _throw(steps, exc)
             else:
-                answer = _drive(handler, call, policies[1:])
-        except Exception as exc:  # noqa: BLE001  the policy's to handle
-            ended, step = _throw(steps, exc)
-        else:
-            ended, step = _next(steps, answer)
+                ended, step = _next(steps, answer)
+    finally:
+        steps.close()
     return step
+
+
+def _proceed(handler: Handler, call: Call, policies: Sequence[Policy], step: Proceed) -> Any:
+    if step.within is None:
+        return _drive(handler, call, policies)
+    if handler.is_async:
+        return async_to_sync(_aproceed)(handler, call, policies, step)
+    return deadline.run(partial(_drive, handler, call, policies), step.within, handler.place)
 
 
 async def _adrive(handler: Handler, call: Call, policies: Sequence[Policy]) -> Any:
@@ -64,24 +77,39 @@ async def _adrive(handler: Handler, call: Call, policies: Sequence[Policy]) -> A
             return await handler.function(call, **call.arguments)
         return await sync_to_async(handler.function)(call, **call.arguments)
     steps = policies[0].around(call, handler)
-    ended, step = await sync_to_async(_next)(steps, None)
-    while not ended:
-        try:
-            if isinstance(step, Wait):
-                await asyncio.sleep(step.seconds)
-                answer = None
+    try:
+        ended, step = await sync_to_async(_next)(steps, None)
+        while not ended:
+            try:
+                if isinstance(step, Wait):
+                    await asyncio.sleep(step.seconds)
+                    answer = None
+                else:
+                    answer = await _aproceed(handler, call, policies[1:], step)
+            except Exception as exc:  # noqa: BLE001  the policy's to handle
+                ended, step = await sync_to_async(_throw)(steps, exc)
             else:
-                answer = await _aproceed(handler, call, policies[1:], step)
-        except Exception as exc:  # noqa: BLE001  the policy's to handle
-            ended, step = await sync_to_async(_throw)(steps, exc)
-        else:
-            ended, step = await sync_to_async(_next)(steps, answer)
+                ended, step = await sync_to_async(_next)(steps, answer)
+    except asyncio.CancelledError:
+        # In the thread of the steps, behind the one that it may be in, and whoever cancels again.
+        await asyncio.shield(asyncio.ensure_future(sync_to_async(steps.close)()))
+        raise
     return step
 
 
 async def _aproceed(handler: Handler, call: Call, policies: Sequence[Policy], step: Proceed) -> Any:
-    async with asyncio.timeout(step.within):
+    if step.within is None:
         return await _adrive(handler, call, policies)
+    if not handler.is_async:
+        driven = partial(_drive, handler, call, policies)
+        return await deadline.arun(driven, step.within, handler.place)
+    try:
+        async with asyncio.timeout(step.within) as scope:
+            return await _adrive(handler, call, policies)
+    except TimeoutError:
+        if scope.expired():
+            raise deadline.OutOfTime from None
+        raise
 
 
 def _next(steps: Steps, answer: Any) -> tuple[bool, Any]:

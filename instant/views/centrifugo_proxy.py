@@ -21,6 +21,7 @@ from instant import conf, permissions
 from instant.centrifugo.proxy import ENDED, RPC, ProxyRequest, granted
 from instant.inbound.answers import Refused
 from instant.inbound.call import Call
+from instant.inbound.connection_limit import check_connection
 from instant.inbound.listening import mirror
 from instant.inbound.registry import Handler, find_handler
 from instant.inbound.requests import find_method, find_moderator, published
@@ -70,6 +71,7 @@ def sub_refresh(event: ProxyRequest, _request: HttpRequest) -> Answer:
 @endpoint(DENIED)
 def publish(event: ProxyRequest, request: HttpRequest) -> Answer | Asked:
     """Answer whether the user may publish; what is published is a JSON object, as Python's."""
+    check_connection(event.client)
     user = _user(event.user)
     moderator, kwargs = find_moderator(user, event.channel, event.data)
     if moderator is None:
@@ -88,6 +90,7 @@ def publish(event: ProxyRequest, request: HttpRequest) -> Answer | Asked:
 @endpoint(FAILED, RPC)
 def rpc(event: ProxyRequest, request: HttpRequest) -> Asked:
     """Answer what a handler returns for a method; the server calls a pool's as ``pool:method``."""
+    check_connection(event.client)
     event = replace(event, method=event.method.removeprefix(f"{event.pool}:"))
     handler = find_method(event.method, event.pool)
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from instant.inbound.call import Call
     from instant.inbound.registry import Handler
 
-__all__ = ["Policy", "Proceed", "Steps", "Wait"]
+__all__ = ["Policy", "Proceed", "Steps", "Wait", "checked_seconds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Proceed:
     """Go on to the next policy, or to the function; what it answers is sent back."""
 
     within: float | None = None
-    """Seconds after which a TimeoutError is thrown instead."""
+    """Seconds after which OutOfTime is thrown instead, a TimeoutError; see ``deadline``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,9 @@ class Wait:
 
     seconds: float
 
+
+_MOST = 30 * 86_400
+"""Seconds; Memcached would take more for a date."""
 
 Steps = Generator[Proceed | Wait, Any, Any]
 """What a policy yields; what it returns is the answer."""
@@ -41,6 +44,9 @@ class Policy:
     ``yield Proceed()``.
     """
 
+    uses_cache = False
+    """Whether it has to find in ``INSTANT["CACHE"]`` what other processes have left there."""
+
     def around(self, call: Call, handler: Handler) -> Steps:  # noqa: ARG002  for subclasses
         """Yield ``Proceed()`` where the call may go on, and return the answer."""
         return (yield Proceed())
@@ -52,3 +58,12 @@ class Policy:
     def __str__(self) -> str:
         """Say it as ``manage.py handlers`` shows it."""
         return type(self).__name__.lower()
+
+
+def checked_seconds(given: object, option: str, least: float = 1) -> float:
+    """Return the seconds that an option of a handler says. Raises ValueError for anything else."""
+    if isinstance(given, int | float) and not isinstance(given, bool) and least <= given < _MOST:
+        return given
+    raise ValueError(
+        f"A handler's {option} is a number of seconds from {least:g} on, not {given!r}."
+    )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 from instant.inbound.policies.base import Policy
+from instant.inbound.policies.cached import Cached, Vary
+from instant.inbound.policies.keys import Per
+from instant.inbound.policies.once import Once
+from instant.inbound.policies.rate import RateLimit
+from instant.inbound.policies.timeout import Timeout
 
 __all__ = ["PolicyOptions", "compiled"]
 
@@ -13,6 +18,23 @@ __all__ = ["PolicyOptions", "compiled"]
 class PolicyOptions(TypedDict, total=False):
     """What ``@on_rpc`` and its relatives take beside who may call."""
 
+    rate: str | None
+    """How many calls are answered, such as ``"20/m"`` or ``"5/10s"``; others are refused (429)."""
+    per: Per
+    """
+    What ``rate`` counts together: ``"user"``, ``"client"`` (a connection), ``"address"``, or a
+    function of the call; where it returns None, the call isn't counted.
+    """
+    once: bool | float
+    """Whether a call that is repeated with its id is answered from memory; seconds, or an hour."""
+    cache: float | None
+    """For how many seconds an answer is kept."""
+    vary: Vary | Sequence[Vary]
+    """What has an answer of its own besides: attributes of the call, or functions of it."""
+    shared: bool
+    """Whether all users get the answer that is kept for one."""
+    timeout: float | None
+    """Seconds after which the call is answered 504."""
     policies: Sequence[Policy]
     """Policies of your own; a call meets them after ours."""
 
@@ -23,4 +45,20 @@ def compiled(options: PolicyOptions) -> tuple[Policy, ...]:
     if unknown:
         known = ", ".join(sorted(PolicyOptions.__annotations__))
         raise TypeError(f"A handler has no option {min(unknown)!r}; known are {known}.")
-    return tuple(options.get("policies", ()))
+    return (*_ours(options), *options.get("policies", ()))
+
+
+def _ours(options: PolicyOptions) -> Iterator[Policy]:
+    rate, cache, timeout = options.get("rate"), options.get("cache"), options.get("timeout")
+    if rate is not None:
+        yield RateLimit(rate, options.get("per", "user"))
+    elif "per" in options:
+        raise TypeError("A handler with per= has rate= too.")
+    if (once := options.get("once", False)) is not False:
+        yield Once(once)
+    if cache is not None:
+        yield Cached(cache, options.get("vary", ("user",)), shared=options.get("shared", False))
+    elif "vary" in options or "shared" in options:
+        raise TypeError("A handler with vary= or shared= has cache= too.")
+    if timeout is not None:
+        yield Timeout(timeout)

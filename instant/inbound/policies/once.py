@@ -1,0 +1,109 @@
+"""``once=True``: a call that is repeated, with its id, is answered from memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from typing import Any
+
+from django.core.cache import caches
+
+from instant import conf
+from instant.inbound.answers import Disconnect, Refused
+from instant.inbound.call import Call
+from instant.inbound.encoder import AnswerEncoder
+from instant.inbound.policies.alone import found_or_alone
+from instant.inbound.policies.base import Policy, Proceed, Steps, checked_seconds
+from instant.inbound.policies.keys import as_text, caller, key_of
+from instant.inbound.registry import Handler
+
+__all__ = ["Once"]
+
+logger = logging.getLogger("instant.handlers")
+
+_SECONDS = 3600
+_TRANSIENT = frozenset({429, 500, 503})
+"""Codes that say nothing of the call: a later one may be answered."""
+
+
+class Once(Policy):
+    """
+    Answers a call whose id the same user has used for the same method as it was answered then.
+
+    While the first one runs, others wait for it. The function's refusals are remembered too,
+    unless they are temporary; what failed otherwise runs again. A caller who isn't logged in is
+    their connection. Where the cache fails, the call is refused (503): nobody knows whether it
+    would be the second.
+    """
+
+    uses_cache = True
+
+    def __init__(self, once: bool | float = True) -> None:
+        self.seconds = _SECONDS if once is True else int(checked_seconds(once, "once"))
+
+    def around(self, call: Call, handler: Handler) -> Steps:
+        """Answer from memory, or go on alone and remember it."""
+        if not call.id:
+            return (yield Proceed())
+        alias = conf.current().cache
+        digest = _digest(call.data)
+        key = key_of("once", caller(call), call.method, call.id)
+        try:
+            found = yield from found_or_alone(alias, key)
+        except Refused:
+            raise
+        except Exception:
+            logger.exception("The cache failed: %s, to be answered once, is refused.", handler.name)
+            raise Refused(503, "not available", temporary=True) from None
+        if isinstance(found, str):
+            return _again(json.loads(found), digest)
+        try:
+            try:
+                answer = yield Proceed()
+            except (Refused, Disconnect) as exc:
+                if (outcome := _outcome(exc)) is not None:
+                    self._remember(alias, key, {"of": digest, **outcome}, handler)
+                raise
+            return self._remember(alias, key, {"of": digest, "answer": answer}, handler)["answer"]
+        finally:
+            found.give_back()
+
+    def _remember(self, alias: str, key: str, record: dict[str, Any], handler: Handler) -> Any:
+        text = json.dumps(record, cls=AnswerEncoder, allow_nan=False)
+        try:
+            caches[alias].set(key, text, self.seconds)
+        except Exception:
+            logger.exception("The cache failed: %s would be answered twice.", handler.name)
+        return json.loads(text)
+
+    def problems(self, handler: Handler) -> list[str]:
+        """Return why a repeated call would not be the same."""
+        return [] if handler.kind == "rpc" else ["once= is for methods."]
+
+    def __str__(self) -> str:
+        """Say for how long."""
+        return "once" if self.seconds == _SECONDS else f"once={self.seconds}"
+
+
+def _digest(data: Any) -> str:
+    return hashlib.sha256(as_text(data).encode()).hexdigest()
+
+
+def _outcome(exc: Refused | Disconnect) -> dict[str, Any] | None:
+    if isinstance(exc, Disconnect):
+        return {"disconnect": [exc.code, exc.reason]}
+    if exc.temporary or exc.code in _TRANSIENT:
+        return None
+    return {"refused": [exc.code, exc.message, exc.fields]}
+
+
+def _again(record: dict[str, Any], digest: str) -> Any:
+    if record["of"] != digest:
+        raise Refused(409, "this id is that of another call")
+    if "disconnect" in record:
+        raise Disconnect(*record["disconnect"])
+    if "refused" in record:
+        code, message, fields = record["refused"]
+        raise Refused(code, message, fields=fields)
+    return record["answer"]

@@ -1,0 +1,158 @@
+"""``once=True``: a call that is repeated is answered as it was."""
+
+import threading
+
+import pytest
+from django.test import override_settings
+
+from instant import on_publish, on_rpc
+from instant.handlers import Disconnect, Refused
+from instant.inbound.registry import handlers
+from tests.inbound.policies.asking import BOB, NOBODY, refused
+
+
+class Pay:
+    """A function that must run once, and says how often it did."""
+
+    def __init__(self, name="pay", **options):
+        self.ran = 0
+        self.raised = []
+
+        @on_rpc(name, anonymous=True, once=True, **options)
+        def function(call, **arguments):
+            self.ran += 1
+            if self.raised:
+                raise self.raised.pop(0)
+            return {"ran": self.ran}
+
+        self.function = function
+
+
+def test_a_repeated_id_is_answered_from_memory(ask):
+    pay = Pay()
+    for _ in range(3):
+        assert ask(pay.function, {"sum": 5}, id="a") == {"ran": 1}
+    assert ask(pay.function, {"sum": 5}, id="b") == {"ran": 2}
+    assert ask(pay.function, {"sum": 5}, id="a", user=BOB) == {"ran": 3}
+    assert ask(Pay("other").function, {"sum": 5}, id="a") == {"ran": 1}
+    assert pay.ran == 3
+
+
+def test_without_an_id_each_is_a_call(ask):
+    pay = Pay()
+    assert [ask(pay.function)["ran"] for _ in range(3)] == [1, 2, 3]
+
+
+def test_a_visitor_is_their_connection(ask):
+    pay = Pay()
+    answers = [ask(pay.function, id="a", user=NOBODY, client=c)["ran"] for c in "aba"]
+    assert answers == [1, 2, 1]
+
+
+def test_an_id_is_that_of_one_payload(ask):
+    pay = Pay()
+    ask(pay.function, {"sum": 5}, id="a")
+    assert refused(ask, pay.function, {"sum": 6}, id="a").code == 409
+    assert pay.ran == 1
+
+
+def test_refusals_of_the_function_are_remembered(ask):
+    pay = Pay()
+    pay.raised = [Refused(402, "no money", fields={"sum": "is too much"})]
+    for _ in range(2):
+        found = refused(ask, pay.function, id="a")
+        assert (found.code, found.message, found.fields) == (
+            402, "no money", {"sum": "is too much"},
+        )  # fmt: skip
+    assert pay.ran == 1
+    pay.raised = [Disconnect(4501, "bye")]
+    for _ in range(2):
+        with pytest.raises(Disconnect) as caught:
+            ask(pay.function, id="b")
+        assert (caught.value.code, caught.value.reason) == (4501, "bye")
+    assert pay.ran == 2
+
+
+@pytest.mark.parametrize(
+    "exc",
+    [
+        Refused(429, "later"),
+        Refused(503, "down"),
+        Refused(500, "internal"),
+        Refused(409, "busy", temporary=True),
+        KeyError("internal"),
+    ],
+)
+def test_what_says_nothing_of_the_call_is_not(ask, exc):
+    pay = Pay()
+    pay.raised = [exc]
+    with pytest.raises(type(exc)):
+        ask(pay.function, id="a")
+    assert ask(pay.function, id="a") == {"ran": 2}
+
+
+def test_the_second_waits_for_the_first(ask):
+    begun, end = threading.Event(), threading.Event()
+    ran, found = [], []
+
+    @on_rpc("x", once=True)
+    def function(call):
+        ran.append(1)
+        begun.set()
+        end.wait(60)
+        raise Refused(402, "no money")
+
+    def call():
+        found.append(refused(ask, function, id="a").message)
+
+    threads = [threading.Thread(target=call) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    begun.wait(60)
+    end.set()
+    for thread in threads:
+        thread.join()
+    assert found == ["no money"] * 5
+    assert len(ran) == 1
+
+
+def test_where_the_cache_fails_nobody_knows(ask, caplog):
+    pay = Pay()
+    for kind in ("Broken", "Forgetful"):
+        caches = {"default": {"BACKEND": f"tests.views.test_login_throttle_counts.{kind}"}}
+        with override_settings(CACHES=caches):
+            found = refused(ask, pay.function, id="a")
+            assert (found.code, found.temporary) == (503, True)
+            assert ask(pay.function)["ran"]  # it doesn't ask to be the only one
+    assert "to be answered once, is refused" in caplog.text
+    assert pay.ran == 2
+
+
+def test_for_how_long(ask, monkeypatch):
+    now = [1e9]
+    monkeypatch.setattr("time.time", lambda: now[0])
+    pay = Pay()
+    ask(pay.function, id="a")
+    now[0] += 3590
+    assert ask(pay.function, id="a") == {"ran": 1}
+    now[0] += 20
+    assert ask(pay.function, id="a") == {"ran": 2}
+
+
+def test_odd_ids(ask):
+    pay = Pay()
+    ids = ["a" * 64, "\0", "ﷺ" * 999, " ", "a:b"]
+    assert [ask(pay.function, id=i)["ran"] for i in ids * 2] == [1, 2, 3, 4, 5] * 2
+
+
+def test_what_cant_be_is_said():
+    for once in (0, "yes", -5):
+        with pytest.raises(ValueError, match="A handler's once is a number of seconds"):
+            on_rpc("x", once=once)
+
+
+def test_publications_are_no_answers(registry):
+    on_publish("z", once=60)(lambda call: None)
+    [handler] = handlers()
+    assert "once= is for methods" in " ".join(handler.problems())
+    assert [str(p) for p in handler.policies] == ["once=60"]
