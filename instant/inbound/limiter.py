@@ -35,8 +35,11 @@ _ROUNDS = 40
 _FORGOTTEN = 3
 """Looks after which a cache that has kept nothing of what was added counts as broken."""
 
-_SAMPLE = 16
-"""Slots that are looked at first, where there are more."""
+_SAMPLE = 4
+"""Slots that are looked at first, where there are more: most callers find a free one there."""
+
+_TRIED = 16
+"""Slots that are tried before others are looked at again."""
 
 _PAUSE = 0.02
 """Seconds, on average half of it, after which SQLite lets another connection write."""
@@ -84,7 +87,7 @@ class Limit:
             if not tried and not sampled:
                 raise Full(self._wait(held.values()))
             sampled = False
-            for slot in random.sample(tried, min(len(tried), _SAMPLE)):
+            for slot in random.sample(tried, min(len(tried), _TRIED)):
                 key = self._key(slot, period)
                 if self._add(key):
                     if self._period() == period:

@@ -1,4 +1,9 @@
 """``make bench``: all tables, or those named: canned, server, outbox, tokens, revoking, fanout, calls."""
+"""
+``make bench``: all tables, or those named.
+
+There are canned, server, outbox, tokens, revoking, policies and fanout.
+"""
 
 import contextlib
 import os
@@ -17,6 +22,15 @@ django.setup()
 from django.test.utils import get_runner, setup_databases, teardown_databases  # noqa: F401
 
 from tests.benchmarks import calls, fanout, granting, outbox, publishing, revoking, revoking_cost
+from tests.benchmarks import (
+    fanout,
+    granting,
+    outbox,
+    policies,
+    publishing,
+    revoking,
+    revoking_cost,
+)
 from tests.benchmarks.timing import pin
 from tests.cluster import ABSENT, HOST, Cluster, programs
 from tests.live.servers import LiveServer
@@ -91,12 +105,21 @@ def rights():
     again_on_postgres("revoking")
 
 
+def handlers():
+    databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+    try:
+        policies.run_all()
+    finally:
+        teardown_databases(databases, verbosity=0)
+
+
 TABLES = {
     "canned": canned,
     "server": server,
     "outbox": rows,
     "tokens": tokens,
     "revoking": rights,
+    "policies": handlers,
     "fanout": fanout.run,
     "calls": calls.run,
 }
