@@ -83,6 +83,8 @@ class ProxyRequest:
     """The pool at whose endpoint it was asked; the endpoint says it, not the body."""
     binary: bool = False
     """Whether ``data`` came as base64, so that an answer may be no JSON."""
+    address: str = ""
+    """Where the page is; not in the body, but in the headers that the server hands on."""
 
 
 @dataclass(frozen=True, slots=True)

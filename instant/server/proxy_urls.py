@@ -18,7 +18,15 @@ from instant.inbound.connecting import visitors_call
 from instant.inbound.registry import handlers
 from instant.namespaces import registered
 
-__all__ = ["namespace_pools", "obstacles", "pool_urls", "urls", "with_cookie", "with_meta"]
+__all__ = [
+    "namespace_pools",
+    "obstacles",
+    "pool_urls",
+    "urls",
+    "with_address",
+    "with_cookie",
+    "with_meta",
+]
 
 _HANDLED: tuple[Literal["subscribe", "publish", "rpc"], ...] = ("subscribe", "publish", "rpc")
 """The kinds that handlers are about."""
@@ -41,7 +49,7 @@ def urls(conf: Conf) -> Mapping[Kind, str] | None:
         for cls in registered()
         if (cls.authorize == "proxy" or cls.client_publish == "ask") and not list(cls.problems())
     ]
-    called = any(not handler.pool for handler in handlers("rpc"))
+    called = bool(handlers("rpc"))
     asking += [handler.place for handler in handlers("rpc", "publish")]
     if not asking and not conf.proxy_url_given:
         return None
@@ -110,6 +118,14 @@ def with_meta() -> frozenset[Kind]:
     if handlers("connect", "refresh"):
         return frozenset(kind for kind in _HANDLED if handlers(kind))
     return frozenset({RPC} if visitors_call() else ())
+
+
+def with_address() -> frozenset[Kind]:
+    """Return the kinds with which the server tells where a page is: a policy counts by it."""
+    kinds: tuple[Literal["publish", "rpc"], ...] = ("publish", "rpc")
+    return frozenset(
+        kind for kind in kinds for h in handlers(kind) if any(p.uses_address for p in h.policies)
+    )
 
 
 def obstacles(found: Mapping[Kind, str]) -> Iterator[tuple[str, str]]:

@@ -101,6 +101,7 @@ def compare(conf: Conf) -> Sync:
             compiled,
             urls,
             secret=conf.proxy_secret_text,
+            with_address=proxy_urls.with_address(),
             with_cookie=proxy_urls.with_cookie(),
             with_meta=proxy_urls.with_meta(),
         ),

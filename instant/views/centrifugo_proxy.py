@@ -119,6 +119,7 @@ def _call(
         meta=event.meta,
         transport=event.transport,
         session=_session(request, event.user) if handler.session else None,
+        address=event.address,
         **more,
     )
 

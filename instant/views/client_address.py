@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from instant.conf.trusted_proxies import Proxies
 
-__all__ = ["Address", "request_address"]
+__all__ = ["Address", "forwarded_address", "request_address"]
 
 _IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -48,7 +48,23 @@ def request_address(meta: Mapping[str, Any], proxies: Proxies | None) -> Address
         return Address(_name(peer), peer is None or (traced and not peer.is_global))
     if not proxies.trust(peer):
         return Address(_name(peer), peer is None)
-    client = peer
+    client = _forwarded(meta, proxies, peer)
+    return Address(_name(client), client is None)
+
+
+def forwarded_address(meta: Mapping[str, Any], proxies: Proxies | None) -> str:
+    """
+    Return the address of a page whose request the server hands on, or ``""``.
+
+    The server says of a connection only what the header of the page's request did. Without proxies
+    that write it, a page may have.
+    """
+    if proxies is None or not (proxies.networks or proxies.unix):
+        return ""
+    return _name(_forwarded(meta, proxies, None)) or ""
+
+
+def _forwarded(meta: Mapping[str, Any], proxies: Proxies, client: _IP | None) -> _IP | None:
     for entry in reversed((meta.get("HTTP_X_FORWARDED_FOR") or "").split(",")):
         if not entry.strip():
             continue
@@ -56,7 +72,7 @@ def request_address(meta: Mapping[str, Any], proxies: Proxies | None) -> Address
         # What can't be read was written by a trusted proxy too: it does not tell.
         if client is None or not proxies.trust(client):
             break
-    return Address(_name(client), client is None)
+    return client
 
 
 def _parse(text: str) -> _IP | None:

@@ -49,6 +49,7 @@ from instant.tenancy import current as tenancy
 from instant.tenancy import wire
 from instant.views.body import BodyRefused, read_body
 from instant.views.caching import keep_out_of_caches
+from instant.views.client_address import forwarded_address
 
 __all__ = ["DENIED", "FAILED", "Answer", "Asked", "Denied", "Endpoint", "endpoint"]
 
@@ -143,7 +144,10 @@ def _answer(
                 HEADER,
             )
             return encode(DENIED)
-        event = read_request(read_body(request, MAX_BODY), kind, pool)
+        event = replace(
+            read_request(read_body(request, MAX_BODY), kind, pool),
+            address=forwarded_address(request.META, conf.current().trusted_proxies),
+        )
         with reading_from_primary(), _own_names(event) as own, _requests_transactions():
             found = view(own, request)
             if not isinstance(found, Asked):

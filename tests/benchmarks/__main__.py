@@ -1,4 +1,5 @@
 """``make bench``: all tables, or those named: canned, server, outbox, tokens, revoking, fanout, calls."""
+
 """
 ``make bench``: all tables, or those named.
 
@@ -21,8 +22,8 @@ django.setup()
 
 from django.test.utils import get_runner, setup_databases, teardown_databases  # noqa: F401
 
-from tests.benchmarks import calls, fanout, granting, outbox, publishing, revoking, revoking_cost
 from tests.benchmarks import (
+    calls,
     fanout,
     granting,
     outbox,

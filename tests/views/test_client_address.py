@@ -3,7 +3,7 @@
 import pytest
 
 from instant.conf.trusted_proxies import parse_proxies
-from instant.views.client_address import Address, request_address
+from instant.views.client_address import Address, forwarded_address, request_address
 
 OURS = ["10.0.0.0/8", "192.0.2.1", "2001:db8:1::/48"]
 
@@ -91,3 +91,22 @@ def test_without_the_setting_a_proxy_is_guessed_and_its_word_not_taken(peer, tra
     assert found == Address((peer and (peer if peer != "::1" else "::/64")) or None, shared)
     # Who says that there is none is believed.
     assert find(peer, None, [], **trace).shared == (not peer)
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "proxies", "address"),
+    [
+        ("198.51.100.1", OURS, "198.51.100.1"),
+        ("1.1.1.1, 198.51.100.1, 10.2.3.4", OURS, "198.51.100.1"),
+        ("2001:db8:2:3:ffff::9", OURS, "2001:db8:2:3::/64"),
+        ("198.51.100.1, what", OURS, ""),
+        (None, OURS, ""),
+        ("198.51.100.1", None, ""),
+        ("198.51.100.1", [], ""),
+    ],
+)
+def test_what_the_server_hands_on_of_a_page(forwarded, proxies, address):
+    meta = {"REMOTE_ADDR": "127.0.0.1"}
+    if forwarded is not None:
+        meta["HTTP_X_FORWARDED_FOR"] = forwarded
+    assert forwarded_address(meta, parse_proxies(proxies)) == address

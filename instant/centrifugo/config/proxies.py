@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from instant.centrifugo.config.defaults import new_secret
@@ -36,6 +36,8 @@ While the server waits, it does nothing else for the client that it asks about.
 """
 
 _COOKIE = "Cookie"
+FORWARDED = "X-Forwarded-For"
+"""The header in which proxies tell where a request comes from."""
 
 _VARIABLE = re.compile(r"\$\{(CENTRIFUGO_VAR_[A-Za-z0-9_]+)\}")
 
@@ -48,6 +50,7 @@ def compile_proxies(
     make_secret: Callable[[], str] = new_secret,
     with_cookie: Collection[Kind] = (),
     with_meta: Collection[Kind] = (),
+    with_address: Collection[Kind] = (),
 ) -> dict[str, Any]:
     """
     Return a copy of the config with proxies that ask Django at ``urls``, or without any for None.
@@ -60,7 +63,8 @@ def compile_proxies(
     already a proxy that isn't ours.
 
     Of a page's request the server hands on the Cookie header with the kinds ``with_cookie`` names,
-    and ``meta`` of the connection's token ``with_meta``; with no others, whatever the file says.
+    where it came from, as proxies say it, with those of ``with_address``, and ``meta`` of the
+    connection's token with those of ``with_meta``; with no others, whatever the file says.
     """
     result = copy.deepcopy(dict(config))
     proxies = section(result, "channel", "proxy")
@@ -68,13 +72,18 @@ def compile_proxies(
         _take_away(result, proxies)
         return result
     text = secret or next(iter(our_secrets(result)), None) or make_secret()
+
+    def headers(kind: Kind) -> list[str]:
+        wanted = ((_COOKIE, with_cookie), (FORWARDED, with_address))
+        return [name for name, kinds in wanted if kind in kinds]
+
     for kind in KINDS:
         proxies[kind] = proxy_to(proxies, kind, urls[kind], text)
-        _hand_on(proxies[kind], cookie=kind in with_cookie, meta=kind in with_meta)
+        _hand_on(proxies[kind], headers(kind), meta=kind in with_meta)
     if RPC in urls:
         calls = section(result, "rpc")
         calls["proxy"] = proxy_to(calls, "proxy", urls[RPC], text, under="rpc")
-        _hand_on(calls["proxy"], cookie=RPC in with_cookie, meta=RPC in with_meta)
+        _hand_on(calls["proxy"], headers(RPC), meta=RPC in with_meta)
         section(result, "rpc", "without_namespace")["proxy_enabled"] = True
     else:
         _take_calls_away(result)
@@ -166,14 +175,13 @@ def proxy_to(
     return {"timeout": f"{TIMEOUT}s", **given, "endpoint": url, "http": http}
 
 
-def _hand_on(proxy: dict[str, Any], *, cookie: bool, meta: bool) -> None:
-    """Let the server hand on a page's cookies and its connection's meta, or keep them."""
+def _hand_on(proxy: dict[str, Any], headers: Sequence[str], *, meta: bool) -> None:
+    """Let the server hand on headers of a page's request and its connection's meta, or not."""
     given = proxy.pop("http_headers", None) or []
     if not isinstance(given, list):
         raise wrong_shape("http_headers", "a list")
-    kept = [name for name in given if str(name).lower() != _COOKIE.lower()]
-    if cookie:
-        kept.append(_COOKIE)
+    ours = {_COOKIE.lower(), FORWARDED.lower()}
+    kept = [*(name for name in given if str(name).lower() not in ours), *headers]
     if kept:
         proxy["http_headers"] = kept
     proxy.pop("include_connection_meta", None)

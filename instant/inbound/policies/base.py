@@ -47,6 +47,9 @@ class Policy:
     uses_cache = False
     """Whether it has to find in ``INSTANT["CACHE"]`` what other processes have left there."""
 
+    uses_address = False
+    """Whether it asks where the caller is, so that the server has to tell."""
+
     def around(self, call: Call, handler: Handler) -> Steps:  # noqa: ARG002  for subclasses
         """Yield ``Proceed()`` where the call may go on, and return the answer."""
         return (yield Proceed())

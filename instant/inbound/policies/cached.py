@@ -53,6 +53,7 @@ class Cached(Policy):
                 )
         self.seconds = int(checked_seconds(seconds, "cache"))
         self.vary = tuple(name for name in names if name != "user")
+        self.uses_address = "address" in names
         self.shared = shared
 
     def around(self, call: Call, handler: Handler) -> Steps:

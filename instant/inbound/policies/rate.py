@@ -41,6 +41,7 @@ class RateLimit(Policy):
             raise ValueError(
                 f"A handler's per is “user”, “client”, “address” or a function, not {per!r}."
             )
+        self.uses_address = per == "address" or callable(per)  # which may look at it
         self.text = rate
         self.per = per
 

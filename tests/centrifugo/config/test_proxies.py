@@ -198,3 +198,17 @@ def test_other_peoples_calls_stay():
         compile_proxies(theirs, CALLS)
     ours = compile_proxies({"rpc": {"namespaces": [{"name": "x"}]}}, CALLS)
     assert compile_proxies(ours, None)["rpc"] == {"namespaces": [{"name": "x"}]}
+
+
+def test_where_a_page_is_is_handed_on_where_it_is_wanted():
+    urls = {**URLS, "rpc": "http://127.0.0.1:8000/instant/proxy/rpc/"}
+    theirs = compile_proxies(base(), urls)
+    theirs["rpc"]["proxy"]["http_headers"] = ["X-Mine", "x-forwarded-for"]
+    wanted = compile_proxies(theirs, urls, with_address=["rpc"])
+    assert wanted["rpc"]["proxy"]["http_headers"] == ["X-Mine", "X-Forwarded-For"]
+    assert not [p for p in proxies(wanted).values() if "http_headers" in p]
+    assert compile_proxies(wanted, urls, with_address=["rpc"]) == wanted
+    assert compile_proxies(wanted, urls)["rpc"]["proxy"]["http_headers"] == ["X-Mine"]
+    wanted["rpc"]["proxy"]["http_headers"] = "X-Mine"
+    with pytest.raises(InstantConfigError, match="http_headers"):
+        compile_proxies(wanted, urls)

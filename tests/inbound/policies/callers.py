@@ -55,7 +55,7 @@ def declare(folder):
         return {"pid": os.getpid()}
 
     on_rpc("limited", rate="20/m")(lambda call: "in")
-    on_rpc("often", rate="20/2s")(lambda call: "in")
+    on_rpc("often", rate="20/3s")(lambda call: "in")
     on_rpc("many", rate="40/m")(lambda call: "in")
     on_rpc("kept", cache=60)(waiting)
     on_rpc("once", once=True)(waiting)
