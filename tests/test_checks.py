@@ -150,6 +150,16 @@ def test_w019_policies_and_a_cache_that_loses_the_count(registry, cache, options
             assert "instant.W019" not in found
 
 
+def test_w019_a_cache_in_the_transaction_of_the_request(registry, settings, monkeypatch):
+    on_rpc("x", rate="5/m")(lambda call: None)
+    settings.CACHES = {"default": DATABASE | {"OPTIONS": {"MAX_ENTRIES": 10_000}}}
+    settings.INSTANT = {"DIR": "/nonexistent"}
+    for atomic in (False, True):
+        monkeypatch.setitem(settings.DATABASES["default"], "ATOMIC_REQUESTS", atomic)
+        found = [m.msg for m in run_checks(include_deployment_checks=True) if m.id[-4:] == "W019"]
+        assert ["ATOMIC_REQUESTS" in message for message in found] == [True] * atomic
+
+
 @pytest.mark.parametrize(
     "path", ["nowhere.find", "tests.missing", "instant.conf.Conf", "instant.conf.ENVIRONMENT"]
 )

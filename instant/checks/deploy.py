@@ -112,8 +112,8 @@ def check_policies(
     except InstantConfigError:  # instant.E001
         return []
     used = [h.name for h in registry.handlers() if any(p.uses_cache for p in h.policies)]
-    problem = _problem_with(alias) if used and not settings.DEBUG else None
-    if problem is None:
+    problem = _problem_with(alias) or _problem_of_transactions(alias)
+    if problem is None or not used or settings.DEBUG:
         return []
     return [
         Warning(
@@ -123,6 +123,17 @@ def check_policies(
             id="instant.W019",
         )
     ]
+
+
+def _problem_of_transactions(alias: str) -> str | None:
+    """Return why a cache in the database is none for calls that are transactions."""
+    atomic = any(database.get("ATOMIC_REQUESTS") for database in settings.DATABASES.values())
+    if not atomic or not settings.CACHES[alias].get("BACKEND", "").endswith(".DatabaseCache"):
+        return None
+    return (
+        "with ATOMIC_REQUESTS what is written there is rolled back where a call is refused, and "
+        "calls wait for each other's end"
+    )
 
 
 def _problem_with(alias: str) -> str | None:

@@ -87,6 +87,8 @@ class Limit:
             if not tried and not sampled:
                 raise Full(self._wait(held.values()))
             sampled = False
+            if not tried:
+                continue
             for slot in random.sample(tried, min(len(tried), _TRIED)):
                 key = self._key(slot, period)
                 if self._add(key):
@@ -95,7 +97,7 @@ class Limit:
                     self.give_back(key)
                     break
             else:
-                kept_nothing += bool(tried) and not self._held(tried, period)
+                kept_nothing += not self._held(tried, period)
             self._pause(kept_nothing)
         raise KeepsNothing("The cache keeps nothing.")
 

@@ -33,8 +33,8 @@ class Once(Policy):
 
     While the first one runs, others wait for it. The function's refusals are remembered too,
     unless they are temporary; what failed otherwise runs again. A caller who isn't logged in is
-    their connection. Where the cache fails, the call is refused (503): nobody knows whether it
-    would be the second.
+    their session, or their connection. Where the cache fails, the call is refused (503): nobody
+    knows whether it would be the second.
     """
 
     uses_cache = True
@@ -48,7 +48,7 @@ class Once(Policy):
             return (yield Proceed())
         alias = conf.current().cache
         digest = _digest(call.data)
-        key = key_of("once", caller(call), call.method, call.id)
+        key = key_of("once", _whose(call), call.method, call.id)
         try:
             found = yield from found_or_alone(alias, key)
         except Refused:
@@ -84,6 +84,13 @@ class Once(Policy):
     def __str__(self) -> str:
         """Say for how long."""
         return "once" if self.seconds == _SECONDS else f"once={self.seconds}"
+
+
+def _whose(call: Call) -> str:
+    """Return whose id it is: a user's, or that of a session, which outlives a connection."""
+    who = caller(call)
+    session = getattr(call.session, "session_key", None)
+    return who if who.startswith("user ") or not session else f"session {session}"
 
 
 def _digest(data: Any) -> str:

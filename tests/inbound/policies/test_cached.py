@@ -1,17 +1,20 @@
 """``cache=30``: whose answer is whose, and how often it is made."""
 
+import asyncio
 import threading
 from dataclasses import dataclass
 from datetime import date
 from types import SimpleNamespace
 
 import pytest
+from asgiref.sync import ThreadSensitiveContext
 from django.test import override_settings
 from django.utils import translation
 
 from instant import on_publish, on_rpc
 from instant.handlers import Call, Refused
-from instant.inbound.dispatch import run
+from instant.inbound import lease
+from instant.inbound.dispatch import arun, run
 from instant.inbound.registry import handlers
 from tests.inbound.policies.asking import ANN, BOB, NOBODY, refused
 
@@ -166,6 +169,34 @@ def test_a_stampede_is_one_call(ask):
     for thread in threads:
         thread.join()
     assert found == [1] * 20
+
+
+def test_who_is_cancelled_leaves_it_to_another_at_once(registry):
+    """As Django cancels a view whose client has gone."""
+    begun = asyncio.Event()
+
+    @on_rpc("x", cache=30)
+    async def function(call):
+        if not begun.is_set():
+            begun.set()
+            await asyncio.sleep(60)
+        return "made"
+
+    async def ask():
+        async with ThreadSensitiveContext():
+            return await arun(handlers()[0], Call(user=ANN, method="x"))
+
+    async def leave():
+        first = asyncio.ensure_future(ask())
+        await begun.wait()
+        second = asyncio.ensure_future(ask())
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        return await asyncio.wait_for(second, lease.SECONDS / 2)
+
+    assert asyncio.run(leave()) == "made"
+    assert not lease._keeper._held
 
 
 def test_who_waits_too_long_is_refused(ask, monkeypatch):

@@ -1,6 +1,7 @@
 """``once=True``: a call that is repeated is answered as it was."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 from django.test import override_settings
@@ -47,6 +48,18 @@ def test_a_visitor_is_their_connection(ask):
     pay = Pay()
     answers = [ask(pay.function, id="a", user=NOBODY, client=c)["ran"] for c in "aba"]
     assert answers == [1, 2, 1]
+
+
+def test_a_visitor_with_a_session_is_that(ask):
+    pay = Pay(session=True)
+    sessions = [SimpleNamespace(session_key=key) for key in "aba"]
+    answers = [
+        ask(pay.function, id="a", user=NOBODY, client=str(n), session=session)["ran"]
+        for n, session in enumerate(sessions)
+    ]
+    assert answers == [1, 2, 1]
+    assert ask(pay.function, id="a", session=sessions[0]) == {"ran": 3}
+    assert ask(pay.function, id="a", session=sessions[1]) == {"ran": 3}  # the user counts
 
 
 def test_an_id_is_that_of_one_payload(ask):
