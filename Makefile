@@ -118,6 +118,7 @@ ON_POSTGRES := tests/test_permissions.py tests/rights/test_exact_names.py tests/
 	tests/publishing tests/outbox \
 	tests/test_namespaces.py tests/test_admin.py tests/test_admin_scale.py \
 	tests/views/test_identity.py tests/views/test_channel_data.py tests/views/test_centrifugo_proxy.py tests/views/test_queries.py \
+	tests/inbound/policies/test_timeout.py \
 	tests/live/test_enforcement.py tests/live/test_guardian.py tests/pages tests/revoking tests/tenancy/test_outbox.py
 
 test-postgres: postgres $(VENV)/.tested

@@ -33,8 +33,6 @@ logger = logging.getLogger("instant.handlers")
 MOST_OVERDUE = 16
 """Threads of this process that nobody waits for any more; with so many, calls are refused."""
 
-_MAY_END = ("ROLLBACK", "RELEASE")
-
 _overdue: set[_Overrun] = set()
 
 
@@ -120,7 +118,7 @@ class _Overrun:
     def _execute(
         self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any
     ) -> Any:
-        if self._is_over and not str(sql).startswith(_MAY_END):
+        if self._is_over:
             raise OperationalError(f"{self._name} took too long: nobody waits for it any more.")
         return execute(sql, params, many, context)
 

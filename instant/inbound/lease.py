@@ -38,14 +38,17 @@ class Lease:
     key: str
     renewed: float
     """By the monotonic clock."""
+    _earlier: str = ""
+    """Its key in the period before, which may hold it, too."""
     _changing: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def give_back(self) -> None:
         """Let others have it; a cache that fails lets it end by itself."""
-        _keeper.let_go(self)
+        if not _keeper.let_go(self):
+            return  # somebody may have it already
         try:
             with self._changing:
-                _limit(caches[self.alias], self.name).give_back(self.key)
+                _limit(caches[self.alias], self.name).give_back(*filter(None, (self.key, self._earlier)))
         except Exception:
             logger.exception("The cache failed: a lease ends in %d s.", SECONDS)
 
@@ -54,7 +57,9 @@ class Lease:
         with self._changing:
             now = time.monotonic()
             if _keeper.holds(self) and now - self.renewed < SECONDS:
-                self.key = _limit(caches[self.alias], self.name).renew(self.key)
+                key = _limit(caches[self.alias], self.name).renew(self.key)
+                if key != self.key:
+                    self.key, self._earlier = key, self.key
                 self.renewed = now
 
 
@@ -92,9 +97,12 @@ class _Keeper:
                 )
                 self._thread.start()
 
-    def let_go(self, lease: Lease) -> None:
+    def let_go(self, lease: Lease) -> bool:
+        """Tell whether it was held."""
         with self._lock:
+            was_held = lease in self._held
             self._held.discard(lease)
+            return was_held
 
     def holds(self, lease: Lease) -> bool:
         return lease in self._held

@@ -73,6 +73,7 @@ def test_processes_count_together_but_for_a_tenth_of_each(monkeypatch):
     for _ in range(3):
         another_process(monkeypatch)
         counts.append(passed("a")[0])
+        assert len(connection_limit._connections._known["a"].times) == 9  # not the refused one
     # Ten parts were free, of which the five have taken two each.
     assert counts == [9, 9, 9]
 

@@ -171,6 +171,23 @@ def test_a_stampede_is_one_call(ask):
     assert found == [1] * 20
 
 
+def test_what_another_has_just_made_is_taken(ask, monkeypatch):
+    """Between looking for the answer and being the one who may make it."""
+    count = Count(cache=30)
+    real = lease.take
+    made = []
+
+    def take(alias, name):
+        if not made:
+            made.append(1)
+            assert ask(count.function) == 1
+        return real(alias, name)
+
+    monkeypatch.setattr(lease, "take", take)
+    assert ask(count.function) == 1
+    assert not lease._keeper._held
+
+
 def test_who_is_cancelled_leaves_it_to_another_at_once(registry):
     """As Django cancels a view whose client has gone."""
     begun = asyncio.Event()

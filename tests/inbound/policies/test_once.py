@@ -35,7 +35,9 @@ def test_a_repeated_id_is_answered_from_memory(ask):
         assert ask(pay.function, {"sum": 5}, id="a") == {"ran": 1}
     assert ask(pay.function, {"sum": 5}, id="b") == {"ran": 2}
     assert ask(pay.function, {"sum": 5}, id="a", user=BOB) == {"ran": 3}
-    assert ask(Pay("other").function, {"sum": 5}, id="a") == {"ran": 1}
+    other = Pay("other")
+    other.ran = 10
+    assert ask(other.function, {"sum": 5}, id="a") == {"ran": 11}
     assert pay.ran == 3
 
 
