@@ -48,7 +48,8 @@ class Lease:
             return  # somebody may have it already
         try:
             with self._changing:
-                _limit(caches[self.alias], self.name).give_back(*filter(None, (self.key, self._earlier)))
+                keys = [key for key in (self.key, self._earlier) if key]
+                _limit(caches[self.alias], self.name).give_back(*keys)
         except Exception:
             logger.exception("The cache failed: a lease ends in %d s.", SECONDS)
 

@@ -42,7 +42,7 @@ class Cached(Policy):
     uses_cache = True
 
     def __init__(
-        self, seconds: float, vary: Vary | Sequence[Vary] = ("user",), *, shared: bool = False
+        self, seconds: float, vary: Vary | Sequence[Vary] = (), *, shared: bool = False
     ) -> None:
         names = (vary,) if isinstance(vary, str) or callable(vary) else tuple(vary)
         for name in names:
@@ -51,6 +51,8 @@ class Cached(Policy):
                 raise ValueError(
                     f"A handler's vary has functions and any of {known}, not {name!r}."
                 )
+        if shared and "user" in names:
+            raise ValueError("A handler's vary names the user, and with shared= all have the same.")
         self.seconds = int(checked_seconds(seconds, "cache"))
         self.vary = tuple(name for name in names if name != "user")
         self.uses_address = "address" in names

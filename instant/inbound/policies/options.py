@@ -57,7 +57,7 @@ def _ours(options: PolicyOptions) -> Iterator[Policy]:
     if (once := options.get("once", False)) is not False:
         yield Once(once)
     if cache is not None:
-        yield Cached(cache, options.get("vary", ("user",)), shared=options.get("shared", False))
+        yield Cached(cache, options.get("vary", ()), shared=options.get("shared", False))
     elif "vary" in options or "shared" in options:
         raise TypeError("A handler with vary= or shared= has cache= too.")
     if timeout is not None:

@@ -255,6 +255,8 @@ def test_what_cant_be_is_said(ask):
             on_rpc("x", cache=seconds)
     with pytest.raises(ValueError, match="not 'users'"):
         on_rpc("x", cache=30, vary=("users",))
+    with pytest.raises(ValueError, match="with shared= all have the same"):
+        on_rpc("x", cache=30, vary=("user", "client"), shared=True)
     with pytest.raises(TypeError, match="has cache= too"):
         on_rpc("x", shared=True)
     on_rpc("y", cache=30, vary="session")(lambda call: None)
