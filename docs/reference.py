@@ -30,6 +30,7 @@ COMMANDS = (
     "listen",
     "enforce",
     "relay_outbox",
+    "runjobs",
 )
 
 if __name__ == "__main__":

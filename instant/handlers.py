@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, Unpack
 
-from instant.inbound.answers import Disconnect, Refused
+from instant.inbound.answers import Cancelled, Disconnect, Refused
 from instant.inbound.call import Call
 from instant.inbound.listening.message import Message
 from instant.inbound.outgoing import Outgoing
@@ -21,6 +21,7 @@ from instant.namespaces import Namespace
 
 __all__ = [
     "Call",
+    "Cancelled",
     "Disconnect",
     "Message",
     "Outgoing",

@@ -16,12 +16,13 @@ from django.utils.translation import pgettext_lazy
 from instant.channels.names import MAX_BYTES, USER_NAMESPACE, check_row_name
 from instant.exceptions import InvalidChannelName
 from instant.fields import NameField
+from instant.inbound.tickets.model import Ticket
 from instant.namespaces import row_namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["Channel", "Listener", "OutboxRow", "Revocation", "validate_name"]
+__all__ = ["Channel", "Listener", "OutboxRow", "Revocation", "Ticket", "validate_name"]
 
 channels_created = Signal()
 """Sent after bulk_create(), for which Django sends nothing. Private."""

@@ -39,8 +39,8 @@ MAY_IMPORT = {
         "publishing", "rights", "signals", "tenancy",
     },
     "inbound": {
-        "backends", "centrifugo", "channels", "conf", "exceptions", "models", "namespaces", "permissions",
-        "publishing", "revoking.host", "rights", "signals", "tenancy",
+        "backends", "centrifugo", "channels", "conf", "deliveries", "exceptions", "models", "namespaces", "permissions",
+        "producers", "publishing", "revoking.host", "revoking.looker", "rights", "signals", "tenancy",
     },
     "server": {
         "centrifugo", "channels.names", "conf", "exceptions", "inbound", "namespaces", "permissions", "publishing", "revoking", "rights",

@@ -29,13 +29,13 @@ PINNED = {
         "UnknownNamespace"
     ),
     "instant.handlers": (
-        "Call Disconnect Message Outgoing Policy Proceed Refused Wait before_send on_connect "
+        "Call Cancelled Disconnect Message Outgoing Policy Proceed Refused Wait before_send on_connect "
         "on_message on_publish "
         "on_refresh on_rpc on_subscribe"
     ),
     "instant.html": "connect_sources script script_config state websocket_url",
     "instant.middleware": "StateMiddleware TabMiddleware current_tab",
-    "instant.models": "Channel Listener OutboxRow Revocation validate_name",
+    "instant.models": "Channel Listener OutboxRow Revocation Ticket validate_name",
     "instant.namespaces": (
         "METHODS Action Namespace NamespaceError NoChannelMatch find_namespace registered "
         "row_namespaces tokenless_namespaces"

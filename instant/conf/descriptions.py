@@ -183,5 +183,14 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "users on the server that they share: `instant.tenants.SchemaTenants` for django-tenants, "
         "or a class of your own. See [Tenants](tenants.md)."
     ),
+    "JOBS": Description(
+        "What runs calls of handlers with `queue=`, see [Queued calls](queues.md). `RUNNER` is "
+        '`"runjobs"` (`manage.py runjobs`), `"tasks"` (Django\'s tasks, with `BACKEND`, a name in '
+        '`TASKS`) or `"celery"`. A job of which nothing is heard for `LEASE` seconds is run again, '
+        "at most `ATTEMPTS` times in all. Tickets are deleted `KEEP` seconds after their end. A "
+        "dict changes the keys that it names.",
+        '`{"RUNNER": None, "BACKEND": "default", "LEASE": 60, "ATTEMPTS": 3, "KEEP": 86400}`; '
+        "`None` counts as `runjobs`, and a check asks",
+    ),
 }
 """What each key of ``INSTANT`` does."""

@@ -40,6 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "TRUSTED_PROXIES": None,
     "AUTHENTICATION": (),
     "TENANT": None,
+    "JOBS": {},
 }
 """The keys of ``INSTANT`` and what holds where one is not given."""
 

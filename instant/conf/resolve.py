@@ -16,6 +16,7 @@ from instant.centrifugo.config.defaults import DEFAULT_PORT
 from instant.centrifugo.config.values import ENVIRONMENT, ServerValues, read_values
 from instant.conf.addresses import parse_consumer
 from instant.conf.engine import parse_engine
+from instant.conf.jobs import parse_jobs
 from instant.conf.keys import DEFAULTS, TYPES, is_address, parse_secrets
 from instant.conf.pools import pools_parser
 from instant.conf.resolved import Conf
@@ -89,6 +90,7 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         trusted_proxies=_read("TRUSTED_PROXIES", parse_proxies, values),
         authentication=tuple(values["AUTHENTICATION"]),
         tenant=values["TENANT"],
+        jobs=_read("JOBS", parse_jobs, values),
         audience=_audience(server, tenants=values["TENANT"] is not None),
         api_url=_api_url(server, port),
         size_limit=server.size_limit,

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from instant.centrifugo.config.engine import Engine
 from instant.centrifugo.config.values import ENVIRONMENT
+from instant.conf.jobs import Jobs
 from instant.conf.pools import Pools
 from instant.conf.throttle import Limits, Rate
 from instant.conf.trusted_proxies import Proxies
@@ -85,6 +86,8 @@ class Conf:
     """Seconds in which everybody who is present is asked for again; None: never."""
     tenant: str | None
     """Dotted path of what knows the tenants; None: the site has none."""
+    jobs: Jobs
+    """What runs queued calls."""
     audience: str
     """
     ``aud`` of every token, so that two projects on one server don't share user 1.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from instant.centrifugo.proxy import DISCONNECT_CODES, ERROR_CODES, MAX_REASON
 
-__all__ = ["Disconnect", "Refused"]
+__all__ = ["Cancelled", "Disconnect", "Refused"]
 
 
 class Refused(Exception):
@@ -55,3 +55,7 @@ class Disconnect(Exception):
         super().__init__(reason)
         self.code = code
         self.reason = reason
+
+
+class Cancelled(Exception):
+    """Raised in a queued call by ``call.progress()`` and ``call.check()``: nobody waits for it."""

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from asgiref.sync import sync_to_async
 from django.utils.functional import SimpleLazyObject
 
-__all__ = ["Call"]
+__all__ = ["Call", "Job"]
+
+
+class Job(Protocol):
+    """What runs a call that was queued."""
+
+    @property
+    def last(self) -> dict[str, str]:
+        """What was told and isn't written yet."""
+
+    def tell(self, done: Any, message: str) -> None:
+        """Tell the caller how far it is; raises as check() does."""
+
+    def check(self) -> None:
+        """Raise Cancelled where nobody waits for it any more."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -58,7 +72,7 @@ class Call:
     """What the function gets beside the call, checked against its annotations."""
     id: str = ""
     """What the caller has named this call, so that it isn't answered twice; or ``""``."""
-    _tell: Callable[[Any, str], None] | None = field(default=None, repr=False)
+    _job: Job | None = field(default=None, repr=False)
 
     async def auser(self) -> Any:
         """Return the user, in an ``async def``, where looking may have to ask the database."""
@@ -70,7 +84,18 @@ class Call:
         """
         Tell the caller how far a queued call is: ``done`` is any JSON, as 0.4 or a count.
 
-        A call that isn't queued is answered soon, and this does nothing.
+        It is sent at once, whatever transaction is open, at most five times a second. Raises
+        Cancelled as check() does. A call that isn't queued is answered soon, and this does nothing.
         """
-        if self._tell is not None:
-            self._tell(done, message)
+        if self._job is not None:
+            self._job.tell(done, message)
+
+    def check(self) -> None:
+        """
+        Raise Cancelled where a queued call was cancelled, or another worker has taken it over.
+
+        It is noticed within about two seconds. Let it through: what the function returns after
+        that, nobody gets.
+        """
+        if self._job is not None:
+            self._job.check()

@@ -16,7 +16,7 @@ from instant.inbound.callers import check_caller
 from instant.inbound.policies.base import Policy, Proceed, Steps, Wait
 from instant.inbound.registry import Handler
 
-__all__ = ["arun", "run"]
+__all__ = ["arun", "resume", "run"]
 
 
 def run(handler: Handler, call: Call) -> Any:
@@ -33,6 +33,19 @@ async def arun(handler: Handler, call: Call) -> Any:
     """See run(); a function that isn't async, rights and policies run in a thread."""
     await sync_to_async(_prepare)(handler, call)
     return await _adrive(handler, call, handler.policies)
+
+
+def resume(handler: Handler, call: Call) -> Any:
+    """
+    Answer a call that a policy has put off: rights are asked, and the payload is read, again.
+
+    The policies up to that one it has met before.
+    """
+    _prepare(handler, call)
+    met = [policy.defers for policy in handler.policies]
+    # A deployment may have taken the queue away since: then it meets them all.
+    at = met.index(True) + 1 if True in met else 0
+    return _drive(handler, call, handler.policies[at:])
 
 
 def _prepare(handler: Handler, call: Call) -> None:

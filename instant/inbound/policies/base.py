@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from instant.inbound.call import Call
@@ -44,11 +44,13 @@ class Policy:
     ``yield Proceed()``.
     """
 
-    uses_cache = False
+    uses_cache: ClassVar[bool] = False
     """Whether it has to find in ``INSTANT["CACHE"]`` what other processes have left there."""
 
-    uses_address = False
+    uses_address: bool = False
     """Whether it asks where the caller is, so that the server has to tell."""
+    defers: ClassVar[bool] = False
+    """Whether it puts the call off: those behind it are met when it is run."""
 
     def around(self, call: Call, handler: Handler) -> Steps:  # noqa: ARG002  for subclasses
         """Yield ``Proceed()`` where the call may go on, and return the answer."""

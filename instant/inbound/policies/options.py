@@ -9,6 +9,7 @@ from instant.inbound.policies.base import Policy
 from instant.inbound.policies.cached import Cached, Vary
 from instant.inbound.policies.keys import Per
 from instant.inbound.policies.once import Once
+from instant.inbound.policies.queue import Queue
 from instant.inbound.policies.rate import RateLimit
 from instant.inbound.policies.timeout import Timeout
 
@@ -35,6 +36,14 @@ class PolicyOptions(TypedDict, total=False):
     """Whether all users get the answer that is kept for one."""
     timeout: float | None
     """Seconds after which the call is answered 504."""
+    queue: str
+    """
+    Accept the call at once, with a ticket, and run it later: a job of the queue of this name.
+
+    As the same user, whose rights are asked again. ``call.progress()`` tells how far it is.
+    """
+    priority: int
+    """Of jobs that wait in a queue the one with the higher number goes first: -100 to 100, or 0."""
     policies: Sequence[Policy]
     """Policies of your own; a call meets them after ours."""
 
@@ -60,5 +69,9 @@ def _ours(options: PolicyOptions) -> Iterator[Policy]:
         yield Cached(cache, options.get("vary", ()), shared=options.get("shared", False))
     elif "vary" in options or "shared" in options:
         raise TypeError("A handler with vary= or shared= has cache= too.")
+    if "queue" in options:
+        yield Queue(options["queue"], options.get("priority", 0))
+    elif "priority" in options:
+        raise TypeError("priority= is for handlers with queue=: others are answered at once.")
     if timeout is not None:
         yield Timeout(timeout)

@@ -1,0 +1,63 @@
+"""Accept a call: its row, in the transaction that the call is in, and what the caller gets."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import get_language
+
+from instant.inbound.call import Call
+from instant.inbound.encoder import AnswerEncoder
+from instant.inbound.tickets import rows, waking
+from instant.inbound.tickets.channel import channel_of
+from instant.inbound.tickets.model import Ticket
+from instant.inbound.tickets.rights import holder_of
+from instant.rights import tokens
+from instant.tenancy import current as tenancy
+
+__all__ = ["accept", "card"]
+
+KEY = "instant:ticket"
+"""What an answer has instead of a result, where the call was put off."""
+
+
+def accept(call: Call, queue: str, priority: int) -> dict[str, Any]:
+    """Put a call off; whatever runs jobs is woken after the commit."""
+    sub = tokens.subject(call.user)
+    now = timezone.now()
+    ticket = Ticket(
+        method=call.method,
+        data="" if call.data is None else _json(call.data),
+        tenant=tenancy.current(),
+        owner=sub,
+        holder="" if sub else holder_of(call),
+        caller=_json(
+            {
+                "client": call.client,
+                "transport": call.transport,
+                "meta": dict(call.meta),
+                "id": call.id,
+            }
+        ),
+        language=get_language() or "",
+        queue=queue,
+        priority=priority,
+        created_at=now,
+        due_at=now + rows.AGAIN,
+    )
+    ticket.save(using=rows.database(), force_insert=True)
+    waking.after_commit(rows.database(), queue, priority)
+    return {KEY: {"id": ticket.pk, **card(ticket, call.user)}}
+
+
+def card(ticket: Ticket, user: Any) -> dict[str, Any]:
+    """Return the channel, and a token with which its caller may follow it."""
+    name = channel_of(ticket.pk)
+    token = tokens.Signer(user).channel_token(name)
+    return {"channel": name, "token": token.value, "exp": token.exp}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, cls=AnswerEncoder, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,130 @@
+"""
+The thread beside a job: it renews the lease, sends progress, and notices a cancellation.
+
+A thread, with a connection to the database of its own: progress waits neither for the job's
+transaction nor holds up the event loop of a job that is async, and the lease is renewed while the
+job computes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from typing import Any, Self
+
+from django.db import DatabaseError, InterfaceError, connections
+
+from instant.inbound.answers import Cancelled
+from instant.inbound.encoder import AnswerEncoder
+from instant.inbound.tickets import rows, telling
+from instant.inbound.tickets.model import Ticket
+from instant.tenancy import current as tenancy
+
+__all__ = ["BETWEEN", "Heart"]
+
+logger = logging.getLogger("instant.tickets")
+
+BETWEEN = 0.2
+"""Seconds between two messages about progress at least; the last one is what is sent."""
+
+_LOOK = 2.0
+"""Seconds between two looks at whether it was cancelled."""
+
+_PATIENCE = 100
+"""Milliseconds for which it waits on SQLite while the job has the database's lock."""
+
+
+class Heart:
+    """
+    What a job that runs tells, and is told; in a block around the job.
+
+    ``seconds`` is the lease.
+    """
+
+    def __init__(self, ticket: Ticket, seconds: float) -> None:
+        self.ticket = ticket
+        self._lease = seconds
+        self._renewed = time.monotonic()
+        self._pending: tuple[str, str] | None = None
+        self._is_new = True
+        self._lock = threading.Lock()
+        self._called, self._stopped = threading.Event(), threading.Event()
+        self._over = False
+        self._thread = threading.Thread(
+            target=self._run, name=f"instant-ticket-{ticket.pk[:6]}", daemon=True
+        )
+
+    def tell(self, done: Any, message: str) -> None:
+        """Have the caller told how far it is, soon; raises as check() does."""
+        text = "" if done is None else json.dumps(done, cls=AnswerEncoder, allow_nan=False)
+        with self._lock:
+            self._pending = (text, str(message))
+        self._called.set()
+        self.check()
+
+    def check(self) -> None:
+        """Raise Cancelled where nobody waits for the job any more, or somebody else has it."""
+        if self._over:
+            raise Cancelled
+
+    @property
+    def last(self) -> dict[str, str]:
+        """What was told and isn't written yet."""
+        with self._lock:
+            pending, self._pending = self._pending, None
+        return {} if pending is None else {"progress": pending[0], "message": pending[1]}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._called.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        alias = rows.database()
+        try:
+            with tenancy.activate(self.ticket.tenant):
+                if connections[alias].vendor == "sqlite":
+                    with connections[alias].cursor() as cursor:
+                        cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
+                while not self._stopped.is_set() and not self._over:
+                    self.step()
+                    self._stopped.wait(BETWEEN)
+                    self._called.wait(min(_LOOK, self._lease / 4))
+                    self._called.clear()
+        except Exception:
+            logger.exception("Nobody renews the lease of ticket %s.", self.ticket.pk)
+        finally:
+            connections.close_all()  # this thread's own
+
+    def step(self) -> None:
+        """Look whether it is still ours, send what was told since, renew the lease in time."""
+        ticket = self.ticket
+        try:
+            if not rows.is_ours(ticket):
+                self._over = True
+                return
+            changes = self.last
+            for name, value in changes.items():
+                setattr(ticket, name, value)
+            if changes or self._is_new:
+                telling.tell(ticket)
+            self._is_new = False
+            if changes or time.monotonic() >= self._renewed + self._lease / 4:
+                rows.beat(ticket, **changes)
+                self._renewed = time.monotonic()
+        except (DatabaseError, InterfaceError) as exc:
+            # The job holds SQLite's lock, or the database restarts: soon again.
+            logger.debug("Ticket %s: %s", ticket.pk, exc)
+            self._close_broken()
+
+    @staticmethod
+    def _close_broken() -> None:
+        connection = connections[rows.database()]
+        if connection.vendor != "sqlite":
+            connection.close()

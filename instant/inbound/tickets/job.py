@@ -1,0 +1,106 @@
+"""Run a ticket that was claimed: as its user, whose rights are asked again, to its end."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from django.db import close_old_connections
+from django.utils import translation
+
+from instant import conf
+from instant.inbound import dispatch
+from instant.inbound.answers import Cancelled, Disconnect, Refused
+from instant.inbound.call import Call, Job
+from instant.inbound.encoder import AnswerEncoder
+from instant.inbound.registry import find_handler
+from instant.inbound.tickets import rights, rows, telling
+from instant.inbound.tickets.heart import Heart
+from instant.inbound.tickets.model import Ticket
+
+__all__ = ["run"]
+
+logger = logging.getLogger("instant.tickets")
+
+MAX_RESULT = 900_000
+"""Bytes of a result: it has to fit into a publication."""
+
+_State = Ticket.State
+
+
+def run(ticket: Ticket, heart: Callable[[Ticket, float], Any] = Heart) -> None:
+    """
+    Run the job, and write and publish how it has ended.
+
+    Whatever it raises is its end. What stops the process itself (SystemExit, KeyboardInterrupt)
+    gives the job back, so that another takes it.
+    """
+    beside: AbstractContextManager[Any] = heart(ticket, conf.current().jobs.lease)
+    try:
+        with beside as job:
+            changes = _ended(ticket, job)
+            changes = {**job.last, **changes}
+    except Cancelled:
+        logger.info("Ticket %s was cancelled, or is somebody else's by now.", ticket.pk)
+        return
+    except Exception:
+        raise
+    except BaseException:
+        rows.give_back(ticket)
+        raise
+    _write(ticket, changes)
+
+
+def _ended(ticket: Ticket, job: Job) -> dict[str, Any]:
+    """Call the handler; return what has to be written."""
+    try:
+        with translation.override(ticket.language or None):
+            text = _encoded(_answer(ticket, job))
+    except Cancelled:
+        raise
+    except Refused as exc:
+        return {"state": _State.FAILED, "code": exc.code, "error": exc.message}
+    except Disconnect as exc:
+        return {"state": _State.FAILED, "code": 403, "error": exc.reason or "permission denied"}
+    except Exception:
+        logger.exception("The job of ticket %s (%s) failed.", ticket.pk, ticket.method)
+        return {"state": _State.FAILED, "code": 500, "error": "internal error"}
+    return {"state": _State.DONE, "result": text}
+
+
+def _answer(ticket: Ticket, job: Job) -> Any:
+    handler = find_handler("rpc", ticket.method)
+    if handler is None:
+        raise Refused(404, "there is no such method")
+    user = rights.owner(ticket)
+    if user is None:
+        raise Refused(401, "log in first")
+    caller = json.loads(ticket.caller) if ticket.caller else {}
+    call = Call(
+        user=user,
+        method=ticket.method,
+        data=json.loads(ticket.data) if ticket.data else None,
+        **caller,
+        _job=job,
+    )
+    return dispatch.resume(handler, call)
+
+
+def _encoded(answer: Any) -> str:
+    text = json.dumps(
+        answer, cls=AnswerEncoder, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    if len(text.encode()) > MAX_RESULT:
+        raise ValueError(
+            f"The result has more than {MAX_RESULT:,} bytes. Store it, and return where it is."
+        )
+    return text
+
+
+def _write(ticket: Ticket, changes: dict[str, Any]) -> None:
+    close_old_connections()  # the job may have taken longer than a connection lives
+    if not telling.ending(ticket, **changes):
+        logger.info("Ticket %s ended, and was cancelled or somebody else's by then.", ticket.pk)

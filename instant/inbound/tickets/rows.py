@@ -1,0 +1,169 @@
+"""
+What happens to a ticket's row: a state machine, each step an UPDATE with the state it expects.
+
+Whoever runs a job claims its row, so that it runs once at a time, whatever woke them. ``due_at``
+says when somebody has to look again: at a queued one whose wake-up call may be lost, a running
+one whose lease is over, an ended one of which nobody may have been told.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db import connections, router, transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from instant import conf
+from instant.inbound.tickets.model import Ticket
+from instant.tenancy import current as tenancy
+
+__all__ = [
+    "AGAIN",
+    "UNTOLD",
+    "beat",
+    "cancel",
+    "claim",
+    "database",
+    "end",
+    "find",
+    "give_back",
+    "head",
+    "is_ours",
+    "own",
+    "told",
+]
+
+AGAIN = timedelta(minutes=5)
+"""After so long a queued one is told to whatever runs jobs again."""
+
+UNTOLD = timedelta(seconds=10)
+"""After so long an end is published again, where nobody noted that it was."""
+
+_TRIES = 10
+"""Candidates that are looked at where the database can't skip those that others are taking."""
+
+Rows = QuerySet[Ticket]
+
+
+def database() -> str:
+    """Return where tickets are."""
+    return router.db_for_write(Ticket)
+
+
+def own() -> Rows:
+    """Return the current tenant's tickets."""
+    return Ticket._base_manager.using(database()).filter(  # noqa: SLF001  Django's documented API
+        tenant=tenancy.current()
+    )
+
+
+def find(id_: str) -> Ticket | None:
+    """Return a ticket of the current tenant; some databases don't tell “a” from “A”."""
+    found = own().filter(pk=id_).first()
+    return found if found is not None and found.pk == id_ else None
+
+
+def _waiting(queues: Sequence[str]) -> Rows:
+    waiting = own().filter(state=Ticket.State.QUEUED).order_by("-priority", "created_at")
+    if len(queues) == 1:
+        return waiting.filter(queue=queues[0])
+    return waiting.filter(queue__in=queues) if queues else waiting
+
+
+def head(queues: Sequence[str]) -> tuple[int, Any] | None:
+    """Return priority and age of what would be claimed next, None where nothing waits."""
+    return _waiting(queues).values_list("priority", "created_at").first()
+
+
+def claim(queues: Sequence[str] = ()) -> Ticket | None:
+    """Take the most urgent ticket that waits in these queues, or in any; None if none does."""
+    if connections[database()].features.has_select_for_update_skip_locked:
+        with transaction.atomic(using=database()):
+            found = _waiting(queues).select_for_update(skip_locked=True).first()
+            return _taken(found) if found is not None else None
+    for candidate in _waiting(queues)[:_TRIES]:
+        if (taken := _taken(candidate)) is not None:
+            return taken
+    return None
+
+
+def _taken(ticket: Ticket) -> Ticket | None:
+    """Claim one that waits; None where somebody else was faster."""
+    now = timezone.now()
+    changes: dict[str, Any] = {
+        "state": Ticket.State.RUNNING,
+        "claim": secrets.token_hex(16),
+        "started_at": now,
+        "due_at": now + timedelta(seconds=conf.current().jobs.lease),
+    }
+    row = own().filter(pk=ticket.pk, state=Ticket.State.QUEUED, claim=ticket.claim)
+    if not row.update(**changes, attempts=F("attempts") + 1):
+        return None
+    for name, value in changes.items():
+        setattr(ticket, name, value)
+    ticket.attempts += 1
+    return ticket
+
+
+def _claimed(ticket: Ticket) -> Rows:
+    return own().filter(pk=ticket.pk, state=Ticket.State.RUNNING, claim=ticket.claim)
+
+
+def is_ours(ticket: Ticket) -> bool:
+    """Tell whether the one who claimed it still has it: nobody cancelled it or took it over."""
+    return _claimed(ticket).exists()
+
+
+def beat(ticket: Ticket, **changes: Any) -> bool:
+    """Renew the lease, and write how far the job is; False where it is somebody else's."""
+    until = timezone.now() + timedelta(seconds=conf.current().jobs.lease)
+    return bool(_claimed(ticket).update(due_at=until, **changes))
+
+
+def end(ticket: Ticket, state: str, **changes: Any) -> bool:
+    """Write how a job that is ours has ended; False where it is somebody else's."""
+    now = timezone.now()
+    changes = {"state": state, "ended_at": now, "due_at": now + UNTOLD, "claim": "", **changes}
+    if not _claimed(ticket).update(**changes):
+        return False
+    for name, value in changes.items():
+        setattr(ticket, name, value)
+    return True
+
+
+def give_back(ticket: Ticket) -> bool:
+    """Let somebody else run a job that is ours, as if we had never begun."""
+    return bool(
+        _claimed(ticket).update(
+            state=Ticket.State.QUEUED,
+            claim="",
+            due_at=timezone.now(),
+            attempts=F("attempts") - 1,
+        )
+    )
+
+
+def cancel(ticket: Ticket) -> bool:
+    """Cancel one that hasn't ended; whoever runs it notices. False where it has ended."""
+    now = timezone.now()
+    changes: dict[str, Any] = {
+        "state": Ticket.State.CANCELLED,
+        "ended_at": now,
+        "due_at": now + UNTOLD,
+        "claim": "",
+    }
+    live = own().filter(pk=ticket.pk, state__in=[Ticket.State.QUEUED, Ticket.State.RUNNING])
+    if not live.update(**changes):
+        return False
+    for name, value in changes.items():
+        setattr(ticket, name, value)
+    return True
+
+
+def told(ticket: Ticket) -> None:
+    """Note that its end was published."""
+    own().filter(pk=ticket.pk, state=ticket.state).update(due_at=None)

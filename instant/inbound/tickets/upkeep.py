@@ -1,0 +1,107 @@
+"""
+What has to be looked after: leases that are over, ends that nobody was told of, old tickets.
+
+Whatever runs jobs does so every few seconds, and where that is a framework's worker, which may
+never be woken again, a thread of a web process as well.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.db import DatabaseError
+from django.utils import timezone
+
+from instant import conf
+from instant.inbound.tickets import rows, telling, waking
+from instant.inbound.tickets.model import Ticket
+from instant.tenancy import current as tenancy
+
+__all__ = ["EVERY", "everywhere", "look", "now_and_then"]
+
+logger = logging.getLogger("instant.tickets")
+
+EVERY = 5.0
+"""Seconds between two looks of one process."""
+
+_AT_ONCE = 100
+"""Rows of each kind that one look does something about."""
+
+_looked: dict[str, float] = {}
+
+
+def now_and_then() -> None:
+    """Look after the current tenant's tickets, if this process hasn't done so just now."""
+    tenant, now = tenancy.current(), time.monotonic()
+    if now >= _looked.get(tenant, 0.0) + EVERY:
+        _looked[tenant] = now
+        try:
+            look()
+        except DatabaseError as exc:
+            logger.warning("Tickets can't be looked after: %s", exc)
+
+
+def look() -> int:
+    """Look after the current tenant's tickets; return about how many something was done."""
+    now = timezone.now()
+    due = list(rows.own().filter(due_at__lte=now).order_by("due_at")[:_AT_ONCE])
+    for ticket in due:
+        if ticket.state == Ticket.State.QUEUED:
+            _wake(ticket)
+        elif ticket.state == Ticket.State.RUNNING:
+            _expire(ticket)
+        elif (
+            rows.own()
+            .filter(pk=ticket.pk, due_at=ticket.due_at)
+            .update(due_at=now + 3 * rows.UNTOLD)
+        ):
+            telling.tell_end(ticket)
+    return len(due) + _remove_old()
+
+
+def _wake(ticket: Ticket) -> None:
+    """Call for one that has waited for long: whoever was called may have died."""
+    same = rows.own().filter(pk=ticket.pk, state=Ticket.State.QUEUED, due_at=ticket.due_at)
+    if same.update(due_at=timezone.now() + rows.AGAIN):
+        waking.wake(ticket.queue, ticket.priority)
+
+
+def _expire(ticket: Ticket) -> None:
+    """Let another run one whose lease is over; or nobody, where too many have died of it."""
+    if ticket.attempts >= conf.current().jobs.attempts:
+        error = f"whoever ran it died, {ticket.attempts} times"
+        if ticket.attempts == 1:
+            error = "whoever ran it died"
+        if telling.ending(ticket, Ticket.State.FAILED, code=500, error=error):
+            logger.error("Ticket %s (%s) failed: %s.", ticket.pk, ticket.method, error)
+        return
+    same = rows.own().filter(
+        pk=ticket.pk, state=Ticket.State.RUNNING, claim=ticket.claim, due_at=ticket.due_at
+    )
+    if same.update(state=Ticket.State.QUEUED, claim="", due_at=timezone.now() + rows.AGAIN):
+        logger.warning("Ticket %s (%s): whoever ran it died.", ticket.pk, ticket.method)
+        waking.wake(ticket.queue, ticket.priority)
+
+
+def _remove_old() -> int:
+    """Delete some tickets that ended long enough ago."""
+    until = timezone.now() - timedelta(seconds=conf.current().jobs.keep)
+    old = rows.own().filter(ended_at__lt=until).order_by("ended_at")
+    ids = list(old.values_list("pk", flat=True)[:_AT_ONCE])
+    if ids:
+        gone = rows.own().filter(pk__in=ids)
+        gone._raw_delete(gone.db)  # noqa: SLF001  one statement, whoever listens to all models
+    return len(ids)
+
+
+def everywhere() -> Iterator[str]:
+    """Yield each tenant, active, to look after its tickets."""
+    for tenant in tenancy.every():
+        try:
+            with tenancy.activate(tenant):
+                yield tenant
+        except LookupError:
+            continue

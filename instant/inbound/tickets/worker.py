@@ -1,0 +1,111 @@
+"""Our own worker: a process that claims jobs and runs them, one at a time, until it is stopped."""
+
+from __future__ import annotations
+
+import logging
+import select
+import threading
+import time
+from collections.abc import Sequence
+
+from django.db import DatabaseError, InterfaceError, close_old_connections, connections
+
+from instant.inbound.tickets import rows, upkeep, waking, work
+from instant.revoking.host import Bell
+from instant.tenancy import current as tenancy
+
+__all__ = ["Worker"]
+
+logger = logging.getLogger("instant.tickets")
+
+_EVERY = 0.5
+"""Seconds between two looks, where nothing rings: several workers of a host share one bell."""
+
+_FOR_EACH = 0.01
+"""And so many for each tenant."""
+
+_AWAY = 2.0
+"""Seconds until a database that is away is asked again."""
+
+
+class Worker:
+    """Runs the most urgent job of some queues, or of all, again and again."""
+
+    def __init__(self, queues: Sequence[str] = ()) -> None:
+        self._queues = tuple(queues)
+        self._stopped = threading.Event()
+        self._complained = False
+        self.ran = 0
+        """How many jobs it has run."""
+
+    def stop(self) -> None:
+        """Claim no other job; for a signal's handler."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Work until stop()."""
+        bell = Bell(waking.BELL)
+        try:
+            while not self._stopped.is_set():
+                pause = self._turn()
+                if pause and not self._stopped.is_set():
+                    self._wait(pause, bell)
+        finally:
+            bell.close()
+            connections.close_all()
+
+    def drain(self) -> None:
+        """Run what waits now, and what comes meanwhile."""
+        while not self._stopped.is_set() and self._next():
+            pass
+
+    def _turn(self) -> float:
+        """Run one job; return for how long nothing is to be expected."""
+        try:
+            if self._next():
+                return 0.0
+        except (DatabaseError, InterfaceError) as exc:
+            if not self._complained:
+                logger.error("Jobs can't be claimed: %s", exc)  # noqa: TRY400
+            self._complained = True
+            connections.close_all()
+            return _AWAY
+        self._complained = False
+        return _EVERY + (_FOR_EACH * len(list(tenancy.every())) if tenancy.are_used() else 0)
+
+    def _next(self) -> bool:
+        close_old_connections()
+        if not tenancy.are_used():
+            found = work.run_next("", self._queues)
+        else:
+            tenant = self._most_urgent()
+            found = tenant is not None and work.run_next(tenant, self._queues)
+        self.ran += found
+        return found
+
+    def _most_urgent(self) -> str | None:
+        """Return the tenant whose next job goes first of all."""
+        best: tuple[int, float] | None = None
+        found = None
+        for tenant in upkeep.everywhere():
+            upkeep.now_and_then()
+            head = rows.head(self._queues)
+            if head is None:
+                continue
+            rank = (-head[0], head[1].timestamp())
+            if best is None or rank < best:
+                best, found = rank, tenant
+        return found
+
+    def _wait(self, seconds: float, bell: Bell) -> None:
+        if bell.socket is None:
+            self._stopped.wait(seconds)
+            return
+        until = time.monotonic() + seconds
+        try:
+            ready, _, _ = select.select([bell.socket], [], [], max(until - time.monotonic(), 0))
+        except (OSError, ValueError):
+            self._stopped.wait(seconds)
+            return
+        if ready:
+            bell.clear()
