@@ -23,6 +23,8 @@ class InstantConfig(AppConfig):
 
         # An import error inside one is the app's, and shows.
         autodiscover_modules("realtime")
+        from instant.inbound.tickets import erasing as tickets  # noqa: PLC0415  it needs the models
+        from instant.inbound.tickets import running as jobs  # noqa: PLC0415  likewise
         from instant.publishing.outbox import erasing, fixtures  # noqa: PLC0415  likewise
         from instant.publishing.outbox import running as outbox  # noqa: PLC0415  likewise
         from instant.revoking import follow_up, receivers  # noqa: PLC0415  they need the models
@@ -33,7 +35,10 @@ class InstantConfig(AppConfig):
         depends_on.connect()
         erasing.connect()
         fixtures.connect()
+        tickets.connect()
+        jobs.register_tasks()
         if web_process.role() in {web_process.Role.RUNSERVER, web_process.Role.WORKER}:
             follow_up.start_with_server()
             outbox.start_with_server()
+            jobs.start_with_server()
         autostart.start_with_web_server()

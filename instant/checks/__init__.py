@@ -13,6 +13,7 @@ instant.E008 ``PostgresBrokerBackend``, and PostgreSQL isn't the engine
 instant.E009 ``PostgresBrokerBackend``, and Django has no PostgreSQL
 instant.E010 a state is public, and only users may connect
 instant.E011 a handler can't answer, or two of them claim one name
+instant.E014 queued calls, and what is to run them isn't there
 instant.W001 the HMAC key has fewer than 32 bytes
 instant.W002 a setting or environment variable differs from the server's ``config.json``
 instant.W003 pages of every origin may connect
@@ -33,6 +34,7 @@ instant.W017 ``OUTBOX_CONSUMER`` is set, and the outbox is not on PostgreSQL
 instant.W018 a handler asks for the session, and no middleware makes any
 instant.W019 handlers' policies use a cache that loses count (``check --deploy``)
 instant.W020 requests are transactions that may show the past, so pages begin without a state
+instant.W021 queued calls, and no setting says what runs them; or Celery takes others first
 instant.W030 pages see only who is present on their own node
 instant.W031 the server's config has an engine with which nobody knows who is present on all nodes
 ============ =======================================================================

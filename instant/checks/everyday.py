@@ -18,6 +18,7 @@ from instant.checks.engine import engine
 from instant.checks.handlers import handlers
 from instant.checks.outbox import outbox
 from instant.checks.pages import pages
+from instant.checks.queues import queues
 from instant.checks.tenants import tenants
 from instant.conf import isolation
 from instant.exceptions import InstantConfigError
@@ -58,6 +59,7 @@ def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
     yield from tenants(current)
     yield from engine(current)
     yield from outbox(current)
+    yield from queues(current)
     try:
         get_backend()
     except InstantConfigError as exc:

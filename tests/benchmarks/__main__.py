@@ -1,9 +1,7 @@
-"""``make bench``: all tables, or those named: canned, server, outbox, tokens, revoking, fanout, calls."""
-
 """
 ``make bench``: all tables, or those named.
 
-There are canned, server, outbox, tokens, revoking, policies and fanout.
+There are canned, server, outbox, queue, tokens, revoking, policies, fanout and calls.
 """
 
 import contextlib
@@ -29,6 +27,7 @@ from tests.benchmarks import (
     outbox,
     policies,
     publishing,
+    queueing,
     revoking,
     revoking_cost,
 )
@@ -114,10 +113,21 @@ def handlers():
         teardown_databases(databases, verbosity=0)
 
 
+def jobs():
+    databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+    try:
+        queueing.run()
+    finally:
+        teardown_databases(databases, verbosity=0)
+    if HOST not in os.environ:  # else we are the one that asks PostgreSQL
+        again_on_postgres("queue")
+
+
 TABLES = {
     "canned": canned,
     "server": server,
     "outbox": rows,
+    "queue": jobs,
     "tokens": tokens,
     "revoking": rights,
     "policies": handlers,

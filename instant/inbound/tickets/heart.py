@@ -32,7 +32,7 @@ BETWEEN = 0.2
 _LOOK = 2.0
 """Seconds between two looks at whether it was cancelled."""
 
-_PATIENCE = 100
+_PATIENCE = 1000
 """Milliseconds for which it waits on SQLite while the job has the database's lock."""
 
 

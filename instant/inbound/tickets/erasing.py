@@ -1,0 +1,64 @@
+"""A user who is deleted: their tickets go too, with what they have sent and got."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.db import DatabaseError, connections
+from django.db.models import signals
+
+from instant.inbound.tickets import rows
+from instant.inbound.tickets.running import is_used
+from instant.publishing.commit_hook import wait_for_commit
+from instant.tenancy import current as tenancy
+
+__all__ = ["connect"]
+
+logger = logging.getLogger("instant.tickets")
+
+_AT_ONCE = 500
+
+
+def connect() -> None:
+    """Listen, where a handler has a queue; called when the apps are ready, any number of times."""
+    if not is_used():
+        return
+    user = get_user_model()
+    for model in apps.get_models():
+        if issubclass(model, user):  # its proxies and children send signals of their own
+            signals.post_delete.connect(_gone, sender=model, dispatch_uid="instant.tickets_gone")
+
+
+def _gone(instance: Any, using: str, **_kwargs: Any) -> None:
+    """Have a user's tickets deleted after the commit: of many users those of all at once."""
+    connection = connections[using]
+    gone = (tenancy.current(), str(instance.pk))
+    if connection.in_atomic_block:
+        wait_for_commit(connection, [gone], _erase)
+    elif connection.get_autocommit():
+        _erase([gone])
+
+
+def _erase(gone: Sequence[tuple[str, str]]) -> None:
+    """Delete the tickets of these users; never raise. A job that runs finds that nobody waits."""
+    for tenant, named in tenancy.by_tenant(gone, lambda one: one[0]):
+        try:
+            with tenancy.activate(tenant):
+                subs = list(dict.fromkeys(sub for _, sub in named))
+                for start in range(0, len(subs), _AT_ONCE):
+                    _erase_of(subs[start : start + _AT_ONCE])
+        except (DatabaseError, LookupError) as exc:
+            logger.error("Tickets of users who were deleted are still there: %s", exc)  # noqa: TRY400
+
+
+def _erase_of(subs: Sequence[str]) -> None:
+    found = rows.own().filter(owner__in=subs).values_list("pk", "owner")
+    # Compared again: some databases don't tell “a” from “A”.
+    ids = [pk for pk, owner in found if owner in subs]
+    for start in range(0, len(ids), _AT_ONCE):
+        gone = rows.own().filter(pk__in=ids[start : start + _AT_ONCE])
+        gone._raw_delete(gone.db)  # noqa: SLF001  one statement, whoever listens to all models
