@@ -17,6 +17,7 @@ from instant.inbound.outgoing import Outgoing
 from instant.inbound.policies.base import Policy, Proceed, Wait
 from instant.inbound.policies.options import PolicyOptions, compiled
 from instant.inbound.registry import Function, register
+from instant.inbound.tickets.methods import declare
 from instant.namespaces import Namespace
 
 __all__ = [
@@ -58,6 +59,8 @@ def on_rpc(
     ``"shop.add_order"``, or a function of the call that tells whether it may go on. What the
     function returns is encoded by DjangoJSONEncoder; dataclasses and pydantic models too.
     """
+    if session and "queue" in options:
+        declare(session=True)
     return register(
         "rpc",
         method,

@@ -3,7 +3,8 @@ Helpers for the tests of projects that use Instant.
 
 ``capture_publications()`` works everywhere; ``InstantTestMixin`` brings it to every test of a
 TestCase. ``assert_permissions()`` holds rights as a table, ``assert_state()`` the state that a
-page begins with. ``call_rpc()`` and ``publish_as()`` do what a page does with handlers.
+page begins with. ``call_rpc()`` and ``publish_as()`` do what a page does with handlers, and
+``run_jobs()`` runs the jobs of queued calls.
 ``instant_server()`` runs a real server for pages that are tested end to end. The
 pytest plugin (loaded by itself) offers the fixtures ``publications`` and ``instant_server``. Test
 runs reach no server but those that a test asks for, whoever runs them: ``locmem`` is their backend.
@@ -24,6 +25,7 @@ from instant import conf
 from instant.backends import BaseBackend, replaced
 from instant.backends.locmem import LocmemBackend
 from instant.backends.outbox import OutboxBackend
+from instant.inbound.tickets.still import run_jobs
 from instant.inbound.trying import acall_rpc, apublish_as, call_rpc, publish_as
 from instant.pages.asserting import assert_state
 from instant.publishing.after_commit import hand_over
@@ -47,6 +49,7 @@ __all__ = [
     "instant_server",
     "outbox",
     "publish_as",
+    "run_jobs",
 ]
 
 

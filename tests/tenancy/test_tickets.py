@@ -11,9 +11,9 @@ from instant.inbound import dispatch
 from instant.inbound.call import Call
 from instant.inbound.registry import find_handler
 from instant.inbound.tickets import job, rows, upkeep, waking
+from instant.inbound.tickets.still import Still
 from instant.inbound.tickets.worker import Worker
 from instant.models import Ticket
-from tests.inbound.tickets.conftest import Still
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

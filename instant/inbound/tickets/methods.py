@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from instant import namespaces
@@ -16,13 +17,23 @@ if TYPE_CHECKING:
 __all__ = ["cancel", "declare", "ticket"]
 
 
-def declare() -> None:
-    """Register them, once: the first handler with a queue calls for them."""
+def declare(*, session: bool = False) -> None:
+    """
+    Register them, once: the first handler with a queue calls for them.
+
+    With the caller's ``session`` where one of those handlers has it: a visitor is known by it.
+    """
     known = namespaces._registry  # noqa: SLF001  a namespace of ours, which isn't a project's
     if TicketChannel not in known:
         known.append(TicketChannel)
         registry.register("rpc", "instant.ticket", anonymous=True)(ticket)
         registry.register("rpc", "instant.cancel", anonymous=True)(cancel)
+    if session:
+        listed = registry._registry  # noqa: SLF001  likewise
+        listed[:] = [
+            replace(handler, session=True) if handler.function in {ticket, cancel} else handler
+            for handler in listed
+        ]
 
 
 def ticket(call: Call, id: str) -> dict[str, Any]:  # noqa: A002  the page's word

@@ -1,45 +1,14 @@
 """Queued calls: accepted as the server asks for them, and run in this process, without a thread."""
 
-import json
-
 import pytest
 from django.contrib.auth.models import AnonymousUser
 
 from instant.inbound import dispatch
-from instant.inbound.answers import Cancelled
 from instant.inbound.call import Call
 from instant.inbound.registry import find_handler
 from instant.inbound.tickets import job, rows, upkeep
+from instant.inbound.tickets.still import Still
 from instant.models import Ticket
-
-
-class Still:
-    """What a job tells, without a thread; a test steps."""
-
-    def __init__(self, ticket, seconds):
-        self.told = []
-        self.over = False
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    @property
-    def last(self):
-        if not self.told:
-            return {}
-        done, message = self.told[-1]
-        return {"progress": json.dumps(done), "message": message}
-
-    def tell(self, done, message):
-        self.told.append((done, message))
-        self.check()
-
-    def check(self):
-        if self.over:
-            raise Cancelled
 
 
 @pytest.fixture(autouse=True)

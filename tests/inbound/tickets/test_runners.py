@@ -47,7 +47,7 @@ def test_whoever_is_woken_runs_the_most_urgent_and_one_too_many_nothing(
     queued, make_user, monkeypatch
 ):
     from instant.inbound.tickets import job
-    from tests.inbound.tickets.conftest import Still
+    from instant.inbound.tickets.still import Still
 
     ran = []
     on_rpc("low", queue="q")(lambda call: ran.append("low"))

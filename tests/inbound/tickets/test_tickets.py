@@ -14,6 +14,7 @@ from instant.handlers import Cancelled, Disconnect, Refused
 from instant.inbound.tickets import cancelling, rows, upkeep, waking
 from instant.models import Ticket
 from instant.namespaces import registered
+from instant.testing import run_jobs
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("registry")]
 
@@ -234,6 +235,19 @@ def test_an_anonymous_visitors_ticket(call, queued, run_next):
     assert ask(by_session) == 404
 
 
+def test_our_methods_get_the_session_where_a_queued_handler_has_it():
+    from instant.inbound.registry import find_handler
+
+    def sessions():
+        return [find_handler("rpc", f"instant.{name}").session for name in ("ticket", "cancel")]
+
+    on_rpc("x", queue="q")(lambda call: None)
+    on_rpc("y", session=True)(lambda call: None)
+    assert sessions() == [False, False]
+    on_rpc("z", queue="q", session=True)(lambda call: None)
+    assert sessions() == [True, True]
+
+
 def test_a_ticket_of_nobody_known_is_nobodys(call, queued):
     on_rpc("x", queue="q", anonymous=True)(lambda call: None)
     ticket = queued(None, "x", client="")
@@ -329,15 +343,19 @@ def test_an_end_that_nobody_was_told_of_is_told_again(
 ):
     ticket = queued(make_user("ann"), "report.build", {"year": 1})
     run_next()
-    assert len(publications) == 1
+
+    def ends():
+        return [p.id for p in publications if p.payload["data"]["state"] == "done"]
+
+    assert len(ends()) == 1
     upkeep.look()
-    assert len(publications) == 1
+    assert len(ends()) == 1
     pass_time()  # as if whoever ran it had died between the commit and the publication
     upkeep.look()
-    assert [p.payload["data"]["state"] for p in publications] == ["done", "done"]
-    assert len({p.id for p in publications}) == 1  # pages and the server know it by that
+    assert len(ends()) == 2
+    assert len(set(ends())) == 1  # pages and the server know it by that
     upkeep.look()
-    assert len(publications) == 2
+    assert len(ends()) == 2
     assert state(ticket) == "done"
 
 
@@ -437,3 +455,40 @@ def test_a_single_attempt(build, queued, make_user):
     pass_time()
     upkeep.look()
     assert Ticket.objects.get(pk=ticket.pk).error == "whoever ran it died"
+
+
+@pytest.mark.django_db(transaction=False)
+def test_projects_run_jobs_in_their_tests(build, queued, make_user, publications):
+    """In a transaction that nobody else sees."""
+    on_rpc("y", queue="other")(lambda call: cancelling.cancel(Ticket.objects.get(method="y")))
+    ann = make_user("ann")
+    ticket = queued(ann, "report.build", {"year": 1})
+    queued(ann, "report.build", {"year": 1})
+    other = queued(ann, "y")
+    assert run_jobs("bulk") == 2
+    publications.assert_published(
+        f"ticket:{ticket.pk}",
+        data={
+            "id": ticket.pk, "state": "running", "progress": 0.4, "message": "reading",
+            "result": None, "error": None,
+        },
+    )  # fmt: skip
+    assert state(ticket) == "done"
+    assert state(other) == "queued"
+    assert run_jobs() == 1
+    assert state(other) == "cancelled"
+    assert run_jobs() == 0
+
+
+def test_progress_of_a_job_that_was_cancelled_raises(queued, run_next, make_user):
+    went_on = []
+
+    @on_rpc("x", queue="q")
+    def handler(call):
+        cancelling.cancel(Ticket.objects.get())
+        call.progress(1)
+        went_on.append(True)
+
+    queued(make_user("ann"), "x")
+    assert run_next().state == "cancelled"
+    assert went_on == []
