@@ -33,6 +33,8 @@ def pytest_xdist_auto_num_workers():
 # These take longest, a minute each on two cores. After them: files with such tests.
 LONGEST = (
     "test_outbox.py",
+    "test_queue.py",
+    "test_queue_runners.py",
     "test_state.py",
     "test_sharing.py",
     "test_vitest.py",

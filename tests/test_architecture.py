@@ -43,8 +43,8 @@ MAY_IMPORT = {
         "producers", "publishing", "revoking.host", "revoking.looker", "rights", "signals", "tenancy",
     },
     "server": {
-        "centrifugo", "channels.names", "conf", "exceptions", "inbound", "namespaces", "permissions", "publishing", "revoking", "rights",
-        "tenancy",
+        "centrifugo", "channels.names", "conf", "deliveries", "exceptions", "inbound", "namespaces", "permissions", "publishing",
+        "revoking", "rights", "tenancy",
     },
     "tenancy": {"centrifugo", "channels", "conf", "exceptions"},
     "pages": {

@@ -12,6 +12,7 @@ from instant.centrifugo.config.engine import Engine, hides_presence, keeping_his
 from instant.centrifugo.config.file import read_config
 from instant.conf import Conf
 from instant.exceptions import InstantConfigError
+from instant.inbound.tickets.channel import TicketChannel
 from instant.namespaces import Namespace, registered
 from instant.publishing.outbox import is_used
 
@@ -72,7 +73,8 @@ def _config(current: Conf) -> Mapping[str, Any]:
 
 
 def _history(current: Conf) -> Iterator[CheckMessage]:
-    kept = [cls.name for cls in _declared() if cls.delivery.size]
+    # Those of tickets are kept where that is possible: pages can ask for them.
+    kept = [c.name for c in _declared() if c.delivery.size and c is not TicketChannel]
     if kept:
         yield Error(
             f"NATS keeps no messages, and these namespaces count on it: {', '.join(kept)}.",

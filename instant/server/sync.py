@@ -23,7 +23,9 @@ from instant.centrifugo.config.pools import compile_pools
 from instant.centrifugo.config.proxies import compile_proxies
 from instant.channels.names import OUR_NAMESPACE
 from instant.conf import Conf
+from instant.deliveries import AtMostOnce, Delivery
 from instant.inbound.listening import mirror
+from instant.inbound.tickets.channel import TicketChannel
 from instant.namespaces import Namespace, registered
 from instant.publishing import outbox
 from instant.publishing.outbox import known_namespaces
@@ -77,7 +79,7 @@ def compare(conf: Conf) -> Sync:
     """Read the config file and compile what it should be. Raises InstantConfigError."""
     existing = read_config(conf.config_file)
     at = listens_at(existing or {}, {})
-    keeps_history = conf.engine is None or conf.engine.keeps_history
+    keeps = conf.engine is None or conf.engine.keeps_history
     completed = compile_config(
         existing,
         allowed_origins=conf.allowed_origins,
@@ -85,10 +87,10 @@ def compare(conf: Conf) -> Sync:
         audience=conf.audience,
         tenants=conf.tenant is not None,
         port=api_port(conf, at) or DEFAULT_PORT,
-        history=keeps_history,
+        history=keeps,
     )
     urls = proxy_urls.urls(conf)
-    namespaces = [*_declared(asks=urls is not None), *_ours(keeps_history=keeps_history)]
+    namespaces = [*_declared(asks=urls is not None, keeps=keeps), *_ours(keeps=keeps)]
     engine = compile_engine(
         completed,
         conf.engine,
@@ -201,24 +203,31 @@ def _before(folder: Path, key: str) -> list[str]:
     return [str(name) for name in listed] if isinstance(listed, list) else []
 
 
-def _declared(*, asks: bool = False) -> list[NamespaceOptions]:
+def _declared(*, asks: bool = False, keeps: bool = True) -> list[NamespaceOptions]:
     """
     Return all namespaces that are declared correctly; instant.E003 names the others.
 
     ``asks``: whether the server can ask Django who may stay subscribed, and publish to rows.
+    ``keeps``: whether it keeps messages. Pages can do without those of tickets.
     """
-    return [_options(cls, asks=asks) for cls in registered() if not list(cls.problems())]
+    return [
+        _options(
+            cls, asks=asks, delivery=cls.delivery if keeps or cls is not TicketChannel else _NOTHING
+        )
+        for cls in registered()
+        if not list(cls.problems())
+    ]
 
 
-def _ours(*, keeps_history: bool) -> list[NamespaceOptions]:
+def _ours(*, keeps: bool) -> list[NamespaceOptions]:
     """Return the namespace of copies for those who listen to patterns, where anybody does."""
     if not mirror.is_used():
         return []
     return [
         NamespaceOptions(
             name=OUR_NAMESPACE,
-            size=_KEPT if keeps_history else 0,
-            seconds=_KEPT_FOR if keeps_history else 0,
+            size=_KEPT if keeps else 0,
+            seconds=_KEPT_FOR if keeps else 0,
             latest=False,
             presence=False,
             presence_for_subscribers=False,
@@ -229,12 +238,15 @@ def _ours(*, keeps_history: bool) -> list[NamespaceOptions]:
     ]
 
 
-def _options(cls: type[Namespace], *, asks: bool) -> NamespaceOptions:
+_NOTHING = AtMostOnce()
+
+
+def _options(cls: type[Namespace], *, asks: bool, delivery: Delivery) -> NamespaceOptions:
     return NamespaceOptions(
         name=cls.name,
-        size=cls.delivery.size,
-        seconds=int(cls.delivery.ttl.total_seconds()),
-        latest=cls.delivery.latest,
+        size=delivery.size,
+        seconds=int(delivery.ttl.total_seconds()),
+        latest=delivery.latest,
         # Needed even if clients may not see it: presence tells who is to be unsubscribed.
         presence=cls.authorize != "open" or cls.presence,
         presence_for_subscribers=cls.allows("presence") == "subscribers",

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from django.db import close_old_connections
 from django.utils import translation
 
 from instant import conf
@@ -18,6 +17,7 @@ from instant.inbound.call import Call, Job
 from instant.inbound.encoder import AnswerEncoder
 from instant.inbound.registry import find_handler
 from instant.inbound.tickets import rights, rows, telling
+from instant.inbound.tickets.between_jobs import close_old_connections
 from instant.inbound.tickets.heart import Heart
 from instant.inbound.tickets.model import Ticket
 

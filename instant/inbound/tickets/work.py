@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.db import close_old_connections
-
 from instant.inbound.tickets import job, rows, upkeep
+from instant.inbound.tickets.between_jobs import close_old_connections
 from instant.tenancy import current as tenancy
 
 __all__ = ["run_next"]

@@ -8,9 +8,10 @@ import threading
 import time
 from collections.abc import Sequence
 
-from django.db import DatabaseError, InterfaceError, close_old_connections, connections
+from django.db import DatabaseError, InterfaceError, connections
 
 from instant.inbound.tickets import rows, upkeep, waking, work
+from instant.inbound.tickets.between_jobs import close_old_connections
 from instant.revoking.host import Bell
 from instant.tenancy import current as tenancy
 

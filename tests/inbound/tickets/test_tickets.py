@@ -492,3 +492,11 @@ def test_progress_of_a_job_that_was_cancelled_raises(queued, run_next, make_user
     queued(make_user("ann"), "x")
     assert run_next().state == "cancelled"
     assert went_on == []
+
+
+def test_one_that_was_cancelled_while_it_was_looked_at_is_not_taken(build, queued, make_user):
+    queued(make_user("ann"), "report.build", {"year": 1})
+    [candidate] = rows._waiting([])
+    cancelling.cancel(Ticket.objects.get())
+    assert rows._taken(candidate) is None
+    assert state(candidate) == "cancelled"
