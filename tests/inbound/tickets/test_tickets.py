@@ -172,6 +172,11 @@ def test_it_runs_as_the_user_as_they_are_then(queued, run_next, make_user, caplo
     type(bob).objects.filter(pk=bob.pk).update(is_active=False)
     type(cid).objects.filter(pk=cid.pk).delete()
     assert [run_next().code for _ in range(3)] == [403, 401, 401]
+    on_rpc("y", queue="q", anonymous=True)(lambda call: 1 / 0)
+    dan = make_user("dan")
+    queued(dan, "y")
+    type(dan).objects.filter(pk=dan.pk).update(is_active=False)
+    assert run_next().code == 401  # not as a visitor, either
 
 
 def test_nobody_else_may_ask_or_cancel(build, queued, call, make_user):
