@@ -47,9 +47,10 @@ def accept(call: Call, queue: str, priority: int) -> dict[str, Any]:
         created_at=now,
         due_at=now + rows.AGAIN,
     )
+    answer = {KEY: {"id": ticket.pk, **card(ticket, call.user)}}  # it may lack a key
     ticket.save(using=rows.database(), force_insert=True)
     waking.after_commit(rows.database(), queue, priority)
-    return {KEY: {"id": ticket.pk, **card(ticket, call.user)}}
+    return answer
 
 
 def card(ticket: Ticket, user: Any) -> dict[str, Any]:
@@ -60,4 +61,5 @@ def card(ticket: Ticket, user: Any) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, cls=AnswerEncoder, separators=(",", ":"), ensure_ascii=False)
+    # ASCII: no database takes half a surrogate pair, and a page may send one.
+    return json.dumps(value, cls=AnswerEncoder, separators=(",", ":"))

@@ -60,7 +60,7 @@ class Heart:
         """Have the caller told how far it is, soon; raises as check() does."""
         text = "" if done is None else json.dumps(done, cls=AnswerEncoder, allow_nan=False)
         with self._lock:
-            self._pending = (text, str(message))
+            self._pending = (text, rows.storable(message))
         self._called.set()
         self.check()
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.utils import translation
 
 from instant import conf
@@ -27,6 +29,9 @@ logger = logging.getLogger("instant.tickets")
 
 MAX_RESULT = 900_000
 """Bytes of a result: it has to fit into a publication."""
+
+_PAUSE = 0.5
+"""Seconds between two tries to write an end."""
 
 _State = Ticket.State
 
@@ -62,7 +67,7 @@ def _ended(ticket: Ticket, job: Job) -> dict[str, Any]:
     except Cancelled:
         raise
     except Refused as exc:
-        return {"state": _State.FAILED, "code": exc.code, "error": exc.message}
+        return {"state": _State.FAILED, "code": exc.code, "error": rows.storable(exc.message)}
     except Disconnect as exc:
         return {"state": _State.FAILED, "code": 403, "error": exc.reason or "permission denied"}
     except Exception:
@@ -101,6 +106,17 @@ def _encoded(answer: Any) -> str:
 
 
 def _write(ticket: Ticket, changes: dict[str, Any]) -> None:
-    close_old_connections()  # the job may have taken longer than a connection lives
-    if not telling.ending(ticket, **changes):
+    """Write the end; a database that is away or locked is tried again while the lease lasts."""
+    until = time.monotonic() + conf.current().jobs.lease / 2
+    while True:
+        close_old_connections()  # the job may have taken longer than a connection lives
+        try:
+            ours = telling.ending(ticket, **changes)
+            break
+        except (InterfaceError, OperationalError) as exc:
+            if time.monotonic() >= until:
+                raise
+            logger.warning("The end of ticket %s can't be written yet: %s", ticket.pk, exc)
+            time.sleep(_PAUSE)
+    if not ours:
         logger.info("Ticket %s ended, and was cancelled or somebody else's by then.", ticket.pk)

@@ -34,6 +34,7 @@ __all__ = [
     "head",
     "is_ours",
     "own",
+    "storable",
     "told",
 ]
 
@@ -162,6 +163,11 @@ def cancel(ticket: Ticket) -> bool:
     for name, value in changes.items():
         setattr(ticket, name, value)
     return True
+
+
+def storable(text: object) -> str:
+    """Return a text without what some databases refuse: NUL, and half a surrogate pair."""
+    return str(text).replace("\0", "").encode(errors="replace").decode()
 
 
 def told(ticket: Ticket) -> None:

@@ -38,7 +38,7 @@ class Still:
     def tell(self, done: Any, message: str) -> None:
         """Publish it; raises as check() does."""
         text = "" if done is None else json.dumps(done, cls=AnswerEncoder, allow_nan=False)
-        self.last = {"progress": text, "message": str(message)}
+        self.last = {"progress": text, "message": rows.storable(message)}
         self.check()
         if _is_in_loop():
             return

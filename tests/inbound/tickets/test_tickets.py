@@ -5,13 +5,14 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.test import override_settings
 from django.utils import timezone, translation
 
 from instant import on_rpc
+from instant.exceptions import InstantConfigError
 from instant.handlers import Cancelled, Disconnect, Refused
-from instant.inbound.tickets import cancelling, rows, upkeep, waking
+from instant.inbound.tickets import cancelling, job, rows, upkeep, waking
 from instant.models import Ticket
 from instant.namespaces import registered
 from instant.testing import run_jobs
@@ -505,3 +506,41 @@ def test_one_that_was_cancelled_while_it_was_looked_at_is_not_taken(build, queue
     cancelling.cancel(Ticket.objects.get())
     assert rows._taken(candidate) is None
     assert state(candidate) == "cancelled"
+
+
+def test_texts_that_no_database_takes(queued, run_next, call, make_user):
+    @on_rpc("x", queue="q")
+    def handler(call, text: str):
+        call.progress(0.5, "a\0b\ud800")
+        raise Refused(409, "c\0d\ud800")
+
+    ann = make_user("ann")
+    ticket = queued(ann, "x", {"text": "\0\ud800"})
+    assert json.loads(ticket.data) == {"text": "\0\ud800"}
+    assert run_next().state == "failed"
+    told = call(ann, "instant.ticket", {"id": ticket.pk})["ticket"]
+    assert (told["message"], told["error"]) == ("ab?", {"code": 409, "message": "cd?"})
+
+
+def test_an_end_that_cant_be_written_yet(build, queued, run_next, make_user, monkeypatch):
+    """The job is not run again because SQLite was locked for a moment."""
+    monkeypatch.setattr(job, "_PAUSE", 0)
+    failures = [OperationalError("database is locked")] * 3
+    real = rows.end
+
+    def end(*args, **kwargs):
+        if failures:
+            raise failures.pop()
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(rows, "end", end)
+    queued(make_user("ann"), "report.build", {"year": 1})
+    assert run_next().state == "done"
+    assert len(build) == 1
+
+
+@override_settings(CENTRIFUGO_HMAC_KEY=None)
+def test_without_a_key_there_is_no_ticket(build, call, make_user):
+    with pytest.raises(InstantConfigError):
+        call(make_user("ann"), "report.build", {"year": 1})
+    assert not Ticket.objects.exists()
