@@ -45,7 +45,7 @@ UNTOLD = timedelta(seconds=10)
 """After so long an end is published again, where nobody noted that it was."""
 
 _TRIES = 10
-"""Candidates that are looked at where the database can't skip those that others are taking."""
+"""How often another is looked for where the database can't skip those that others are taking."""
 
 Rows = QuerySet[Ticket]
 
@@ -86,8 +86,11 @@ def claim(queues: Sequence[str] = ()) -> Ticket | None:
         with transaction.atomic(using=database()):
             found = _waiting(queues).select_for_update(skip_locked=True).first()
             return _taken(found) if found is not None else None
-    for candidate in _waiting(queues)[:_TRIES]:
-        if (taken := _taken(candidate)) is not None:
+    for _ in range(_TRIES):
+        found = _waiting(queues).first()
+        if found is None:
+            return None
+        if (taken := _taken(found)) is not None:
             return taken
     return None
 

@@ -6,8 +6,9 @@ import pytest
 from django.core.management import call_command
 from django.test import override_settings
 
-from instant import conf, on_rpc
+from instant import conf, on_rpc, permissions
 from instant.checks.engine import engine
+from instant.inbound.tickets.channel import channel_of
 
 pytestmark = pytest.mark.usefixtures("registry")
 
@@ -47,3 +48,38 @@ def test_a_queue_for_publications_is_an_error():
     [problem] = [p for h in handlers("publish") for p in h.problems()]
     assert "queue= is for methods" in problem
     assert [str(p) for p in handlers("publish")[0].policies] == ["queue='q'"]
+
+
+@pytest.mark.django_db
+def test_who_may_follow(queued, make_user, anonymous):
+    allowed = {"ann", "bob"}
+    on_rpc("x", queue="q", can=lambda call: call.user.username in allowed)(lambda call: None)
+    ann, bob = make_user("ann"), make_user("bob", is_superuser=True)
+    name = channel_of(queued(ann, "x").pk)
+
+    def may(user):
+        asked = permissions.ask(user, "subscribe", name)
+        assert bool(permissions.grants(user, [name])) is asked
+        assert (user.pk in permissions.permitted([user], name)) is asked
+        assert not permissions.ask(user, "publish", name)
+        assert not permissions.ask(user, "history", name)
+        return asked
+
+    assert [may(user) for user in (ann, bob, anonymous)] == [True, False, False]
+    allowed.clear()
+    assert not may(ann)
+    allowed.add("ann")
+    type(ann).objects.update(is_active=False)
+    ann.refresh_from_db()
+    assert not may(ann)
+    assert not permissions.ask(ann, "subscribe", "ticket:nothing")
+
+
+@pytest.mark.django_db
+def test_a_visitor_may_stay_and_comes_in_by_the_ticket_alone(queued, make_user, anonymous):
+    on_rpc("x", queue="q", anonymous=True)(lambda call: None)
+    name = channel_of(queued(None, "x").pk)
+    assert not permissions.ask(anonymous, "subscribe", name)
+    assert permissions.grants(anonymous, [name]) == []
+    ann = make_user("ann")
+    assert permissions.permitted([anonymous, ann], name) == {None}
