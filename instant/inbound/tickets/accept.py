@@ -28,7 +28,7 @@ def accept(call: Call, queue: str, priority: int) -> dict[str, Any]:
     sub = tokens.subject(call.user)
     now = timezone.now()
     ticket = Ticket(
-        method=call.method,
+        method=call.method.rpartition(":")[2],  # without a pool, which a wire name may have
         data="" if call.data is None else _json(call.data),
         tenant=tenancy.current(),
         owner=sub,

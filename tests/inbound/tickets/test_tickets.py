@@ -63,6 +63,14 @@ def test_it_is_answered_with_a_ticket_and_run_later(build, call, run_next, make_
     assert run_next() is None
 
 
+def test_a_pool_is_no_part_of_the_method(build, make_user):
+    from instant.inbound.call import Call
+    from instant.inbound.tickets.accept import accept
+
+    accept(Call(user=make_user("ann"), method="heavy:report.build"), "bulk", 0)
+    assert Ticket.objects.get().method == "report.build"
+
+
 def test_wrong_arguments_make_no_ticket(build, call, make_user):
     with pytest.raises(Refused, match="year"):
         call(make_user("ann"), "report.build", {"year": "x"})
