@@ -79,7 +79,7 @@ class JobsSite(Site):
     """What the tests of queued calls start and kill."""
 
     def __init__(
-        self, kind, database, folder, cluster, *, runner="runjobs", lease=2, apps="", more="",
+        self, kind, database, folder, cluster, *, runner="runjobs", lease=5, apps="", more="",
         urgent="bulk", migrate=False,
     ):  # fmt: skip
         super().__init__(kind, database, folder, cluster)
