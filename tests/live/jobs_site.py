@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import sqlite3
 import time
 from types import SimpleNamespace
 
@@ -176,8 +177,15 @@ class JobsSite(Site):
             time.sleep(0.02)
 
     def rows(self, *fields):
-        told = self.shell(
-            "import json; from instant.models import Ticket; "
-            f"print(json.dumps(list(Ticket.objects.order_by('created_at').values_list(*{fields!r}))))"
-        )
-        return json.loads(told.splitlines()[-1])
+        """Return fields of all tickets, oldest first; asked without a process of Django's."""
+        question = f"SELECT {', '.join(fields)} FROM instant_ticket ORDER BY created_at"
+        with contextlib.closing(self._connect()) as connection:
+            return [list(row) for row in connection.execute(question).fetchall()]
+
+    def _connect(self):
+        if self.database["ENGINE"].endswith("sqlite3"):
+            return sqlite3.connect(self.database["NAME"], timeout=PATIENCE)
+        import psycopg
+
+        given = self.database
+        return psycopg.connect(host=given["HOST"], user=given["USER"], dbname=given["NAME"])
