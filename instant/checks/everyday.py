@@ -24,9 +24,9 @@ from instant.conf import isolation
 from instant.exceptions import InstantConfigError
 from instant.namespaces import registered
 from instant.revoking.receivers import depends_on
+from instant.rights import credentials
 from instant.server import proxy_urls
 from instant.server.sync import compare
-from instant.views import credentials
 
 __all__ = ["check_settings"]
 

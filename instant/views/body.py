@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, RawPostDataException, UnreadablePostError
 
-__all__ = ["BodyRefused", "read_body"]
+__all__ = ["BodyRefused", "BodyTooLarge", "read_body"]
 
 _MAX_DIGITS = 9
 """Of a Content-Length: int() refuses thousands of them with an exception."""
@@ -16,6 +16,10 @@ class BodyRefused(Exception):
     """The body is too large, or can't be read. The message says which."""
 
 
+class BodyTooLarge(BodyRefused):
+    """The body has more bytes than are taken."""
+
+
 def read_body(request: HttpRequest, most: int) -> bytes:
     """
     Return the body; not more than is taken is read, whatever the headers say of it.
@@ -23,7 +27,7 @@ def read_body(request: HttpRequest, most: int) -> bytes:
     At most ``most`` bytes, or DATA_UPLOAD_MAX_MEMORY_SIZE where that is less. Raises BodyRefused.
     """
     length = request.META.get("CONTENT_LENGTH") or "0"
-    too_large = BodyRefused(f"The body may have {most:,} bytes.")
+    too_large = BodyTooLarge(f"The body may have {most:,} bytes.")
     if not (length.isascii() and length.isdigit()) or len(length) > _MAX_DIGITS:
         raise too_large
     site_limit = getattr(settings, "DATA_UPLOAD_MAX_MEMORY_SIZE", None)

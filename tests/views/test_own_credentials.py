@@ -12,7 +12,7 @@ from rest_framework.authtoken.models import Token
 from rest_framework_simplejwt.tokens import AccessToken
 
 from instant.exceptions import InstantConfigError
-from instant.views import credentials
+from instant.rights import credentials
 from tests.views import authenticators
 
 HERE = "tests.views.authenticators"
@@ -350,7 +350,7 @@ def test_drf_is_imported_only_where_it_is_named():
         "'django.contrib.contenttypes', 'instant'], BASE_DIR='/nonexistent');"
         "django.setup();"
         "import instant.views.identity, instant.checks;"
-        "from instant.views.credentials import authenticate;"
+        "from instant.rights.credentials import authenticate;"
         "from django.http import HttpRequest;"
         "authenticate(HttpRequest(), ['tests.views.authenticators.bearer']);"
         "sys.exit(any(name.startswith('rest_framework') for name in sys.modules))"
