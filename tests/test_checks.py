@@ -676,3 +676,16 @@ def test_w018_a_session_that_nobody_makes(registry):
         assert found() == ["instant.W018"]
         registry_of_handlers._registry.clear()
         assert found() == []
+
+
+def test_w022_a_gateway_to_nothing(registry):
+    with override_settings(INSTANT={"DIR": "/nonexistent", "GATEWAY": True}):
+        assert "instant.W022" in ids()
+
+        @on_rpc("x")
+        def handler(call):
+            pass
+
+        assert "instant.W022" not in ids()
+    registry.clear()
+    assert "instant.W022" not in ids()

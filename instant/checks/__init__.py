@@ -35,6 +35,7 @@ instant.W018 a handler asks for the session, and no middleware makes any
 instant.W019 handlers' policies use a cache that loses count (``check --deploy``)
 instant.W020 requests are transactions that may show the past, so pages begin without a state
 instant.W021 queued calls, and no setting says what runs them; or Celery takes others first
+instant.W022 ``GATEWAY`` is on, and there is no handler that it could call
 instant.W030 pages see only who is present on their own node
 instant.W031 the server's config has an engine with which nobody knows who is present on all nodes
 ============ =======================================================================

@@ -15,6 +15,7 @@ from instant.centrifugo.config.file import open_to_others, read_config
 from instant.centrifugo.config.known_faults import exposing
 from instant.centrifugo.config.namespaces import without_presence
 from instant.checks.engine import engine
+from instant.checks.gateway import gateway
 from instant.checks.handlers import handlers
 from instant.checks.outbox import outbox
 from instant.checks.pages import pages
@@ -52,6 +53,7 @@ def check_settings(
 def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
     yield from _namespaces()
     yield from handlers()
+    yield from gateway(current)
     yield from _proxies(current)
     yield from _drift(current)
     yield from _config(current)

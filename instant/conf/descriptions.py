@@ -178,6 +178,10 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "before the session.",
         "`[]`",
     ),
+    "GATEWAY": Description(
+        "Whether `rpc/<method>/` answers callers without a connection by the handlers of the apps. "
+        "See [The gateway](gateway.md)."
+    ),
     "TENANT": Description(
         "Dotted path of what knows the site's tenants, so that none sees another's channels and "
         "users on the server that they share: `instant.tenants.SchemaTenants` for django-tenants, "

@@ -39,6 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "CACHE": "default",
     "TRUSTED_PROXIES": None,
     "AUTHENTICATION": (),
+    "GATEWAY": False,
     "TENANT": None,
     "JOBS": {},
 }
@@ -146,6 +147,7 @@ TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
             isinstance(v, list | tuple) and all(isinstance(path, str) and "." in path for path in v)
         ),
     ),
+    "GATEWAY": ("True or False", lambda v: isinstance(v, bool)),
     "TENANT": ("a dotted path", lambda v: v is None or (isinstance(v, str) and "." in v)),
     "TOKEN_USE": ("a whole number of seconds above 0", _is_int),
     "TOKEN_LIFE": ("a whole number of seconds above 0", _is_int),

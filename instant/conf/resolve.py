@@ -89,6 +89,7 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         cache=_read("CACHE", parse_cache, values),
         trusted_proxies=_read("TRUSTED_PROXIES", parse_proxies, values),
         authentication=tuple(values["AUTHENTICATION"]),
+        gateway=values["GATEWAY"],
         tenant=values["TENANT"],
         jobs=_read("JOBS", parse_jobs, values),
         audience=_audience(server, tenants=values["TENANT"] is not None),

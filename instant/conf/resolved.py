@@ -67,6 +67,8 @@ class Conf:
     trusted_proxies: Proxies | None
     authentication: tuple[str, ...]
     """Dotted paths of what is asked for a user before the session."""
+    gateway: bool
+    """Whether methods may be called over HTTP."""
     enforces: bool
     """Whether rights that end are enforced on open connections at all."""
     enforces_in_background: bool

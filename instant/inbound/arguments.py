@@ -56,6 +56,30 @@ class Arguments:
         """Return which of the names that the channel's name gives the function doesn't take."""
         return [] if self._open else sorted(set(names) - self.of_channel)
 
+    @property
+    def adapter(self) -> Any:
+        """Pydantic's TypeAdapter of the payload; None where the function takes nothing of it."""
+        return self._adapter if self._parameters or self._open else None
+
+    @cached_property
+    def lists(self) -> frozenset[str]:
+        """The fields of a payload that are lists: in a form one value looks like a text."""
+        if self.adapter is None:
+            return frozenset()
+        from pydantic.errors import PydanticInvalidForJsonSchema  # noqa: PLC0415  see read()
+
+        try:
+            schema = self.adapter.json_schema()
+        except PydanticInvalidForJsonSchema:
+            return frozenset()
+        named = schema.get("$ref", "").rpartition("/")[2]
+        fields = schema.get("$defs", {}).get(named, schema).get("properties", {})
+        return frozenset(
+            name
+            for name, field in fields.items()
+            if "array" in {field.get("type"), *(one.get("type") for one in field.get("anyOf", ()))}
+        )
+
     def problems(self) -> Iterator[str]:
         """Yield why no payload could be read."""
         try:

@@ -13,6 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from instant import conf, permissions
 from instant.html import websocket_url
+from instant.inbound import registry
 from instant.inbound.answers import Disconnect, Refused
 from instant.inbound.call import Call
 from instant.inbound.connecting import enter, open_connection
@@ -168,8 +169,19 @@ def _connection(
         "url": websocket_url(request),
         # Names below are the tenant's own; in a client's they stand behind this, see tenancy.wire.
         **({"prefix": prefix} if prefix else {}),
+        **_gateway(request),
+        # Methods that have a pool: called as pool:method.
+        **({"pools": pools} if (pools := registry.pools()) else {}),
         **_channels(request, signer, names, after, call),
     }
+
+
+def _gateway(request: HttpRequest) -> dict[str, str]:
+    """Return where methods can be called without a connection: the page adds ``method/``."""
+    if not conf.current().gateway:
+        return {}
+    # Beside the endpoint that was asked, whatever the URLs are included as.
+    return {"rpc_url": request.path.rstrip("/").rpartition("/")[0] + "/rpc/"}
 
 
 def _channels(
