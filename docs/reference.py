@@ -31,6 +31,7 @@ COMMANDS = (
     "enforce",
     "relay_outbox",
     "runjobs",
+    "openapi",
 )
 
 if __name__ == "__main__":

@@ -226,11 +226,15 @@ WIRE = {
 }  # fmt: skip
 
 
+OTHERS = {"instant.inbound.openapi": {"responses"}}
+"""Words that are somebody else's too: here OpenAPI's."""
+
+
 @pytest.mark.parametrize(
     "name", sorted(n for n in FILES if room(n) not in {"centrifugo", "embedded"})
 )
 def test_only_two_rooms_know_the_wire(name):
-    assert not WIRE & set(strings(name))
+    assert WIRE & set(strings(name)) == OTHERS.get(name, set())
 
 
 FLAGS = {"is_staff", "is_superuser", "has_perm", "has_perms"}

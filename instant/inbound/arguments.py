@@ -129,7 +129,7 @@ class Arguments:
             ]
             for p in self._parameters
         }
-        shape = TypedDict("Arguments", fields)  # type: ignore[misc]
+        shape = TypedDict(f"{self._function.__name__}_arguments", fields)  # type: ignore[misc]
         config = ConfigDict(extra="allow" if self._open else "forbid", arbitrary_types_allowed=True)
         return TypeAdapter(with_config(config)(shape))
 
