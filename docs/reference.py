@@ -32,6 +32,7 @@ COMMANDS = (
     "relay_outbox",
     "runjobs",
     "openapi",
+    "rungrpc",
 )
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
         "instant/templatetags/instant.py",
         "instant/management/commands/installws.py",
         "instant/embedded/__main__.py",
+        "instant/inbound/rpc_server/gateway.proto",
     ):
         assert needed in names
     tops = {name.split("/")[0] for name in names}

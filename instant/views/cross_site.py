@@ -16,13 +16,14 @@ from instant.views.errors import BadRequest, Forbidden
 __all__ = ["check_site"]
 
 
-def check_site(request: HttpRequest) -> None:
+def check_site(request: HttpRequest, *, own_credentials: bool = False) -> None:
     """
     Refuse a POST that another site's page has sent. Its body must have been read before.
 
     Browsers say where a request comes from: ``Sec-Fetch-Site``, and ``Origin`` with every
-    POST. Only where both are missing is it Django's own check with its CSRF token. Source:
-    Fetch Metadata Request Headers, section 2.4; RFC 6454.
+    POST. Only where both are missing is it Django's own check with its CSRF token; the text
+    says whether a program could show ``own_credentials`` instead. Source: Fetch Metadata Request
+    Headers, section 2.4; RFC 6454.
     """
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
@@ -41,7 +42,8 @@ def check_site(request: HttpRequest) -> None:
     except (SuspiciousOperation, MultiPartParserError):  # its token may be in a form
         raise BadRequest("The body can't be read as a form.") from None
     if refused:
-        raise Forbidden("The CSRF token is missing or wrong.")
+        hint = " A program shows credentials of its own." if own_credentials else ""
+        raise Forbidden(f"The CSRF token is missing or wrong.{hint}")
 
 
 def _nothing(_request: HttpRequest) -> HttpResponse:

@@ -110,7 +110,7 @@ def _result(
     if request.method != "POST":
         return form.response(request, view(request, {}))
     if not explicit:
-        check_site(request)
+        check_site(request, own_credentials=own_credentials)
     return form.response(request, view(request, form.read(request)))
 
 

@@ -56,6 +56,9 @@ class Negotiated:
             raise Answered(str(exc), status=413) from None
         except BodyRefused as exc:
             raise BadRequest(str(exc)) from None
+        if not request.body and "Transfer-Encoding" in request.headers:
+            # Django reads no chunks over WSGI, and the payload would seem to be empty.
+            raise Answered("Send the body with a Content-Length, not in chunks.", status=411)
 
     def read(self, request: HttpRequest) -> Any:
         """Return the payload, or FormData; None where there is no body."""

@@ -35,7 +35,8 @@ def pip(action, *arguments):
     options = {a for a in arguments if a.startswith("-")}
     assert options <= {"--upgrade", "--no-deps", "--wheel-dir"}
     for name in set(arguments) - options:
-        assert name in {PROJECT["name"], "path/to/checkout", "dist", "cryptography"}
+        extras = {f"{PROJECT['name']}[{extra}]" for extra in PROJECT["optional-dependencies"]}
+        assert name in {PROJECT["name"], *extras, "path/to/checkout", "dist", "cryptography"}
 
 
 def python(first, *arguments):

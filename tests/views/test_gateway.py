@@ -410,6 +410,15 @@ def test_a_body_that_is_compressed_is_refused(native, add):
     assert ask(native, "cart.add", {"product": 1}, Content_Encoding="identity")[0] == 200
 
 
+def test_a_body_in_chunks_that_nobody_reads_is_no_empty_payload(native, add, seen):
+    assert ask(native, "cart.add", Transfer_Encoding="chunked")[0] == 411
+    assert ask(Client(), "cart.add")[1]["error"].startswith("log in")
+    assert ask(Client(enforce_csrf_checks=True), "cart.add")[1]["error"].endswith(
+        "A program shows credentials of its own."
+    )
+    assert not seen
+
+
 def test_another_method_of_http(native, add):
     response = native.get("/instant/rpc/cart.add/")
     assert (response.status_code, response["Allow"]) == (405, "POST")

@@ -1,0 +1,1 @@
+"""The handlers over gRPC. It needs the extra ``[grpc]``; nobody else imports it."""
