@@ -100,6 +100,22 @@ def test_without_these_headers_https_asks_for_the_referer_as_django_does(make_us
     assert post(client, "logout", headers=headers, secure=True).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("&".join(f"a{n}=1" for n in range(1001)), "application/x-www-form-urlencoded"),
+        ("--x\r\nbroken", "multipart/form-data; boundary=" + "x" * 300),
+    ],
+)
+def test_a_form_that_can_not_be_read_is_no_error_of_ours(db, body, kind, caplog):
+    """Where nothing tells the site, Django looks for its token there."""
+    client = Client(enforce_csrf_checks=True)
+    client.get("/instant/get_token/")
+    response = client.post("/instant/logout/", body, content_type=kind)
+    assert (response.status_code, [*response.json()]) == (400, ["error"])
+    assert "instant.views" not in {record.name for record in caplog.records}
+
+
 def test_a_get_changes_nothing_and_tells_other_sites_nothing(make_user, make_channel):
     """Another site's page may send it; without CORS it may not read the answer."""
     make_channel("public")

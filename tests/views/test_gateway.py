@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import OperationalError, connection
-from django.test import Client, override_settings
+from django.test import AsyncClient, Client, override_settings
 
 from instant import on_rpc
 from instant.handlers import Disconnect, Refused
@@ -250,6 +250,31 @@ def test_async_handlers(native):
         return n + 1
 
     assert ask(native, "x", {"n": 1}) == (200, {"data": 2})
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("in_threads")
+async def test_under_asgi(ann):
+    @on_rpc("x")
+    async def handler(call, n: int):
+        await asyncio.sleep(0)
+        return [n, call.user.get_username()]
+
+    client = AsyncClient()
+    response = await client.post("/instant/rpc/x/", {"n": 1}, content_type=JSON, headers=OWN)
+    assert (response.status_code, response.json()) == (200, {"data": [1, "ann"]})
+
+
+def test_where_all_pages_are_for_those_who_are_logged_in(web, settings):
+    settings.MIDDLEWARE = [
+        *settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    ]  # fmt: skip
+
+    @on_rpc("open", anonymous=True)
+    def handler(call):
+        return 1
+
+    assert ask(web, "open") == (200, {"data": 1})
 
 
 @pytest.mark.django_db(transaction=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from contextvars import Context
 from typing import Any
 
 import grpc
@@ -69,8 +68,8 @@ class Servicer(grpc.GenericRpcHandler):  # type: ignore[misc]
         with self._lock:
             self.running += 1
         try:
-            # In a context of its own: the next call in this thread is somebody else's.
-            reply = Context().run(self._reply, raw, context)
+            # In a context of its own, which grpc makes: the next call here is somebody else's.
+            reply = self._reply(raw, context)
         finally:
             with self._lock:
                 self.running -= 1
