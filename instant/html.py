@@ -76,6 +76,8 @@ def script_config() -> dict[str, Any]:
     return {
         **({"prefix": prefix} if prefix else {}),
         "urls": urls,
+        # Loaded with the first call. The script can't know it: a storage may put hashes into names.
+        "calls": static("instant/instant.calls.min.js"),
         "csrf": {
             "cookie": django_settings.CSRF_COOKIE_NAME,
             "header": _header(django_settings.CSRF_HEADER_NAME),

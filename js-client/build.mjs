@@ -1,11 +1,13 @@
 /**
- * Builds the script for Django's static files and the package for npm.
+ * Builds the scripts for Django's static files and the package for npm.
  *
- *   node build.mjs           writes ../instant/static/instant/instant.min.js with its licences, and dist/
+ *   node build.mjs           writes ../instant/static/instant/ (the script, the one that it loads with the first
+ *                            call, and licences) and dist/
  *   node build.mjs --check   writes nothing; exits with 1 if the committed files differ from what the source gives
  */
 import { spawnSync } from "node:child_process";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
@@ -15,11 +17,13 @@ import { minify } from "terser";
 const root = fileURLToPath(new URL(".", import.meta.url));
 const target = fileURLToPath(new URL("../instant/static/instant/", import.meta.url));
 const name = "instant.min.js";
+const callsName = "instant.calls.min.js";
 const licences = "instant.min.js.LICENSE.txt";
 
 /** The maximum size of the script and of our part of it, in bytes of gzip. */
 const SCRIPT_LIMIT = 30 * 1024;
-const OWN_LIMIT = 10 * 1024;
+// The last 128 bytes begin calls and load the other script for them.
+const OWN_LIMIT = 10 * 1024 + 128;
 
 /** Empties classes of the SDK that nothing here can reach: transports that `src/transports.ts` never names, and Protobuf. */
 const withoutUnused = {
@@ -37,6 +41,14 @@ const withoutUnused = {
   },
 };
 
+/** What a bundler does with `import()`, the script does with another script. */
+const withScript = {
+  name: "with script",
+  setup({ onResolve }) {
+    onResolve({ filter: /\/load-calls\.js$/ }, ({ resolveDir }) => ({ path: join(resolveDir, "load-calls.script.ts") }));
+  },
+};
+
 const shared = {
   absWorkingDir: root,
   bundle: true,
@@ -48,10 +60,10 @@ const shared = {
   write: false,
 };
 
-/** Returns the text of a bundle. */
+/** Returns the text of a bundle, and how its names were shortened. */
 async function bundle(options) {
-  const { outputFiles } = await build({ ...shared, plugins: [withoutUnused], ...options });
-  return outputFiles[0].text;
+  const { outputFiles, mangleCache } = await build({ ...shared, plugins: [withoutUnused, withScript], ...options });
+  return { code: outputFiles[0].text, mangleCache };
 }
 
 /**
@@ -59,16 +71,17 @@ async function bundle(options) {
  * of JSON or of the public interface may be among them.
  */
 const INTERNAL =
-  /^_[^_]|^(?:accept|attempt|begin|change|changed|channelToken|check|checkSize|config|connectionToken|deny|django|drop|endpoints|expire|failed|feeds|forget|gaps|grants|guard|hasEnded|hasGap|hearJoins|hold|isBehind|isConnected|isDenied|isFresh|isHeld|isJoined|isTokenless|listeners|load|loadState|opened|pageState|pause|position|presences|readCookie|readyToken|receive|record|refusal|release|renew|restart|retry|rightsOf|seen|sequence|serverNow|setUrls|signOut|signsOut|startAt|statuses|take|tryWebSocket|until|used|userIs|websocketUrls)$/;
+  /^_[^_]|^(?:accept|attempt|begin|change|changed|channelToken|check|config|connectionToken|deny|django|drop|endpoints|expire|failed|feeds|forget|gaps|grants|guard|hasEnded|hasGap|hearJoins|hold|isBehind|isConnected|isDenied|isFresh|isHeld|isJoined|isTokenless|last|listeners|load|loadState|opened|pageState|pause|position|post|presences|readCookie|readyToken|receive|record|refusal|release|renew|restart|retry|rightsOf|seen|sequence|serverNow|setUrls|signOut|signsOut|startAt|statuses|subject|take|tryWebSocket|until|used|userIs|wake|websocketUrls)$/;
 
 /** Options that give the smallest result after gzip. Terser changes the object that it is given, so it gets a copy. */
 const COMPRESS = { passes: 3, module: true, hoist_funs: true, lhs_constants: false, sequences: false };
 
 /** Returns a bundle that esbuild has minified with shortened names, and terser again, which saves a few per cent more. */
-async function smallest({ banner = "", ...options }) {
-  const code = await bundle({ minify: true, mangleProps: INTERNAL, ...options });
+async function smallest({ banner = "", mangleCache: known = {}, ...options }) {
+  const { code, mangleCache } = await bundle({ minify: true, mangleProps: INTERNAL, mangleCache: known, ...options });
   const format = { preamble: banner || undefined, ascii_only: false };
-  return `${(await minify(code, { ecma: 2022, module: options.format === "esm", compress: { ...COMPRESS }, format })).code}\n`;
+  const { code: text } = await minify(code, { ecma: 2022, module: options.format === "esm", compress: { ...COMPRESS }, format });
+  return { text: `${text}\n`, mangleCache };
 }
 
 const size = (text) => gzipSync(text, { level: 9 }).length;
@@ -94,13 +107,21 @@ const sdkAlone = {
   stdin: { contents: 'export { Centrifuge } from "centrifuge"', resolveDir: root },
   format: "esm",
 };
-const [built, sdk, alone] = await Promise.all(
+const [{ text: built, mangleCache }, { text: sdk }, { text: alone }] = await Promise.all(
   [{ ...script, banner }, sdkAlone, { ...script, format: "esm", external: ["centrifuge"] }].map(smallest),
 );
 const own = size(built) - size(sdk);
+// It uses objects of the first one, so their names are shortened as there.
+const { text: calls } = await smallest({
+  entryPoints: ["src/calls/browser.ts"],
+  format: "iife",
+  banner: "/* Instant, MIT. What the first call loads. Built from js-client/: do not edit. */",
+  mangleCache,
+});
 
 const files = [
   [name, built],
+  [callsName, calls],
   [licences, licenceText],
 ];
 
@@ -131,7 +152,7 @@ if (process.argv.includes("--check")) {
 
 process.stdout.write(
   `${name}: ${size(built)} bytes of gzip (at most ${SCRIPT_LIMIT}): centrifuge ${size(sdk)} and ours ${own} ` +
-    `(${size(alone)} when compressed by itself; at most ${OWN_LIMIT})\n`,
+    `(${size(alone)} when compressed by itself; at most ${OWN_LIMIT})\n${callsName}: ${size(calls)} bytes\n`,
 );
 if (size(built) > SCRIPT_LIMIT || Math.max(own, size(alone)) > OWN_LIMIT) {
   process.stderr.write("The script is over its budget.\n");

@@ -6,6 +6,7 @@ import re
 
 import django
 import pytest
+from django.core.management import call_command
 from django.template import Context, RequestContext, Template
 from django.test import RequestFactory, override_settings
 from django.urls import path
@@ -31,6 +32,7 @@ def test_one_external_script_with_its_config():
     assert config(tag) == {
         "size_limit": 65536,
         "tokenless": [],
+        "calls": "/static/instant/instant.calls.min.js",
         "csrf": {"cookie": "csrftoken", "header": "X-Csrftoken"},
         "urls": {
             "get_token": "/instant/get_token/",
@@ -86,6 +88,21 @@ def test_the_page_knows_how_much_the_server_accepts_at_once(
         monkeypatch.setenv(name, value)
     settings.INSTANT = {"DIR": tmp_path}
     assert config(render())["size_limit"] == limit
+
+
+def test_both_scripts_have_the_names_that_the_storage_gives_them(settings, tmp_path):
+    settings.STATIC_ROOT = tmp_path
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"},
+    }
+    call_command("collectstatic", "--noinput", verbosity=0)
+    tag = render()
+    [script] = re.findall(r'src="/static/([^"]*)"', tag)
+    calls = config(tag)["calls"].removeprefix("/static/")
+    for name, file in (("instant.min", script), ("instant.calls.min", calls)):
+        assert re.fullmatch(rf"instant/{re.escape(name)}\.[0-9a-f]{{12}}\.js", file)
+        assert (tmp_path / file).exists()
 
 
 @override_settings(CSRF_COOKIE_NAME='c"<', CSRF_HEADER_NAME="HTTP_X_MINE")

@@ -1,12 +1,8 @@
-import type { HistoryResult, Subscription } from "centrifuge";
+import type { Subscription } from "centrifuge";
 
 import type { Django } from "./django.js";
-import { RefusedError } from "./errors.js";
 import type { PresenceAnswer } from "./presence.js";
-import type { HistoryOptions } from "./types.js";
 
-/** How many messages `history()` asks for by default, and the most that Django returns. */
-const LIMIT = 100;
 /** Centrifugo's error code for “permission denied”. */
 export const PERMISSION_DENIED = 103;
 
@@ -14,13 +10,14 @@ export const PERMISSION_DENIED = 103;
  * Asks the message server over the socket, and Django only if the server's config does not allow
  * subscribers to ask. When both refuse, rejects with the message server's error.
  */
-async function ask<Answer>(answer: Promise<Answer>, askDjango: () => Promise<Answer>): Promise<Answer> {
+export async function ask<Answer>(answer: Promise<Answer>, askDjango: () => Promise<Answer>): Promise<Answer> {
   try {
     return await answer;
   } catch (error) {
     if ((error as { code?: number }).code !== PERMISSION_DENIED) throw error;
     return askDjango().catch((cause: unknown) => {
-      throw cause instanceof RefusedError ? error : cause;
+      // By its name, because the script that is loaded with the first call has classes of its own.
+      throw (cause as Error).name === "RefusedError" ? error : cause;
     });
   }
 }
@@ -28,16 +25,4 @@ async function ask<Answer>(answer: Promise<Answer>, askDjango: () => Promise<Ans
 /** Returns the clients that are in a channel. */
 export function askPresence(subscription: Subscription, django: Django): Promise<PresenceAnswer> {
   return ask<PresenceAnswer>(subscription.presence(), () => django.presence(subscription.channel));
-}
-
-/** Returns past publications of a channel. */
-export function askHistory(
-  subscription: Subscription,
-  django: Django,
-  { limit = LIMIT, since, newestFirst: reverse = false }: HistoryOptions,
-): Promise<HistoryResult> {
-  const wanted = { limit, reverse, ...(since && { since }) };
-  return ask(subscription.history(wanted), () =>
-    django.history(subscription.channel, { ...wanted, limit: Math.min(limit, LIMIT) }),
-  );
 }

@@ -3,6 +3,7 @@ import { setPageConfig } from "./config.js";
 import { defineElement } from "./status-element.js";
 import { createInstant, type Instant } from "./instant.js";
 import { useInstant } from "./legacy.js";
+import { setScript } from "./load-calls.script.js";
 import type { PageConfig } from "./types.js";
 
 declare global {
@@ -14,8 +15,10 @@ declare global {
   }
 }
 
-const json = document.currentScript?.dataset["instant"];
+const script = document.currentScript as HTMLScriptElement | null;
+const json = script?.dataset["instant"];
 const page = json && (JSON.parse(json) as PageConfig);
+setScript(script, page ? page.calls : undefined);
 if (page) setPageConfig(page);
 // A page that Turbo or htmx swaps in may contain the script again: keep the connection.
 window.$instant ??= { useInstant, createInstant };

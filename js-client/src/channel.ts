@@ -1,7 +1,7 @@
 import type { Connection } from "./connection.js";
 import { Feed } from "./feed.js";
-import { createId } from "./tab.js";
-import { askHistory, askPresence } from "./ask.js";
+import { loadCalls } from "./load-calls.js";
+import { askPresence } from "./ask.js";
 import { StateView } from "./state-view.js";
 import type { Listeners } from "./listeners.js";
 import { MessageQueue } from "./message-queue.js";
@@ -207,26 +207,22 @@ export class Channel<Data = unknown> {
 
   /** Returns past messages, oldest first by default. Rejects with `ChannelError` if that is not allowed. */
   async history(options: HistoryOptions = {}): Promise<History<Data>> {
-    const feed = this.#feed;
-    const { publications, offset, epoch } = await feed.call((subscription) =>
-      askHistory(subscription, this.#connection.django, options),
-    );
-    const messages = publications.map((publication) => feed.message(publication, false) as InstantMessage<Data>);
-    return { messages, offset, epoch };
+    const { history } = await loadCalls();
+    return history(this.#connection, this.#feed, options) as Promise<History<Data>>;
   }
 
   /**
-   * Publishes a message, if the channel allows browsers to publish. Returns the message's id, which
-   * listeners get too. Rejects with `ChannelError`; its code is 1009 if the message is too large.
+   * Publishes a message, if the channel allows browsers to publish. Resolves with the message as it arrives in
+   * the channel, which is as `@on_publish` in Python has made it; with `undefined` where it does not arrive here,
+   * because the user may publish in the channel but not listen, or because the connection broke on the way.
+   *
+   * Rejects with `ChannelError`, whose code is the handler's, or 1009 if the message is too large.
    */
-  async publish<Name extends EventName = "*">(message: Outgoing<Name, PayloadOf<Name, Data>>): Promise<string> {
-    const { id = createId(), eventClass, ...rest } = message;
-    const body = { channel: this.name, ...rest, event_class: eventClass, id, tab: this.#connection.tab };
-    await this.#feed.call((subscription) => {
-      this.#connection.transports.checkSize(this.name, body);
-      return subscription.publish(body);
-    });
-    return id;
+  async publish<Name extends EventName = "*">(
+    message: Outgoing<Name, PayloadOf<Name, Data>>,
+  ): Promise<InstantMessage<PayloadOf<Name, Data>> | undefined> {
+    const { publish } = await loadCalls();
+    return publish(this.#connection, this.#feed, message) as Promise<InstantMessage<PayloadOf<Name, Data>> | undefined>;
   }
 
   /** Removes the listeners that were added through this handle. Other handles of the channel keep theirs. */

@@ -28,8 +28,10 @@ export interface Config {
 }
 
 /** The names of Django's views; the first `NEEDED` must have a URL. */
-const VIEWS = ["login", "get_token", "subscribe", "logout", "presence", "history", "snapshot"] as const;
+const VIEWS = ["login", "get_token", "subscribe", "logout", "presence", "history", "snapshot", "rpc"] as const;
 const NEEDED = 4;
+/** So many of them exist wherever the others do. */
+const ALWAYS = 7;
 
 let page: PageConfig | undefined;
 
@@ -49,7 +51,7 @@ function urlsOf({ backend, urls }: InstantOptions): Urls {
   // The page names the URLs of its own site. Another site is assumed to mount them under /instant/.
   const known = root === undefined || isSameOrigin(root) ? page?.urls : undefined;
   const found = VIEWS.map((name, index) => {
-    const url = urls?.[name] ?? known?.[name] ?? (root && `${root}${name}/`);
+    const url = urls?.[name] ?? known?.[name] ?? (root && index < ALWAYS ? `${root}${name}/` : undefined);
     if (!url && index < NEEDED) throw new ConfigError(`No URL for ${name}. Put {% instant_script %} before this script, or set the option backend or urls.`);
     return [name, url];
   });

@@ -39,6 +39,8 @@ export class Connection {
   status: Status = "idle";
   /** The SDK's client; created by the first attempt to connect. */
   client: Centrifuge | undefined;
+  /** The ids that the message server has given to the page's connections. */
+  readonly clients = new Set<string>();
   readonly #slot = new StreamSlot(() => {
     this.#reopen();
   });
@@ -73,9 +75,14 @@ export class Connection {
     return this.status === "signed-out" || this.status === "stopped";
   }
 
-  /** Called when a feed gets its first listener. Connects the page, after a moment in which other feeds may open. */
+  /** Called when a feed gets its first listener. Connects the page after a moment, in which other feeds may open. */
   opened(feed: Feed): void {
     this.feeds.set(feed.name, feed);
+    this.wake();
+  }
+
+  /** Connects the page after such a moment, unless it is connected or trying. */
+  wake(): void {
     if (this.status !== "idle") return;
     this.#set("connecting");
     this.#starting = setTimeout(() => {
@@ -245,7 +252,8 @@ export class Connection {
       if (isOffline()) this.#set("offline");
       else if (code !== CALLED) this.#set("connecting");
     });
-    client.on("connected", () => {
+    client.on("connected", (context) => {
+      this.clients.add(context.client);
       this.#lastError = undefined;
       this.#expired = 0;
       transports.connected(client);

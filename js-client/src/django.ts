@@ -1,5 +1,3 @@
-import type { HistoryOptions, HistoryResult } from "centrifuge";
-
 import { isSameOrigin, type Config } from "./config.js";
 import { RefusedError, ReplyError, RequestError } from "./errors.js";
 import { TAB_HEADER } from "./tab.js";
@@ -80,6 +78,8 @@ function cookie(name: string): string {
 export class Django {
   readonly #config: Config;
   readonly #tab: string;
+  /** Methods that the message server asks another group of processes for: `{"report.*": "heavy"}`. */
+  pools: Readonly<Record<string, string>> = {};
   #csrfToken = "";
   /** True after a request that got no answer. */
   #isCut = false;
@@ -91,16 +91,16 @@ export class Django {
 
   /** Returns a connection token, with tokens for the named channels or, without names, for the user's own. */
   async connection(channels?: readonly string[]): Promise<ConnectionGrant> {
-    return this.#connection(await this.#post("get_token", channels && { channels }));
+    return this.#connection(await this.post("get_token", channels && { channels }));
   }
 
   /** Returns tokens for the named channels or, without names, for the user's own that come after `after`. */
   async channels(channels?: readonly string[], after?: string): Promise<ChannelPage> {
-    return this.#page(await this.#post("subscribe", channels && { channels }, after));
+    return this.#page(await this.post("subscribe", channels && { channels }, after && `?after=${encodeURIComponent(after)}`));
   }
 
   async login(username: string, password: string): Promise<ConnectionGrant> {
-    return this.#connection(await this.#post("login", { username, password }));
+    return this.#connection(await this.post("login", { username, password }));
   }
 
   /** Returns Django's CSRF cookie, `""` if pages can't read it. */
@@ -109,28 +109,29 @@ export class Django {
   }
 
   async logout(): Promise<void> {
-    await this.#post("logout");
+    await this.post("logout");
   }
 
   async presence(channel: string): Promise<PresenceAnswer> {
-    return (await this.#post("presence", { channel })).body as unknown as PresenceAnswer;
-  }
-
-  /** Returns past publications; options and result are those of the SDK. */
-  async history(channel: string, options: HistoryOptions): Promise<HistoryResult> {
-    return (await this.#post("history", { channel, ...options })).body as unknown as HistoryResult;
+    return (await this.post("presence", { channel })).body as unknown as PresenceAnswer;
   }
 
   /** Returns the states of channels, and names of which Django can't tell it now. */
   async states(channels: readonly string[]): Promise<{ states: Record<string, Snapshot>; unknown?: readonly string[] }> {
-    const { body } = await this.#post("snapshot", { channels });
+    const { body } = await this.post("snapshot", { channels });
     tell(body);
     return body as { states: Record<string, Snapshot> };
   }
 
   #connection(reply: Reply): ConnectionGrant {
-    const { ws_token: token, url, exp } = reply.body as { ws_token?: string; url?: string | string[]; exp?: number };
+    const { ws_token: token, url, exp, pools = {} } = reply.body as {
+      ws_token?: string;
+      url?: string | string[];
+      exp?: number;
+      pools?: Record<string, string>;
+    };
     if (!token) throw new ReplyError("get_token: the answer has no token", { status: 200 });
+    this.pools = pools;
     const urls = this.#config.websocketUrls ?? [url ?? []].flat();
     return { ...this.#page(reply), token, urls, until: usableUntil(exp, reply) };
   }
@@ -150,11 +151,12 @@ export class Django {
     };
   }
 
-  async #post(name: keyof Config["urls"], body: object = {}, after?: string): Promise<Reply> {
-    const { urls, csrf, fetch, timeout } = this.#config;
+  /** Sends a request to a view. `rest` is put behind its URL. */
+  async post(name: keyof Config["urls"], body: unknown = {}, rest = "", timeout = this.#config.timeout): Promise<Reply> {
+    const { urls, csrf, fetch } = this.#config;
     // The page's Django has no such view.
     if (!urls[name]) throw new RefusedError(`No URL for ${name}`, { status: 403 });
-    const url = urls[name] + (after ? `?after=${encodeURIComponent(after)}` : "");
+    const url = urls[name] + rest;
     // Read for every request: a login changes it, also in another tab.
     const sameOrigin = isSameOrigin(url);
     const token = this.readCookie(url) || this.#csrfToken;
@@ -186,7 +188,8 @@ export class Django {
     if (!response.ok || !isRecord(content)) {
       const reason = (isRecord(content) && text(content["error"])) || `unexpected answer with status ${String(status)}`;
       const retryAfter = Number(headers.get("Retry-After")) || undefined;
-      throw new (status === 401 || status === 403 ? RefusedError : ReplyError)(`${name}: ${reason}`, { status, retryAfter });
+      const details = { status, retryAfter, cause: content };
+      throw new (status === 401 || status === 403 ? RefusedError : ReplyError)(`${name}: ${reason}`, details);
     }
     this.#csrfToken = text(content["csrf_token"]) || this.#csrfToken;
     return { body: content, sent, serverNow: Date.parse(headers.get("Date") ?? "") || sent };

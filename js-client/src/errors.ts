@@ -1,9 +1,12 @@
 /** The properties of errors, beside the message. */
-interface Details extends ErrorOptions {
+export interface Details extends ErrorOptions {
   readonly status?: number;
   readonly retryAfter?: number | undefined;
   readonly channel?: string;
   readonly code?: number;
+  readonly method?: string;
+  readonly temporary?: boolean;
+  readonly fields?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -17,6 +20,7 @@ interface Details extends ErrorOptions {
  *   ├── SignedOutError   nobody who may connect is signed in
  *   ├── ConnectError     the message server could not be reached, or closed the connection
  *   ├── ChannelError     something about one channel failed
+ *   ├── RpcError         a call of a method failed
  *   └── SupersededError  a login, a logout or a new connection made the request pointless
  *
  * No message contains a token or a password.
@@ -37,6 +41,8 @@ export class ConfigError extends InstantError {
 
 export class RequestError extends InstantError {
   override name = "RequestError";
+  /** Another try may help. */
+  readonly temporary = true;
 }
 
 export class ReplyError extends InstantError {
@@ -65,6 +71,20 @@ export class ChannelError extends InstantError {
   override name = "ChannelError";
   declare readonly channel: string;
   declare readonly code: number;
+}
+
+export class RpcError extends InstantError {
+  override name = "RpcError";
+  /** The method that was called. */
+  declare readonly method: string;
+  /** What a handler or the message server answered, from 100 on; below that there was no answer, see the README. */
+  declare readonly code: number;
+  /** True if another try may help. */
+  declare readonly temporary: boolean;
+  /** Seconds to wait before the next try, if the server names them. */
+  declare readonly retryAfter: number | undefined;
+  /** What is wrong with each part of the data, by its path such as `lines.0.quantity`; empty if nothing is. */
+  declare readonly fields: Readonly<Record<string, string>>;
 }
 
 export class SupersededError extends InstantError {

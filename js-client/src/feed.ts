@@ -6,6 +6,7 @@ import { TOKEN_EXPIRED } from "./grants.js";
 import { askPresence, PERMISSION_DENIED } from "./ask.js";
 import { Listeners } from "./listeners.js";
 import { toMessage } from "./message.js";
+import { onServer } from "./names.js";
 import { takePageState } from "./page-state.js";
 import { PresenceList } from "./presence.js";
 import { Sequence } from "./sequence.js";
@@ -116,7 +117,7 @@ export class Feed {
     const { client, grants, config } = this.#connection;
     if (!client || this.#subscription || !this.isHeld) return;
     const since = this.sequence.position;
-    const subscription = (this.#subscription = client.newSubscription(this.name.replace(/.*?:|\$?/, "$&" + config.prefix), {
+    const subscription = (this.#subscription = client.newSubscription(onServer(this.name, config.prefix), {
       ...(since && { since }),
       ...(!this.isTokenless && {
         token: grants.readyToken(this.name),
@@ -204,7 +205,7 @@ export class Feed {
   }
 
   message(publication: PublicationContext, recovered: boolean): InstantMessage {
-    return toMessage(this.name, this.#connection.tab, publication, recovered);
+    return toMessage(this.name, this.#connection, publication, recovered);
   }
 
   /** The error of a call for which there is no subscription: why there is none, else `reason` and `code`. */

@@ -59,7 +59,8 @@ export class Grants {
   /** The user's rights by channel, from the last answer. They stay while a new connection asks again. */
   readonly #rights = new Map<string, readonly Right[]>();
   #connection: Known | undefined;
-  #user: string | undefined;
+  /** The user of the last connection token, `""` for an anonymous one; `undefined` before it. */
+  subject: string | undefined;
   #generation = 0;
   /** The names that are being collected, and the request that will ask for them. */
   readonly #names = new Set<string>();
@@ -94,7 +95,7 @@ export class Grants {
   forget(): void {
     this.expire();
     this.#rights.clear();
-    this.#user = undefined;
+    this.subject = undefined;
   }
 
   /** Forgets a channel that is not used any more. */
@@ -131,9 +132,9 @@ export class Grants {
 
   /** Asks for a token to refresh the connection. Throws `IdentityChanged` if it is for another user. */
   async refresh(): Promise<string> {
-    const before = this.#user;
+    const before = this.subject;
     const token = await this.renew([]);
-    if (before !== (this.#user ?? before)) throw new IdentityChanged();
+    if (before !== (this.subject ?? before)) throw new IdentityChanged();
     return token;
   }
 
@@ -223,7 +224,7 @@ export class Grants {
       const some = names.slice(start, start + NAMES_PER_REQUEST);
       const page = await this.#send(() => this.#django.channels(some));
       const user = userOf(page.channels[0]?.token);
-      if (user !== undefined && user !== (this.#user ?? user)) throw new IdentityChanged();
+      if (user !== undefined && user !== (this.subject ?? user)) throw new IdentityChanged();
       this.#take(page, some);
     }
   }
@@ -232,7 +233,7 @@ export class Grants {
   #askConnection(names?: readonly string[]): Promise<ConnectionGrant> {
     return this.#send(async () => {
       const grant = await this.#django.connection(names);
-      if (userOf(grant.token) === "" && this.#user) throw new SignedOutError("The session has ended");
+      if (userOf(grant.token) === "" && this.subject) throw new SignedOutError("The session has ended");
       return grant;
     });
   }
@@ -247,7 +248,7 @@ export class Grants {
     try {
       answer = await request();
     } catch (error) {
-      if (!this.#user || !refusesUser(error)) throw error;
+      if (!this.subject || !refusesUser(error)) throw error;
       await new Promise((resolve) => setTimeout(resolve, this.#secondLook));
       this.#check(generation);
       answer = await request();
@@ -264,8 +265,8 @@ export class Grants {
   #takeConnection({ token, urls, until }: ConnectionGrant): Known {
     const user = userOf(token);
     if (user !== undefined) {
-      const before = this.#user;
-      this.#user = user;
+      const before = this.subject;
+      this.subject = user;
       this.#userIs(user, before);
     }
     this.urls = urls;

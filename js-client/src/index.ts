@@ -8,6 +8,7 @@ export {
   RefusedError,
   ReplyError,
   RequestError,
+  RpcError,
   SignedOutError,
   SupersededError,
 } from "./errors.js";

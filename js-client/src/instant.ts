@@ -4,9 +4,19 @@ import { Channel } from "./channel.js";
 import { resolveConfig } from "./config.js";
 import { Connection } from "./connection.js";
 import { SignedOutError } from "./errors.js";
+import { loadCalls } from "./load-calls.js";
 import { byteLength } from "./size.js";
 import { createId, TAB_HEADER } from "./tab.js";
-import type { ChannelInfo, InstantEventMap, InstantOptions, ListenOptions, Status } from "./types.js";
+import type {
+  Call,
+  CallOptions,
+  ChannelInfo,
+  InstantEventMap,
+  InstantOptions,
+  ListenOptions,
+  Status,
+  TicketState,
+} from "./types.js";
 
 /** The longest channel name that Centrifugo accepts, in bytes. */
 const NAME_LIMIT = 255;
@@ -117,6 +127,38 @@ export class Instant {
     this.#connection.grants.forget();
     this.#connection.client?.disconnect();
     await this.#connection.attempt();
+  }
+
+  /**
+   * Calls a method that Python answers with `@on_rpc(method)`. `data` is an object with its arguments.
+   *
+   * Rejects with `RpcError`, with the signal's reason, or with `RequestError` if a part of this client could not
+   * be loaded. The answer comes over the page's connection; a call that is made before waits for it. If the page
+   * can't connect and Django has a gateway, the call is made over HTTP.
+   */
+  rpc<Result = unknown>(method: string, data: unknown = {}, options: CallOptions = {}): Call<Result> {
+    const began = Date.now();
+    const running = loadCalls(options).then(({ startCall }) => startCall(this.#connection, method, data, options, began));
+    const nothing = (): undefined => undefined;
+    const call: Call<Result> = Object.assign(
+      running.then(({ result }) => result as Promise<Result>),
+      {
+        onProgress(listener: (state: TicketState<Result>) => void) {
+          void running.then((begun) => {
+            begun.hear(listener as (state: TicketState) => void);
+          }, nothing);
+          return call;
+        },
+        cancel: () => running.then((begun) => begun.cancel()),
+        ticket: running.then(({ ticket }) => ticket, nothing),
+      },
+    );
+    return call;
+  }
+
+  /** Takes up a queued call by its `ticket`, also on another page or after a reload. */
+  ticket<Result = unknown>(id: string, options?: CallOptions): Call<Result> {
+    return this.rpc("instant.ticket", { id }, options);
   }
 
   /** Returns the SDK's client, for what this class does not cover; `undefined` before the first attempt to connect. */

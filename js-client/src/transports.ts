@@ -1,7 +1,7 @@
 import type { Centrifuge, TransportEndpoint } from "centrifuge";
 
 import type { Config } from "./config.js";
-import { ChannelError, ConfigError } from "./errors.js";
+import { ConfigError } from "./errors.js";
 import { lastTransport, setLastTransport } from "./last-transport.js";
 import { byteLength, split } from "./size.js";
 
@@ -10,10 +10,6 @@ const CONNECTION_CLOSED = 11;
 /** Its code for a closed transport. After this one, and after a timeout (1), it tries the next transport at once. */
 const TRANSPORT_CLOSED = 2;
 const EMULATION = "/emulation";
-/** The length of a session's id. */
-const ID = " ".repeat(36);
-/** The code that a WebSocket closes with after a message that is too large. */
-const TOO_LARGE = 1009;
 
 /** Private fields of the SDK: how far it has got with its list of endpoints. */
 interface Progress {
@@ -41,7 +37,8 @@ export class Transports {
   #stored = lastTransport();
   /** The SDK does not accept an empty list, so this stands for the first address. */
   #urls: readonly string[] = ["ws:websocket"];
-  #last = this.#stored;
+  /** The endpoint that worked last, `""` if none did. */
+  last = this.#stored;
 
   constructor(config: Config) {
     this.#config = config;
@@ -90,19 +87,6 @@ export class Transports {
     this.#list();
   }
 
-  /** Throws `ChannelError` if a publication is too large for the current transport. */
-  checkSize(channel: string, publication: object): void {
-    const { sizeLimit, prefix } = this.#config;
-    // The server's name of the channel is as long.
-    const data = JSON.stringify({ publish: { channel: channel + prefix, data: publication }, id: 2 ** 31 });
-    // The transports that use requests put the command into another JSON object, with two ids of the SDK.
-    const isRequest = this.#last.startsWith("http");
-    const size = byteLength(isRequest ? JSON.stringify({ session: ID, node: ID, data }) : data);
-    if (size < sizeLimit) return;
-    const message = `${channel}: ${String(size)} bytes, the server accepts less than ${String(sizeLimit)}`;
-    throw new ChannelError(message, { channel, code: TOO_LARGE });
-  }
-
   /** Returns the endpoint that is tried next. */
   next(client: Centrifuge): string {
     return this.endpoints[(client as unknown as Progress)._currentTransportIndex]?.endpoint ?? "";
@@ -116,9 +100,9 @@ export class Transports {
 
   /** Called when the page is connected. The next connection starts with this endpoint. */
   connected(client: Centrifuge): void {
-    this.#last = this.next(client);
+    this.last = this.next(client);
     // The first choice need not be stored.
-    this.#store(this.#last === this.#inOrder()[0]?.endpoint ? "" : this.#last);
+    this.#store(this.last === this.#inOrder()[0]?.endpoint ? "" : this.last);
   }
 
   /** Called before a connection: starts with the first endpoint of the list. */
@@ -161,7 +145,7 @@ export class Transports {
   }
 
   #list(): void {
-    const rank = ({ endpoint }: TransportEndpoint): number => (endpoint === this.#last ? 0 : 1);
+    const rank = ({ endpoint }: TransportEndpoint): number => (endpoint === this.last ? 0 : 1);
     this.endpoints.splice(0, Infinity, ...this.#inOrder().sort((one, other) => rank(one) - rank(other)));
   }
 }

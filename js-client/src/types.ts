@@ -42,6 +42,8 @@ export interface InstantMessage<Data = unknown> {
   readonly site: string;
   /** The id of the message, or `""`. A message whose id was delivered recently is not delivered again. */
   readonly id: string;
+  /** The connection of the page that published it, as the message server names it; `""` if Django published it. */
+  readonly client: string;
   /** True if a request of this page, or its `publish()`, caused the message. */
   readonly own: boolean;
   /** The position in the channel's history; missing if the channel has none. */
@@ -130,6 +132,43 @@ export interface Outgoing<Name extends EventName, Data> {
   readonly id?: string;
 }
 
+/** Options of `rpc()` and `ticket()`. */
+export interface CallOptions {
+  /** Rejects the call with the signal's reason. What Python is doing already goes on. */
+  readonly signal?: AbortSignal;
+  /** Milliseconds until the answer, the waiting for a connection included. The result of a queued call takes longer. @default 10000 */
+  readonly timeout?: number;
+  /** Names the call, so that a handler with `once=True` answers it once: 1 to 64 letters, digits, `-` and `_`. */
+  readonly id?: string;
+  /** Sends the call again, with the same `id`, if the connection broke before the answer. @default false */
+  readonly once?: boolean;
+}
+
+/** What a queued call is doing. */
+export interface TicketState<Result = unknown> {
+  /** The id of the ticket. */
+  readonly id: string;
+  readonly state: "queued" | "running" | "done" | "failed" | "cancelled";
+  /** What the handler gave to `call.progress()` last: a number or any other JSON. */
+  readonly progress?: unknown;
+  /** The text that it gave there. */
+  readonly message?: string;
+  /** What the handler has returned, once the state is `done`. */
+  readonly result?: Result;
+  /** Why it failed. */
+  readonly error?: { readonly code: number; readonly message: string } | null;
+}
+
+/** A call of a method: the promise of its result, also if Python has put it into a queue. */
+export interface Call<Result = unknown> extends Promise<Result> {
+  /** Calls `listener` with each state of a queued call: in order, the last one too. Returns this call. */
+  onProgress(listener: (state: TicketState<Result>) => void): Call<Result>;
+  /** Cancels a queued call, whose promise rejects with the code 499. Another call goes on. */
+  cancel(): Promise<void>;
+  /** The id by which `instant.ticket()` takes up a queued call; `undefined` if the call is not queued. */
+  readonly ticket: Promise<string | undefined>;
+}
+
 /** What a user may do in a channel besides listening. */
 export type Right = "publish" | "presence" | "history";
 
@@ -206,6 +245,8 @@ export interface Urls {
   readonly history?: string;
   /** Returns the states of channels, for `channel.state()`. */
   readonly snapshot?: string;
+  /** Answers calls over HTTP, where Django has a gateway; the method's name is put behind it. */
+  readonly rpc?: string;
 }
 
 /** The names that Django's CSRF protection uses. */
@@ -229,6 +270,8 @@ export interface PageConfig {
   readonly size_limit?: number;
   /** What a tenant's names begin with on the message server, see `InstantOptions`. */
   readonly prefix?: string;
+  /** The address of the script that is loaded with the first call. @default `instant.calls.min.js` beside the first */
+  readonly calls?: string;
 }
 
 /** A WebSocket constructor, as far as it is used. */

@@ -4,6 +4,7 @@ import { runInContext } from "node:vm";
 
 import { expect, test } from "vitest";
 
+import { Refusal } from "./fake-centrifugo.js";
 import { soon, useSite } from "./site.js";
 import { openWindow, pageConfig } from "./window.js";
 
@@ -97,12 +98,60 @@ test("<instant-status> is defined with the page's texts", () => {
   );
 });
 
+test("the first call loads the other script, once and with the page's nonce", async () => {
+  const calls = "https://cdn.example/instant/instant.calls.min.js?v=2";
+  const window = run({ instant: pageConfig(site.django.url, { calls }) });
+  site.centrifugo.methods.set("double", (data) => (data as { n: number }).n * 2);
+  expect(window["scripts"]).toEqual([]);
+  const result = runInContext(`Promise.all([instant.rpc("double", { n: 2 }), instant.rpc("double", { n: 4 })])`, window) as Promise<number[]>;
+  expect(await result).toEqual([4, 8]);
+  expect(window["scripts"]).toEqual([{ src: calls, nonce: "n0nce" }]);
+  site.centrifugo.methods.set("no", () => {
+    throw new Refusal(422, "n: is wrong");
+  });
+  const refused = runInContext(`instant.rpc("no").catch(({ name, code, fields }) => [name, code, { ...fields }])`, window) as Promise<unknown>;
+  expect(await refused).toEqual(["RpcError", 422, { n: "is wrong" }]);
+  // Names that the two scripts share are shortened in the same way.
+  const published = runInContext(`instant.channel("public").publish({ message: "hi" })`, window) as Promise<object>;
+  expect(await published).toMatchObject({ message: "hi", own: true, channel: "public" });
+  const history = runInContext(`instant.channel("public").history()`, window) as Promise<{ messages: object[] }>;
+  expect((await history).messages).toMatchObject([{ message: "hi" }]);
+  site.centrifugo.permits = false;
+  const denied = runInContext(`instant.channel("public").history().catch(({ name, code }) => [name, code])`, window) as Promise<unknown>;
+  expect(await denied).toEqual(["ChannelError", 103]);
+  const large = `instant.channel("public").publish({ message: "x".repeat(70000) }).catch(({ name, code }) => [name, code])`;
+  expect(await (runInContext(large, window) as Promise<unknown>)).toEqual(["ChannelError", 1009]);
+  expect(window["scripts"]).toHaveLength(1);
+  runInContext("instant.disconnect()", window);
+});
+
+test("a page that says nothing finds it beside the first, and loads it again after a failure", async () => {
+  const window = run({});
+  window["isCut"] = true;
+  window["backend"] = site.django.url;
+  site.centrifugo.methods.set("ping", () => "pong");
+  runInContext(`instant = $instant.createInstant({ backend, websocketUrl: "${site.centrifugo.url}" })`, window);
+  const late = runInContext(`instant.rpc("ping", {}, { timeout: 20 }).catch(({ name, temporary }) => [name, temporary])`, window) as Promise<unknown>;
+  expect(await late).toEqual(["RequestError", true]);
+  const aborted = runInContext(
+    `{ const c = new AbortController(); const call = instant.rpc("ping", {}, { signal: c.signal }); c.abort("left"); call.catch((reason) => reason) }`,
+    window,
+  ) as Promise<unknown>;
+  expect(await aborted).toBe("left");
+  const call = runInContext(`instant.rpc("ping")`, window) as Promise<unknown>;
+  window["isCut"] = false;
+  expect(await call).toBe("pong");
+  const src = `${site.django.url}/static/instant/instant.calls.min.js`;
+  expect(window["scripts"]).toEqual([src, src].map((url) => ({ src: url, nonce: "n0nce" })));
+  runInContext("instant.disconnect()", window);
+});
+
 test("settings that cannot be read are an error", () => {
   expect(() => run({ instant: "{" })).toThrow("JSON");
   expect(() => run({ instant: "{}" })).toThrow("No URL for login");
 });
 
-test("the committed script is built from the source, and within its budget", { timeout: 30_000 }, () => {
+test("the committed scripts are built from the source, and within their budget", { timeout: 30_000 }, () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, ["build.mjs", "--check"], { cwd: root, encoding: "utf8" });
   expect(stderr).toBe("");
   expect(stdout).toMatch(/bytes of gzip/);

@@ -361,12 +361,14 @@ describe("publish", () => {
     here.channel("public").on("*", mine.add);
     there.channel("public").on("*", others.add);
     await subscribed("public", "public");
-    const id = await here.channel("public").publish({ message: "hi", data: { a: 1 }, eventClass: "chat", bucket: "b" });
+    const sent = await here.channel("public").publish({ message: "hi", data: { a: 1 }, eventClass: "chat", bucket: "b" });
+    const id = sent?.id ?? "";
     await mine.holds("hi");
     await others.holds("hi");
     expect(mine.messages[0]).toMatchObject({ data: { a: 1 }, eventClass: "chat", bucket: "b", id, own: true });
+    expect(sent).toBe(mine.messages[0]);
     expect(others.messages[0]).toMatchObject({ channel: "public", id, own: false });
-    expect(await here.channel("public").publish({ id: "mine", message: "x" })).toBe("mine");
+    expect(await here.channel("public").publish({ id: "mine", message: "x" })).toMatchObject({ id: "mine" });
   });
 
   test("rejects where browsers may not publish", async () => {

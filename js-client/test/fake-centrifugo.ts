@@ -42,6 +42,7 @@ interface Params {
   readonly offset?: number;
   readonly epoch?: string;
   readonly join_leave?: boolean;
+  readonly method?: string;
   readonly data?: unknown;
   readonly limit?: number;
   readonly reverse?: boolean;
@@ -54,12 +55,15 @@ interface Publication {
   readonly info?: { client: string; user: string };
 }
 
-class Refusal extends Error {
+/** Thrown where the server answers with an error, or closes the connection for codes from 3000 on. */
+export class Refusal extends Error {
   readonly code: number;
+  readonly temporary: boolean;
 
-  constructor(code: number, message: string) {
+  constructor(code: number, message: string, temporary = false) {
     super(message);
     this.code = code;
+    this.temporary = temporary;
   }
 }
 
@@ -94,6 +98,13 @@ export class FakeCentrifugo {
   readonly refused = new Map<string, number>();
   /** The code with which every connection is refused, if there is one. */
   refusal: number | undefined;
+  /** What the server asks Python: methods by their names there, and what becomes of a page's publication. */
+  readonly methods = new Map<string, (data: unknown) => unknown>();
+  onPublish: (data: unknown) => unknown = (data) => data;
+  /** Channels to which pages may publish that may not listen. */
+  readonly open = new Set<string>();
+  /** False: what pages publish is accepted, and reaches nobody. */
+  delivers = true;
   /** Replies with presence wait for this promise. */
   gate: Promise<void> = Promise.resolve();
   readonly #server: WebSocketServer;
@@ -221,6 +232,10 @@ export class FakeCentrifugo {
         const name = Object.keys(command).find((key) => key !== "id") ?? "";
         const params = command[name] as Params;
         this.received.push({ name, params });
+        if (name === "rpc") {
+          void this.#rpc(socket, id, params);
+          continue;
+        }
         try {
           replies.push(JSON.stringify({ id, [name]: this.#answer(peer, name, params) }));
         } catch (error) {
@@ -242,6 +257,20 @@ export class FakeCentrifugo {
         });
       }
     });
+  }
+
+  async #rpc(socket: WebSocket, id: number, { method = "", data }: Params): Promise<void> {
+    let reply: object;
+    try {
+      const answer = this.methods.get(method);
+      if (!answer) throw new Refusal(404, "there is no such method");
+      reply = { rpc: { data: await answer(data) } };
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      const { code, message, temporary } = error;
+      reply = { error: { code, message, ...(temporary && { temporary }) } };
+    }
+    socket.send(JSON.stringify({ id, ...reply }));
   }
 
   #answer(peer: Peer, name: string, params: Params): object {
@@ -270,8 +299,9 @@ export class FakeCentrifugo {
       case "presence":
       case "history":
       case "publish":
+        if (name === "publish" && this.open.has(params.channel ?? "")) return {};
         if (!this.permits || !peer.channels.has(params.channel ?? "")) throw new Refusal(103, "permission denied");
-        return this.#call(name, params.channel ?? "", params);
+        return this.#call(peer, name, params.channel ?? "", params);
       default:
         throw new Refusal(104, "method not found");
     }
@@ -287,9 +317,10 @@ export class FakeCentrifugo {
     return this.#position(channel, params);
   }
 
-  #call(name: string, channel: string, { data, limit = 0, reverse = false, since }: Params): object {
+  #call(peer: Peer, name: string, channel: string, { data, limit = 0, reverse = false, since }: Params): object {
     if (name === "publish") {
-      this.publish(channel, data);
+      const published = this.onPublish(data);
+      if (this.delivers) this.publish(channel, published, { client: peer.client, user: peer.user ?? "" });
       return {};
     }
     if (name === "presence") {
@@ -350,7 +381,8 @@ export class FakeCentrifugo {
     if (recover !== true) {
       return { ...position, offset: history.length, publications: this.keepsNewest ? history.slice(-1) : [] };
     }
-    if (epoch !== this.epoch || offset > history.length || offset < history.length - this.size) {
+    // Without an epoch the server takes any, as for the beginning of a channel.
+    if ((epoch && epoch !== this.epoch) || offset > history.length || offset < history.length - this.size) {
       return { ...position, offset: history.length, was_recovering: true };
     }
     return { ...position, offset, was_recovering: true, recovered: true, publications: history.slice(offset) };

@@ -14,7 +14,7 @@ export interface Seen {
   readonly after: string | undefined;
 }
 
-interface Answer {
+export interface Answer {
   readonly status: number;
   readonly body: unknown;
   readonly headers?: Readonly<Record<string, string>>;
@@ -46,6 +46,9 @@ export class FakeDjango {
   readonly instead: Answer[] = [];
   /** Answers wait for this promise, as on a slow network. */
   gate: Promise<void> = Promise.resolve();
+  /** The methods of the gateway, and which of the pools answers those of the message server. */
+  readonly methods = new Map<string, (data: Record<string, unknown>) => Answer>();
+  pools: Readonly<Record<string, string>> | undefined;
   /** The maximum number of channels in an answer. */
   pageSize = 128;
   /** The user of the session. Tests set it for a login in another tab. */
@@ -124,6 +127,10 @@ export class FakeDjango {
       this.user = "";
       return { status: 200, body: {} };
     }
+    const [, method] = /^rpc\/(.*)$/.exec(view) ?? [];
+    if (method !== undefined) {
+      return this.methods.get(method)?.(body) ?? { status: 404, body: { error: "there is no such method", code: 404 } };
+    }
     const rights = this.rights.get(this.user);
     if (rights === undefined) return { status: 403, body: { error: "log in first" } };
     if (view === "presence" || view === "history") {
@@ -156,7 +163,7 @@ export class FakeDjango {
     const { token: ws_token, exp, expire_at } = this.#token(this.connectionLife);
     this.serial += 1;
     const csrf_token = `csrf-${this.serial.toString()}`;
-    return { status: 200, body: { csrf_token, ws_token, url: this.websocketUrl, exp, expire_at, ...answer } };
+    return { status: 200, body: { ...(this.pools && { pools: this.pools }), csrf_token, ws_token, url: this.websocketUrl, exp, expire_at, ...answer } };
   }
 
   #onServer(channel: string): string {

@@ -45,6 +45,7 @@ describe("connecting", () => {
       eventClass: "greeting",
       bucket: "notices",
       id: "",
+      client: "",
       own: false,
       offset: 1,
       recovered: false,

@@ -2,6 +2,7 @@ declare const instant: Instant;
 declare const order: ReturnType<typeof instant.channel>;
 declare const chat: ReturnType<typeof instant.channel>;
 declare const text: string;
+declare const cancelButton: HTMLElement;
 declare function render(...values: unknown[]): void;
 declare function show(...values: unknown[]): HTMLElement;
 declare function log(...values: unknown[]): void;

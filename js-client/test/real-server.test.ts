@@ -78,9 +78,10 @@ describe.each(KINDS)("%s", (kind) => {
     await soon(() => {
       expect(told.at(-1)?.people[0]?.connections).toBe(2);
     });
-    const id = await other.channel("room").publish({ message: "hello", data: { a: 1 } });
+    const sent = await other.channel("room").publish({ message: "hello", data: { a: 1 } });
     await inbox.holds("hello");
-    expect(inbox.messages[0]).toMatchObject({ id, data: { a: 1 }, own: false });
+    expect(sent).toMatchObject({ own: true, message: "hello" });
+    expect(inbox.messages[0]).toMatchObject({ id: sent?.id, client: sent?.client, data: { a: 1 }, own: false });
     const { messages } = await instant.channel("room").history();
     expect(messages.map(({ message }) => message)).toEqual(["hello"]);
     expect(await other.channel("room").presence()).toEqual([{ user: "anna", connections: 2, info: undefined }]);

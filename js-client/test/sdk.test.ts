@@ -12,6 +12,8 @@ import type { WebSocketConstructor } from "../src/types.js";
 const root = new URL("../", import.meta.url);
 const read = (file: string): unknown => JSON.parse(readFileSync(new URL(file, root), "utf8"));
 
+/** What `src/calls/ask.ts` uses: the time for an answer, read when a call begins, and how a call begins at once. */
+const CALLS = ["_callPromise", "_config"];
 /** The fields that `src/transports.ts` sets, with what the SDK has in them at first. */
 const FIELDS = { _currentTransportIndex: 0, _transportWasOpen: false, _triedAllTransports: false };
 
@@ -27,7 +29,17 @@ test.each(Object.entries(FIELDS))("the private field %s is there", (name, value)
 test("no other private field is touched", () => {
   const sources = readdirSync(new URL("src/", root), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
   const named = sources.flatMap((name) => readFileSync(new URL(`src/${name}`, root), "utf8").match(/\b_[a-z]\w+/gi) ?? []);
-  expect([...new Set(named)].sort()).toEqual(Object.keys(FIELDS));
+  expect([...new Set(named)].sort()).toEqual([...CALLS, ...Object.keys(FIELDS)].sort());
+});
+
+test("a call begins at once, with the time that the config has then", async () => {
+  const client = create();
+  const config = Reflect.get(client, "_config") as { timeout: number };
+  const call = Reflect.get(client, "_callPromise") as (command: object, answerOf: () => unknown) => Promise<unknown>;
+  config.timeout = 20;
+  const answer = call.call(client, { rpc: {} }, () => undefined);
+  config.timeout = 60_000;
+  await expect(answer).rejects.toMatchObject({ code: 1 });
 });
 
 test("the list of transports is kept as it is, so that changes to it reach the SDK", () => {

@@ -1,8 +1,9 @@
 import { beforeEach, expect, test } from "vitest";
 
+import { checkSize } from "../src/calls/publish.js";
 import { resolveConfig } from "../src/config.js";
+import { Connection } from "../src/connection.js";
 import type { Instant } from "../src/instant.js";
-import { Transports } from "../src/transports.js";
 import type { Presence } from "../src/types.js";
 import { Inbox, soon, until, useSite } from "./site.js";
 
@@ -100,9 +101,9 @@ test("Django is asked where the message server may not answer", async () => {
 
 test("the length of the tenant's name counts where a message may be too large", () => {
   const fits = (prefix: string, length: number): boolean => {
-    const transports = new Transports(resolveConfig({ ...site.options, prefix, sizeLimit: 400 }));
+    const connection = new Connection(resolveConfig({ ...site.options, prefix, sizeLimit: 400 }), "tab");
     try {
-      transports.checkSize("news", { message: "x".repeat(length) });
+      checkSize(connection, "news", { message: "x".repeat(length) });
     } catch (error) {
       expect(error).toMatchObject({ channel: "news", code: 1009 });
       return false;

@@ -1,6 +1,7 @@
 /** The fake that applications use in their tests. */
 import { afterEach, expect, test, vi } from "vitest";
 
+import { RpcError } from "../src/errors.js";
 import { createFakeInstant, type FakeInstant, type FakeOptions } from "../src/testing/index.js";
 
 const open: FakeInstant[] = [];
@@ -37,11 +38,23 @@ test("a page publishes, reads history and presence, and recognizes its own messa
   const room = page.instant.channel("room");
   const next = room.once("*");
   await page.joined("room");
-  const id = await room.publish({ eventClass: "chat", data: { text: "hi" } });
+  const { id = "" } = (await room.publish({ eventClass: "chat", data: { text: "hi" } })) ?? {};
   expect(await next).toMatchObject({ id, own: true, eventClass: "chat" });
   expect(page.published).toEqual([{ channel: "room", eventClass: "chat", data: { text: "hi" }, id, tab: page.instant.tab }]);
   expect((await room.history()).messages.map((message) => message.id)).toEqual([id]);
   expect(await room.presence()).toEqual([{ user: "7", connections: 1, info: undefined }]);
+});
+
+test("a page calls Python, and is refused", async () => {
+  const page = fake({ methods: { double: ({ n }: { n: number }) => Promise.resolve(n * 2) } });
+  expect(await page.instant.rpc<number>("double", { n: 21 })).toBe(42);
+  await expect(page.instant.rpc("other")).rejects.toMatchObject({ name: "RpcError", code: 404 });
+  page.methods["other"] = () => {
+    throw new RpcError("n: is missing", { code: 422 });
+  };
+  await expect(page.instant.rpc("other")).rejects.toMatchObject({ code: 422, fields: { n: "is missing" } });
+  page.methods["other"] = () => undefined;
+  expect(await page.instant.rpc("other")).toBeNull();
 });
 
 test("a page has the state of a channel, and has it again after a loss", async () => {

@@ -93,7 +93,8 @@ def test_modules_that_are_named_exist(name):
     """`instant.x.y` in the text can be imported as users do."""
     for path in re.findall(r"`(instant(?:\.\w+)+)(?:\(\))?[^`]*`", text(name)):
         if path in LOGGERS or re.match(
-            r"instant\.([EW]\d+|(view|change)_\w+|ticket\b|cancel\b|urls|min|ts|channel|tab|on|headers|status|v1)",
+            r"instant\.([EW]\d+|(view|change)_\w+|ticket\b|cancel\b|urls|min|ts|v1|"
+            r"calls|rpc|channel|tab|on|headers|status)",
             path,
         ):
             continue

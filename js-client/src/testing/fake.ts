@@ -1,3 +1,4 @@
+import { RpcError } from "../errors.js";
 import { createInstant, type Instant } from "../instant.js";
 import { isRecord } from "../json.js";
 import type { InstantOptions, Right, WebSocketConstructor } from "../types.js";
@@ -22,6 +23,8 @@ export interface FakeOptions {
   readonly rights?: Readonly<Record<string, readonly Right[]>>;
   /** The states of channels, by channel: what `snapshot()` returns in Python. @default none */
   readonly states?: Readonly<Record<string, unknown>>;
+  /** What Python answers to calls, by method; an `RpcError` that one throws is the caller's. @default none */
+  readonly methods?: Readonly<Record<string, (data: never) => unknown>>;
   /** More options for `createInstant()`. */
   readonly options?: InstantOptions;
 }
@@ -32,6 +35,7 @@ interface Command {
   readonly subscribe?: { readonly channel: string; readonly recover?: boolean; readonly offset?: number; readonly epoch?: string };
   readonly unsubscribe?: { readonly channel: string };
   readonly publish?: { readonly channel: string; readonly data: unknown };
+  readonly rpc?: { readonly method: string; readonly data: unknown };
   readonly presence?: { readonly channel: string };
   readonly history?: { readonly channel: string; readonly limit?: number; readonly reverse?: boolean };
 }
@@ -39,6 +43,7 @@ interface Command {
 interface Stored {
   readonly offset: number;
   readonly data: unknown;
+  readonly info?: object;
 }
 
 /** A WebSocket in memory, with what the SDK uses of one. */
@@ -97,6 +102,8 @@ export class FakeInstant {
   readonly rights: Record<string, readonly Right[]>;
   /** What `snapshot()` returns in Python, by channel; read whenever the page asks for a state. */
   readonly states: Record<string, unknown>;
+  /** What Python answers to calls, by method. */
+  readonly methods: Record<string, (data: never) => unknown>;
   /** True while no connection is possible. */
   isDown = false;
   /** @internal */
@@ -105,11 +112,12 @@ export class FakeInstant {
   #epoch = 1;
 
   /** @internal Use `createFakeInstant()`. */
-  constructor({ user = "", denied = [], rights = {}, states = {}, options }: FakeOptions) {
+  constructor({ user = "", denied = [], rights = {}, states = {}, methods = {}, options }: FakeOptions) {
     this.user = user;
     this.denied = new Set(denied);
     this.rights = { ...rights };
     this.states = { ...states };
+    this.methods = { ...methods };
     const open = (): FakeSocket => new FakeSocket(this);
     this.instant = createInstant({
       backend: "http://instant.test",
@@ -183,9 +191,13 @@ export class FakeInstant {
       const { event_class, ...rest } = isRecord(data) ? data : { data };
       this.published.push({ ...rest, channel, ...(typeof event_class === "string" && { eventClass: event_class }) });
       queueMicrotask(() => {
-        this.#store(channel, data);
+        this.#store(channel, data, { client: "fake", user: this.user ?? "" });
       });
       return reply({ publish: {} });
+    }
+    if (command.rpc) {
+      void this.#call(command.rpc).then((body) => socket.onmessage?.({ data: JSON.stringify({ id, ...body }) }));
+      return [];
     }
     if (command.presence) return reply({ presence: { presence: { fake: { client: "fake", user: this.user ?? "" } } } });
     if (command.history) {
@@ -196,13 +208,25 @@ export class FakeInstant {
     return reply({ error: { code: 104, message: "method not found" } });
   }
 
+  async #call({ method, data }: NonNullable<Command["rpc"]>): Promise<object> {
+    const answer = this.methods[method];
+    if (!answer) return { error: { code: 404, message: "there is no such method" } };
+    try {
+      return { rpc: { data: (await answer(data as never)) ?? null } };
+    } catch (error) {
+      if (!(error instanceof RpcError)) throw error;
+      const { code, message, temporary } = error;
+      return { error: { code, message, temporary } };
+    }
+  }
+
   #subscribe(socket: FakeSocket, { channel, recover, offset = 0, epoch }: NonNullable<Command["subscribe"]>): object {
     socket.channels.add(channel);
     const history = this.#history(channel);
     const here = String(this.#epoch);
     const position = { recoverable: true, positioned: true, epoch: here };
     if (recover !== true) return { ...position, offset: history.length };
-    const recovered = epoch === here;
+    const recovered = !epoch || epoch === here;
     return {
       ...position,
       was_recovering: true,
@@ -218,9 +242,9 @@ export class FakeInstant {
     return history;
   }
 
-  #store(channel: string, data: unknown): void {
+  #store(channel: string, data: unknown, info?: object): void {
     const history = this.#history(channel);
-    const pub = { data, offset: history.length + 1 };
+    const pub = { data, offset: history.length + 1, ...(info && { info }) };
     history.push(pub);
     this.#push(channel, { pub });
   }

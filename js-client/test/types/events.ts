@@ -1,7 +1,7 @@
 /** Compiled by `npm run check`, never run: each `@ts-expect-error` must be an error there. */
 import { expectTypeOf } from "vitest";
 
-import type { Channel, Instant, InstantMessage, Presence, Status } from "djangoinstant";
+import { type Call, type Channel, type Instant, type InstantMessage, type Presence, RpcError, type Status } from "djangoinstant";
 
 declare module "djangoinstant" {
   interface InstantEvents {
@@ -52,6 +52,26 @@ expectTypeOf(order.history()).resolves.toExtend<{ messages: readonly InstantMess
 
 expectTypeOf(order.rights).toEqualTypeOf<readonly ("publish" | "presence" | "history")[]>();
 expectTypeOf(order.once("shipped", { id: "1" })).resolves.toEqualTypeOf<InstantMessage<{ readonly order: number }>>();
+
+// Calls.
+expectTypeOf(instant.rpc<{ readonly total: number }>("cart.add", { product: 7 })).resolves.toEqualTypeOf<{ readonly total: number }>();
+expectTypeOf(instant.rpc("cart.add")).resolves.toBeUnknown();
+const call = instant.ticket<number>("id", { timeout: 1000, signal: AbortSignal.timeout(1) }).onProgress(({ state, progress, result }) => {
+  expectTypeOf(state).toEqualTypeOf<"queued" | "running" | "done" | "failed" | "cancelled">();
+  expectTypeOf(progress).toBeUnknown();
+  expectTypeOf(result).toEqualTypeOf<number | undefined>();
+});
+expectTypeOf(call).toEqualTypeOf<Call<number>>();
+expectTypeOf(call.ticket).resolves.toEqualTypeOf<string | undefined>();
+expectTypeOf(call.cancel()).resolves.toBeVoid();
+expectTypeOf(order.publish({ eventClass: "shipped", data: { order: 1 } })).resolves.toEqualTypeOf<
+  InstantMessage<{ readonly order: number }> | undefined
+>();
+expectTypeOf<RpcError["fields"]>().toEqualTypeOf<Readonly<Record<string, string>>>();
+// @ts-expect-error there is no such option
+void instant.rpc("cart.add", {}, { retries: 3 });
+// @ts-expect-error an error says when to try again, and nobody else
+new RpcError("no").retryAfter = 3;
 
 // Wrong names.
 // @ts-expect-error there is no such event class
