@@ -97,6 +97,7 @@ test("who may publish and not listen gets nothing back", async () => {
   const box = instant.channel("box");
   await expect(box.publish({ message: "x" })).rejects.toMatchObject({ name: "ChannelError", code: 103, channel: "box" });
   site.centrifugo.open.add("box");
+  expect(await site.instant().channel("box").publish({ message: "of a page that is not connected yet" })).toBeUndefined();
   expect(await box.publish({ message: "x" })).toBeUndefined();
   expect(site.centrifugo.received.at(-1)).toMatchObject({ name: "publish", params: { channel: "box", data: { message: "x" } } });
   const large = box.publish({ message: "x".repeat(70_000) });

@@ -84,9 +84,9 @@ export async function publish(
       }
     });
   } catch (error) {
-    const { client, isConnected } = connection;
-    // Who may publish need not be allowed to listen.
-    if (feed.status !== "denied" || !isConnected || !client) throw error;
+    const { client, hasEnded } = connection;
+    // Who may publish need not be allowed to listen. The SDK waits for the connection.
+    if (feed.status !== "denied" || hasEnded || !client) throw error;
     checkSize(connection, name, body);
     await client.publish(onServer(name, connection.config.prefix), body).catch((cause: unknown) => {
       const { message, code } = cause as ChannelError;

@@ -1,11 +1,44 @@
 """What is done behind a page's back."""
 
 import importlib
+import threading
 
 from django.contrib.auth.models import Group, User
 
 from instant import publish
 from tests.client.hall import counters
+
+released = threading.Event()
+"""Until it is set, a handler waits."""
+
+_notes = []
+_noted = threading.Condition()
+
+
+def note(text):
+    with _noted:
+        _notes.append(text)
+        _noted.notify_all()
+
+
+def wait_for_note(text):
+    with _noted:
+        return _noted.wait_for(lambda: text in _notes, timeout=50)
+
+
+def notes():
+    """Return what handlers have noted since the last time."""
+    with _noted:
+        found = list(_notes)
+        _notes.clear()
+    return found
+
+
+def release(*, again=False):
+    """Let the handler go on; with ``again`` the next one waits."""
+    released.set()
+    if again:
+        released.clear()
 
 
 def put(user, group):

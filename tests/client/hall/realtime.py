@@ -1,8 +1,9 @@
 """A namespace for each way in which a channel may be allowed."""
 
-from instant import Namespace
+from instant import Namespace, on_publish, on_rpc
 from instant.deliveries import AtMostOnce, Recoverable
-from tests.client.hall import counters
+from instant.handlers import Refused
+from tests.client.hall import changes, counters
 
 
 def _is_in(user, group):
@@ -128,3 +129,73 @@ class Blink(Namespace):
 
     def snapshot(self, user, pk):
         return {"n": counters.read(f"blink:{pk}"), "for": user.get_username()}
+
+
+class Board(Namespace):
+    """Everybody writes, and Python sees it first."""
+
+    name = "board"
+    pattern = "<int:pk>"
+    client_publish = "ask"
+
+    def can_subscribe(self, user, pk):
+        return True
+
+    def can_publish(self, user, pk):
+        return True
+
+
+class Box(Namespace):
+    """Everybody writes, and nobody reads."""
+
+    name = "box"
+    pattern = "<int:pk>"
+    client_publish = "ask"
+
+    def can_subscribe(self, user, pk):
+        return False
+
+    def can_publish(self, user, pk):
+        return True
+
+
+@on_publish(Board)
+def moderate(call, pk):
+    """Change the text, and leave nothing else of what the page has sent."""
+    text = call.data["data"]["text"]
+    if text == "spam":
+        raise Refused(409, "no spam")
+    return {"data": {"text": text.upper(), "pk": pk}}
+
+
+@on_publish(Box)
+def drop(call, pk):
+    changes.note(f"box {pk} {call.data['data']}")
+
+
+@on_rpc("add", anonymous=True)
+def add(call, one: int, other: int):
+    return {"sum": one + other}
+
+
+@on_rpc("whoami")
+def whoami(call):
+    return {"user": call.user.get_username()}
+
+
+@on_rpc("refuse", anonymous=True)
+def refuse(call, code: int, message: str):
+    raise Refused(code, message, temporary=code == 429)
+
+
+@on_rpc("break", anonymous=True)
+def raise_an_error(call):
+    raise ValueError("no page may see this")
+
+
+@on_rpc("wait", anonymous=True)
+def wait(call, data):
+    """Answer when the test says so, and at once whoever asks again."""
+    changes.note(f"wait {data['name']}")
+    changes.released.wait(60)
+    return {"name": data["name"]}

@@ -57,7 +57,13 @@ class Hall:
 
     def restart_server(self):
         """End the message server and start another, which remembers nothing."""
+        self.stop_server()
+        self.start_server()
+
+    def stop_server(self):
         self._stop_server()
+
+    def start_server(self):
         self._start(self._stack, self.ws_port, ["runws", "--server", self.kind])
 
     def change(self, name, *arguments, **more):

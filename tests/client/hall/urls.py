@@ -7,8 +7,10 @@ from django.contrib.auth import update_session_auth_hash
 from django.http import HttpResponse, JsonResponse
 from django.template import engines
 from django.urls import include, path
+from django.utils.safestring import mark_safe
 from django.views.decorators.csrf import csrf_exempt
 
+from instant import html
 from tests.client.hall import changes
 
 PAGE = "<!doctype html><title>Hall</title>{% load instant %}{% instant_script %}"
@@ -50,6 +52,17 @@ def page(request, text=PAGE, **context):
     return HttpResponse(engines["django"].from_string(text).render(context, request))
 
 
+def strict(request):
+    """Show a page that runs what has its nonce, with the scripts on another host."""
+    text = PAGE.replace("{% instant_script %}", "{{ script }}")
+    port = request.get_port()
+    script = html.script("n0nce").replace('"/static/', f'"http://localhost:{port}/static/')
+    script = script.replace("&quot;/static/", f"&quot;http://localhost:{port}/static/")
+    response = page(request, text, script=mark_safe(script))
+    response["Content-Security-Policy"] = "script-src 'nonce-n0nce'"
+    return response
+
+
 @csrf_exempt
 def change(request, name):
     body = json.loads(request.body)
@@ -70,6 +83,7 @@ def password(request):
 urlpatterns = [
     path("", page),
     path("state/<name>/", state),
+    path("strict/", strict),
     path("password/", password),
     path("change/<name>/", change),
     path("instant/", include("instant.urls")),
