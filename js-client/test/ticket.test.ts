@@ -293,6 +293,62 @@ describe("instant.ticket() takes a call up again", () => {
   });
 });
 
+describe("a channel that keeps its last message only", () => {
+  beforeEach(() => {
+    site.centrifugo.isLatest = true;
+    site.centrifugo.methods.set("report", () => ({ "instant:ticket": grant() }));
+  });
+
+  test("before the first message, Django is asked", async () => {
+    const { states, add } = seen();
+    const call = site.instant().rpc("report").onProgress(add);
+    await soon(() => {
+      expect(states).toEqual([QUEUED]);
+    });
+    for (const one of [...RUNNING, DONE]) change(one);
+    expect(await call).toBe(42);
+    expect(states).toEqual([QUEUED, ...RUNNING, DONE]);
+    expect(asked).toBe(1);
+  });
+
+  test("a page that is late, or comes back, has the last state", async () => {
+    const { states, add } = seen();
+    site.centrifugo.methods.set("report", () => {
+      change(RUNNING[0] as TicketState);
+      change(RUNNING[1] as TicketState);
+      return { "instant:ticket": grant() };
+    });
+    const call = site.instant().rpc("report").onProgress(add);
+    await soon(() => {
+      expect(states).toEqual([RUNNING[1]]);
+    });
+    site.centrifugo.cut();
+    change(RUNNING[2] as TicketState);
+    change(DONE);
+    expect(await call).toBe(42);
+    expect(states).toEqual([RUNNING[1], DONE]);
+    expect(asked).toBe(0);
+  });
+
+  test("a page that was reloaded goes on, whatever comes between", async () => {
+    change(RUNNING[0] as TicketState);
+    const known = site.centrifugo.methods.get("instant.ticket");
+    site.centrifugo.methods.set("instant.ticket", (data) => {
+      const answer = known?.(data);
+      if (asked === 1) change(RUNNING[1] as TicketState);
+      return answer;
+    });
+    const { states, add } = seen();
+    const call = site.instant().ticket("t1").onProgress(add);
+    await soon(() => {
+      expect(states).toEqual([RUNNING[0], RUNNING[1]]);
+    });
+    change(DONE);
+    expect(await call).toBe(42);
+    expect(states).toEqual([RUNNING[0], RUNNING[1], DONE]);
+  });
+});
+
 test("what a page has published there is not believed", async () => {
   const call = site.instant().rpc("report");
   await subscribed();

@@ -49,7 +49,8 @@ const rank = ({ state }: TicketState): number => RANKS[state];
  * The way of a queued call to its result.
  *
  * Its states are published in a channel of the ticket. The page subscribes from the channel's beginning, so that
- * what was published before comes too. If that is not kept any more, or while the page can't subscribe, Django is asked.
+ * what the channel keeps comes too: all of it, or the last. If it keeps nothing, or while the page can't subscribe,
+ * Django is asked.
  */
 export class Follower {
   readonly id: string;
@@ -164,7 +165,7 @@ export class Follower {
     queueMicrotask(() => {
       // A server that was restarted has nothing either.
       const isNothing = known ? waiting?.length === 0 : !this.#latest;
-      if (before && waiting && this.#waiting === waiting) this.#merge(before, known ? "all" : "later");
+      if (before && waiting && this.#waiting === waiting) this.#merge(before, known ? "kept" : "later");
       const state: string = subscription.state;
       if (!isNothing || this.#waiting || state !== "subscribed") return;
       this.#isUnsure = true;
@@ -175,15 +176,18 @@ export class Follower {
   /**
    * Takes a state that Django has answered, and those that have arrived meanwhile and come after it.
    *
-   * If it is not among them they are all later; or, if they are all that was ever published, earlier.
+   * If it is not among them they are all later; or, if they are what the channel keeps, later or earlier, and Django
+   * is asked once more.
    */
-  #merge(answer: TicketState, arrived: "all" | "later"): void {
+  #merge(answer: TicketState, arrived: "kept" | "later"): void {
     const waiting = this.#waiting ?? [];
     this.#waiting = undefined;
     const at = waiting.map((state) => isSame(state, answer)).lastIndexOf(true);
-    if (at < 0 && arrived === "all") {
-      const last = waiting.at(-1);
-      this.#take(last && rank(last) > rank(answer) ? last : answer, true);
+    const last = waiting.at(-1);
+    if (at < 0 && last && arrived === "kept") {
+      this.#take(rank(last) > rank(answer) ? last : answer, true);
+      this.#isUnsure = true;
+      void this.#ask();
       return;
     }
     this.#take(answer, true);
@@ -225,6 +229,7 @@ export class Follower {
 
   /** Asks Django for the state; states that arrive meanwhile wait. */
   async #ask(): Promise<void> {
+    if (this.#hasEnded()) return;
     const waiting = (this.#waiting ??= []);
     try {
       const answer = await this.#question();
@@ -232,7 +237,7 @@ export class Follower {
       this.#isUnsure = false;
       if (this.#waiting === waiting && isState(state)) this.#merge(state, "later");
     } catch (error) {
-      if (this.#isOver) return;
+      if (this.#hasEnded()) return;
       if (!(error as Partial<RpcError>).temporary) {
         this.#settle.reject(error as Error);
         this.#close();
