@@ -127,6 +127,7 @@ def run(options, parts, signals):
     env = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "shop.settings",  # whatever the shell has set for another site
+        "EXAMPLE_PORT": str(port),
         "EXAMPLE_WS_PORT": str(ws_port),
         "PYTHONUNBUFFERED": "1",
     }

@@ -3,7 +3,8 @@ Settings of the demo: nothing here fits a site on the internet.
 
 Variables that the demo and the browser tests set, so that both can run beside a site that is
 open already: EXAMPLE_DB, EXAMPLE_CENTRIFUGO_DIR, EXAMPLE_IMPORTS (files and folders),
-EXAMPLE_WS_PORT (where the server listens), EXAMPLE_WS_URL (where browsers find it).
+EXAMPLE_WS_PORT (where the server listens), EXAMPLE_WS_URL (where browsers find it), EXAMPLE_PORT
+(of the site).
 """
 
 import os
@@ -27,6 +28,7 @@ INSTALLED_APPS = [
     "desk",
     "notices",
     "orders",
+    "talk",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -94,6 +96,8 @@ SITE_NAME = "Threadwell"
 INSTANT = {
     "DIR": os.environ.get("EXAMPLE_CENTRIFUGO_DIR", BASE_DIR / "centrifugo"),
     "PUBLIC_URL": os.environ.get("EXAMPLE_WS_URL"),
+    # Where the server asks what becomes of what pages publish: see talk/realtime.py.
+    "PROXY_URL": f"http://127.0.0.1:{os.environ.get('EXAMPLE_PORT', '8000')}",
     # demo.py runs the server itself, and stops both in good order.
     "AUTOSTART": "EXAMPLE_WS_PORT" not in os.environ and DEBUG,
 }

@@ -10,6 +10,7 @@ from catalogue import views as catalogue
 from desk import views as desk
 from notices import views as notices
 from orders import views as orders
+from talk import views as talk
 
 urlpatterns = [
     path("", notices.board, name="board"),
@@ -30,6 +31,8 @@ urlpatterns = [
     path("desk/note/", desk.send_note, name="note-send"),
     path("notes/", desk.notes, name="notes"),
     path("notes.json", desk.latest_notes, name="notes-latest"),
+    path("talk/", talk.talk, name="talk"),
+    path("talk.json", talk.latest, name="talk-latest"),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     # Browsers ask for it on pages that name no icon, such as the admin's.

@@ -1,0 +1,64 @@
+// The talk: pages publish, Python reads it first, and lists.js shows what became of it.
+const TYPING = 3000;
+const NAMES = new Intl.ListFormat("en", { type: "conjunction" });
+
+const form = document.getElementById("talk");
+const field = form.elements.text;
+const button = form.querySelector("button");
+const alert = form.querySelector("[role=alert]");
+const talk = instant.channel("talk:counter");
+const typing = instant.channel("typing:counter");
+
+// Who is writing: told at most every two seconds, and forgotten after three.
+let told = 0;
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  button.disabled = true;
+  alert.hidden = true;
+  try {
+    // Resolves with the line as it was stored; a refusal says why.
+    await talk.publish({ data: { text: field.value } });
+    form.reset();
+    told = 0;
+  } catch (error) {
+    alert.textContent = error.code < 100 ? "That did not get through. Try again." : error.message;
+    alert.hidden = false;
+  }
+  button.disabled = false;
+  field.focus();
+});
+field.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  if (!button.disabled) form.requestSubmit();
+});
+
+field.addEventListener("input", () => {
+  if (!field.value || Date.now() - told < TYPING - 1000) return;
+  told = Date.now();
+  typing.publish({}).catch(() => undefined);
+});
+const writing = new Map();
+function showTyping() {
+  const names = [...writing.keys()].sort();
+  const verb = names.length > 1 ? "are" : "is";
+  document.getElementById("typing").textContent = names.length ? `${NAMES.format(names)} ${verb} writing…` : "";
+}
+function stopped(name) {
+  clearTimeout(writing.get(name));
+  writing.delete(name);
+  showTyping();
+}
+typing.on("typing", ({ data: { name } }) => {
+  if (name === form.dataset.user) return;
+  clearTimeout(writing.get(name));
+  writing.set(name, setTimeout(stopped, TYPING, name));
+  showTyping();
+});
+talk.on("said", ({ data: { author } }) => stopped(author));
+
+talk.onPresence(({ people }) => {
+  const others = people.map(({ info }) => info.name).filter((name) => name !== form.dataset.user);
+  document.getElementById("here").textContent = others.length ? `${NAMES.format(["You", ...others.sort()])} are here` : "Only you are here";
+});

@@ -1,0 +1,52 @@
+"""The channels of the talk: pages publish there, and Python sees it first."""
+
+from instant import Namespace, on_publish
+from instant.deliveries import AtMostOnce
+from instant.handlers import Refused
+
+from talk.models import MAX_LENGTH, Line, moderated
+
+
+class Talk(Namespace):
+    """``talk:counter``, for everybody who is logged in, and says who is there."""
+
+    name = "talk"
+    pattern = "<slug:room>"
+    presence = True
+    join_leave = True
+    client_publish = "ask"
+
+    def can_subscribe(self, user, room):
+        return user.is_authenticated and room == "counter"
+
+    can_publish = can_subscribe
+
+    def connection_info(self, user, **_channel):
+        return {"name": user.get_username()}
+
+
+class Typing(Talk):
+    """``typing:counter``: who is writing just now, which nobody has to read later."""
+
+    name = "typing"
+    delivery = AtMostOnce()
+    presence = False
+    join_leave = False
+
+
+@on_publish(Talk)
+def say(call):
+    """Store a line. What is published is what was stored, whatever else the page has sent."""
+    data = call.data.get("data")
+    text = data.get("text") if isinstance(data, dict) else None
+    text = " ".join(text.split()) if isinstance(text, str) else ""
+    if not 0 < len(text) <= MAX_LENGTH:
+        raise Refused(422, f"A line has 1 to {MAX_LENGTH} characters.")
+    line = Line.objects.create(text=moderated(text), author=call.user)
+    return {"event_class": "said", "data": line.as_data()}
+
+
+@on_publish(Typing)
+def is_typing(call):
+    """Say who, as Django knows them: a page can't write in another's name."""
+    return {"event_class": "typing", "data": {"name": call.user.get_username()}}
