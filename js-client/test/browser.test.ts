@@ -151,7 +151,7 @@ test("settings that cannot be read are an error", () => {
   expect(() => run({ instant: "{}" })).toThrow("No URL for login");
 });
 
-test("the committed scripts are built from the source, and within their budget", { timeout: 30_000 }, () => {
+test("the committed scripts are built from the source, and within their budget", { timeout: 120_000 }, () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, ["build.mjs", "--check"], { cwd: root, encoding: "utf8" });
   expect(stderr).toBe("");
   expect(stdout).toMatch(/bytes of gzip/);
