@@ -95,7 +95,7 @@ test-unit: $(VENV)/.tested
 TIMES ?= 10
 test-under-load: packages $(VENV)/.tested js-client/node_modules/.package-lock.json
 	@$(BIN)/python -m tests.load $(TIMES) \
-		$(BIN)/python -X dev -m pytest -q -n auto -m 'conformance or timed' $(TESTS)
+		$(BIN)/python -X dev -m pytest -q -n auto -m 'timed or (conformance and not slow)' $(TESTS)
 
 # All tests, and which lines and branches none of them takes. What pytest said last is said again.
 coverage: packages $(VENV)/.tested js-client/node_modules/.package-lock.json

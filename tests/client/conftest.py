@@ -18,7 +18,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "tests/client/" in item.path.as_posix():
             item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.timed)
+            if not item.get_closest_marker("slow"):  # vitest runs the client's own
+                item.add_marker(pytest.mark.timed)
 
 
 class StreamingSite(Site):

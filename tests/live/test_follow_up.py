@@ -183,11 +183,13 @@ class Attacker:
         return any("pub" in push for push in pushes)
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("how", ["exits at once", "is killed before it could say anything"])
 def test_who_replays_tokens_is_out_for_good(site, how):
     attack(site, how)
 
 
+@pytest.mark.timed
 def test_on_a_quiet_site_too_whoever_runs_the_server(quiet):
     attack(quiet, "is killed before it could say anything")
 

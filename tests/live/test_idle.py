@@ -1,4 +1,4 @@
-"""What an idle minute costs a site: gunicorn with two workers, on SQLite and PostgreSQL."""
+"""What half a minute without work costs a site: gunicorn with two workers, on SQLite and PostgreSQL."""
 
 import contextlib
 import json

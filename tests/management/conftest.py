@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.centrifugo.binary.fake_release import serve
+from tests.ports import free_port
 from tests.server.conftest import folder
 
 __all__ = ["folder"]  # a fixture
@@ -31,6 +32,7 @@ class Project:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.folder = path / "centrifugo"
+        self.port = free_port()
         (path / "project_settings.py").write_text(
             "from pathlib import Path\n"
             "BASE_DIR = Path(__file__).resolve().parent\n"
@@ -39,6 +41,7 @@ class Project:
             "INSTALLED_APPS = ['django.contrib.auth', 'django.contrib.contenttypes', 'instant']\n"
             "DATABASES = {}\n"
             "SITE_NAME = 'My shop'\n"
+            f"CENTRIFUGO_PORT = {self.port}\n"  # the default one may be somebody's
         )
         (path / "elsewhere").mkdir()
 

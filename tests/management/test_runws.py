@@ -55,7 +55,9 @@ def test_the_keys_travel_in_the_environment_and_nowhere_else(project):
     assert err == b""
     first, second, report = out.decode().splitlines()
     assert first == f"Config written: {project.folder}/config.json"
-    assert second == f"Centrifugo 6.9.1 ({path}) at ws://127.0.0.1:8427/connection/websocket"
+    assert (
+        second == f"Centrifugo 6.9.1 ({path}) at ws://127.0.0.1:{project.port}/connection/websocket"
+    )
     report = json.loads(report)
     config = json.loads((project.folder / "config.json").read_text())
     hmac = config["client"]["token"]["hmac_secret_key"]
