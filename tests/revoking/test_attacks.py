@@ -71,15 +71,20 @@ def test_taking_a_right_away_wakes_the_thread_in_time(client, ann, monkeypatch, 
     assert woken
 
 
-def test_the_first_request_of_a_process_looks(client, monkeypatch, settings):
-    settings.INSTANT = {**settings.INSTANT, "ENFORCE_IN_BACKGROUND": True}
+@pytest.mark.parametrize("autostart", [True, False])
+def test_the_first_request_of_a_process_looks(client, monkeypatch, settings, autostart):
+    settings.INSTANT = {
+        **settings.INSTANT, "ENFORCE_IN_BACKGROUND": True, "AUTOSTART": autostart,
+    }  # fmt: skip
     woken = []
-    monkeypatch.setattr(follow_up._looker, "start", lambda: woken.append(True))
+    monkeypatch.setattr(
+        follow_up._looker, "start", lambda *, with_server: woken.append(with_server)
+    )
     monkeypatch.setattr(request_started, "receivers", [])
     request_started.connect(follow_up.look_once, dispatch_uid="instant.worker")
     request_started.send(sender=None, environ={})
     request_started.send(sender=None, environ={})
-    assert len(woken) == 1
+    assert woken == [autostart]
 
 
 def test_a_first_look_that_fails_breaks_nobodys_request(monkeypatch, settings, caplog):
