@@ -89,9 +89,13 @@ export class Django {
     this.#tab = tab;
   }
 
-  /** Returns a connection token, with tokens for the named channels or, without names, for the user's own. */
-  async connection(channels?: readonly string[]): Promise<ConnectionGrant> {
-    return this.#connection(await this.post("get_token", channels && { channels }));
+  /**
+   * Returns a connection token, with tokens for the named channels or, without names, for the user's own.
+   * With `refresh` it says that the token renews that of an open connection.
+   */
+  async connection(channels?: readonly string[], refresh = false): Promise<ConnectionGrant> {
+    const body = channels && { channels, ...(refresh && { refresh }) };
+    return this.#connection(await this.post("get_token", body));
   }
 
   /** Returns tokens for the named channels or, without names, for the user's own that come after `after`. */

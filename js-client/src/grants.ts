@@ -74,7 +74,7 @@ export class Grants {
   ) {
     this.#django = django;
     this.#held = held;
-    this.#userIs = userIs;
+    this.subjectIs = userIs;
     this.#secondLook = Math.min(SECOND_LOOK, maximumDelay);
   }
 
@@ -120,9 +120,9 @@ export class Grants {
   }
 
   /** Asks for a new connection token and tokens for the named channels, by default all in use. */
-  async renew(names = this.#held()): Promise<string> {
+  async renew(names = this.#held(), refresh = false): Promise<string> {
     const first = names.slice(0, NAMES_PER_REQUEST);
-    const grant = await this.#askConnection(first);
+    const grant = await this.#askConnection(first, refresh);
     const known = this.#takeConnection(grant);
     this.#take(grant, first);
     await this.#fetch(names.slice(NAMES_PER_REQUEST));
@@ -133,7 +133,7 @@ export class Grants {
   /** Asks for a token to refresh the connection. Throws `IdentityChanged` if it is for another user. */
   async refresh(): Promise<string> {
     const before = this.subject;
-    const token = await this.renew([]);
+    const token = await this.renew([], true);
     if (before !== (this.subject ?? before)) throw new IdentityChanged();
     return token;
   }
@@ -230,9 +230,9 @@ export class Grants {
   }
 
   /** Asks for a connection token. Throws `SignedOutError` if it is an anonymous one, and a user was signed in. */
-  #askConnection(names?: readonly string[]): Promise<ConnectionGrant> {
+  #askConnection(names?: readonly string[], refresh = false): Promise<ConnectionGrant> {
     return this.#send(async () => {
-      const grant = await this.#django.connection(names);
+      const grant = await this.#django.connection(names, refresh);
       if (userOf(grant.token) === "" && this.subject) throw new SignedOutError("The session has ended");
       return grant;
     });
@@ -267,7 +267,7 @@ export class Grants {
     if (user !== undefined) {
       const before = this.subject;
       this.subject = user;
-      this.#userIs(user, before);
+      this.subjectIs(user, before);
     }
     this.urls = urls;
     return (this.#connection = { token, until });

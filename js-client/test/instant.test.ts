@@ -357,7 +357,7 @@ describe("before the end of its life", () => {
       expect(site.centrifugo.count("refresh")).toBeGreaterThan(0);
     });
     expect(site.django.views()).toEqual(["get_token", "get_token"]);
-    expect(site.django.seen[1]?.body).toEqual({ channels: [] });
+    expect(site.django.seen[1]?.body).toEqual({ channels: [], refresh: true });
     expect(site.centrifugo.count("connect")).toBe(1);
     expect(instant.status).toBe("live");
   });
