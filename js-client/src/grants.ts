@@ -74,7 +74,7 @@ export class Grants {
   ) {
     this.#django = django;
     this.#held = held;
-    this.subjectIs = userIs;
+    this.#userIs = userIs;
     this.#secondLook = Math.min(SECOND_LOOK, maximumDelay);
   }
 
@@ -267,7 +267,7 @@ export class Grants {
     if (user !== undefined) {
       const before = this.subject;
       this.subject = user;
-      this.subjectIs(user, before);
+      this.#userIs(user, before);
     }
     this.urls = urls;
     return (this.#connection = { token, until });
