@@ -12,11 +12,15 @@ from tests.views.test_login_throttle_counts import BACKENDS
 
 
 @pytest.fixture(autouse=True)
-def _memory(request):
+def _alone(request, monkeypatch):
+    """A cache and a keeper of the test's own; what it still holds, nobody renews."""
+    keeper = lease._Keeper()
+    monkeypatch.setattr(lease, "_keeper", keeper)
     options = BACKENDS["memory"] | {"LOCATION": request.node.nodeid}
     with override_settings(CACHES={"default": options}):
         yield
         caches["default"].clear()
+    keeper._held.clear()
 
 
 @pytest.fixture

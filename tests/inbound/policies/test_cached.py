@@ -16,7 +16,7 @@ from instant.handlers import Call, Refused
 from instant.inbound import lease
 from instant.inbound.dispatch import arun, run
 from instant.inbound.registry import handlers
-from tests.inbound.policies.asking import ANN, BOB, NOBODY, refused
+from tests.inbound.policies.asking import ANN, BOB, NOBODY, caller, refused, sync
 
 
 class Count:
@@ -180,7 +180,7 @@ def test_what_another_has_just_made_is_taken(ask, monkeypatch):
     def take(alias, name):
         if not made:
             made.append(1)
-            assert ask(count.function) == 1
+            assert caller(sync)(count.function) == 1
         return real(alias, name)
 
     monkeypatch.setattr(lease, "take", take)
