@@ -67,6 +67,8 @@ def script_config() -> dict[str, Any]:
     """
     try:
         urls = {name: reverse(f"instant:{name}") for name in _VIEWS}
+        if conf.current().gateway:  # the script puts a method's name behind it
+            urls["rpc"] = reverse("instant:rpc", args=["-"]).removesuffix("-/")
     except NoReverseMatch as exc:
         raise InstantConfigError(
             "{% instant_script %} needs Instant's URLs. Add to urls.py: "

@@ -90,6 +90,12 @@ def test_the_page_knows_how_much_the_server_accepts_at_once(
     assert config(render())["size_limit"] == limit
 
 
+def test_a_page_knows_the_gateway_where_there_is_one(settings):
+    assert "rpc" not in config(render())["urls"]
+    settings.INSTANT = {**settings.INSTANT, "GATEWAY": True}
+    assert config(render())["urls"]["rpc"] == "/instant/rpc/"
+
+
 def test_both_scripts_have_the_names_that_the_storage_gives_them(settings, tmp_path):
     settings.STATIC_ROOT = tmp_path
     settings.STORAGES = {
