@@ -34,8 +34,8 @@ class Typing(Talk):
     join_leave = False
 
 
-@on_publish(Talk)
-def say(call):
+@on_publish(Talk, rate="10/m")
+def say(call, room):  # noqa: ARG001  every room has the same rules
     """Store a line. What is published is what was stored, whatever else the page has sent."""
     data = call.data.get("data")
     text = data.get("text") if isinstance(data, dict) else None
@@ -47,6 +47,6 @@ def say(call):
 
 
 @on_publish(Typing)
-def is_typing(call):
+def is_typing(call, room):  # noqa: ARG001  likewise
     """Say who, as Django knows them: a page can't write in another's name."""
     return {"event_class": "typing", "data": {"name": call.user.get_username()}}

@@ -1,5 +1,7 @@
 """The talk at the counter: pages publish, and Python sees it first."""
 
+import re
+
 from playwright.sync_api import expect
 
 
@@ -39,6 +41,21 @@ def test_what_is_refused_says_why_and_is_kept(visit):
     say(ada, "Better")
     expect(ada.page.locator("#lines li")).to_have_count(before + 1)
     expect(ada.page.get_by_role("alert")).to_be_hidden()
+
+
+def test_nobody_talks_without_a_break(visit):
+    sam = visit("sam")
+    sam.open("/talk/")
+    lines = sam.page.locator("#lines .entry-text")
+    for number in range(1, 11):
+        say(sam, f"Line {number}")
+        expect(lines.first).to_have_text(f"Line {number}")
+    say(sam, "Line 11")
+    expect(sam.page.get_by_role("alert")).to_have_text(
+        re.compile(r"too many calls; try again in \d+ s")
+    )
+    expect(sam.page.get_by_label("Say something")).to_have_value("Line 11")
+    expect(lines.first).to_have_text("Line 10")
 
 
 def test_who_is_here_and_who_is_writing(visit):
