@@ -30,23 +30,24 @@ def pytest_xdist_auto_num_workers():
     return 2 * (os.cpu_count() or 1)
 
 
-# These take longest, a minute each on two cores. After them: files with such tests.
+# These take longest, half a minute and more each on two cores. After them: files with such tests.
 LONGEST = (
+    "test_autostart.py",
+    "test_follow_up.py",
     "test_outbox.py",
     "test_queue.py",
     "test_queue_runners.py",
-    "test_state.py",
-    "test_sharing.py",
     "test_vitest.py",
+    "test_sharing.py",
     "test_idle.py",
     "test_networks.py",
-    "test_rights.py",
-    "test_autostart.py",
-    "test_first_message.py",
-    "test_schema_tenants.py",
-    "test_many_tabs.py",
-    "test_follow_up.py",
+    "test_demo.py",
+    "test_packaging.py",
     "test_default_backend.py",
+    "test_state.py",
+    "test_rights.py",
+    "test_schema_tenants.py",
+    "test_first_message.py",
 )
 LONG = ("browser", "slow", "conformance")
 
