@@ -953,7 +953,7 @@ def test_a_server_that_hangs_is_asked_five_times(server_settings, failures, capl
             continue
 
     with RawServer(hang) as server:
-        server_settings(server, TIMEOUT=0.05)
+        server_settings(server, TIMEOUT=0.5)
         for _ in range(5):
             with pytest.raises(PublishTimeout):
                 publish("a", "x")

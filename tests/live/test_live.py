@@ -305,6 +305,7 @@ def usual_timeout(settings, server):
     assert conf.current().timeout == 1
 
 
+@pytest.mark.slow  # within a second, which says nothing about a busy machine
 @pytest.mark.usefixtures("usual_timeout")
 def test_a_broadcast_to_a_hundred_thousand(page, visitor, name):
     subscriber = page(visitor, name)
@@ -314,6 +315,7 @@ def test_a_broadcast_to_a_hundred_thousand(page, visitor, name):
     assert data["message"] == "to all"
 
 
+@pytest.mark.slow  # within a second, which says nothing about a busy machine
 @pytest.mark.usefixtures("usual_timeout")
 def test_a_hundred_broadcasts_of_one_transaction(page, visitor, name):
     subscriber = page(visitor, name)
@@ -323,6 +325,7 @@ def test_a_hundred_broadcasts_of_one_transaction(page, visitor, name):
     assert [data["message"] for _, data in subscriber.publications(100)] == [*range(100)]
 
 
+@pytest.mark.slow  # within a second, which says nothing about a busy machine
 @pytest.mark.usefixtures("usual_timeout")
 def test_twenty_thousand_publications_of_one_transaction(page, visitor, name):
     subscriber = page(visitor, name)
