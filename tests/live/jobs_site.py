@@ -83,20 +83,14 @@ class JobsSite(Site):
         self, kind, database, folder, cluster, *, runner="runjobs", lease=5, apps="", more="",
         urgent="bulk", migrate=False,
     ):  # fmt: skip
-        super().__init__(kind, database, folder, cluster)
         self.web_port = free_port()
         self.web = None
+        self._more = {"lease": lease, "runner": runner, "apps": apps, "more": more}
         app = folder / "reports"
         app.mkdir()
         (app / "__init__.py").touch()
         (app / "realtime.py").write_text(REALTIME.format(folder=folder, urgent=urgent))
-        with (folder / "site_settings.py").open("a") as file:
-            file.write(
-                SETTINGS.format(
-                    folder=folder, web=self.web_port, lease=lease, runner=runner, apps=apps,
-                    more=more,
-                )
-            )  # fmt: skip
+        super().__init__(kind, database, folder, cluster)
         if migrate:
             self.run("migrate", "-v0")
         self.shell(
@@ -105,9 +99,13 @@ class JobsSite(Site):
         )
         self.run("syncws")
 
+    def settings(self):
+        more = SETTINGS.format(folder=self.folder, web=self.web_port, **self._more)
+        return super().settings() + more
+
     def serve(self):
         """Start the web server and wait until it listens."""
-        self.web = self.start("runserver", "--noreload", "--skip-checks", f"{self.web_port}")
+        self.web = self.start_anew("runserver", "--noreload", "--skip-checks", f"{self.web_port}")
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):

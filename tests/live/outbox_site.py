@@ -49,9 +49,7 @@ class Site:
                 "USER": "postgres",
                 "HOST": str(cluster.folder),
             }
-        (folder / "site_settings.py").write_text(
-            SETTINGS.format(database=self.database, folder=folder, port=self.server.port)
-        )
+        (folder / "site_settings.py").write_text(self.settings())
         path = os.pathsep.join([str(folder), str(Path.cwd())])
         self.env = os.environ | {"DJANGO_SETTINGS_MODULE": "site_settings", "PYTHONPATH": path}
         self.running = []
@@ -60,6 +58,10 @@ class Site:
             self._on_postgresql(cluster)
         else:
             self._on_sqlite()
+
+    def settings(self):
+        """Return the project's settings; its processes are forks of one that has read them."""
+        return SETTINGS.format(database=self.database, folder=self.folder, port=self.server.port)
 
     def _on_sqlite(self):
         if "sqlite" not in MIGRATED:
