@@ -86,7 +86,7 @@ def test_a_worker_that_is_killed_in_the_middle(site):
     told = site.states(page, "done")
     assert [t["state"] for t in told].count("done") == 1
     assert page.quiet()
-    assert site.rows("state", "attempts", "due_at") == [["done", 2, None]]
+    site.wait_for(lambda: site.rows("state", "attempts", "due_at") == [["done", 2, None]])
     page.close()
 
 

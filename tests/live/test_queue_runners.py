@@ -122,5 +122,5 @@ def test_a_worker_that_is_killed_in_the_middle(site):
     site.let_go("a")
     assert site.states(page, "done")[-1]["result"] == {"name": "a"}
     assert page.quiet()
-    assert site.rows("state", "attempts", "due_at") == [["done", 2, None]]
+    site.wait_for(lambda: site.rows("state", "attempts", "due_at") == [["done", 2, None]])
     page.close()
