@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from argparse import ArgumentTypeError
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -83,13 +83,14 @@ class Command(BaseCommand):
         self._serve(server, "TLS" if options["cert"] else "no TLS")
 
     def _serve(self, server: Any, how: str) -> None:
-        told = threading.Event()
+        # An Event's lock may be held by this very thread when the signal comes.
+        told: SimpleQueue[int] = SimpleQueue()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: told.set())
+            signal.signal(number, lambda number, _: told.put(number))
         server.start()
         self.stdout.write(f"gRPC at {server.where} ({how}). Stop with Ctrl-C.")
         self.stdout.flush()
-        told.wait()
+        told.get()
         if not server.stop():
             self.stderr.write(self.style.WARNING("Calls still ran after the grace period: ended."))
             self.stderr.flush()
