@@ -230,3 +230,29 @@ def test_the_own_publication_is_what_python_has_made_of_it(visit, number):
 def test_publishing_where_nobody_may_listen(visit, hall, number):
     assert visit().run(PUBLISH, f"box:{number}", ["secret"]) == [None]
     assert hall.change("notes") == [f"box {number} {{'text': 'secret'}}"]
+
+
+FOLLOW = """([id]) => {
+  window.states = [];
+  const call = id ? instant.ticket(id) : instant.rpc("report", { year: 2026 });
+  window.outcome = call.onProgress(({ state }) => states.push(state));
+  return call.ticket;
+}"""
+
+
+def test_a_queued_call_is_taken_up_after_a_reload(visit, hall, number):
+    user = f"queuer{number}"
+    hall.change("register", user)
+    page = visit()
+    page.run("([user]) => instant.login(user, 'pw').then(() => undefined)", user)
+    ticket = page.run(FOLLOW, None)
+    page.page.wait_for_function("() => states.length === 1")
+    page.page.reload()
+    page.run(FOLLOW, ticket)
+    with hall.jobs():
+        assert page.outcome() == {"year": 2026}
+    states = page.run("() => states")
+    assert (states[0], states[-1]) == ("queued", "done")
+    # It is nobody else's.
+    other = visit()
+    assert other.call("instant.ticket", {"id": ticket})["code"] == 404

@@ -199,3 +199,10 @@ def wait(call, data):
     changes.note(f"wait {data['name']}")
     changes.released.wait(60)
     return {"name": data["name"]}
+
+
+@on_rpc("report", queue="bulk")
+def report(call, year: int):
+    for step in (1, 2):
+        call.progress(step / 2)
+    return {"year": year}

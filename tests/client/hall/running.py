@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.ports import free_port
@@ -59,6 +59,16 @@ class Hall:
         """End the message server and start another, which remembers nothing."""
         self.stop_server()
         self.start_server()
+
+    @contextmanager
+    def jobs(self):
+        """Run what is queued."""
+        process = subprocess.Popen(self._command("runjobs"), env=self._env, cwd=ROOT)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(60)
 
     def stop_server(self):
         self._stop_server()

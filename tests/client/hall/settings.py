@@ -37,6 +37,7 @@ STATIC_URL = "/static/"
 CENTRIFUGO_PORT = int(os.environ["HALL_WS_PORT"])
 INSTANT = {
     "PROXY_URL": f"http://127.0.0.1:{os.environ['HALL_PORT']}",
+    "JOBS": {"RUNNER": "runjobs"},
     "AUTOSTART": False,  # runserver would start one, too, while the tests restart theirs
     # On a busy machine a page would begin without a state, as it should.
     "TIMEOUT": 30,
