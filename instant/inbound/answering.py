@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,38 +18,11 @@ from instant.inbound.answers import Disconnect, Refused
 from instant.inbound.call import Call
 from instant.inbound.dispatch import arun, run
 from instant.inbound.encoder import AnswerEncoder
-from instant.inbound.registry import Handler, find_handler
+from instant.inbound.registry import Handler
 
-__all__ = ["ID", "answer", "check_id", "find", "take_id"]
+__all__ = ["answer"]
 
 logger = logging.getLogger("instant.inbound")
-
-ID = "instant:id"
-"""The key of a payload under which a caller names the call."""
-
-_ID = re.compile(r"[-_a-zA-Z0-9]{1,64}")
-
-
-def find(method: str) -> Handler:
-    """Return the handler of a method. Raises Refused (404)."""
-    handler = find_handler("rpc", method)
-    if handler is None:
-        raise Refused(404, "there is no such method")
-    return handler
-
-
-def take_id(data: Any) -> str:
-    """Take the call's name out of a payload; ``""`` where it has none. Raises Refused (400)."""
-    if not isinstance(data, dict) or ID not in data:
-        return ""
-    return check_id(data.pop(ID))
-
-
-def check_id(given: Any) -> str:
-    """Return what a caller has named a call. Raises Refused (400) for what is no name."""
-    if not isinstance(given, str) or not _ID.fullmatch(given):
-        raise Refused(400, "a call is named by 1 to 64 letters, digits, “-” and “_”")
-    return given
 
 
 def answer(

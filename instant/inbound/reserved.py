@@ -12,7 +12,7 @@ from typing import Any
 
 from instant.inbound.answers import Refused
 
-__all__ = ["KEYS", "METHODS", "take_id", "take_tenant", "with_tenant"]
+__all__ = ["ID", "KEYS", "METHODS", "check_id", "take_id", "take_tenant", "with_tenant"]
 
 METHODS = "instant."
 """What methods of ours begin with."""
@@ -20,7 +20,9 @@ METHODS = "instant."
 KEYS = "instant:"
 """What keys and classes of events of ours begin with."""
 
-_ID = KEYS + "id"
+ID = KEYS + "id"
+"""The key under which a payload names the call."""
+
 _TENANT = KEYS + "tenant"
 _IDS = re.compile(r"[-_a-zA-Z0-9]{1,64}")
 
@@ -31,12 +33,16 @@ def take_id(data: Any) -> tuple[Any, str]:
 
     Raises Refused (400) for a name that can't be one.
     """
-    if not isinstance(data, dict) or _ID not in data:
+    if not isinstance(data, dict) or ID not in data:
         return data, ""
-    given = data[_ID]
+    return {key: value for key, value in data.items() if key != ID}, check_id(data[ID])
+
+
+def check_id(given: Any) -> str:
+    """Return what a caller has named a call. Raises Refused (400) for what is no name."""
     if not isinstance(given, str) or not _IDS.fullmatch(given):
-        raise Refused(400, f"{_ID}: 1 to 64 letters, digits, “-” and “_”")
-    return {key: value for key, value in data.items() if key != _ID}, given
+        raise Refused(400, f"{ID}: 1 to 64 letters, digits, “-” and “_”")
+    return given
 
 
 def take_tenant(meta: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:

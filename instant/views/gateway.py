@@ -13,9 +13,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from instant import conf
-from instant.inbound.answering import ID, answer, check_id, find, take_id
+from instant.inbound.answering import answer
 from instant.inbound.answers import Refused
 from instant.inbound.call import Call
+from instant.inbound.requests import find_method
+from instant.inbound.reserved import ID, check_id, take_id
 from instant.views.caching import keep_out_of_caches
 from instant.views.endpoint import endpoint
 from instant.views.errors import Answered, BadRequest
@@ -46,11 +48,12 @@ def rpc(request: HttpRequest, method: str) -> HttpResponse:
 @endpoint("POST", own_credentials=True, form=Negotiated())
 def _rpc(request: HttpRequest, data: Any, method: str) -> Mapping[str, Any]:
     try:
-        handler = find(method)
+        handler = find_method(method)
         if isinstance(data, FormData):
             data = data.payload(handler.arguments.lists)
+        data, named = take_id(data)
         call = Call(
-            id=_id(request, data),
+            id=_id(request, named),
             user=request.user,
             method=method,
             data=data,
@@ -63,9 +66,8 @@ def _rpc(request: HttpRequest, data: Any, method: str) -> Mapping[str, Any]:
         raise _answered(exc) from None
 
 
-def _id(request: HttpRequest, data: Any) -> str:
+def _id(request: HttpRequest, named: str) -> str:
     """Return what the caller has named the call, in the payload or in the header."""
-    named = take_id(data)
     header = request.headers.get(_KEY)
     if header is None:
         return named

@@ -11,9 +11,11 @@ import grpc
 from django.core.signals import got_request_exception, request_finished, request_started
 from google.protobuf.message import DecodeError
 
-from instant.inbound.answering import answer, check_id, find, take_id
+from instant.inbound.answering import answer
 from instant.inbound.answers import Refused
 from instant.inbound.call import Call
+from instant.inbound.requests import find_method
+from instant.inbound.reserved import check_id, take_id
 from instant.inbound.rpc_server.caller import as_request, authenticated, in_tenant
 from instant.inbound.rpc_server.messages import SERVICE, CallReply, CallRequest
 from instant.inbound.rpc_server.values import from_struct, set_value
@@ -104,9 +106,9 @@ class Servicer(grpc.GenericRpcHandler):  # type: ignore[misc]
         if left is not None and left <= 0:
             raise Refused(504, "took too long")
         asked = _read(raw)
-        handler = find(asked.method)
+        handler = find_method(asked.method)
         data = from_struct(asked.data) if asked.HasField("data") else None
-        named = take_id(data)
+        data, named = take_id(data)
         call = Call(
             id=check_id(asked.id) if asked.id else named,
             user=user,
