@@ -81,14 +81,14 @@ class JobsSite(Site):
 
     def __init__(
         self, kind, database, folder, cluster, *, runner="runjobs", lease=5, apps="", more="",
-        urgent="bulk", migrate=False,
+        urgent="bulk", migrate=False, init="",
     ):  # fmt: skip
         self.web_port = free_port()
         self.web = None
         self._more = {"lease": lease, "runner": runner, "apps": apps, "more": more}
         app = folder / "reports"
         app.mkdir()
-        (app / "__init__.py").touch()
+        (app / "__init__.py").write_text(init)
         (app / "realtime.py").write_text(REALTIME.format(folder=folder, urgent=urgent))
         super().__init__(kind, database, folder, cluster)
         if migrate:

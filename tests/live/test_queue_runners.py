@@ -60,12 +60,10 @@ def site(request, tmp_path):
     urgent = request.node.callspec.params.get("urgent", "vip")
     found = JobsSite(
         "embedded", "sqlite", tmp_path, None, runner=runner, apps=apps, more=more, urgent=urgent,
-        lease=6, migrate=bool(apps),
+        lease=6, migrate=bool(apps), init=CELERY_APP if runner == "celery" else "",
     )  # fmt: skip
     found.runner = runner
     try:
-        if runner == "celery":
-            (tmp_path / "reports" / "__init__.py").write_text(CELERY_APP)
         found.server.start()
         found.serve()
         yield found
