@@ -11,7 +11,7 @@ from instant.exceptions import InstantConfigError
 from instant.handlers import Refused
 from instant.inbound import connection_limit
 from instant.inbound.connection_limit import check_connection
-from tests.inbound.test_proxy import SECRET, ask
+from tests.inbound.asking import SECRET, ask
 from tests.views.test_login_throttle_counts import BACKENDS
 
 
