@@ -31,7 +31,9 @@ _CODE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 def shown_at() -> dict[Path, Path]:
     """Return the page that shows each document of the repository."""
     found = {}
-    for page in DOCS.glob("*.md"):
+    for page in DOCS.rglob("*.md"):
+        if "_build" in page.parts:
+            continue
         found[page] = page
         for target in _INCLUDE.findall(page.read_text(encoding="utf-8")):
             found[(DOCS / target).resolve()] = page
@@ -71,10 +73,11 @@ def target(link: str, path: Path, pages: dict[Path, Path]) -> str:
     if not name or "://" in link or link.startswith("mailto:"):
         return link
     file = (path.parent / name).resolve()
+    here = pages.get(path, path).parent
     if file in pages:
-        return pages[file].name + hash_ + anchor
+        return os.path.relpath(pages[file], here) + hash_ + anchor
     if file.suffix in {".png", ".svg"}:
-        return os.path.relpath(file, DOCS)
+        return os.path.relpath(file, here)
     if not file.exists():
         raise ValueError(f"{path.relative_to(ROOT)} links to {link}, which isn't there.")
     return f"{BROWSE}{file.relative_to(ROOT).as_posix()}{hash_}{anchor}"

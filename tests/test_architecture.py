@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "instant"
 
 PUBLIC = {
     "backends", "deliveries", "enforcement", "exceptions", "handlers", "html", "middleware", "namespaces",
-    "permissions", "producers", "pytest_plugin", "signals", "states", "tenants", "testing",
+    "permissions", "presence", "producers", "pytest_plugin", "signals", "states", "tenants", "testing",
 }  # fmt: skip
 DJANGOS = {
     "admin", "apps", "checks", "fields", "locale", "management", "migrations", "models", "static",

@@ -44,6 +44,7 @@ PINNED = {
         "Action Answers Grant amay answers ask channels_for grants grants_after is_known may "
         "may_have_state permitted"
     ),
+    "instant.presence": "Change Present apresent present watch",
     "instant.producers": "abroadcast apublish batch broadcast publish user_channel user_channels",
     "instant.signals": "enforcement_failed publication_failed server_lost server_returned",
     "instant.states": "State astates states",

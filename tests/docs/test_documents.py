@@ -78,7 +78,9 @@ def test_every_page_is_reached_from_the_first():
     import included
 
     shown = {page.stem for page in included.shown_at().values()}
-    sidebar = set(re.findall(r"^(?:.*<)?([a-z]+)>?$", text("docs/index.md"), re.MULTILINE))
+    sidebar = set(
+        re.findall(r"^(?:.*<)?(?:[a-z]+/)?([a-z]+)>?$", text("docs/index.md"), re.MULTILINE)
+    )
     assert shown - {"index"} == sidebar & shown
     linked = {(ROOT / link).resolve() for link in re.findall(r"[\w/-]+\.md", text("README.md"))}
     pages = {path for path in included.shown_at() if "{include}" not in path.read_text()}
