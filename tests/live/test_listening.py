@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from django.test import override_settings
 
 import instant
@@ -20,9 +21,12 @@ from instant.deliveries import AtMostOnce, Recoverable
 from instant.inbound.listening.progress import FileProgress, RowProgress
 from instant.inbound.listening.running import Runner
 from instant.inbound.listening.stream import Stream
+from instant.presence import Change, apresent, watch
 from instant.revoking.sweep import Sweep
+from instant.rights.tokens import Signer
 from instant.server.sync import compare, write
 from tests.live.servers import LiveServer
+from tests.live.subscriber import Subscriber
 from tests.real_server import KINDS
 
 pytestmark = [pytest.mark.conformance, pytest.mark.django_db(transaction=True)]
@@ -196,6 +200,30 @@ async def test_the_sweep_leaves_it_alone(world, in_threads):
         assert await asyncio.to_thread(Sweep().all_at_once) == 1
         await send("order:1", data={"n": 1})
         assert numbers(await received(stream, 1)) == [1]
+
+
+async def test_who_comes_and_goes(world):
+    token, channel = tokens()
+    async with (
+        contextlib.aclosing(watch("order:1", every=0.05)) as found,
+        asyncio.timeout(PATIENCE),
+    ):
+        page = await asyncio.to_thread(Subscriber, world.server.url)
+        try:
+            await asyncio.to_thread(page.connect, token)
+            reply = await asyncio.to_thread(page.subscribe, "order:1", channel)
+            assert "subscribe" in reply
+            joined = await anext(found)
+            assert (joined.kind, joined.who.user) == ("joined", "")
+            assert await apresent("order:1") == [joined.who]
+        finally:
+            await asyncio.to_thread(page.close)
+        assert await anext(found) == Change("left", joined.who)
+
+
+def tokens():
+    signer = Signer(AnonymousUser())
+    return signer.connection_token().value, signer.channel_token("order:1").value
 
 
 # Functions
