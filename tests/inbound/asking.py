@@ -1,18 +1,22 @@
 """Asks as the server does."""
 
 import json
+from itertools import count
 
 from django.test import Client
 
 from instant.centrifugo.proxy import HEADER
 
 SECRET = "proxy-secret-0123456789"
+CLIENTS = (f"c{number}" for number in count())
+"""Each call is another connection's: of one so many are answered, see INSTANT["CALLS"]."""
+
 DENIED = {"error": {"code": 403, "message": "permission denied"}}
 
 
 def body(user, **more):
     return {
-        "client": "c", "transport": "websocket", "protocol": "json", "encoding": "json",
+        "client": next(CLIENTS), "transport": "websocket", "protocol": "json", "encoding": "json",
         "user": user if isinstance(user, str) else str(user.pk), **more,
     }  # fmt: skip
 

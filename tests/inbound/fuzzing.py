@@ -128,7 +128,7 @@ class Site:
         fields = st.fixed_dictionaries(
             {"user": self.subjects(), "channel": near(*CHANNELS), "method": near(*METHODS)},
             optional={
-                "client": mostly(st.just("c"), json_values),
+                "client": mostly(st.uuids().map(str), json_values),
                 "transport": mostly(st.just("websocket"), json_values),
                 "data": mostly(payloads, json_values),
                 "b64data": mostly(st.just(None), st.just("e30="), json_values),

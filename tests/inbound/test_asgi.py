@@ -25,7 +25,12 @@ class Server(uvicorn.Server):
     def __init__(self):
         super().__init__(
             uvicorn.Config(
-                get_asgi_application(), host="127.0.0.1", port=0, lifespan="off", log_config=None
+                get_asgi_application(),
+                host="127.0.0.1",
+                port=0,
+                lifespan="off",
+                log_config=None,
+                ws="none",
             )
         )
         self.listens = threading.Event()

@@ -1,6 +1,7 @@
 """``INSTANT["CALLS"]``: how much one connection may ask."""
 
 import threading
+from itertools import repeat
 
 import pytest
 from django.core.cache import caches
@@ -11,6 +12,7 @@ from instant.exceptions import InstantConfigError
 from instant.handlers import Refused
 from instant.inbound import connection_limit
 from instant.inbound.connection_limit import check_connection
+from tests.inbound import asking
 from tests.inbound.asking import SECRET, ask
 from tests.views.test_login_throttle_counts import BACKENDS
 
@@ -152,7 +154,9 @@ def test_where_the_cache_fails_each_process_counts_alone(caplog):
 
 @pytest.mark.django_db
 @override_settings(CENTRIFUGO_PROXY_SECRET=SECRET)
-def test_calls_and_publications_are_counted_together(registry, make_user):
+def test_calls_and_publications_are_counted_together(registry, make_user, monkeypatch):
+    monkeypatch.setattr(asking, "CLIENTS", repeat("c"))
+
     class Room(Namespace):
         name, pattern = "room", "<int:pk>"
         client_publish = "ask"

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from instant import Namespace
 from instant.centrifugo.proxy import HEADER
 from instant.views import proxy_endpoint
+from tests.inbound.asking import CLIENTS
 from tests.tracebacks import shown_locals
 
 SECRET = "proxy-secret-0123456789"
@@ -45,7 +46,7 @@ def declare(registry):
 def ask(kind, user, channel="order:1", *, secret=SECRET, client=None, **more):
     """Ask as the server does; no cookie, no Origin."""
     body = {
-        "client": "c", "transport": "websocket", "protocol": "json", "encoding": "json",
+        "client": next(CLIENTS), "transport": "websocket", "protocol": "json", "encoding": "json",
         "user": user if isinstance(user, str) else str(user.pk), "channel": channel, **more,
     }  # fmt: skip
     headers = {} if secret is None else {HEADER: secret}
