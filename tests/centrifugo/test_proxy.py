@@ -51,7 +51,8 @@ def test_a_call_has_a_method_and_no_channel():
 
 
 def test_what_nobody_knows_is_passed_over():
-    assert read(labels={}, token="x", b64data="eA==", method=5) == read()
+    assert read(labels={}, token="x", method=5) == read()
+    assert (read(b64data="eA==").data, read(b64data="eA==").binary) == (b"x", True)
     assert read(client=...).client == ""
 
 
