@@ -14,6 +14,7 @@ from instant import (
     before_send,
     conf,
     on_connect,
+    on_message,
     on_publish,
     on_refresh,
     on_rpc,
@@ -651,6 +652,9 @@ def test_e011_parameters(registry):
 
     @before_send("other")
     def send_other(outgoing, pk): ...
+
+    @on_message(Room)
+    def hear(message): ...
 
     lacking, subscribing, refreshing, sending = e011()
     assert "moderate" in lacking

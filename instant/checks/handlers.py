@@ -62,6 +62,8 @@ def _never_asked(handler: Handler) -> Iterator[CheckMessage]:
 
 def _parameters(handler: Handler) -> Iterator[CheckMessage]:
     """Look for parameters that nothing gives, and for what is given and isn't taken."""
+    if handler.kind == "message":
+        return  # it gets the message, and nothing else
     arguments = handler.arguments
     if handler.namespace is not None and not list(handler.namespace.problems()):
         lacking = arguments.lacks(handler.namespace.compiled().names)

@@ -28,6 +28,8 @@ if {used}:
     INSTALLED_APPS = [*INSTALLED_APPS, "idle_app"]
 CENTRIFUGO_HMAC_KEY = CENTRIFUGO_API_KEY = None
 CENTRIFUGO_PORT = {port}
+# So that each site has a place of its own for its lock, however long the folder's path is.
+BASE_DIR = "{folder}"
 INSTANT = {{"DIR": "{folder}/centrifugo",
            "BACKEND": "instant.backends.centrifugo.CentrifugoBackend"}}
 """

@@ -375,7 +375,7 @@ def test_a_silent_server_costs_one_timeout(client, ann, monkeypatch):
 
     monkeypatch.setattr(client, "run", answer)
     loss = Affected(channels={"$red", "doc:*"}, reconnects={str(ann.pk)})
-    other = Affected(disconnects={"99"})
+    other = Affected(disconnects={"99000099"})
     errors = enforce([loss, other])
     assert len(asked) == 1
     assert [str(error) for error in errors] == ["away", "away"]
@@ -390,6 +390,6 @@ def test_a_presence_that_takes_too_long_holds_up_nothing_else(client, ann, monke
         return before(commands, timeout)
 
     monkeypatch.setattr(client, "run", answer)
-    errors = enforce([Affected(channels={"$red"}), Affected(disconnects={"99"})])
+    errors = enforce([Affected(channels={"$red"}), Affected(disconnects={"99000099"})])
     assert [error and str(error) for error in errors] == ["slow", None]
-    assert client.changes == [Disconnect("99", 3503, "access ended")]
+    assert client.changes == [Disconnect("99000099", 3503, "access ended")]
