@@ -15,9 +15,9 @@ from uuid import uuid4
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from instant.channels.names import LISTENERS_CHANNEL
+from instant.channels.names import LISTENERS_CHANNEL, MAX_BYTES
 from instant.inbound.listening.message import Message
-from instant.inbound.registry import Handler, handlers
+from instant.inbound.registry import Handler, declared
 from instant.publishing.delivery import deliver_quietly
 from instant.publishing.publication import Envelope, Publications
 from instant.tenancy import current as tenancy
@@ -28,7 +28,10 @@ __all__ = ["copies", "copy_of", "copy_page", "is_pattern", "is_used", "read"]
 _encode = DjangoJSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 _AT_ONCE = 1000
-"""Names of a broadcast in one copy."""
+"""Names of a broadcast in one copy, at most."""
+
+_ROOM = 1_040_000
+"""Bytes of a copy: a little less than the 1 MiB that wait for a subscriber."""
 
 
 def is_pattern(handler: Handler) -> bool:
@@ -42,24 +45,24 @@ def is_pattern(handler: Handler) -> bool:
 
 def is_used() -> bool:
     """Tell whether anything is to be copied."""
-    listening = handlers("message")
-    return bool(listening) and any(map(is_pattern, listening))
+    return any(map(is_pattern, declared("message")))
 
 
 def copies(envelope: Envelope) -> Iterator[Envelope]:
-    """Yield an envelope for each thousand channels of another that a pattern matches."""
+    """Yield envelopes for those channels of another that a pattern matches: many in one."""
     publications = envelope.publications
     names = (
         publications.channels
         if isinstance(publications, Publications)
         else [publication.channel for publication in publications]
     )
-    patterns = [handler for handler in handlers("message") if is_pattern(handler)]
+    patterns = [handler for handler in declared("message") if is_pattern(handler)]
     matched = [name for name in names if any(handler.matches(name) for handler in patterns)]
     tenant = wire.split(envelope.channels[0])[0] if tenancy.are_used() and matched else ""
-    for start in range(0, len(matched), _AT_ONCE):
+    at_once = min(_AT_ONCE, max(1, (_ROOM - len(envelope.body)) // (MAX_BYTES + 3)))
+    for start in range(0, len(matched), at_once):
         yield copy_of(
-            matched[start : start + _AT_ONCE],
+            matched[start : start + at_once],
             envelope.body,
             key=f"{envelope.idempotency_key}.{start}",
             tenant=tenant,
@@ -81,7 +84,7 @@ def copy_of(
 
 def copy_page(channel: str, data: Any) -> None:
     """Send a copy of what a page publishes, where a pattern matches; a failure is logged."""
-    if not is_used() or not any(h.matches(channel) for h in handlers("message") if is_pattern(h)):
+    if not is_used() or not any(h.matches(channel) for h in declared("message") if is_pattern(h)):
         return
     body = _encode(data).encode()
     copy = copy_of([channel], body, key=uuid4().hex, tenant=tenancy.current())

@@ -1,0 +1,55 @@
+"""Copies of what is published, for those who listen to patterns."""
+
+import json
+
+import pytest
+
+from instant import broadcast, on_message, publish
+from instant.backends import replaced
+from instant.backends.base import BaseBackend
+from instant.inbound.listening import mirror
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("registry")]
+
+
+class Keeping(BaseBackend):
+    def __init__(self):
+        self.envelopes = []
+
+    def send(self, envelopes):
+        self.envelopes += envelopes
+
+
+@pytest.fixture
+def sent():
+    backend = Keeping()
+    with replaced(backend):
+        yield backend.envelopes
+
+
+def copied(envelopes):
+    return [json.loads(e.body) for e in envelopes if tuple(e.channels) == ("instant:messages",)]
+
+
+def test_nothing_is_copied_where_nobody_listens_to_a_pattern(sent):
+    on_message("news")(lambda message: None)
+    assert not mirror.is_used()
+    publish("news", data=1)
+    assert len(sent) == 1
+
+
+def test_what_a_pattern_matches_is_copied_once(sent):
+    on_message("order:*")(lambda message: None)
+    on_message("order:1")(lambda message: None)
+    broadcast(["order:1", "news", "order:2"], data={"n": 1})
+    [copy] = copied(sent)
+    assert (copy["channels"], copy["payload"]["data"]) == (["order:1", "order:2"], {"n": 1})
+
+
+def test_a_copy_fits_into_what_waits_for_a_subscriber(sent):
+    on_message("*")(lambda message: None)
+    names = [f"{number:0>250}" for number in range(500)]
+    broadcast(names, data="x" * 999_000)
+    bodies = [e.body for e in sent if tuple(e.channels) == ("instant:messages",)]
+    assert max(map(len, bodies)) < 1024 * 1024
+    assert [name for copy in copied(sent) for name in copy["channels"]] == names
