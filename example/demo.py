@@ -1,10 +1,10 @@
 """
-Set up the example and run it: site and message server, until Ctrl-C.
+Set up the example and run it: site, message server and workers, until Ctrl-C.
 
     python example/demo.py [--port 8000] [--ws-port 8427] [--server auto|embedded|centrifugo]
 
 Asks nothing and can be run again. Exit code 0 after Ctrl-C, SIGTERM or SIGHUP, 1 where one of
-the two could not start or died. Standard library only; Python must have Django and Instant.
+them could not start or died. Standard library only; Python must have Django and Instant.
 """
 
 import argparse
@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 INSTALL_SECONDS = 120
 START_SECONDS = 60
 STOP_SECONDS = 5
+WORKERS = 2  # one goes on with what the other one had, where that is killed
 LAST_PORT = 65535
 LOGINS = (
     ("ada", "customer"),
@@ -44,13 +45,17 @@ class Stop(BaseException):
 
 
 class Part:
-    """One of the two processes, with what it says."""
+    """
+    One of the processes, with what it says.
 
-    def __init__(self, name, arguments, env, url):
-        self.name, self.url = name, url
+    It is ready when a URL answers, or it has said a line that begins so.
+    """
+
+    def __init__(self, name, arguments, env, ready):
+        self.name, self._ready = name, ready
         self._said = deque(maxlen=30)
         self._echoes = False
-        # A group of its own: Ctrl-C reaches only us, and we stop both in good order.
+        # A group of its own: Ctrl-C reaches only us, and we stop all in good order.
         self.process = subprocess.Popen(  # noqa: S603  our own manage.py
             manage(*arguments),
             env=env,
@@ -71,13 +76,17 @@ class Part:
 
     def wait_until_ready(self):
         deadline = time.monotonic() + START_SECONDS
-        while not answers(self.url):
+        while not self._is_ready():
             if self.process.poll() is not None:
                 raise DemoError(f"The {self.name} could not start:\n{self.last_words()}")
             if time.monotonic() > deadline:
                 raise DemoError(f"The {self.name} does not answer:\n{self.last_words()}")
             time.sleep(0.05)
         self._echoes = True
+
+    def _is_ready(self):
+        is_url = self._ready.startswith("http:")
+        return answers(self._ready) if is_url else self.says(self._ready)
 
     def says(self, start):
         return any(line.startswith(start) for line in self._said)
@@ -145,6 +154,9 @@ def run(options, parts, signals):
     with signals:
         parts.append(Part("server", ("runws", "--server", server), env, probe.format(ws_port)))
         parts.append(Part("site", site, env, probe.format(port)))
+        # The last one stops first: what a worker is doing may then be done, and be told.
+        jobs = ("runjobs", "--processes", str(WORKERS))
+        parts.append(Part("worker", jobs, env, "Running the jobs"))
     for part in parts:
         part.wait_until_ready()
     welcome(site_url, "Centrifugo" if parts[0].says("Centrifugo ") else "the embedded server")

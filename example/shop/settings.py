@@ -28,6 +28,7 @@ INSTALLED_APPS = [
     "desk",
     "notices",
     "orders",
+    "reports",
     "talk",
 ]
 MIDDLEWARE = [
@@ -91,6 +92,8 @@ LOGGING = {
 
 IMPORTS = Path(os.environ.get("EXAMPLE_IMPORTS", BASE_DIR / "imports"))
 MAX_IMPORT = 20 * 1024 * 1024
+# A report takes so long, whatever there is to count: of its own it would be done before one looks.
+REPORT_SECONDS = 6
 
 SITE_NAME = "Threadwell"
 INSTANT = {
@@ -100,6 +103,8 @@ INSTANT = {
     "PROXY_URL": f"http://127.0.0.1:{os.environ.get('EXAMPLE_PORT', '8000')}",
     # demo.py runs the server itself, and stops both in good order.
     "AUTOSTART": "EXAMPLE_WS_PORT" not in os.environ and DEBUG,
+    # Of a job whose process was killed nothing is heard, and ten seconds later another one runs it.
+    "JOBS": {"RUNNER": "runjobs", "LEASE": 10},
 }
 if "EXAMPLE_WS_PORT" in os.environ:
     # runws writes it into the server's file, where a shell without this variable finds it.

@@ -10,6 +10,7 @@ from catalogue import views as catalogue
 from desk import views as desk
 from notices import views as notices
 from orders import views as orders
+from reports import views as reports
 from talk import views as talk
 
 urlpatterns = [
@@ -31,6 +32,7 @@ urlpatterns = [
     path("desk/note/", desk.send_note, name="note-send"),
     path("notes/", desk.notes, name="notes"),
     path("notes.json", desk.latest_notes, name="notes-latest"),
+    path("report/", reports.report, name="report"),
     path("talk/", talk.talk, name="talk"),
     path("talk.json", talk.latest, name="talk-latest"),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),

@@ -91,9 +91,15 @@ def test_the_server_does_not_outlive_the_site(tmp_path):
         assert_ends_with(demo, "runserver", "site")
 
 
+def test_workers_do_not_outlive_the_one_that_started_them(tmp_path):
+    with Demo(environment(tmp_path), *options()) as demo:
+        demo.wait_for("Ctrl-C stops it")
+        assert_ends_with(demo, "runjobs", "worker")
+
+
 def assert_stops(demo, number):
     children = descendants(demo.process.pid)
-    assert len(children) >= 3  # the site; runws and its server
+    assert len(children) >= 6  # the site; runws and its server; runjobs and its two workers
     code, said = demo.stop(number)
     assert code == 0, said
     assert said.endswith("Stopped.\n")
@@ -101,7 +107,7 @@ def assert_stops(demo, number):
 
 
 def assert_ends_with(demo, command, name):
-    """Kill one of the two: it must say which, and leave nothing behind."""
+    """Kill one of the three: it must say which, and leave nothing behind."""
     children = descendants(demo.process.pid)
     victim = next(pid for pid, args in children.items() if f"manage.py {command}" in args)
     os.kill(victim, signal.SIGKILL)
