@@ -1,4 +1,4 @@
-"""The channels that people manage, rights that were taken away a moment ago, and the outbox."""
+"""The channels that people manage; and the tables of the rooms, each with what works on it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.dispatch import Signal
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from instant.channels.names import MAX_BYTES, USER_NAMESPACE, check_row_name
 from instant.exceptions import InvalidChannelName
 from instant.fields import NameField
+from instant.inbound.listening.model import Listener
 from instant.inbound.tickets.model import Ticket
 from instant.namespaces import row_namespaces
+from instant.publishing.outbox.model import OutboxRow
+from instant.revoking.model import Revocation
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -200,108 +201,3 @@ class Channel(models.Model):
         """Return the name with or without ``$``, as the level demands."""
         bare = self.name.removeprefix("$")
         return bare if self.level == self.Level.PUBLIC else f"${bare}"
-
-
-class Revocation(models.Model):
-    """
-    Rights that ended a moment ago, and have to be enforced once more.
-
-    Written in the transaction that ends them, so that neither is there without the other. A
-    token that was issued just before can be used for ``TOKEN_USE`` seconds after it: when
-    those are over, whoever comes first enforces the loss again and deletes the row.
-    """
-
-    loss = models.JSONField(
-        pgettext_lazy("revocation", "affected"), help_text=_("Whom and what to look at again.")
-    )
-    created_at = models.DateTimeField(_("created"))
-    due_at = models.DateTimeField(
-        pgettext_lazy("revocation", "due"),
-        db_index=True,
-        help_text=_("Until then somebody works on it, or it is not time yet."),
-    )
-    is_last = models.BooleanField(
-        _("follow-up check"),
-        default=False,
-        help_text=_("When it is due, no token from before the change can be used."),
-    )
-    attempts = models.PositiveIntegerField(_("failed attempts"), default=0)
-    claim = models.CharField(
-        pgettext_lazy("revocation", "claim"),
-        max_length=32,
-        blank=True,
-        db_index=True,
-        help_text=_("Who works on it."),
-    )
-
-    class Meta:
-        """Names."""
-
-        verbose_name = _("revocation")
-        verbose_name_plural = _("revocations")
-
-    def __str__(self) -> str:
-        return f"{self.loss} ({self.due_at:%Y-%m-%d %H:%M:%S})"
-
-
-class OutboxRow(models.Model):
-    """
-    A publication that is to be sent, written in the transaction of what it tells about.
-
-    A relay, or Centrifugo itself, sends the rows of a partition in the order of their ids and
-    deletes them. Rows below partition 0 are none's: what the server refused for good has
-    ``-1 - partition``, and what was sent and is kept for a while is in ``KEPT``.
-    """
-
-    KEPT = -(2**31)
-    """The partition of rows that were sent."""
-
-    id = models.BigAutoField(primary_key=True)
-    method = models.CharField(
-        pgettext_lazy("outbox", "method"), max_length=20, help_text=_("Of the server's API.")
-    )
-    payload = models.TextField(
-        pgettext_lazy("outbox", "payload"), help_text=_("What the method is called with, as JSON.")
-    )
-    partition = models.BigIntegerField(
-        _("partition"), help_text=_("Below 0 it was refused for good, or sent and kept.")
-    )
-    namespace = models.CharField(_("namespace"), max_length=MAX_BYTES, blank=True)
-    created_at = models.DateTimeField(_("created"), default=timezone.now)
-    attempts = models.PositiveIntegerField(
-        pgettext_lazy("outbox", "refused"),
-        default=0,
-        help_text=_("How often the server refused it for good."),
-    )
-    error = models.TextField(_("error"), blank=True, default="")
-    sent_at = models.DateTimeField(pgettext_lazy("outbox", "sent"), null=True, blank=True)
-
-    class Meta:
-        """Names, the index by which partitions are read, and who may see what is in a row."""
-
-        db_table = "instant_outbox"
-        verbose_name = _("outbox row")
-        verbose_name_plural = _("outbox rows")
-        default_permissions = ("change", "delete", "view")
-        permissions = (("view_outbox_payload", "Can view the payload of outbox rows"),)
-        indexes = (models.Index(fields=["partition", "id"], name="instant_outbox_partition"),)
-
-    def __str__(self) -> str:
-        return f"{self.pk}: {self.method} ({self.namespace})"
-
-
-class Listener(models.Model):
-    """How far those who listen under a name have come, and which process does; no row on SQLite."""
-
-    name = models.CharField(max_length=64, primary_key=True)
-    holder = models.CharField(max_length=32, blank=True, default="")
-    lease_until = models.DateTimeField(null=True, blank=True)
-    positions = models.JSONField(default=dict)
-
-    class Meta:
-        """Nobody sees it but us."""
-
-        default_permissions = ()
-
-    def __str__(self) -> str:
-        return self.name
