@@ -115,7 +115,7 @@ test-newest test-oldest: $(VENV)/.tested
 # What asks the database, on a server that is started for it and thrown away. Of the endpoints'
 # tests those about rights: the others are about headers, bodies and the cache.
 ON_POSTGRES := tests/test_permissions.py tests/rights/test_exact_names.py tests/test_models.py tests/test_migrations.py \
-	tests/publishing tests/outbox tests/inbound/tickets tests/tenancy/test_tickets.py \
+	tests/publishing tests/outbox tests/stored tests/inbound/tickets tests/tenancy/test_tickets.py \
 	tests/test_namespaces.py tests/test_admin.py tests/test_admin_scale.py \
 	tests/views/test_identity.py tests/views/test_channel_data.py tests/views/test_centrifugo_proxy.py tests/views/test_queries.py \
 	tests/inbound/policies/test_timeout.py \

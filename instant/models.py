@@ -19,11 +19,22 @@ from instant.inbound.tickets.model import Ticket
 from instant.namespaces import row_namespaces
 from instant.publishing.outbox.model import OutboxRow
 from instant.revoking.model import Revocation
+from instant.stored.channel_fields import StoredChannel
+from instant.stored.model import Acknowledgement, Message
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["Channel", "Listener", "OutboxRow", "Revocation", "Ticket", "validate_name"]
+__all__ = [
+    "Acknowledgement",
+    "Channel",
+    "Listener",
+    "Message",
+    "OutboxRow",
+    "Revocation",
+    "Ticket",
+    "validate_name",
+]
 
 channels_created = Signal()
 """Sent after bulk_create(), for which Django sends nothing. Private."""
@@ -44,7 +55,7 @@ class _ChannelQuerySet(models.QuerySet["Channel"]):
         return created
 
 
-class Channel(models.Model):
+class Channel(StoredChannel):
     """
     A channel, who may subscribe to it, and who may do more.
 

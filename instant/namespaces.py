@@ -191,6 +191,15 @@ class Namespace:
         """Return for each of many channels what can_read_history() would."""
         return [self.can_read_history(user, **kwargs) for kwargs in many]
 
+    def readers(self, **kwargs: Any) -> Any:  # noqa: ARG002
+        """
+        Return the users who have to acknowledge a stored message: a queryset, or a list.
+
+        Only ``Stored("cacheall")`` asks: such a message is deleted when all of them did. Not a
+        right: can_subscribe() is asked for each who reads.
+        """
+        return None
+
     def connection_info(self, user: Any, **kwargs: Any) -> Any:  # noqa: ARG002
         """Return what others see of the user in presence, joins and publications; JSON or None."""
         return None
@@ -210,6 +219,11 @@ class Namespace:
             getattr(cls, name) is not getattr(Namespace, name)
             for name in ("snapshot", "snapshot_many")
         )
+
+    @classmethod
+    def has_readers(cls) -> bool:
+        """Tell whether the class says who has to acknowledge its messages."""
+        return cls.readers is not Namespace.readers
 
     @classmethod
     def allows(cls, action: Action) -> Literal["nobody", "subscribers", "ask", "everybody"]:

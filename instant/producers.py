@@ -20,6 +20,7 @@ from instant.publishing.after_commit import defer
 from instant.publishing.batch import batch, join_batch
 from instant.publishing.payload import Content, check, encode, encoded, id_for
 from instant.publishing.publication import Envelope, Publication, Publications
+from instant.stored import rules as stored
 from instant.tenancy import current as tenancy
 
 __all__ = [
@@ -238,6 +239,29 @@ async def _at_once(*args: Any, **kwargs: Any) -> tuple[Sequence[Envelope], Seque
 def _dispatch(envelopes: Sequence[Envelope], *, on_commit: bool, using: str | None) -> None:
     if not envelopes:
         return
+    if stored.is_used():
+        _store(envelopes, on_commit=on_commit, using=using)
+    else:
+        _hand_on(envelopes, on_commit=on_commit, using=using)
+
+
+def _store(envelopes: Sequence[Envelope], *, on_commit: bool, using: str | None) -> None:
+    """Write what belongs to stored channels, and hand all on in the same transaction."""
+    from instant.stored import keep, rows  # noqa: PLC0415  they need the models
+
+    kept = keep.kept(envelopes)
+    if not kept:
+        _hand_on(envelopes, on_commit=on_commit, using=using)
+        return
+    alias = rows.database()
+    # No savepoint: what can't be stored fails the transaction that it is a part of.
+    with transaction.atomic(using=alias, savepoint=False):
+        keep.write(kept)
+        waits = _waits(transaction.get_connection(using))
+        _hand_on(envelopes, on_commit=on_commit, using=using if waits else alias)
+
+
+def _hand_on(envelopes: Sequence[Envelope], *, on_commit: bool, using: str | None) -> None:
     if not on_commit:
         for envelope in envelopes:
             envelope.on_commit = False
@@ -270,6 +294,9 @@ def _waits(connection: BaseDatabaseWrapper) -> bool:
 
 
 async def _adispatch(envelopes: Sequence[Envelope]) -> None:
+    if envelopes and stored.is_used():  # the database is asked in a thread
+        await sync_to_async(_dispatch)(envelopes, on_commit=True, using=None)
+        return
     envelopes = _with_copies(envelopes)
     if envelopes and not join_batch(envelopes):
         await get_backend().asend(envelopes)

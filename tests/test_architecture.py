@@ -9,8 +9,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "instant"
 
 PUBLIC = {
-    "backends", "deliveries", "enforcement", "exceptions", "handlers", "html", "middleware", "namespaces",
-    "permissions", "presence", "producers", "pytest_plugin", "signals", "states", "tenants", "testing",
+    "backends", "deliveries", "enforcement", "exceptions", "handlers", "html", "messages", "middleware",
+    "namespaces", "permissions", "presence", "producers", "pytest_plugin", "signals", "states", "tenants", "testing",
 }  # fmt: skip
 DJANGOS = {
     "admin", "apps", "checks", "fields", "locale", "management", "migrations", "models", "static",
@@ -18,14 +18,14 @@ DJANGOS = {
 }  # fmt: skip
 ROOMS = {
     "centrifugo", "channels", "conf", "embedded", "inbound", "pages", "publishing", "revoking", "rights",
-    "server", "tenancy", "views",
+    "server", "stored", "tenancy", "views",
 }  # fmt: skip
 
 MAY_IMPORT = {
     # Two rooms know no Django: what speaks Centrifugo's protocol, and what is one.
     "embedded": set(),
     "centrifugo": {"channels", "exceptions", "publishing.publication"},
-    "conf": {"centrifugo.config", "exceptions"},
+    "conf": {"centrifugo.config", "deliveries", "exceptions"},
     "channels": {"deliveries", "exceptions"},
     "publishing": {
         "backends", "centrifugo", "channels", "conf", "exceptions", "models", "revoking.host", "revoking.looker",
@@ -45,6 +45,10 @@ MAY_IMPORT = {
     "server": {
         "centrifugo", "channels.names", "conf", "deliveries", "exceptions", "inbound", "namespaces", "permissions", "publishing",
         "revoking", "rights", "tenancy",
+    },
+    "stored": {
+        "channels", "conf", "deliveries", "exceptions", "fields", "inbound", "models", "namespaces", "permissions",
+        "producers", "publishing", "revoking", "rights", "signals", "tenancy",
     },
     "tenancy": {"centrifugo", "channels", "conf", "exceptions"},
     "pages": {

@@ -21,7 +21,7 @@ PINNED = {
     "instant.backends.centrifugo": "CentrifugoBackend",
     "instant.backends.console": "ConsoleBackend",
     "instant.backends.locmem": "LocmemBackend",
-    "instant.deliveries": "AtMostOnce Delivery Latest Recoverable",
+    "instant.deliveries": "RULES AtMostOnce Delivery Latest Recoverable Stored",
     "instant.enforcement": "arecheck arevoke recheck revoke",
     "instant.exceptions": (
         "BatchError InstantConfigError InstantError InvalidAPIKey InvalidChannelName InvalidReply "
@@ -34,8 +34,9 @@ PINNED = {
         "on_refresh on_rpc on_subscribe"
     ),
     "instant.html": "connect_sources script script_config state websocket_url",
+    "instant.messages": "aacknowledge acknowledge aoutstanding outstanding",
     "instant.middleware": "StateMiddleware TabMiddleware current_tab",
-    "instant.models": "Channel Listener OutboxRow Revocation Ticket validate_name",
+    "instant.models": "Acknowledgement Channel Listener Message OutboxRow Revocation Ticket validate_name",
     "instant.namespaces": (
         "METHODS Action Namespace NamespaceError NoChannelMatch find_namespace registered "
         "row_namespaces tokenless_namespaces"

@@ -41,6 +41,8 @@ def problems(cls: Any) -> Iterator[str]:
 def _wrong_options(cls: Any, where: str) -> Iterator[str]:
     if not isinstance(cls.delivery, Delivery):
         yield f"{where}.delivery must be one of instant.deliveries, not {cls.delivery!r}."
+    elif cls.delivery.rule != "disabled":
+        yield from _wrong_for_stored(cls, where)
     for option, values in (
         ("authorize", ("token", "proxy", "open")),
         ("client_publish", ("nobody", "subscribers", "ask")),
@@ -65,3 +67,16 @@ def _wrong_options(cls: Any, where: str) -> Iterator[str]:
         )
     if cls.history and not getattr(cls.delivery, "size", 0):
         yield f"{where}.history: its delivery keeps no messages."
+
+
+def _wrong_for_stored(cls: Any, where: str) -> Iterator[str]:
+    if cls.delivery.rule == "cacheall" and not cls.has_readers():
+        yield (
+            f'{where} needs readers(): with Stored("cacheall") a message is kept until all of '
+            "them acknowledged it."
+        )
+    if cls.client_publish == "subscribers":
+        yield (
+            f"{where}.client_publish: what browsers publish past Django isn't stored. Take 'ask' "
+            "and can_publish()."
+        )

@@ -196,5 +196,14 @@ DESCRIPTIONS: Mapping[str, Description] = {
         '`{"RUNNER": None, "BACKEND": "default", "LEASE": 60, "ATTEMPTS": 3, "KEEP": 86400}`; '
         "`None` counts as `runjobs`, and a check asks",
     ),
+    "STORE": Description(
+        "Which messages are rows in the database, too, until their readers acknowledged them, see "
+        "[Stored channels](stored.md). `MESSAGES` is the rule for channels in the admin that have "
+        "none of their own, `REQUESTS` and `RESPONSES` the same for requests and answers: "
+        '`"disabled"`, `"cache"`, `"cacheall"` or `"store"`. `CREATE`: a message to a channel that '
+        "isn't there makes it, for users who may add channels. `MAX_AGE` (seconds) and `MAX_COUNT` "
+        "(of one channel) delete earlier. `None`: rows aren't asked; namespaces with "
+        "`delivery = Stored(…)` are stored all the same.",
+    ),
 }
 """What each key of ``INSTANT`` does."""

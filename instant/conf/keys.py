@@ -42,6 +42,7 @@ DEFAULTS: dict[str, Any] = {
     "GATEWAY": False,
     "TENANT": None,
     "JOBS": {},
+    "STORE": None,
 }
 """The keys of ``INSTANT`` and what holds where one is not given."""
 

@@ -20,6 +20,7 @@ from instant.conf.jobs import parse_jobs
 from instant.conf.keys import DEFAULTS, TYPES, is_address, parse_secrets
 from instant.conf.pools import pools_parser
 from instant.conf.resolved import Conf
+from instant.conf.store import parse_store
 from instant.conf.throttle import parse_cache, parse_calls, parse_limits
 from instant.conf.trusted_proxies import parse_proxies
 from instant.exceptions import InstantConfigError
@@ -92,6 +93,7 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         gateway=values["GATEWAY"],
         tenant=values["TENANT"],
         jobs=_read("JOBS", parse_jobs, values),
+        store=_read("STORE", parse_store, values),
         audience=_audience(server, tenants=values["TENANT"] is not None),
         api_url=_api_url(server, port),
         size_limit=server.size_limit,

@@ -11,6 +11,7 @@ from instant.centrifugo.config.engine import Engine
 from instant.centrifugo.config.values import ENVIRONMENT
 from instant.conf.jobs import Jobs
 from instant.conf.pools import Pools
+from instant.conf.store import Store
 from instant.conf.throttle import Limits, Rate
 from instant.conf.trusted_proxies import Proxies
 from instant.exceptions import InstantConfigError
@@ -90,6 +91,8 @@ class Conf:
     """Dotted path of what knows the tenants; None: the site has none."""
     jobs: Jobs
     """What runs queued calls."""
+    store: Store | None
+    """What is stored of channels that say nothing of it; None: rows aren't asked."""
     audience: str
     """
     ``aud`` of every token, so that two projects on one server don't share user 1.

@@ -56,6 +56,11 @@ class Publications(Sequence[Publication]):
         self._made: list[Publication] | None = None
         self.channels = channels
 
+    @property
+    def id(self) -> str:
+        """Return the one id of all."""
+        return self._id
+
     def note(self, note: Callable[[list[Publication]], None]) -> None:
         """Have something done with the publications as soon as there are any."""
         if self._made is None:

@@ -10,7 +10,7 @@ from django.contrib.auth.backends import AllowAllUsersModelBackend, BaseBackend,
 from django.contrib.auth.models import AnonymousUser, Group, Permission
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import router
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.manager import BaseManager
 
 from instant.models import Channel
@@ -22,6 +22,7 @@ __all__ = [
     "account",
     "after_losing",
     "are_hidden",
+    "at_level",
     "find_user",
     "holders",
     "holds",
@@ -131,6 +132,27 @@ def levels(user: Any) -> list[str]:
     if is_known(user):
         found.append(Channel.Level.USERS)
     return [*found, *staff_levels(user)]
+
+
+def at_level(level: str) -> QuerySet[Any]:
+    """Return the users who have every channel of a level; nobody for one that lists its users."""
+    model = get_user_model()
+    found: QuerySet[Any] = model._base_manager.using(router.db_for_write(model)).all()  # noqa: SLF001
+    columns = {field.name for field in model._meta.concrete_fields}  # noqa: SLF001
+    if "is_active" in columns:
+        found = found.filter(is_active=True)
+    if level in {Channel.Level.PUBLIC, Channel.Level.USERS}:
+        return found
+    if level not in {Channel.Level.STAFF, Channel.Level.SUPERUSER}:
+        return found.none()
+    flags = {"is_superuser"} if level == Channel.Level.SUPERUSER else {"is_staff", "is_superuser"}
+    if flags <= columns:
+        wanted = Q(pk__in=())
+        for flag in flags:
+            wanted |= Q(**{flag: True})
+        return found.filter(wanted)
+    # A model's own properties: only Python knows them.
+    return found.filter(pk__in=[user.pk for user in found.iterator() if level in levels(user)])
 
 
 def staff_levels(user: Any) -> list[str]:

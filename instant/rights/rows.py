@@ -11,7 +11,7 @@ from instant.channels.names import check_row_name
 from instant.exceptions import InvalidChannelName
 from instant.models import Channel
 from instant.namespaces import Action, row_namespaces
-from instant.rights.accounts import is_known, levels, memberships, staff_levels
+from instant.rights.accounts import at_level, is_known, levels, memberships, staff_levels
 
 __all__ = [
     "Row",
@@ -20,6 +20,7 @@ __all__ = [
     "may_be",
     "named",
     "permitted",
+    "readers",
     "rights",
 ]
 
@@ -135,6 +136,26 @@ def permitted(users: Sequence[Any], name: str) -> set[Any]:
         )
         found |= set(inside.values_list(user, flat=True))
     return found
+
+
+def readers(row: Channel) -> QuerySet[Any]:
+    """Return the users who may subscribe to a row now, each once: nobody to an inactive one."""
+    users = at_level(Channel.Level.USERS)
+    if not row.is_active:
+        return users.none()
+    if row.level != Channel.Level.GROUPS:
+        return at_level(row.level)
+    member = Channel.members.field.m2m_reverse_field_name()  # named after the user model
+    listed = Channel.members.through.objects.filter(channel=row).values(member)
+    wanted = Q(pk__in=listed)
+    groups = memberships()
+    if groups is not None:
+        user, group = groups.m2m_field_name(), groups.m2m_reverse_field_name()
+        inside = groups.remote_field.through._base_manager.filter(  # noqa: SLF001
+            **{f"{group}__in": row.groups.order_by().values("pk")}
+        )
+        wanted |= Q(pk__in=inside.values(user))
+    return users.filter(wanted)
 
 
 def _subscribe_rule(user: Any) -> Q:

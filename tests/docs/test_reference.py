@@ -55,6 +55,7 @@ def test_defaults_that_are_said_in_words():
         "OUTBOX_KEEP",
         "TRUSTED_PROXIES",
         "TENANT",
+        "STORE",
     ]
 
 
@@ -158,8 +159,8 @@ def test_namespaces():
     methods = text("docs/channels.md")
     for name, value in vars(Namespace).items():
         if inspect.isfunction(value) and not name.startswith("_") and not name.endswith("_many"):
-            first = "users" if name.endswith("_users") else "user"
-            assert f"| `{name}({first}, **kwargs)` |" in methods
+            named = [p for p in inspect.signature(value).parameters if p not in {"self", "kwargs"}]
+            assert f"| `{name}({', '.join([*named, '**kwargs'])})` |" in methods
 
 
 def test_deliveries():
