@@ -8,7 +8,6 @@ job computes.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -17,8 +16,7 @@ from typing import Any, Self
 from django.db import DatabaseError, InterfaceError, connections
 
 from instant.inbound.answers import Cancelled
-from instant.inbound.encoder import AnswerEncoder
-from instant.inbound.tickets import rows, telling
+from instant.inbound.tickets import contents, rows, telling
 from instant.inbound.tickets.model import Ticket
 from instant.tenancy import current as tenancy
 
@@ -47,7 +45,7 @@ class Heart:
         self.ticket = ticket
         self._lease = seconds
         self._renewed = time.monotonic()
-        self._pending: tuple[str, str] | None = None
+        self._pending: dict[str, str] = {}
         self._is_new = True
         self._lock = threading.Lock()
         self._called, self._stopped = threading.Event(), threading.Event()
@@ -58,9 +56,9 @@ class Heart:
 
     def tell(self, done: Any, message: str) -> None:
         """Have the caller told how far it is, soon; raises as check() does."""
-        text = "" if done is None else json.dumps(done, cls=AnswerEncoder, allow_nan=False)
+        found = contents.progress(done, message)
         with self._lock:
-            self._pending = (text, rows.storable(message))
+            self._pending = found
         self._called.set()
         self.check()
 
@@ -73,8 +71,8 @@ class Heart:
     def last(self) -> dict[str, str]:
         """What was told and isn't written yet."""
         with self._lock:
-            pending, self._pending = self._pending, None
-        return {} if pending is None else {"progress": pending[0], "message": pending[1]}
+            pending, self._pending = self._pending, {}
+        return pending
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -86,9 +84,9 @@ class Heart:
         self._thread.join()
 
     def _run(self) -> None:
-        alias = rows.database()
         try:
             with tenancy.activate(self.ticket.tenant):
+                alias = rows.database()
                 if connections[alias].vendor == "sqlite":
                     with connections[alias].cursor() as cursor:
                         cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE}")

@@ -16,9 +16,8 @@ from instant import conf
 from instant.inbound import dispatch
 from instant.inbound.answers import Cancelled, Disconnect, Refused
 from instant.inbound.call import Call, Job
-from instant.inbound.encoder import AnswerEncoder
 from instant.inbound.registry import find_handler
-from instant.inbound.tickets import rights, rows, telling
+from instant.inbound.tickets import contents, rights, rows, telling
 from instant.inbound.tickets.between_jobs import close_old_connections
 from instant.inbound.tickets.heart import Heart
 from instant.inbound.tickets.model import Ticket
@@ -26,9 +25,6 @@ from instant.inbound.tickets.model import Ticket
 __all__ = ["run"]
 
 logger = logging.getLogger("instant.tickets")
-
-MAX_RESULT = 900_000
-"""Bytes of a result: it has to fit into a publication."""
 
 _PAUSE = 0.5
 """Seconds between two tries to write an end."""
@@ -48,9 +44,6 @@ def run(ticket: Ticket, heart: Callable[[Ticket, float], Any] = Heart) -> None:
         with beside as job:
             changes = _ended(ticket, job)
             changes = {**job.last, **changes}
-    except Cancelled:
-        logger.info("Ticket %s was cancelled, or is somebody else's by now.", ticket.pk)
-        return
     except Exception:
         raise
     except BaseException:
@@ -63,11 +56,12 @@ def _ended(ticket: Ticket, job: Job) -> dict[str, Any]:
     """Call the handler; return what has to be written."""
     try:
         with translation.override(ticket.language or None):
-            text = _encoded(_answer(ticket, job))
+            text = contents.encoded(_answer(ticket, job))
     except Cancelled:
-        raise
+        # The row says so already, or it is somebody else's, or the function itself gave up.
+        return {"state": _State.CANCELLED}
     except Refused as exc:
-        return {"state": _State.FAILED, "code": exc.code, "error": rows.storable(exc.message)}
+        return {"state": _State.FAILED, "code": exc.code, "error": contents.error(exc.message)}
     except Disconnect as exc:
         return {"state": _State.FAILED, "code": 403, "error": exc.reason or "permission denied"}
     except Exception:
@@ -92,17 +86,6 @@ def _answer(ticket: Ticket, job: Job) -> Any:
         _job=job,
     )
     return dispatch.resume(handler, call)
-
-
-def _encoded(answer: Any) -> str:
-    text = json.dumps(
-        answer, cls=AnswerEncoder, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    if len(text.encode()) > MAX_RESULT:
-        raise ValueError(
-            f"The result has more than {MAX_RESULT:,} bytes. Store it, and return where it is."
-        )
-    return text
 
 
 def _write(ticket: Ticket, changes: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ one whose lease is over, an ended one of which nobody may have been told.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import timedelta
@@ -33,8 +34,8 @@ __all__ = [
     "give_back",
     "head",
     "is_ours",
+    "new_claim",
     "own",
-    "storable",
     "told",
 ]
 
@@ -46,6 +47,8 @@ UNTOLD = timedelta(seconds=10)
 
 _TRIES = 10
 """How often another is looked for where the database can't skip those that others are taking."""
+
+_ID = re.compile(r"[-_a-zA-Z0-9]{1,32}")
 
 Rows = QuerySet[Ticket]
 
@@ -63,7 +66,13 @@ def own() -> Rows:
 
 
 def find(id_: str) -> Ticket | None:
-    """Return a ticket of the current tenant; some databases don't tell “a” from “A”."""
+    """
+    Return a ticket of the current tenant, None for what can't be one's id either.
+
+    Some databases refuse some texts, and some don't tell “a” from “A”.
+    """
+    if not _ID.fullmatch(id_):
+        return None
     found = own().filter(pk=id_).first()
     return found if found is not None and found.pk == id_ else None
 
@@ -95,12 +104,17 @@ def claim(queues: Sequence[str] = ()) -> Ticket | None:
     return None
 
 
+def new_claim() -> str:
+    """Return what nobody else has claimed anything with."""
+    return secrets.token_hex(16)
+
+
 def _taken(ticket: Ticket) -> Ticket | None:
     """Claim one that waits; None where somebody else was faster."""
     now = timezone.now()
     changes: dict[str, Any] = {
         "state": Ticket.State.RUNNING,
-        "claim": secrets.token_hex(16),
+        "claim": new_claim(),
         "started_at": now,
         "due_at": now + timedelta(seconds=conf.current().jobs.lease),
     }
@@ -166,11 +180,6 @@ def cancel(ticket: Ticket) -> bool:
     for name, value in changes.items():
         setattr(ticket, name, value)
     return True
-
-
-def storable(text: object) -> str:
-    """Return a text without what some databases refuse: NUL, and half a surrogate pair."""
-    return str(text).replace("\0", "").encode(errors="replace").decode()
 
 
 def told(ticket: Ticket) -> None:

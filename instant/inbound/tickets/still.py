@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from types import TracebackType
 from typing import Any, Self
 
 from instant.inbound.answers import Cancelled
-from instant.inbound.encoder import AnswerEncoder
-from instant.inbound.tickets import job, rows, telling
+from instant.inbound.tickets import contents, job, rows, telling
 from instant.inbound.tickets.model import Ticket
 
 __all__ = ["Still", "run_jobs"]
@@ -37,8 +35,7 @@ class Still:
 
     def tell(self, done: Any, message: str) -> None:
         """Publish it; raises as check() does."""
-        text = "" if done is None else json.dumps(done, cls=AnswerEncoder, allow_nan=False)
-        self.last = {"progress": text, "message": rows.storable(message)}
+        self.last = contents.progress(done, message)
         self.check()
         if _is_in_loop():
             return

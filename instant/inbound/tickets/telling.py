@@ -37,11 +37,17 @@ def state_of(ticket: Ticket, *, whole: bool = True) -> dict[str, Any]:
 
 
 def tell(ticket: Ticket) -> None:
-    """Publish how far it is, now. What can't be sent is not sent later: more will come."""
+    """
+    Publish how far it is, now; never raise.
+
+    What can't be sent is not sent later: more will come.
+    """
     try:
         publish(channel_of(ticket.pk), data=state_of(ticket), event_class=EVENT, on_commit=False)
     except PublishError as exc:
         logger.debug("The state of a ticket was not published: %s", exc)
+    except Exception:
+        logger.exception("The state of ticket %s was not published.", ticket.pk)
 
 
 def ending(ticket: Ticket, state: str, **changes: Any) -> bool:

@@ -42,6 +42,8 @@ def now_and_then() -> None:
             look()
         except DatabaseError as exc:
             logger.warning("Tickets can't be looked after: %s", exc)
+        except Exception:
+            logger.exception("Tickets can't be looked after.")
 
 
 def look() -> int:
@@ -71,16 +73,20 @@ def _wake(ticket: Ticket) -> None:
 
 def _expire(ticket: Ticket) -> None:
     """Let another run one whose lease is over; or nobody, where too many have died of it."""
+    # Its lease may have been renewed since it was looked at.
+    same = rows.own().filter(
+        pk=ticket.pk, state=Ticket.State.RUNNING, claim=ticket.claim, due_at=ticket.due_at
+    )
     if ticket.attempts >= conf.current().jobs.attempts:
+        ticket.claim = rows.new_claim()
+        if not same.update(claim=ticket.claim):
+            return
         error = f"whoever ran it died, {ticket.attempts} times"
         if ticket.attempts == 1:
             error = "whoever ran it died"
         if telling.ending(ticket, Ticket.State.FAILED, code=500, error=error):
             logger.error("Ticket %s (%s) failed: %s.", ticket.pk, ticket.method, error)
         return
-    same = rows.own().filter(
-        pk=ticket.pk, state=Ticket.State.RUNNING, claim=ticket.claim, due_at=ticket.due_at
-    )
     if same.update(state=Ticket.State.QUEUED, claim="", due_at=timezone.now() + rows.AGAIN):
         logger.warning("Ticket %s (%s): whoever ran it died.", ticket.pk, ticket.method)
         waking.wake(ticket.queue, ticket.priority)

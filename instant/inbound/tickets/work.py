@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+
+from django.db import DatabaseError, InterfaceError
 
 from instant.inbound.tickets import job, rows, upkeep
 from instant.inbound.tickets.between_jobs import close_old_connections
 from instant.tenancy import current as tenancy
 
 __all__ = ["run_next"]
+
+logger = logging.getLogger("instant.tickets")
 
 
 def run_next(tenant: str, queues: Sequence[str]) -> bool:
@@ -20,6 +25,11 @@ def run_next(tenant: str, queues: Sequence[str]) -> bool:
             return False
         try:
             job.run(ticket)
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception:
+            # The next job is another one; this one is run again when its lease is over.
+            logger.exception("Ticket %s (%s) was not run to its end.", ticket.pk, ticket.method)
         finally:
             close_old_connections()
         return True
