@@ -18,6 +18,7 @@ from instant.inbound.answers import Refused
 from instant.inbound.call import Call
 from instant.inbound.requests import find_method
 from instant.inbound.reserved import ID, check_id, take_id
+from instant.rights.client_address import caller_address
 from instant.views.caching import keep_out_of_caches
 from instant.views.endpoint import endpoint
 from instant.views.errors import Answered, BadRequest
@@ -58,6 +59,7 @@ def _rpc(request: HttpRequest, data: Any, method: str) -> Mapping[str, Any]:
             method=method,
             data=data,
             transport="http",
+            address=caller_address(request.META, conf.current().trusted_proxies),
             headers=request.headers,
             session=_session(request) if handler.session else None,
         )

@@ -19,10 +19,10 @@ from instant.inbound.call import Call
 from instant.inbound.connecting import enter, open_connection
 from instant.revoking import run, sessions
 from instant.rights import tokens
+from instant.rights.client_address import request_address
 from instant.rights.refusals import log_once, refusals
 from instant.tenancy import current as tenancy
 from instant.tenancy import wire
-from instant.views.client_address import request_address
 from instant.views.endpoint import BadRequest, Body, Forbidden, Unavailable, endpoint
 from instant.views.login_throttle import attempt
 

@@ -34,8 +34,8 @@ from django.core.cache import BaseCache, caches
 
 from instant.conf.throttle import Limits
 from instant.inbound.limiter import Full, Limit, cache_key
+from instant.rights.client_address import Address
 from instant.tenancy import current as tenancy
-from instant.views.client_address import Address
 
 __all__ = ["Attempt", "TooManyFailures", "attempt"]
 

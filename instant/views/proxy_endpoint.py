@@ -44,12 +44,12 @@ from instant.inbound.dispatch import arun, run
 from instant.inbound.encoder import AnswerEncoder
 from instant.inbound.registry import Handler
 from instant.inbound.reserved import take_tenant
+from instant.rights.client_address import forwarded_address
 from instant.rights.primary import reading_from_primary
 from instant.tenancy import current as tenancy
 from instant.tenancy import wire
 from instant.views.body import BodyRefused, read_body
 from instant.views.caching import keep_out_of_caches
-from instant.views.client_address import forwarded_address
 
 __all__ = ["DENIED", "FAILED", "Answer", "Asked", "Denied", "Endpoint", "endpoint"]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.cache import caches
 from django.db import OperationalError, connection
 from django.test import AsyncClient, Client, override_settings
 
@@ -459,3 +460,26 @@ def test_a_tenants_caller_is_that_tenants(native, settings):
         return fake.CURRENT.get()
 
     assert ask(native, "x", X_Tenant="acme") == (200, {"data": "acme"})
+
+
+def test_visitors_are_counted_by_their_address(settings):
+    caches["default"].clear()
+    on_rpc("peek", anonymous=True, rate="1/m")(lambda call: call.address)
+    on_rpc("look", anonymous=True, rate="1/m", per="address")(lambda call: call.address)
+    visitor = Client(headers={"Sec-Fetch-Site": "same-origin"})
+
+    def status(method, address, **headers):
+        response = visitor.post(
+            f"/instant/rpc/{method}/", "{}", JSON, REMOTE_ADDR=address, headers=headers,
+        )  # fmt: skip
+        return response.status_code, response.json().get("data")
+
+    for method in ("peek", "look"):
+        assert status(method, "192.0.2.7") == (200, "192.0.2.7")
+        assert status(method, "192.0.2.7", x_forwarded_for="192.0.2.99") == (429, None)
+        assert status(method, "2001:db8::7") == (200, "2001:db8::/64")
+        assert status(method, "2001:db8::8") == (429, None)
+    settings.INSTANT = {**settings.INSTANT, "TRUSTED_PROXIES": ["10.0.0.0/8"]}
+    assert status("peek", "10.0.0.1", x_forwarded_for="192.0.2.8") == (200, "192.0.2.8")
+    assert status("peek", "10.0.0.1", x_forwarded_for="6.6.6.6, 192.0.2.8") == (429, None)
+    assert status("peek", "10.0.0.1", x_forwarded_for="192.0.2.7") == (429, None)

@@ -14,8 +14,8 @@ from django.db import connection
 from django.test import override_settings
 
 from instant.conf.throttle import parse_limits
+from instant.rights.client_address import Address
 from instant.views import login_throttle
-from instant.views.client_address import Address
 from instant.views.login_throttle import TooManyFailures
 from tests.ports import free_port
 

@@ -11,6 +11,7 @@ import grpc
 from django.core.signals import got_request_exception, request_finished, request_started
 from google.protobuf.message import DecodeError
 
+from instant import conf
 from instant.inbound.answering import answer
 from instant.inbound.answers import Refused
 from instant.inbound.call import Call
@@ -19,6 +20,7 @@ from instant.inbound.reserved import check_id, take_id
 from instant.inbound.rpc_server.caller import as_request, authenticated, in_tenant
 from instant.inbound.rpc_server.messages import SERVICE, CallReply, CallRequest
 from instant.inbound.rpc_server.values import from_struct, set_value
+from instant.rights.client_address import caller_address
 from instant.rights.primary import reading_from_primary
 
 __all__ = ["Servicer", "status_of"]
@@ -115,6 +117,7 @@ class Servicer(grpc.GenericRpcHandler):  # type: ignore[misc]
             method=asked.method,
             data=data,
             transport="grpc",
+            address=caller_address(request.META, conf.current().trusted_proxies),
             headers=request.headers,
         )
         reply = CallReply()

@@ -335,3 +335,12 @@ def test_under_load_nothing_is_left(serve):
     assert answers == [n if n % 2 else 1 for n in range(400)]
     assert server.servicer.running == 0
     assert len(server._pool._threads) <= 4
+
+
+def test_where_the_caller_is(serve, settings):
+    on_rpc("where")(lambda call: call.address)
+    _, call = serve()
+    forwarded = (*ANN, ("x-forwarded-for", "192.0.2.7"))
+    assert call("where", metadata=forwarded) == "127.0.0.1"
+    settings.INSTANT = {**settings.INSTANT, "TRUSTED_PROXIES": ["127.0.0.1"]}
+    assert call("where", metadata=forwarded) == "192.0.2.7"

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from instant.conf.trusted_proxies import Proxies
 
-__all__ = ["Address", "forwarded_address", "request_address"]
+__all__ = ["Address", "caller_address", "forwarded_address", "request_address"]
 
 _IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -50,6 +50,15 @@ def request_address(meta: Mapping[str, Any], proxies: Proxies | None) -> Address
         return Address(_name(peer), peer is None)
     client = _forwarded(meta, proxies, peer)
     return Address(_name(client), client is None)
+
+
+def caller_address(meta: Mapping[str, Any], proxies: Proxies | None) -> str:
+    """
+    Return where the caller of a method is, ``""`` where nothing says it.
+
+    Behind a proxy that no setting names it is the proxy, whatever the caller writes into headers.
+    """
+    return request_address(meta, proxies).name or ""
 
 
 def forwarded_address(meta: Mapping[str, Any], proxies: Proxies | None) -> str:

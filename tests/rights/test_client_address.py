@@ -3,7 +3,7 @@
 import pytest
 
 from instant.conf.trusted_proxies import parse_proxies
-from instant.views.client_address import Address, forwarded_address, request_address
+from instant.rights.client_address import Address, forwarded_address, request_address
 
 OURS = ["10.0.0.0/8", "192.0.2.1", "2001:db8:1::/48"]
 
