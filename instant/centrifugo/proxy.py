@@ -13,6 +13,7 @@ import json
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Literal, NoReturn
 
 __all__ = [
@@ -121,7 +122,7 @@ def read_request(body: bytes, kind: Kind = "subscribe", pool: str = "") -> Proxy
     if len(body) > MAX_BODY:
         raise MalformedRequest(f"the body has {len(body):,} bytes, more than {MAX_BODY:,}")
     try:
-        fields = json.loads(body, parse_constant=_refuse)
+        fields = json.loads(body, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         raise MalformedRequest("the body is not JSON") from None
     if not isinstance(fields, dict):
@@ -199,9 +200,16 @@ def _binary(fields: Mapping[str, Any]) -> Any:
     except ValueError as exc:
         raise MalformedRequest("“b64data” is not base64") from exc
     try:
-        return json.loads(data, parse_constant=_refuse)
+        return json.loads(data, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         return data
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not isfinite(value):  # 1e999 would be infinity, which no answer can have
+        raise ValueError
+    return value
 
 
 def _refuse(_constant: str) -> NoReturn:

@@ -18,6 +18,9 @@ WHOLE = "data"
 _MAX_FIELDS = 5
 """Of a payload that are named in one message."""
 
+_MAX_ERRORS = 1000
+"""Of a payload that are looked at; of one with more it is only said how many."""
+
 _VARIABLE = {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
 
 
@@ -99,6 +102,9 @@ class Arguments:
                 return {**found, self._whole: self._adapter.validate_python(data)}
             return {**found, **self._adapter.validate_python({} if data is None else data)}
         except ValidationError as exc:
+            count = exc.error_count()
+            if count > _MAX_ERRORS:  # to list them takes longer than all the rest
+                raise Refused(422, f"data: {count:,} values are wrong or not expected") from None
             fields = _fields(exc.errors(include_url=False, include_input=False))
             raise Refused(422, _sentence(fields), fields=fields) from None
 

@@ -59,7 +59,8 @@ class KeepsNothing(OSError):
 
 def cache_key(kind: str, *parts: str) -> str:
     """Return a key that any cache takes, and from which nobody reads the parts."""
-    digest = salted_hmac(f"instant.{kind}", "\0".join(parts), algorithm="sha256").hexdigest()
+    text = "\0".join(parts).encode(errors="surrogatepass")  # of what a caller may have sent
+    digest = salted_hmac(f"instant.{kind}", text, algorithm="sha256").hexdigest()
     return f"instant.{kind}:{digest}"
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "declared",
     "find_handler",
     "handlers",
+    "is_method",
     "matching",
     "pools",
     "register",
@@ -170,6 +171,11 @@ def handlers(*kinds: Kind) -> list[Handler]:
 def matching(kind: Kind, name: str) -> list[Handler]:
     """Return all handlers of a kind that a name belongs to, in the order of their declaration."""
     return [h for h in _registry if h.kind == kind and h.matches(name)]
+
+
+def is_method(name: str) -> bool:
+    """Tell whether a name can be a method's."""
+    return "*" not in name and bool(_METHOD.fullmatch(name))
 
 
 def find_handler(kind: Kind, name: str) -> Handler | None:

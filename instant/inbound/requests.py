@@ -8,7 +8,7 @@ from typing import Any
 from instant import permissions
 from instant.inbound.answers import Refused
 from instant.inbound.call import Call
-from instant.inbound.registry import Handler, find_handler
+from instant.inbound.registry import Handler, find_handler, is_method
 from instant.namespaces import find_namespace
 
 __all__ = ["find_method", "find_moderator", "published"]
@@ -21,7 +21,8 @@ def find_method(method: str, pool: str | None = None) -> Handler:
     A pool answers for its own handlers only: what is slow there can't be called elsewhere. None
     stands for whoever is no pool's, and may call all of them.
     """
-    handler = find_handler("rpc", method)
+    # A pattern answers for what could be declared, and for no other text.
+    handler = find_handler("rpc", method) if is_method(method) else None
     if handler is None or pool not in {None, handler.pool}:
         raise Refused(404, "there is no such method")
     return handler

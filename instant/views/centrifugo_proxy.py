@@ -23,6 +23,7 @@ from instant.inbound.answers import Refused
 from instant.inbound.call import Call
 from instant.inbound.connection_limit import check_connection
 from instant.inbound.listening import mirror
+from instant.inbound.payloads import flaw
 from instant.inbound.registry import Handler, find_handler
 from instant.inbound.requests import find_method, find_moderator, published
 from instant.inbound.reserved import take_id
@@ -108,6 +109,8 @@ def rpc(event: ProxyRequest, request: HttpRequest) -> Asked:
 def _call(
     handler: Handler, event: ProxyRequest, user: Any, request: HttpRequest, **more: Any
 ) -> Call:
+    if wrong := flaw(event.data):
+        raise Refused(400, f"the payload {wrong}")
     data, name = take_id(event.data)
     return Call(
         user=user,

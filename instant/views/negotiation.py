@@ -11,6 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.request import MediaType
 
+from instant.inbound.payloads import MAX_DEPTH, flaw
 from instant.views.body import BodyRefused, BodyTooLarge, read_body
 from instant.views.errors import Answered, BadRequest
 from instant.views.formats import MAX_BODY
@@ -21,9 +22,6 @@ __all__ = ["FormData", "Negotiated"]
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 XML = ("application/xml", "text/xml")
-
-MAX_DEPTH = 64
-"""Of objects and lists in each other."""
 
 _CSRF = "csrfmiddlewaretoken"
 """Django's field in a form, which is not the payload's."""
@@ -135,28 +133,9 @@ def _json(raw: bytes) -> Any:
         data = json.loads(text, parse_constant=_refuse, parse_float=finite)
     except (ValueError, RecursionError):
         raise BadRequest("The body is not JSON in UTF-8.") from None
-    if text.count("[") + text.count("{") > MAX_DEPTH:
-        _check_depth(data)
-    if "\\u" in text:
-        try:
-            json.dumps(data, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise BadRequest("The body has half a surrogate pair.") from None
+    if wrong := flaw(data):
+        raise BadRequest(f"The body {wrong}.")
     return data
-
-
-def _check_depth(data: Any) -> None:
-    """Refuse what would be too deep for those who look into it. It doesn't recurse."""
-    level = [data]
-    for _ in range(MAX_DEPTH + 1):
-        level = [
-            inner
-            for value in level
-            if isinstance(value, dict | list)
-            for inner in (value.values() if isinstance(value, dict) else value)
-        ]
-    if level:
-        raise BadRequest(f"The body is nested deeper than {MAX_DEPTH} levels.")
 
 
 def _form(raw: bytes) -> FormData:

@@ -9,6 +9,7 @@ all of them. A site without such patterns pays one look at an empty list.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
@@ -24,6 +25,8 @@ from instant.tenancy import current as tenancy
 from instant.tenancy import wire
 
 __all__ = ["copies", "copy_of", "copy_page", "is_pattern", "is_used", "read"]
+
+logger = logging.getLogger("instant.listening")
 
 _encode = DjangoJSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
@@ -86,7 +89,11 @@ def copy_page(channel: str, data: Any) -> None:
     """Send a copy of what a page publishes, where a pattern matches; a failure is logged."""
     if not is_used() or not any(h.matches(channel) for h in declared("message") if is_pattern(h)):
         return
-    body = _encode(data).encode()
+    try:
+        body = _encode(data).encode(errors="replace")
+    except RecursionError:
+        logger.warning("What a page has published to %s is nested too deeply to copy.", channel)
+        return
     copy = copy_of([channel], body, key=uuid4().hex, tenant=tenancy.current())
     deliver_quietly((copy,))
 
