@@ -37,6 +37,7 @@ def accept(call: Call, queue: str, priority: int) -> dict[str, Any]:
             {
                 "client": call.client,
                 "transport": call.transport,
+                "address": call.address,
                 "meta": dict(call.meta),
                 "id": call.id,
             }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from django.utils import translation
 from instant import conf
 from instant.inbound import dispatch
 from instant.inbound.answers import Cancelled, Disconnect, Refused
-from instant.inbound.call import Call, Job
+from instant.inbound.call import Job
 from instant.inbound.registry import find_handler
 from instant.inbound.tickets import contents, rights, rows, telling
 from instant.inbound.tickets.between_jobs import close_old_connections
@@ -77,15 +76,7 @@ def _answer(ticket: Ticket, job: Job) -> Any:
     user = rights.owner(ticket)
     if user is None:
         raise Refused(401, "log in first")
-    caller = json.loads(ticket.caller) if ticket.caller else {}
-    call = Call(
-        user=user,
-        method=ticket.method,
-        data=json.loads(ticket.data) if ticket.data else None,
-        **caller,
-        _job=job,
-    )
-    return dispatch.resume(handler, call)
+    return dispatch.resume(handler, rights.call_of(ticket, user, job))
 
 
 def _write(ticket: Ticket, changes: dict[str, Any]) -> None:

@@ -10,14 +10,22 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 
 from instant.inbound.answers import Refused
-from instant.inbound.call import Call
+from instant.inbound.call import Call, Job
 from instant.inbound.callers import check_caller
 from instant.inbound.registry import find_handler
 from instant.inbound.tickets.model import Ticket
 from instant.permissions import is_known
 from instant.rights import accounts, tokens
 
-__all__ = ["holder_of", "is_of", "may_follow", "may_read", "owner", "owner_may_read"]
+__all__ = [
+    "call_of",
+    "holder_of",
+    "is_of",
+    "may_follow",
+    "may_read",
+    "owner",
+    "owner_may_read",
+]
 
 logger = logging.getLogger("instant.tickets")
 
@@ -49,14 +57,20 @@ def owner(ticket: Ticket) -> Any:
     return user if is_known(user) else None
 
 
+def call_of(ticket: Ticket, user: Any, job: Job | None = None) -> Call:
+    """Return the call that was put off, as somebody's."""
+    caller = json.loads(ticket.caller) if ticket.caller else {}
+    data = json.loads(ticket.data) if ticket.data else None
+    return Call(user=user, method=ticket.method, data=data, **caller, _job=job)
+
+
 def may_read(ticket: Ticket, user: Any) -> bool:
     """Tell whether somebody may call the method now, with what the ticket's caller has sent."""
     handler = find_handler("rpc", ticket.method)
     if handler is None:
         return False
-    data = json.loads(ticket.data) if ticket.data else None
     try:
-        check_caller(handler, Call(user=user, method=ticket.method, data=data))
+        check_caller(handler, call_of(ticket, user))
     except Refused:
         return False
     except Exception:

@@ -552,3 +552,14 @@ def test_without_a_key_there_is_no_ticket(build, call, make_user):
     with pytest.raises(InstantConfigError):
         call(make_user("ann"), "report.build", {"year": 1})
     assert not Ticket.objects.exists()
+
+
+def test_a_rule_of_the_connection_counts_for_the_ticket_too(queued, call, run_next, make_user):
+    on_rpc("x", queue="q", can=lambda call: call.meta["shop"] == 7 and call.client == "c1")(
+        lambda call: call.meta["shop"]
+    )
+    ann = make_user("ann")
+    ticket = queued(ann, "x", meta={"shop": 7})
+    assert call(ann, "instant.ticket", {"id": ticket.pk})["ticket"]["state"] == "queued"
+    assert run_next().result == "7"
+    assert call(ann, "instant.ticket", {"id": ticket.pk}, client="c2")["ticket"]["result"] == 7
