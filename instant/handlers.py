@@ -7,8 +7,8 @@ It returns what the caller gets, or raises ``Refused`` or ``Disconnect``. It may
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, Unpack
+from collections.abc import Callable, Mapping
+from typing import Any, Never, TypeVar, Unpack
 
 from instant.inbound.answers import Cancelled, Disconnect, Refused
 from instant.inbound.call import Call
@@ -89,7 +89,7 @@ def on_publish(
     return register("publish", channel, can=can, session=session, policies=compiled(options))
 
 
-def on_message(channel: str | type[Namespace]) -> Callable[[_F], _F]:
+def on_message(channel: str | type[Namespace], **options: Never) -> Callable[[_F], _F]:
     """
     Call a function with each ``Message`` that is published, in ``manage.py runlisteners``.
 
@@ -98,10 +98,11 @@ def on_message(channel: str | type[Namespace]) -> Callable[[_F], _F]:
     what ``publish()`` and its relatives send, and what pages publish where the server asks
     Django. At least once and in the order of each channel; several functions may take one channel.
     """
+    _refuse_options("message", options)
     return register("message", channel)
 
 
-def on_connect(function: _F) -> _F:
+def on_connect(function: _F = None, /, **options: Never) -> _F:  # type: ignore[assignment]
     """
     Be asked whenever ``get_token/`` signs a token with which a page connects.
 
@@ -110,15 +111,17 @@ def on_connect(function: _F) -> _F:
     the connection asks later, which the page does not see. ``call.data["refresh"]`` says whether
     the page renews the token of an open connection; a parameter ``refresh`` gets it, too.
     """
+    _check_bare("connect", function, options)
     return register("connect", "*")(function)
 
 
-def on_refresh(function: _F) -> _F:
+def on_refresh(function: _F = None, /, **options: Never) -> _F:  # type: ignore[assignment]
     """
     Be asked, after ``@on_connect``, where a page says that it renews an open connection's token.
 
     A page may as well not say so: what has to hold always belongs into ``@on_connect``.
     """
+    _check_bare("refresh", function, options)
     return register("refresh", "*")(function)
 
 
@@ -127,6 +130,7 @@ def on_subscribe(
     *,
     can: Callable[[Call], Any] | str | None = None,
     session: bool = False,
+    **options: Never,
 ) -> Callable[[_F], _F]:
     """
     Be asked when somebody is about to subscribe, after the channel's own rule allowed it.
@@ -136,11 +140,12 @@ def on_subscribe(
     is then what the page gets as the subscription's data. Whether somebody may stay is asked of the
     rule alone.
     """
+    _refuse_options("subscribe", options)
     return register("subscribe", channel, can=can, session=session)
 
 
 def before_send(
-    channel: str | type[Namespace] = "*", *, event_class: str = ""
+    channel: str | type[Namespace] = "*", *, event_class: str = "", **options: Never
 ) -> Callable[[_F], _F]:
     """
     See what Python publishes before it is sent: ``publish()``, ``broadcast()`` and their like.
@@ -151,4 +156,20 @@ def before_send(
     out of ``publish()``. All hooks that match are called: for each channel of a broadcast those
     that name channels, once those that name none.
     """
+    _refuse_options("send", options)
     return register("send", channel, event_class=event_class)
+
+
+def _check_bare(kind: str, function: object, options: Mapping[str, object]) -> None:
+    _refuse_options(kind, options)
+    if not callable(function):
+        raise TypeError(f"@on_{kind} stands without parentheses, right above its function.")
+
+
+def _refuse_options(kind: str, options: Mapping[str, object]) -> None:
+    if options:
+        name = "before_send" if kind == "send" else f"on_{kind}"
+        raise TypeError(
+            f"@{name} takes no {min(options)}=: policies and pools are for @on_rpc and "
+            "@on_publish, whose answers somebody waits for."
+        )

@@ -65,6 +65,11 @@ def _ours(options: PolicyOptions) -> Iterator[Policy]:
         raise TypeError("A handler with per= has rate= too.")
     if (once := options.get("once", False)) is not False:
         yield Once(once)
+    if cache is not None and "queue" in options:
+        raise TypeError(
+            "cache= and queue= don't go together: a ticket would be kept, which is its caller's "
+            "alone. Let the function keep what it computes in Django's cache."
+        )
     if cache is not None:
         yield Cached(cache, options.get("vary", ()), shared=options.get("shared", False))
     elif "vary" in options or "shared" in options:

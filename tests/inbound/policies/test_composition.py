@@ -6,7 +6,14 @@ import threading
 
 import pytest
 
-from instant import on_rpc
+from instant import (
+    before_send,
+    on_connect,
+    on_message,
+    on_refresh,
+    on_rpc,
+    on_subscribe,
+)
 from instant.handlers import Refused
 from instant.inbound.policies.cached import Cached
 from instant.inbound.policies.once import Once
@@ -30,6 +37,29 @@ def test_the_order_of_the_options_is_ours(registry):
     on_rpc("x", **options)(lambda call: None)
     said = [str(p) for p in handlers()[-1].policies]
     assert said == ["rate=1/m per user", "once", "cache=1", "timeout=1", "timeout=9"]
+
+
+def test_what_is_queued_is_not_kept(registry):
+    with pytest.raises(TypeError, match=r"cache= and queue="):
+        on_rpc("x", cache=1, queue="q")
+    assert not handlers()
+
+
+@pytest.mark.parametrize("options", [{"rate": "1/m"}, {"policies": [Once()]}, {"pool": "heavy"}])
+def test_the_others_say_that_they_take_none(registry, options):
+    [name] = options
+    for declare in (
+        on_connect,
+        on_refresh,
+        lambda **given: on_subscribe("x", **given),
+        lambda **given: on_message("x", **given),
+        lambda **given: before_send("x", **given),
+    ):
+        with pytest.raises(TypeError, match=rf"takes no {name}="):
+            declare(**options)
+    with pytest.raises(TypeError, match="@on_connect stands without"):
+        on_connect()
+    assert not handlers()
 
 
 def code_of(ask, function, data):
