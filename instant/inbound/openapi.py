@@ -10,6 +10,7 @@ from django.conf import settings
 
 from instant import conf
 from instant.inbound.registry import Handler, handlers
+from instant.inbound.reserved import TICKET
 
 __all__ = ["document"]
 
@@ -59,6 +60,8 @@ def _path_item(
 ) -> dict[str, Any]:
     summary, _, description = inspect.cleandoc(handler.function.__doc__ or "").partition("\n\n")
     policies = [str(policy) for policy in handler.policies]
+    result = schemas.get((handler, _ANSWER), {})
+    is_queued = any(policy.defers for policy in handler.policies)
     body = {}
     if handler.arguments.adapter is not None:
         body = {"requestBody": _body(schemas.get((handler, _REQUEST), {}), definitions)}
@@ -67,10 +70,13 @@ def _path_item(
         **({"summary": " ".join(summary.split())} if summary else {}),
         **({"description": description} if description else {}),
         **({"x-instant-policies": policies} if policies else {}),
+        **({"x-instant-result": result} if is_queued else {}),
         "parameters": [_idempotency_key()],
         **body,
         "responses": {
-            "200": _response("The answer.", _data(schemas.get((handler, _ANSWER), {}))),
+            "200": _response("A ticket: the result comes later.", _data(_ticket()))
+            if is_queued
+            else _response("The answer.", _data(result)),
             "default": _response("A refusal, with its code.", {"$ref": _REF.format(model=_ERROR)}),
         },
         "security": _security(handler),
@@ -122,6 +128,14 @@ def _body(schema: Any, definitions: Mapping[str, Any]) -> dict[str, Any]:
 
 def _data(schema: Any) -> dict[str, Any]:
     return {"type": "object", "required": ["data"], "properties": {"data": schema}}
+
+
+def _ticket() -> dict[str, Any]:
+    """Describe what ``tickets.accept`` answers."""
+    texts = ("id", "channel", "token")
+    fields = {name: {"type": "string"} for name in texts} | {"exp": {"type": "integer"}}
+    ticket = {"type": "object", "required": list(fields), "properties": fields}
+    return {"type": "object", "required": [TICKET], "properties": {TICKET: ticket}}
 
 
 def _response(text: str, schema: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from instant.inbound.answers import Refused
 
-__all__ = ["ID", "KEYS", "METHODS", "check_id", "take_id", "take_tenant", "with_tenant"]
+__all__ = ["ID", "KEYS", "METHODS", "TICKET", "check_id", "take_id", "take_tenant", "with_tenant"]
 
 METHODS = "instant."
 """What methods of ours begin with."""
@@ -22,6 +22,9 @@ KEYS = "instant:"
 
 ID = KEYS + "id"
 """The key under which a payload names the call."""
+
+TICKET = KEYS + "ticket"
+"""What an answer has instead of a result, where the call was put off."""
 
 _TENANT = KEYS + "tenant"
 _IDS = re.compile(r"[-_a-zA-Z0-9]{1,64}")

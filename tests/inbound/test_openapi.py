@@ -174,6 +174,31 @@ def test_it_is_true(made, make_user, name, settings):
     assert not validator(made, answers).is_valid({})
 
 
+def test_a_queued_method_answers_with_a_ticket(registry, make_user, settings):
+    @on_rpc("report.build", queue="bulk")
+    def build(call, year: int) -> Total:
+        return Total(total=1, on=date(year, 1, 2))
+
+    make_user("ann")
+    document, _ = printed()
+    assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
+    assert "/instant/rpc/instant.ticket/" in document["paths"]
+    settings.INSTANT = {
+        **settings.INSTANT, "GATEWAY": True, "AUTHENTICATION": ["tests.views.authenticators.bearer"],
+    }  # fmt: skip
+    path = "/instant/rpc/report.build/"
+    answered = Client(headers={"Authorization": "Bearer ann"}).post(
+        path, {"year": 2026}, content_type="application/json"
+    )
+    operation = document["paths"][path]["post"]
+    shown = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    validator(document, shown).validate(answered.json())
+    assert not validator(document, shown).is_valid({"data": {"total": 1, "on": "2026-01-02"}})
+    result = validator(document, operation["x-instant-result"])
+    result.validate({"total": 1, "on": "2026-01-02"})
+    assert not result.is_valid({"total": "x"})
+
+
 def test_without_the_gateway_it_says_so(registry):
     document, warned = printed("--title", "Shop", "--api-version", "2.1", "--url", "https://x.example/", gateway=False)  # fmt: skip
     assert "GATEWAY" in warned

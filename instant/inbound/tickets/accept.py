@@ -10,6 +10,7 @@ from django.utils.translation import get_language
 
 from instant.inbound.call import Call
 from instant.inbound.encoder import AnswerEncoder
+from instant.inbound.reserved import TICKET
 from instant.inbound.tickets import rows, waking
 from instant.inbound.tickets.channel import channel_of
 from instant.inbound.tickets.model import Ticket
@@ -18,9 +19,6 @@ from instant.rights import tokens
 from instant.tenancy import current as tenancy
 
 __all__ = ["accept", "card"]
-
-KEY = "instant:ticket"
-"""What an answer has instead of a result, where the call was put off."""
 
 
 def accept(call: Call, queue: str, priority: int) -> dict[str, Any]:
@@ -48,7 +46,7 @@ def accept(call: Call, queue: str, priority: int) -> dict[str, Any]:
         created_at=now,
         due_at=now + rows.AGAIN,
     )
-    answer = {KEY: {"id": ticket.pk, **card(ticket, call.user)}}  # it may lack a key
+    answer = {TICKET: {"id": ticket.pk, **card(ticket, call.user)}}  # it may lack a key
     ticket.save(using=rows.database(), force_insert=True)
     waking.after_commit(rows.database(), queue, priority)
     return answer
