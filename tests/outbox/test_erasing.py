@@ -5,11 +5,14 @@ import json
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import OperationalError, connection, connections, transaction
+from django.db.models import signals
 from django.test.utils import CaptureQueriesContext
 
-from instant import broadcast, publish, user_channel
-from instant.models import OutboxRow
+from instant import broadcast, on_message, on_rpc, publish, user_channel
+from instant.inbound.tickets import erasing as tickets
+from instant.models import OutboxRow, Ticket
 from instant.publishing.outbox import erasing
+from instant.testing import run_jobs
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
@@ -26,6 +29,34 @@ def test_a_users_rows_go_with_the_user(outbox, make_user, rows):
     ann.delete()
     left = {row["data"]["message"] for row in rows()}
     assert left == {"stays", "of another, whose key begins so", "for several"}
+
+
+def test_copies_for_those_who_listen_go_too(outbox, make_user, rows, registry):
+    on_message("user:*")(lambda message: None)
+    ann, bob = make_user("ann"), make_user("bob")
+    for user in (ann, bob):
+        publish(user_channel(user), user.username)
+    assert len(rows()) == 4
+    ann.delete()
+    left = [row["data"].get("payload", row["data"]) for row in rows()]
+    assert [payload["message"] for payload in left] == ["bob", "bob"]
+
+
+def test_a_users_tickets_say_nothing_any_more(outbox, make_user, rows, registry):
+    before = list(signals.post_delete.receivers)
+    on_message("*")(lambda message: None)
+    on_rpc("x", queue="q")(lambda call: f"of {call.user.username}")
+    tickets.connect()
+    users = [make_user("ann"), make_user("bob")]
+    for user in users:
+        Ticket.objects.create(method="x", queue="q", owner=str(user.pk))
+    assert run_jobs() == 2
+    assert len(rows()) == 4
+    users[0].delete()
+    signals.post_delete.receivers = before
+    signals.post_delete.sender_receivers_cache.clear()
+    left = [row["data"].get("payload", row["data"]) for row in rows()]
+    assert [payload["data"]["result"] for payload in left] == ["of bob", "of bob"]
 
 
 def test_what_is_rolled_back_deletes_none(outbox, make_user, rows):

@@ -8,7 +8,6 @@ all of them. A site without such patterns pays one look at an empty list.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from instant.channels.names import LISTENERS_CHANNEL, MAX_BYTES
 from instant.inbound.listening.message import Message
 from instant.inbound.registry import Handler, declared
+from instant.publishing.copied import head
 from instant.publishing.delivery import deliver_quietly
 from instant.publishing.publication import Envelope, Publications
 from instant.tenancy import current as tenancy
@@ -77,8 +77,7 @@ def copy_of(
     names: Sequence[str], body: bytes, *, key: str, tenant: str, like: Envelope | None = None
 ) -> Envelope:
     """Return the envelope that carries a payload to those who listen to its channels."""
-    head = json.dumps({"channels": list(names), "tenant": tenant}, separators=(",", ":"))
-    text = head[:-1].encode() + b',"payload":' + body + b"}"
+    text = head(names, tenant).encode() + body + b"}"
     copy = Envelope((LISTENERS_CHANNEL,), Publications(key, (LISTENERS_CHANNEL,), {}), text, key)
     if like is not None:
         copy.timeout, copy.on_commit, copy.using = like.timeout, like.on_commit, like.using

@@ -12,8 +12,10 @@ from django.db import DatabaseError, connections
 from django.db.models import signals
 
 from instant.inbound.tickets import rows
+from instant.inbound.tickets.channel import channel_of
 from instant.inbound.tickets.running import is_used
 from instant.publishing.commit_hook import wait_for_commit
+from instant.publishing.outbox import erasing as outbox
 from instant.tenancy import current as tenancy
 
 __all__ = ["connect"]
@@ -62,3 +64,5 @@ def _erase_of(subs: Sequence[str]) -> None:
     for start in range(0, len(ids), _AT_ONCE):
         gone = rows.own().filter(pk__in=ids[start : start + _AT_ONCE])
         gone._raw_delete(gone.db)  # noqa: SLF001  one statement, whoever listens to all models
+    if ids:
+        outbox.erase([channel_of(pk) for pk in ids])

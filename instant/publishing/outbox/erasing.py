@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import reduce
+from itertools import groupby
+from operator import or_
 from typing import Any
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError, connections
-from django.db.models import signals
+from django.db.models import Q, signals
 from django.db.models.functions import Left
 
 from instant.centrifugo.api.publish_requests import beginning
-from instant.channels.names import USER_NAMESPACE
+from instant.channels.names import (
+    LISTENERS_CHANNEL,
+    OUR_NAMESPACE,
+    USER_NAMESPACE,
+    namespace_of,
+)
+from instant.publishing import copied
 from instant.publishing.commit_hook import wait_for_commit
 from instant.publishing.outbox import is_used, tables
 from instant.publishing.outbox.reach import Reach
 from instant.publishing.outbox.relay import databases
 from instant.tenancy import current as tenancy
 
-__all__ = ["connect"]
+__all__ = ["connect", "erase"]
 
 logger = logging.getLogger("instant.outbox")
 
@@ -51,23 +60,41 @@ def _gone(instance: Any, using: str, **_kwargs: Any) -> None:
 
 
 def _erase(gone: Sequence[tuple[str, str]]) -> None:
-    """Delete the rows of publications to these channels; never raise."""
+    """Delete the rows of publications to these channels, each of a tenant; never raise."""
     for tenant, named in tenancy.by_tenant(gone, lambda one: one[0]):
         try:
             with tenancy.activate(tenant):
-                heads = {beginning(tenancy.to_wire(name)) for _, name in named}
-                for alias in databases():
-                    _try_in(alias, heads)
+                erase([name for _, name in named])
         except LookupError as exc:
             logger.error(_STILL_THERE, exc)  # noqa: TRY400  it says all
 
 
-def _try_in(alias: str, heads: set[str]) -> None:
+def erase(names: Sequence[str]) -> None:
+    """
+    Delete the rows of what is published to these channels of the current tenant, each alone.
+
+    With the copies for those who listen. What keeps it from that is logged.
+    """
+    if not is_used():
+        return
+    heads = {head for name in names for head in _heads(name)}
+    namespaces = {OUR_NAMESPACE, *map(namespace_of, names)}
+    for alias in databases():
+        _try_in(alias, namespaces, heads)
+
+
+def _heads(name: str) -> tuple[str, str]:
+    """Return how payloads begin that go to a channel, and those of their copies."""
+    copy = copied.head([name], tenancy.current())
+    return beginning(tenancy.to_wire(name)), f'{beginning(LISTENERS_CHANNEL)}"data":{copy}'
+
+
+def _try_in(alias: str, namespaces: set[str], heads: set[str]) -> None:
     """Delete such rows in a database, if it has the table; what keeps it from that is logged."""
     try:
         _reach.check(alias)
         try:
-            _erase_in(alias, heads)
+            _erase_in(alias, namespaces, heads)
         except DatabaseError:
             if tables.are_in(alias):
                 raise
@@ -75,15 +102,19 @@ def _try_in(alias: str, heads: set[str]) -> None:
         logger.error(_STILL_THERE, exc)  # noqa: TRY400  it says all
 
 
-def _erase_in(alias: str, heads: set[str]) -> None:
+def _erase_in(alias: str, namespaces: set[str], heads: set[str]) -> None:
     """Delete rows that begin so, whether they wait, were set aside or are kept."""
-    rows = tables.all_rows(alias).filter(namespace=USER_NAMESPACE, method="publish")
-    for length in {len(head) for head in heads}:
-        alike = sorted(head for head in heads if len(head) == length)
-        for start in range(0, len(alike), _AT_ONCE):
-            part = alike[start : start + _AT_ONCE]
-            found = rows.annotate(head=Left("payload", length)).filter(head__in=part)
-            # Compared again: some databases don't tell “a” from “A”.
-            ids = [pk for pk, head in found.values_list("pk", "head") if head in heads]
-            for first in range(0, len(ids), _AT_ONCE):
-                tables.delete(tables.all_rows(alias).filter(pk__in=ids[first : first + _AT_ONCE]))
+    rows = tables.all_rows(alias).filter(namespace__in=sorted(namespaces), method="publish")
+    listed = sorted(heads, key=len)
+    for start in range(0, len(listed), _AT_ONCE):
+        alike = {
+            length: list(same) for length, same in groupby(listed[start : start + _AT_ONCE], len)
+        }
+        found = rows.annotate(**{f"head{n}": Left("payload", n) for n in alike}).filter(
+            reduce(or_, (Q(**{f"head{n}__in": same}) for n, same in alike.items()))
+        )
+        # Compared again: some databases don't tell “a” from “A”.
+        columns = found.values_list("pk", *(f"head{n}" for n in alike))
+        ids = [pk for pk, *begins in columns if not heads.isdisjoint(begins)]
+        for first in range(0, len(ids), _AT_ONCE):
+            tables.delete(tables.all_rows(alias).filter(pk__in=ids[first : first + _AT_ONCE]))
