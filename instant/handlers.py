@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Never, TypeVar, Unpack
 
-from instant.inbound.answers import Cancelled, Disconnect, Refused
+from instant.inbound.answers import Cancelled, Disconnect, Published, Refused
 from instant.inbound.call import Call
 from instant.inbound.listening.message import Message
 from instant.inbound.outgoing import Outgoing
@@ -28,6 +28,7 @@ __all__ = [
     "Outgoing",
     "Policy",
     "Proceed",
+    "Published",
     "Refused",
     "Wait",
     "before_send",
@@ -83,8 +84,10 @@ def on_publish(
     See what a page publishes before anybody else does, after the channel's own rule allowed it.
 
     ``channel`` is a namespace, whose arguments the function gets, or a name such as ``"chat:*"``.
-    What it returns, a dict, is published; ``call.data``, which it may change, where it returns
-    None. Nothing is published where it raises.
+    Its arguments are those of the data that is published; a ``message`` beside it is one, too. A
+    dict that it returns is the new data, without that message; ``Published`` says all of it. Where
+    it returns None, what the page has sent is published: ``call.data``, ``call.message`` and
+    ``call.event_class``, which it may change. Nothing is published where it raises.
     """
     return register("publish", channel, can=can, session=session, policies=compiled(options))
 

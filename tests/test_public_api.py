@@ -29,9 +29,8 @@ PINNED = {
         "UnknownNamespace"
     ),
     "instant.handlers": (
-        "Call Cancelled Disconnect Message Outgoing Policy Proceed Refused Wait before_send on_connect "
-        "on_message on_publish "
-        "on_refresh on_rpc on_subscribe"
+        "Call Cancelled Disconnect Message Outgoing Policy Proceed Published Refused Wait before_send "
+        "on_connect on_message on_publish on_refresh on_rpc on_subscribe"
     ),
     "instant.html": "connect_sources script script_config state websocket_url",
     "instant.messages": "aacknowledge acknowledge aoutstanding outstanding",

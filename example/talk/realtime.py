@@ -2,7 +2,7 @@
 
 from instant import Namespace, on_publish
 from instant.deliveries import AtMostOnce
-from instant.handlers import Refused
+from instant.handlers import Published, Refused
 
 from talk.models import MAX_LENGTH, Line, moderated
 
@@ -35,18 +35,16 @@ class Typing(Talk):
 
 
 @on_publish(Talk, rate="10/m")
-def say(call, room):  # noqa: ARG001  every room has the same rules
+def say(call, room, text: str):  # noqa: ARG001  every room has the same rules
     """Store a line. What is published is what was stored, whatever else the page has sent."""
-    data = call.data.get("data")
-    text = data.get("text") if isinstance(data, dict) else None
-    text = " ".join(text.split()) if isinstance(text, str) else ""
+    text = " ".join(text.split())
     if not 0 < len(text) <= MAX_LENGTH:
         raise Refused(422, f"A line has 1 to {MAX_LENGTH} characters.")
     line = Line.objects.create(text=moderated(text), author=call.user)
-    return {"event_class": "said", "data": line.as_data()}
+    return Published(line.as_data(), event_class="said")
 
 
 @on_publish(Typing)
 def is_typing(call, room):  # noqa: ARG001  likewise
     """Say who, as Django knows them: a page can't write in another's name."""
-    return {"event_class": "typing", "data": {"name": call.user.get_username()}}
+    return Published({"name": call.user.get_username()}, event_class="typing")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from instant.centrifugo.proxy import DISCONNECT_CODES, ERROR_CODES, MAX_REASON
 
-__all__ = ["Cancelled", "Disconnect", "Refused"]
+__all__ = ["Cancelled", "Disconnect", "Published", "Refused"]
 
 
 class Refused(Exception):
@@ -55,6 +57,19 @@ class Disconnect(Exception):
         super().__init__(reason)
         self.code = code
         self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """
+    Return it from ``@on_publish``: all that is published, as ``publish()`` would.
+
+    A dict that is returned is the new data alone; the class of the event stays the page's then.
+    """
+
+    data: Any = None
+    message: str = ""
+    event_class: str = ""
 
 
 class Cancelled(Exception):

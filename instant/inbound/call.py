@@ -43,7 +43,11 @@ class Call:
     method: str = ""
     """The method that was called; ``""`` where it is about a channel."""
     data: Any = field(default=None, repr=False)
-    """What was sent: JSON. A handler of publications may change it, or replace it."""
+    """What was sent: JSON. Of a publication, its data; its handler may change it, or replace it."""
+    message: str = ""
+    """The message of a publication, which its handler may change."""
+    event_class: str = ""
+    """The class of its event, likewise."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """What ``@on_connect`` has noted for the connection. The client doesn't see it."""
     address: str = ""
@@ -72,6 +76,8 @@ class Call:
     """What the function gets beside the call, checked against its annotations."""
     id: str = ""
     """What the caller has named this call, so that it isn't answered twice; or ``""``."""
+    sent: Mapping[str, Any] | None = field(default=None, repr=False)
+    """What else a publication says, such as its id; None where all that was sent is data."""
     _job: Job | None = field(default=None, repr=False)
 
     async def auser(self) -> Any:

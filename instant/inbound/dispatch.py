@@ -13,6 +13,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from instant.inbound import deadline
 from instant.inbound.call import Call
 from instant.inbound.callers import check_caller
+from instant.inbound.page_publication import arguments_of
 from instant.inbound.policies.base import Policy, Proceed, Steps, Wait
 from instant.inbound.registry import Handler
 
@@ -50,7 +51,7 @@ def resume(handler: Handler, call: Call) -> Any:
 
 def _prepare(handler: Handler, call: Call) -> None:
     check_caller(handler, call)
-    call.arguments = handler.arguments.read(call.data, call.kwargs)
+    call.arguments = handler.arguments.read(arguments_of(call), call.kwargs)
 
 
 def _drive(handler: Handler, call: Call, policies: Sequence[Policy]) -> Any:

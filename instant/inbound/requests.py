@@ -1,4 +1,4 @@
-"""From what is asked to the handler that answers, and what its answer has to be."""
+"""From what is asked to the handler that answers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import Any
 
 from instant import permissions
 from instant.inbound.answers import Refused
-from instant.inbound.call import Call
 from instant.inbound.registry import Handler, find_handler, is_method
 from instant.namespaces import find_namespace
 
-__all__ = ["find_method", "find_moderator", "published"]
+__all__ = ["find_method", "find_moderator"]
 
 
 def find_method(method: str, pool: str | None = None) -> Handler:
@@ -43,11 +42,3 @@ def find_moderator(user: Any, channel: str, data: Any) -> tuple[Handler | None, 
     if not permissions.ask(user, "publish", channel):
         raise Refused
     return find_handler("publish", channel), found[1] if found is not None else {}
-
-
-def published(handler: Handler, call: Call, returned: Any) -> dict[str, Any]:
-    """Return what is published for what the handler returned. Raises TypeError for no dict."""
-    data = call.data if returned is None else returned
-    if not isinstance(data, dict):
-        raise TypeError(f"{handler.place} returned {type(data).__name__}; a dict is published.")
-    return data

@@ -14,8 +14,9 @@ from instant.inbound.answers import Refused
 from instant.inbound.call import Call
 from instant.inbound.dispatch import arun, run
 from instant.inbound.encoder import AnswerEncoder
+from instant.inbound.page_publication import published, unwrapped
 from instant.inbound.registry import Handler
-from instant.inbound.requests import find_method, find_moderator, published
+from instant.inbound.requests import find_method, find_moderator
 from instant.inbound.reserved import take_id
 from instant.namespaces import find_namespace
 
@@ -112,19 +113,20 @@ def _publication(
 ) -> _Asked:
     caller, sent = _caller(user), _as_json(data)
     handler, kwargs = _moderator(caller, channel, sent)
-    name = ""
+    name, parts = "", {"data": sent}
     if handler is not None:
         sent, name = take_id(sent)
+        parts = unwrapped(sent)
     call = Call(
         user=caller,
         client=_CLIENT,
         channel=channel,
-        data=sent,
         id=name,
         meta=_as_json(dict(meta or {})),
         transport="websocket",
         kwargs=kwargs,
         session=session if handler is not None and handler.session else None,
+        **parts,
     )
     return handler, call, lambda data: _as_json(published(handler, call, data)) if handler else data
 

@@ -23,9 +23,10 @@ from instant.inbound.answers import Refused
 from instant.inbound.call import Call
 from instant.inbound.connection_limit import check_connection
 from instant.inbound.listening import mirror
+from instant.inbound.page_publication import published, unwrapped
 from instant.inbound.payloads import flaw
 from instant.inbound.registry import Handler, find_handler
-from instant.inbound.requests import find_method, find_moderator, published
+from instant.inbound.requests import find_method, find_moderator
 from instant.inbound.reserved import take_id
 from instant.namespaces import Namespace, find_namespace
 from instant.rights import accounts, namespace_rules, tokens
@@ -112,17 +113,18 @@ def _call(
     if wrong := flaw(event.data):
         raise Refused(400, f"the payload {wrong}")
     data, name = take_id(event.data)
+    parts = unwrapped(data) if handler.kind == "publish" else {"data": data}
     return Call(
         user=user,
         client=event.client,
         channel=event.channel,
         method=event.method,
-        data=data,
         id=name,
         meta=event.meta,
         transport=event.transport,
         session=_session(request, event.user) if handler.session else None,
         address=event.address,
+        **parts,
         **more,
     )
 

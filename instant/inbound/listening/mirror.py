@@ -13,9 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from django.core.serializers.json import DjangoJSONEncoder
-
 from instant.channels.names import LISTENERS_CHANNEL, MAX_BYTES
+from instant.inbound.encoder import AnswerEncoder
 from instant.inbound.listening.message import Message
 from instant.inbound.registry import Handler, declared
 from instant.publishing.copied import head
@@ -28,7 +27,7 @@ __all__ = ["copies", "copy_of", "copy_page", "is_pattern", "is_used", "read"]
 
 logger = logging.getLogger("instant.listening")
 
-_encode = DjangoJSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+_encode = AnswerEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 _AT_ONCE = 1000
 """Names of a broadcast in one copy, at most."""

@@ -160,17 +160,16 @@ class Box(Namespace):
 
 
 @on_publish(Board)
-def moderate(call, pk):
+def moderate(call, pk, text: str):
     """Change the text, and leave nothing else of what the page has sent."""
-    text = call.data["data"]["text"]
     if text == "spam":
         raise Refused(409, "no spam")
-    return {"data": {"text": text.upper(), "pk": pk}}
+    return {"text": text.upper(), "pk": pk}
 
 
 @on_publish(Box)
 def drop(call, pk):
-    changes.note(f"box {pk} {call.data['data']}")
+    changes.note(f"box {pk} {call.data}")
 
 
 @on_rpc("add", anonymous=True)
