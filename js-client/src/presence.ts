@@ -11,11 +11,15 @@ export interface PresenceAnswer {
   readonly clients: Readonly<Record<string, PresentClient>>;
 }
 
+/** Who Python is where it listens: nobody who is there. */
+const LISTENER = "instant:listener";
+
 /** Groups clients by user, named without `prefix`. All who are not signed in are one person with the id `""`. */
 export function byUser(clients: Iterable<PresentClient>, prefix: string): Map<string, Person> {
   const people = new Map<string, Person>();
   for (const { user: id, connInfo, chanInfo, info = (chanInfo ?? connInfo) as unknown } of clients) {
     const user = id.replace(prefix, "");
+    if (user === LISTENER) continue;
     people.set(user, { user, connections: (people.get(user)?.connections ?? 0) + 1, info });
   }
   return people;

@@ -168,14 +168,14 @@ test("a call of a signed-out page rejects at once, and a pending one when the pa
 });
 
 describe("presence", () => {
-  const TWO = ["anna", "ben"];
+  const ALL = ["anna", "ben", "instant:listener"];
 
   function people({ people: found }: Presence): string[] {
     return found.map(({ user, connections }) => `${user} ${connections.toString()}`).sort();
   }
 
   async function page(user: string): Promise<ReturnType<typeof site.instant>> {
-    for (const name of TWO) site.django.rights.set(name, ["room"]);
+    for (const name of ALL) site.django.rights.set(name, ["room"]);
     const before = site.django.user;
     site.django.user = user;
     const instant = site.instant();
@@ -220,6 +220,27 @@ describe("presence", () => {
       expect(people(last())).toEqual(["anna 1", "ben 1"]);
     });
     expect(told.flatMap(({ joined, left }) => [...joined, ...left])).toEqual([]);
+  });
+
+  test("leaves out Python, where it listens", async () => {
+    await enter("instant:listener");
+    const watcher = await page("ben");
+    site.django.user = "ben";
+    const told: Presence[] = [];
+    watcher.channel("room").onPresence((presence) => told.push(presence));
+    await soon(() => {
+      expect(told.at(-1)?.people.map(({ user }) => user)).toEqual(["ben"]);
+    });
+    expect((await watcher.channel("room").presence()).map(({ user }) => user)).toEqual(["ben"]);
+    const anna = await enter("anna");
+    await soon(() => {
+      expect(told.at(-1)?.people.map(({ user }) => user).sort()).toEqual(["anna", "ben"]);
+    });
+    anna.disconnect();
+    await soon(() => {
+      expect(told.at(-1)?.left.map(({ user }) => user)).toEqual(["anna"]);
+    });
+    expect(told.flatMap(({ joined }) => joined.map(({ user }) => user))).not.toContain("instant:listener");
   });
 
   test("reports who left while the connection was down", async () => {
