@@ -102,9 +102,10 @@ def _tend(say: _Say) -> None:
         say("The message server isn't started on this system: run “manage.py runws”.", failed=True)
         return
     failures = 0
+    had_one = False
     while True:
         began = time.monotonic()
-        outcome = attach(instant_conf.current())
+        outcome = attach(instant_conf.current(), again=had_one)
         if outcome.line is None:
             say(outcome.text, failed=outcome.failed)
             if outcome.lasts is None:
@@ -114,6 +115,7 @@ def _tend(say: _Say) -> None:
                 time.sleep(pause)
                 pause = min(2 * pause, _LOOK)
             continue
+        had_one = True
         folder = instant_conf.current().dir
         try:
             _report(outcome, say)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -49,11 +50,13 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
-def attach(conf: Conf) -> Outcome:
+def attach(conf: Conf, *, again: bool = False) -> Outcome:
     """
     Return how this process has a server now: the one that runs, or one that it has started.
 
     Its config follows the declarations: the server reloads it, or is restarted where it must be.
+    ``again``: this process had one before. Then it takes one that runs as it is, for the process
+    that has started it began later. Two whose settings differ would restart it in turns.
     Raises InstantConfigError and OSError.
     """
     url = urlsplit(conf.api_url)
@@ -62,6 +65,8 @@ def attach(conf: Conf) -> Outcome:
         return Outcome(text)
     prepare_folder(conf.dir)
     with lifeline.starting(conf.dir):
+        if again and (line := lifeline.join(conf.dir)) is not None:
+            return Outcome("The message server that another process has started is used.", line)
         sync = compare(conf)
         wanted = plan(conf, data=histories(conf))
         conf = instant_conf.current()
@@ -205,7 +210,9 @@ def _started(conf: Conf, wanted: Plan, text: str) -> Outcome:
 def _fingerprint(wanted: Plan) -> str:
     """Return what tells one plan from another: another command, or other options and keys."""
     options = sorted(item for item in wanted.env.items() if item[0].startswith("CENTRIFUGO_"))
-    return hashlib.sha256(repr((wanted.command, options)).encode()).hexdigest()
+    # The same Python is “python”, “python3” or another link, as the process was started.
+    command = [sys.prefix if part == sys.executable else part for part in wanted.command]
+    return hashlib.sha256(repr((command, options)).encode()).hexdigest()
 
 
 def _is_ours(conf: Conf) -> bool:

@@ -91,10 +91,10 @@ class Project:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def start(self, *command):
+    def start(self, *command, python=sys.executable):
         with self.log.open("a") as output:
             started = subprocess.Popen(
-                [sys.executable, *command],
+                [python, *command],
                 cwd=self.folder, env=self.env, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
         self.processes.append(started)
@@ -269,6 +269,26 @@ def test_the_server_survives_a_reload_and_reads_what_changed(project):
     project.change(realtime, bills, "was restarted, since its settings changed")
     assert project.wait_for_server(other_than=server)
     assert not lives(server)
+
+
+def test_processes_that_differ_share_the_server_of_the_latest(embedded):
+    """One that has it no more takes the other's, and both go on; not each its own, in turns."""
+    embedded.runserver("--noreload")
+    embedded.wait_for_line("with the web server.")
+    first = embedded.server
+    served = ("manage.py", "runserver", "--noreload")
+    names = [Path(sys.executable).with_name(name) for name in ("python", "python3")]
+    for name in names:  # what calls them, as the first line of a script, is not one name
+        embedded.start(*served, str(free_port()), python=str(name))
+    embedded.wait_for_line("goes on.", 2)
+    assert embedded.server == first
+    embedded.env["CENTRIFUGO_LOG_LEVEL"] = "error"
+    embedded.start(*served, str(free_port()))
+    embedded.wait_for_line("was restarted, since its settings changed")
+    second = embedded.wait_for_server(other_than=first)
+    embedded.wait_for_line("that another process has started is used", 3)
+    assert embedded.said.count("was restarted") == 1
+    assert embedded.server == second
 
 
 def test_two_projects_and_a_stranger_on_the_port(embedded, tmp_path):
