@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from dataclasses import dataclass, field
 
 from django.core.cache import BaseCache, caches
@@ -52,6 +53,10 @@ class Lease:
                 _limit(caches[self.alias], self.name).give_back(*keys)
         except Exception:
             logger.exception("The cache failed: a lease ends in %d s.", SECONDS)
+
+    def end_with(self, owner: object) -> None:
+        """Renew it no longer than the owner lives; then it ends by itself."""
+        weakref.finalize(owner, _keeper.forget, self).atexit = False
 
     def renew(self) -> None:
         """Hold it for SECONDS from now, unless it has ended meanwhile: then it is another's."""
@@ -104,6 +109,10 @@ class _Keeper:
             was_held = lease in self._held
             self._held.discard(lease)
             return was_held
+
+    def forget(self, lease: Lease) -> None:
+        # Without the lock: a collector of garbage may call it where this very thread has it.
+        self._held.discard(lease)
 
     def holds(self, lease: Lease) -> bool:
         return lease in self._held

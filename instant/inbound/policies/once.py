@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 from django.core.cache import caches
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from instant import conf
 from instant.inbound.answers import Disconnect, Refused
 from instant.inbound.call import Call
 from instant.inbound.encoder import AnswerEncoder
+from instant.inbound.lease import SECONDS, Lease
 from instant.inbound.policies.alone import found_or_alone
 from instant.inbound.policies.base import Policy, Proceed, Steps, checked_seconds
 from instant.inbound.policies.keys import as_text, caller, key_of
@@ -31,10 +35,10 @@ class Once(Policy):
     """
     Answers a call whose id the same user has used for the same method as it was answered then.
 
-    While the first one runs, others wait for it. The function's refusals are remembered too,
-    unless they are temporary; what failed otherwise runs again. A caller who isn't logged in is
-    their session, or their connection. Where the cache fails, the call is refused (503): nobody
-    knows whether it would be the second.
+    While the first one runs, others wait for it, until its transaction is committed. The function's
+    refusals are remembered too, unless they are temporary; what failed otherwise, or was rolled
+    back, runs again. A caller who isn't logged in is their session, or their connection. Where the
+    cache fails, the call is refused (503): nobody knows whether it would be the second.
     """
 
     uses_cache = True
@@ -58,24 +62,20 @@ class Once(Policy):
             raise Refused(503, "not available", temporary=True) from None
         if isinstance(found, str):
             return _again(json.loads(found), digest)
+        memory = _Memory(alias, key, self.seconds, found, handler)
         try:
-            try:
-                answer = yield Proceed()
-            except (Refused, Disconnect) as exc:
-                if (outcome := _outcome(exc)) is not None:
-                    self._remember(alias, key, {"of": digest, **outcome}, handler)
-                raise
-            return self._remember(alias, key, {"of": digest, "answer": answer}, handler)["answer"]
-        finally:
+            answer = yield Proceed()
+            text = memory.text({"of": digest, "answer": answer})
+        except (Refused, Disconnect) as exc:  # whatever transaction there is rolls back
+            if (outcome := _outcome(exc)) is not None:
+                memory.write(memory.text({"of": digest, **outcome}))
             found.give_back()
-
-    def _remember(self, alias: str, key: str, record: dict[str, Any], handler: Handler) -> Any:
-        text = json.dumps(record, cls=AnswerEncoder, allow_nan=False)
-        try:
-            caches[alias].set(key, text, self.seconds)
-        except Exception:
-            logger.exception("The cache failed: %s would be answered twice.", handler.name)
-        return json.loads(text)
+            raise
+        except BaseException:
+            found.give_back()
+            raise
+        memory.write_after_commit(text)
+        return json.loads(text)["answer"]
 
     def problems(self, handler: Handler) -> list[str]:
         """Return why a repeated call would not be the same."""
@@ -84,6 +84,60 @@ class Once(Policy):
     def __str__(self) -> str:
         """Say for how long."""
         return "once" if self.seconds == _SECONDS else f"once={self.seconds}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """Where it stands how a call was answered, and the lease of whoever answers it."""
+
+    alias: str
+    key: str
+    seconds: int
+    lease: Lease
+    handler: Handler
+
+    @staticmethod
+    def text(record: dict[str, Any]) -> str:
+        return json.dumps(record, cls=AnswerEncoder, allow_nan=False)
+
+    def write_after_commit(self, text: str) -> None:
+        """Remember it once all that was done is done for good; after a rollback never."""
+        waiting = [c for c in connections.all(initialized_only=True) if _in_transaction(c)]
+        left = len(waiting)
+
+        def committed() -> None:
+            nonlocal left
+            left -= 1
+            if left <= 0:
+                self.write(text)
+                self.lease.give_back()
+
+        if not waiting:
+            committed()
+            return
+        self.lease.end_with(committed)
+        for connection in waiting:
+            connection.on_commit(committed, robust=True)
+
+    def write(self, text: str) -> None:
+        try:
+            is_first = caches[self.alias].add(self.key, text, self.seconds)
+        except Exception:
+            logger.exception("The cache failed: %s would be answered twice.", self.handler.name)
+        else:
+            if not is_first:
+                logger.error(
+                    "%s ran twice for one call: this process stood still for longer than %d s, and "
+                    "another one took over. The answer of the other is remembered.",
+                    self.handler.name,
+                    SECONDS,
+                )
+
+
+def _in_transaction(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether it may be rolled back; a test case's own transaction always is, and no other."""
+    blocks = connection.atomic_blocks
+    return not all(getattr(block, "_from_testcase", False) for block in blocks)
 
 
 def _whose(call: Call) -> str:

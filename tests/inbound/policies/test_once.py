@@ -1,15 +1,18 @@
 """``once=True``: a call that is repeated is answered as it was."""
 
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
+from django.db import transaction
 from django.test import override_settings
 
 from instant import on_publish, on_rpc
 from instant.handlers import Disconnect, Refused
+from instant.inbound import lease, limiter
 from instant.inbound.registry import handlers
-from tests.inbound.policies.asking import BOB, NOBODY, refused
+from tests.inbound.policies.asking import BOB, NOBODY, caller, refused, sync
 
 
 class Pay:
@@ -171,3 +174,59 @@ def test_publications_are_no_answers(registry):
     [handler] = handlers()
     assert "once= is for methods" in " ".join(handler.problems())
     assert [str(p) for p in handler.policies] == ["once=60"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("commits", [True, False])
+def test_what_is_rolled_back_is_not_remembered(registry, commits, monkeypatch):
+    pay = Pay()
+    ask = caller(sync)
+    with transaction.atomic():
+        assert ask(pay.function, id="a") == {"ran": 1}
+        [held] = lease._keeper._held  # another one with this id waits for the commit
+        transaction.set_rollback(not commits)
+    assert held not in lease._keeper._held
+    now = time.time()
+    monkeypatch.setattr(limiter.time, "time", lambda: now + lease.SECONDS + 1)
+    assert ask(pay.function, id="a") == {"ran": 1 if commits else 2}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refusal_is_remembered_though_it_rolls_back(registry):
+    pay = Pay()
+    ask = caller(sync)
+    pay.raised = [Refused(409, "sold out")]
+    for _ in range(2):
+        with pytest.raises(Refused, match="sold out"), transaction.atomic():
+            ask(pay.function, id="a")
+    assert pay.ran == 1
+
+
+@pytest.mark.django_db
+def test_in_a_test_case_it_is_remembered_at_once(registry):
+    pay = Pay()
+    ask = caller(sync)
+    assert [ask(pay.function, id="a")["ran"] for _ in range(2)] == [1, 1]
+    with transaction.atomic():
+        assert ask(pay.function, id="b")["ran"] == 2
+
+
+def test_a_process_that_stood_still_says_that_it_ran_twice(registry, caplog):
+    ask = caller(sync)
+    ran = []
+
+    @on_rpc("pay", once=True)
+    def pay(call):
+        ran.append(call.id)
+        if len(ran) == 1:  # stopped for so long that its lease has ended
+            [held] = lease._keeper._held
+            held.give_back()
+            assert ask(pay, id="a") == 2
+            return 1
+        return 2
+
+    assert ask(pay, id="a") == 1
+    assert ask(pay, id="a") == 2
+    assert len(ran) == 2
+    [record] = caplog.records
+    assert "pay ran twice for one call" in record.getMessage()
