@@ -11,7 +11,7 @@ from instant.inbound.listening import running
 from instant.inbound.listening.message import Message
 from instant.inbound.listening.running import Runner
 
-pytestmark = pytest.mark.usefixtures("registry")
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("registry")]
 
 PATIENCE = 20
 

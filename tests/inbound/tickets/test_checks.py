@@ -16,7 +16,7 @@ def found(*, tasks=None, **jobs):
     more = {} if tasks is None else {"TASKS": {"default": tasks}}
     instant = {"DIR": "/x", "PROXY_URL": "http://127.0.0.1:8000", "JOBS": jobs}
     with override_settings(INSTANT=instant, **more):
-        return [m for m in run_checks() if m.id.startswith("instant.")]
+        return [m for m in run_checks() if (m.id or "").startswith("instant.")]
 
 
 def ids(**more):

@@ -6,7 +6,7 @@ import pytest
 from django.test import override_settings
 
 from instant import on_rpc
-from instant.inbound.tickets import celery_task, running, waking, work
+from instant.inbound.tickets import celery_task, running, work
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("registry")]
 
@@ -73,21 +73,3 @@ def test_the_web_process_looks_after_tickets_of_frameworks_only(runner, monkeypa
         on_rpc("x", queue="q")(lambda call: None)
         running.start_with_server()
     assert started == ([] if runner == "runjobs" else [runner])
-
-
-def test_django_s_tasks(queued, make_user, monkeypatch):
-    tasks = {"default": {"BACKEND": "django_tasks.backends.dummy.DummyBackend", "QUEUES": ["q"]}}
-    pytest.importorskip("django_tasks")
-    with override_settings(TASKS=tasks, INSTANT={"DIR": "/x", "JOBS": {"RUNNER": "tasks"}}):
-        from django_tasks import task_backends
-
-        from instant.inbound.tickets import django_task
-
-        on_rpc("x", queue="q", priority=7)(lambda call: None)
-        queued(make_user("ann"), "x")
-        [found] = task_backends["default"].results
-        assert found.args == ["", "q"]
-        assert (found.task.queue_name, found.task.priority) == ("q", 7)
-        assert found.task.module_path == "instant.inbound.tickets.django_task.run_job"
-        assert django_task.run_job.call("", "q") in {True, False}
-    assert waking is not None
