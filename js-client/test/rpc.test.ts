@@ -259,6 +259,12 @@ describe("where the page can't connect", () => {
     expect(await instant.rpc("cart.add", { text: "x".repeat(70_000) })).toBe("by the gateway");
   });
 
+  test.each(["../logout", "..", "x?y", "x#y", "x/../../logout"])("a method is no path: %s", async (method) => {
+    site.centrifugo.refuses = true;
+    await expect(site.instant(gateway()).rpc(method)).rejects.toMatchObject({ name: "RpcError", code: 404 });
+    expect(new Set(site.django.views())).toEqual(new Set(["get_token"]));
+  });
+
   test("also on a page that was stopped", async () => {
     const instant = site.instant(gateway());
     await instant.connect();

@@ -10,6 +10,8 @@ import { BROKEN, DISCONNECTED, ofGateway, ofSocket, rpcError, TIMEOUT, TOO_LARGE
 const GATEWAY_AFTER = 3000;
 /** What a handler answers to those who are not logged in. */
 const SIGNED_OUT = 401;
+/** What a method is answered with that nobody has declared. */
+const UNKNOWN = 404;
 /** Milliseconds between attempts over HTTP. */
 const PAUSE = 1000;
 
@@ -168,6 +170,8 @@ class Question {
   }
 
   async #byGateway(): Promise<unknown> {
+    // Nothing else may become another path of the site.
+    if (!/^(?!\.{1,2}$)[-\w.]+$/.test(this.#method)) throw rpcError(this.#method, { code: UNKNOWN, message: "there is no such method" });
     const left = this.#options.end - Date.now();
     try {
       const { body } = await this.#connection.django.post("rpc", this.#data, `${this.#method}/`, Math.max(left, 1));
