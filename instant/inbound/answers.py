@@ -10,6 +10,9 @@ from instant.centrifugo.proxy import DISCONNECT_CODES, ERROR_CODES, MAX_REASON
 
 __all__ = ["Cancelled", "Disconnect", "Published", "Refused"]
 
+_MAX_FIELDS = 5
+"""Of a payload that are named in one message."""
+
 
 class Refused(Exception):
     """
@@ -17,13 +20,14 @@ class Refused(Exception):
 
     ``code`` is 400 to 1999; with a lower one clients would try again for ever. ``temporary``
     says that another try may help, ``retry_after`` in how many seconds. ``fields`` has what is
-    wrong with each part of the payload, for callers over HTTP.
+    wrong with each part of the payload: ``Refused(422, fields={"quantity": "only 3 are left"})``.
+    Without a message they are the message, from which pages read them.
     """
 
     def __init__(
         self,
         code: int = 403,
-        message: str = "permission denied",
+        message: str | None = None,
         *,
         temporary: bool = False,
         retry_after: int | None = None,
@@ -31,6 +35,8 @@ class Refused(Exception):
     ) -> None:
         if code not in ERROR_CODES:
             raise ValueError(f"Refused() takes a code from 400 to 1999, not {code!r}.")
+        if message is None:
+            message = _sentence(fields) if fields else "permission denied"
         super().__init__(message)
         self.code = code
         self.message = message
@@ -57,6 +63,12 @@ class Disconnect(Exception):
         super().__init__(reason)
         self.code = code
         self.reason = reason
+
+
+def _sentence(fields: Mapping[str, str]) -> str:
+    told = [f"{name}: {text}" for name, text in list(fields.items())[:_MAX_FIELDS]]
+    more = len(fields) - len(told)
+    return "; ".join(told) + (f"; and {more} more" if more else "")
 
 
 @dataclass(frozen=True, slots=True)

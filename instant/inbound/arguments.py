@@ -15,9 +15,6 @@ __all__ = ["Arguments"]
 WHOLE = "data"
 """A parameter of this name, where it is the only one, gets the whole payload."""
 
-_MAX_FIELDS = 5
-"""Of a payload that are named in one message."""
-
 _MAX_ERRORS = 1000
 """Of a payload that are looked at; of one with more it is only said how many."""
 
@@ -106,7 +103,7 @@ class Arguments:
             if count > _MAX_ERRORS:  # to list them takes longer than all the rest
                 raise Refused(422, f"data: {count:,} values are wrong or not expected") from None
             fields = _fields(exc.errors(include_url=False, include_input=False))
-            raise Refused(422, _sentence(fields), fields=fields) from None
+            raise Refused(422, fields=fields) from None
 
     @cached_property
     def _hints(self) -> dict[str, Any]:
@@ -157,13 +154,13 @@ def _fields(errors: list[Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     for error in errors:
         path = ".".join(map(str, error["loc"])) or "data"
-        found.setdefault(
-            path, "is not expected" if error["type"] == "extra_forbidden" else error["msg"]
-        )
+        found.setdefault(path, _text(error))
     return found
 
 
-def _sentence(fields: Mapping[str, str]) -> str:
-    told = [f"{name}: {text}" for name, text in list(fields.items())[:_MAX_FIELDS]]
-    more = len(fields) - len(told)
-    return "; ".join(told) + (f"; and {more} more" if more else "")
+def _text(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "is not expected"
+    if error["type"] == "value_error":  # a validator of the project's: its own words, and no more
+        return str(error["ctx"]["error"])
+    return str(error["msg"])

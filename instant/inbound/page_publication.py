@@ -51,8 +51,7 @@ def arguments_of(call: Call) -> Any:
         return {"message": call.message}
     if isinstance(call.data, dict) and "message" not in call.data:
         return {**call.data, "message": call.message}
-    why = "is not expected"
-    raise Refused(422, f"message: {why}", fields={"message": why})
+    raise Refused(422, fields={"message": "is not expected"})
 
 
 def published(handler: Handler, call: Call, returned: Any) -> dict[str, Any]:

@@ -71,6 +71,10 @@ export class ChannelError extends InstantError {
   override name = "ChannelError";
   declare readonly channel: string;
   declare readonly code: number;
+  /** Of `publish()`, as `RpcError` has it: whether another try may help, in how many seconds, and what is wrong with the data. */
+  declare readonly temporary?: boolean;
+  declare readonly retryAfter?: number | undefined;
+  declare readonly fields?: Readonly<Record<string, string>>;
 }
 
 export class RpcError extends InstantError {

@@ -245,7 +245,8 @@ export class FakeCentrifugo {
             socket.close(error.code, error.message);
             return;
           }
-          replies.push(JSON.stringify({ id, error: { code: error.code, message: error.message } }));
+          const { code, message, temporary } = error;
+          replies.push(JSON.stringify({ id, error: { code, message, ...(temporary && { temporary }) } }));
         }
       }
       if (replies.length === 0) return;

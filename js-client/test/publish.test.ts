@@ -91,6 +91,22 @@ test("a connection that breaks before the answer rejects", async () => {
   expect(inbox.messages[0]).toMatchObject({ own: true, recovered: true });
 });
 
+test("an error says what that of a call says", async () => {
+  const room = site.instant().channel("public");
+  await room.subscribed();
+  const refusals = [
+    [429, "too many calls; try again in 7 s", { temporary: true, retryAfter: 7, fields: {} }],
+    [422, "text: Field required; lines.0: is not expected", { temporary: false, fields: { text: "Field required", "lines.0": "is not expected" } }],
+    [409, "no: thanks", { temporary: false, retryAfter: undefined, fields: {} }],
+  ] as const;
+  for (const [code, message, more] of refusals) {
+    site.centrifugo.onPublish = () => {
+      throw new Refusal(code, message, code === 429);
+    };
+    await expect(room.publish({ message: "x" })).rejects.toMatchObject({ name: "ChannelError", channel: "public", code, message, ...more });
+  }
+});
+
 test("who may publish and not listen gets nothing back", async () => {
   const instant = site.instant();
   await instant.connect();

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Annotated
 
 import pytest
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 from typing_extensions import TypedDict
 
 from instant.handlers import Refused
@@ -98,6 +99,24 @@ def test_annotations_as_text():
     def add(call, product: "int"): ...
 
     assert read(add, {"product": "7"}) == {"product": 7}
+
+
+def test_a_validator_says_it_in_its_own_words():
+    def small(value):
+        if value > 3:
+            raise ValueError("only 3 are left")
+        return value
+
+    def add(call, quantity: Annotated[int, AfterValidator(small)]): ...
+
+    assert fields(add, {"quantity": 7}) == {"quantity": "only 3 are left"}
+
+
+def test_a_handler_says_what_is_wrong_with_a_field():
+    refused = Refused(422, fields={"quantity": "only 3 are left", "size": "sold out"})
+    assert str(refused) == refused.message == "quantity: only 3 are left; size: sold out"
+    assert str(Refused(422, "in other words", fields={"a": "b"})) == "in other words"
+    assert Refused().message == "permission denied"
 
 
 def test_many_errors_are_not_all_told():

@@ -5,6 +5,7 @@ import { onServer } from "../names.js";
 import { createId } from "../tab.js";
 import type { EventName, InstantMessage, Outgoing } from "../types.js";
 import { frameSize } from "./frame.js";
+import { withDetails } from "./refusals.js";
 
 /** The code that a WebSocket closes with after a message that is too large. */
 const TOO_LARGE = 1009;
@@ -86,11 +87,11 @@ export async function publish(
   } catch (error) {
     const { client, hasEnded } = connection;
     // Who may publish need not be allowed to listen. The SDK waits for the connection.
-    if (feed.status !== "denied" || hasEnded || !client) throw error;
+    if (feed.status !== "denied" || hasEnded || !client) throw withDetails(error);
     checkSize(connection, name, body);
     await client.publish(onServer(name, connection.config.prefix), body).catch((cause: unknown) => {
       const { message, code } = cause as ChannelError;
-      throw new ChannelError(message, { channel: name, code, cause });
+      throw withDetails(new ChannelError(message, { channel: name, code, cause }));
     });
     return undefined;
   }

@@ -1,4 +1,4 @@
-import { InstantError, ReplyError, RpcError } from "../errors.js";
+import { InstantError, ReplyError, RpcError, type ChannelError } from "../errors.js";
 import { isRecord, text } from "../json.js";
 
 /** The SDK's codes, which stand for a missing answer: none in time, no connection, and a connection that broke. */
@@ -47,6 +47,16 @@ export function ofSocket(method: string, error: unknown): Error {
   if (error instanceof InstantError) return error;
   const { code, message, temporary = false } = error as Refusal;
   return rpcError(method, code < 100 ? { code, message } : { code, message, temporary }, error);
+}
+
+/** Adds to the error of a publication what that of a call says. */
+export function withDetails(error: unknown): unknown {
+  const { name, code, message, cause } = error as ChannelError;
+  // By its name, because the script that loaded this one has classes of its own.
+  if (name !== "ChannelError") return error;
+  const { temporary = false } = (cause ?? {}) as Partial<Refusal>;
+  const { retryAfter, fields, ...more } = rpcError("", code < 100 ? { code, message } : { code, message, temporary });
+  return Object.assign(error as ChannelError, { temporary: more.temporary, retryAfter, fields });
 }
 
 /** Returns the error of a call that the gateway refused, or of a request that got no answer. */
