@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 PAGES = {
     None: ("/", "/login/", "/catalogue/", "/catalogue/?q=nothing+fits"),
-    "ada": ("/", "/orders/", "/orders/1002/", "/notes/", "/catalogue/"),
+    "ada": ("/", "/orders/", "/orders/1002/", "/notes/", "/catalogue/", "/talk/"),
     "sam": ("/", "/orders/", "/orders/1001/", "/desk/", "/catalogue/import/", "/report/"),
 }
 # Whatever the state of the connection is called.
@@ -13,6 +13,16 @@ OVERFLOW = """() => {
   document.querySelector("#connection .pill-text").textContent = "Connecting…";
   const { scrollWidth, clientWidth } = document.documentElement;
   return scrollWidth - clientWidth;
+}"""
+
+# How many links the main navigation has in each of its rows.
+ROWS = """() => {
+  const rows = {};
+  for (const link of document.querySelectorAll(".nav a")) {
+    const top = link.getBoundingClientRect().top;
+    rows[top] = (rows[top] ?? 0) + 1;
+  }
+  return Object.values(rows);
 }"""
 
 
@@ -24,6 +34,8 @@ def test_pages_are_live_and_fit_a_phone(visit, user):
         for width in (390, 360):
             visitor.page.set_viewport_size({"width": width, "height": 800})
             assert visitor.page.evaluate(OVERFLOW) <= 0, (path, width)
+            rows = visitor.page.evaluate(ROWS)
+            assert len(rows) == 1 or min(rows) > 2, (path, width, rows)  # no link is left over
         expect(visitor.page.get_by_role("heading", level=1)).to_have_count(1)
 
 

@@ -12,6 +12,11 @@ const typing = instant.channel("typing:counter");
 // Who is writing: told at most every two seconds, and forgotten after three.
 let told = 0;
 
+function why({ code, message, retryAfter }) {
+  if (retryAfter) return `That was a lot. Try again in ${retryAfter} ${retryAfter > 1 ? "seconds" : "second"}.`;
+  return code < 100 ? "That did not get through. Try again." : message;
+}
+
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   button.disabled = true;
@@ -22,7 +27,7 @@ form.addEventListener("submit", async (event) => {
     form.reset();
     told = 0;
   } catch (error) {
-    alert.textContent = error.code < 100 ? "That did not get through. Try again." : error.message;
+    alert.textContent = why(error);
     alert.hidden = false;
   }
   button.disabled = false;
