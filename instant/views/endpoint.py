@@ -17,7 +17,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import DisallowedHost
 from django.core.signals import got_request_exception
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
@@ -92,6 +92,9 @@ def _answer(
         # A page's script can do nothing with an HTML page, and nobody should read a traceback.
         logger.exception("%s %s failed.", request.method, request.path)
         got_request_exception.send(sender=None, request=request)
+        if isinstance(exc, InterfaceError | OperationalError):
+            headers = {"Retry-After": "1"}  # the database was restarted, or is busy
+            return form.error(request, Answered(_FAILED, status=503, headers=headers))
         return form.error(request, Answered(_FAILED))
 
 

@@ -483,3 +483,16 @@ def test_visitors_are_counted_by_their_address(settings):
     assert status("peek", "10.0.0.1", x_forwarded_for="192.0.2.8") == (200, "192.0.2.8")
     assert status("peek", "10.0.0.1", x_forwarded_for="6.6.6.6, 192.0.2.8") == (429, None)
     assert status("peek", "10.0.0.1", x_forwarded_for="192.0.2.7") == (429, None)
+
+
+def test_where_the_credentials_can_not_be_looked_up_the_caller_tries_again(
+    native, add, monkeypatch, caplog
+):
+    def away(request):
+        raise OperationalError("server closed the connection")
+
+    monkeypatch.setattr("tests.views.authenticators.bearer", away)
+    response = native.post("/instant/rpc/cart.add/", {"product": 7}, content_type=JSON)
+    assert (response.status_code, response["Retry-After"]) == (503, "1")
+    assert response.json() == {"error": "The server failed; its log says why.", "code": 503}
+    assert "server closed the connection" in caplog.text

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 from django.core.signals import got_request_exception, request_finished, request_started
+from django.db import InterfaceError, OperationalError
 from google.protobuf.message import DecodeError
 
 from instant import conf
@@ -94,6 +95,9 @@ class Servicer(grpc.GenericRpcHandler):  # type: ignore[misc]
                 return self._answered(raw, request, context)
         except Refused as exc:
             return exc
+        except (InterfaceError, OperationalError):
+            logger.exception("%s failed: refused for now.", _PATH)
+            return Refused(503, "not available", temporary=True)
         except Exception:
             logger.exception("%s failed.", _PATH)
             got_request_exception.send(sender=None, request=request)

@@ -344,3 +344,16 @@ def test_where_the_caller_is(serve, settings):
     assert call("where", metadata=forwarded) == "127.0.0.1"
     settings.INSTANT = {**settings.INSTANT, "TRUSTED_PROXIES": ["127.0.0.1"]}
     assert call("where", metadata=forwarded) == "192.0.2.7"
+
+
+def test_where_the_credentials_can_not_be_looked_up_the_caller_tries_again(
+    call, monkeypatch, caplog
+):
+    def away(request):
+        raise OperationalError("server closed the connection")
+
+    on_rpc("x")(lambda call: None)
+    monkeypatch.setattr("tests.views.authenticators.bearer", away)
+    status, text, trailing = call.refused("x")
+    assert (status, text, trailing["retry-after"]) == ("UNAVAILABLE", "not available", "1")
+    assert "server closed the connection" in caplog.text
