@@ -21,7 +21,7 @@ GRANTED = """
 import type { Instant } from "djangoinstant"
 import type * as Module from "djangoinstant"
 declare module "djangoinstant" {
-  interface InstantEvents { shipped: { status: string } }
+  interface InstantEvents { shipped: { status: string }; chat: { by?: string; text: string } }
 }
 declare global {
   const instant: Instant
