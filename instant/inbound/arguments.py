@@ -133,6 +133,8 @@ class Arguments:
             for p in self._parameters
         }
         shape = TypedDict(f"{self._function.__name__}_arguments", fields)  # type: ignore[misc]
+        # By its module OpenAPI tells apart the functions of one name.
+        shape.__module__ = self._function.__module__
         config = ConfigDict(extra="allow" if self._open else "forbid", arbitrary_types_allowed=True)
         return TypeAdapter(with_config(config)(shape))
 

@@ -159,7 +159,7 @@ def _answer(
             _save_session(asked.call)
             return answer
     except Exception as exc:  # noqa: BLE001  answered, all of them
-        return _failed(exc, refusal if asked is None else FAILED, request)
+        return _failed(exc, refusal if asked is None else FAILED, request, asked)
 
 
 async def _wait_for(asked: Asked, refusal: Answer, request: HttpRequest) -> bytes:
@@ -169,11 +169,13 @@ async def _wait_for(asked: Asked, refusal: Answer, request: HttpRequest) -> byte
             return await sync_to_async(encode)(answer, AnswerEncoder)
     except Exception as exc:  # noqa: BLE001  answered, all of them
         # In a thread: a handler of the log may send mails.
-        return await sync_to_async(_failed)(exc, FAILED if refusal is not ENDED else ENDED, request)
+        given = FAILED if refusal is not ENDED else ENDED
+        return await sync_to_async(_failed)(exc, given, request, asked)
 
 
-def _failed(exc: Exception, refusal: Answer, request: HttpRequest) -> bytes:
+def _failed(exc: Exception, refusal: Answer, request: HttpRequest, asked: Asked | None) -> bytes:
     """Return the body that answers an exception; log those that are nobody's answer."""
+    what = request.path if asked is None else f"{request.path}: {asked.handler.place}"
     if isinstance(exc, Denied):
         return encode(refusal if refusal is ENDED else DENIED)
     if isinstance(exc, answers.Refused):
@@ -185,9 +187,9 @@ def _failed(exc: Exception, refusal: Answer, request: HttpRequest) -> bytes:
         return encode(Refusal(400, "bad request"))
     if isinstance(exc, InterfaceError | OperationalError):
         # Nobody has lost a right because the database was restarted: the page tries again.
-        logger.error("%s failed: refused for now.", request.path, exc_info=exc)
+        logger.error("%s failed: refused for now.", what, exc_info=exc)
         return encode(refusal if refusal is ENDED else _LATER)
-    logger.error("%s failed: refused.", request.path, exc_info=exc)
+    logger.error("%s failed: refused.", what, exc_info=exc)
     got_request_exception.send(sender=None, request=request)
     return encode(refusal)
 

@@ -211,3 +211,23 @@ def test_a_site_without_the_urls(registry):
     urls = type("Urls", (), {"urlpatterns": []})
     with override_settings(ROOT_URLCONF=urls), pytest.raises(CommandError, match="include"):
         printed()
+
+
+def test_functions_of_one_name_are_told_apart_by_their_app(registry):
+    """Whoever generates a client has these names in code."""
+
+    def function(module, kind):
+        def add(call, x: kind): ...
+
+        add.__module__ = module
+        return add
+
+    on_rpc("cart.add")(function("cart.realtime", int))
+    on_rpc("notes.add")(function("notes.realtime", str))
+    with override_settings(INSTANT={"GATEWAY": True}):
+        out = io.StringIO()
+        call_command("openapi", stdout=out)
+    made = json.loads(out.getvalue())["components"]["schemas"]
+    assert [name for name in made if "add" in name] == [
+        "cart__realtime__add_arguments", "notes__realtime__add_arguments",
+    ]  # fmt: skip

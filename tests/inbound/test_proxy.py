@@ -377,3 +377,33 @@ async def test_the_async_view_bears_atomic_requests(in_threads):
     with patch.dict(connections.settings["default"], {"ATOMIC_REQUESTS": True}):
         assert await acall("", "async") == {"result": {"data": 1}}
         assert await acall("", "sync") == {"result": {"data": True}}
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_the_log_says_which_method_was_meant(debug, make_user, caplog):
+    @on_rpc("cart.add")
+    def add(call): ...
+
+    @on_rpc("report.build", pool="heavy")
+    def build(call): ...
+
+    ann = make_user("ann")
+    with override_settings(DEBUG=debug):
+        for method in ("cart.ad", "nothing", "report.build"):
+            assert call(ann, method) == error(404, "there is no such method")
+    assert [r.getMessage() for r in caplog.records if r.name == "instant.handlers"] == debug * [
+        "'cart.ad' was called, and no handler has that name. There is 'cart.add'.",
+        "'nothing' was called, and no handler has that name. “manage.py handlers” lists those that were found.",
+        "'report.build' was called, and belongs to the pool 'heavy': call 'heavy:report.build'.",
+    ]
+
+
+def test_the_log_names_the_handler_that_failed(make_user, caplog):
+    @on_rpc("break")
+    def fails(call):
+        raise ValueError("inside")
+
+    assert call(make_user("ann"), "break") == error(500, "internal error")
+    [logged] = [r for r in caplog.records if r.name == "instant.proxy"]
+    assert logged.getMessage().startswith("/instant/proxy/rpc/: tests.inbound.test_proxy.")
+    assert "fails (" in logged.getMessage()
