@@ -157,6 +157,11 @@ class Channel(StoredChannel):
         verbose_name = _("channel")
         verbose_name_plural = _("channels")
         ordering = ("name",)
+        permissions = (
+            ("subscribe_channel", "Can subscribe to one channel (with django-guardian)"),
+            ("publish_channel", "Can publish on one channel (with django-guardian)"),
+            ("view_channel_status", "Can see the status of one channel (with django-guardian)"),
+        )
         indexes = (models.Index(fields=["level", "name"], name="instant_channel_level"),)
         constraints = (
             models.CheckConstraint(

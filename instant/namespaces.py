@@ -23,13 +23,14 @@ __all__ = [
     "tokenless_namespaces",
 ]
 
-Action = Literal["subscribe", "publish", "presence", "history"]
+Action = Literal["subscribe", "publish", "presence", "history", "status"]
 
 METHODS: Mapping[Action, str] = {
     "subscribe": "can_subscribe",
     "publish": "can_publish",
     "presence": "can_see_presence",
     "history": "can_read_history",
+    "status": "can_see_status",
 }
 """The method of a namespace that decides on an action."""
 
@@ -64,6 +65,10 @@ class Namespace:
     Whether subscribers may read what the server keeps, where can_read_history() isn't overridden.
 
     It doesn't limit recovery: whoever may subscribe may have replayed what was missed.
+    """
+    status: ClassVar[bool] = False
+    """
+    Whether subscribers may see whether anybody is there, where can_see_status() isn't overridden.
     """
     authorize: ClassVar[Literal["token", "proxy", "open"]] = "token"
     """
@@ -162,11 +167,15 @@ class Namespace:
         """Tell whether the user may read what is kept; overridden, ``history`` says nothing."""
         return False
 
+    def can_see_status(self, user: Any, **kwargs: Any) -> Any:  # noqa: ARG002
+        """Tell whether the user may see whether anybody is there; replaces ``status``."""
+        return False
+
     def can_subscribe_many(self, user: Any, many: Sequence[Mapping[str, Any]]) -> Any:
         """
         Return for each of many channels, given by its arguments, what can_subscribe() would.
 
-        Override it, and its three siblings, where one query can answer for all.
+        Override it, and its four siblings, where one query can answer for all.
         """
         return [self.can_subscribe(user, **kwargs) for kwargs in many]
 
@@ -190,6 +199,10 @@ class Namespace:
     def can_read_history_many(self, user: Any, many: Sequence[Mapping[str, Any]]) -> Any:
         """Return for each of many channels what can_read_history() would."""
         return [self.can_read_history(user, **kwargs) for kwargs in many]
+
+    def can_see_status_many(self, user: Any, many: Sequence[Mapping[str, Any]]) -> Any:
+        """Return for each of many channels what can_see_status() would."""
+        return [self.can_see_status(user, **kwargs) for kwargs in many]
 
     def readers(self, **kwargs: Any) -> Any:  # noqa: ARG002
         """

@@ -1,9 +1,9 @@
 """
 The one rule: who may do what on which channel.
 
-Views, proxies, tokens, admin and tests ask here and nowhere else. There are four actions:
-``subscribe``, ``publish`` (from the browser), ``presence`` (see who is there) and ``history``
-(read what is kept). Rows of ``Channel``:
+Views, proxies, tokens, admin and tests ask here and nowhere else. There are five actions:
+``subscribe``, ``publish`` (from the browser), ``presence`` (see who is there), ``history``
+(read what is kept) and ``status`` (see whether anybody answers). Rows of ``Channel``:
 
 ========= ==================================================================
 level     may subscribe
@@ -15,7 +15,8 @@ staff     ``is_staff`` or ``is_superuser``
 superuser ``is_superuser``
 ========= ==================================================================
 
-Who may subscribe may read the history; ``publish_level`` and ``presence_level`` say the rest.
+Who may subscribe may read the history; ``publish_level``, ``presence_level`` and
+``status_level`` say the rest, and django-guardian's object permissions add to them.
 An inactive user counts as anonymous, an inactive channel as none. ``user:<pk>`` belongs to
 that user alone, rows or not. For channels of a declared namespace its methods decide.
 """

@@ -256,6 +256,7 @@ def test_attributes_open_the_rest_for_subscribers(make_user):
         can_subscribe=lambda self, user, pk: pk == 1,
         presence=True,
         history=True,
+        status=True,
         client_publish="subscribers",
     )
     user = make_user()

@@ -50,6 +50,7 @@ def _wrong_options(cls: Any, where: str) -> Iterator[str]:
         ("presence", (True, False)),
         ("join_leave", (True, False)),
         ("history", (True, False)),
+        ("status", (True, False)),
         ("snapshot_is_public", (True, False)),
     ):
         if getattr(cls, option) not in values:

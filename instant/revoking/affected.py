@@ -10,6 +10,7 @@ from typing import Any
 from instant.channels.names import USER_NAMESPACE
 from instant.models import Channel
 from instant.namespaces import registered
+from instant.rights import objects
 
 __all__ = ["MANY", "Affected", "affected_by", "channel_names", "has_rules"]
 
@@ -176,11 +177,12 @@ def asked_again(users: Iterable[Any]) -> set[str]:
 
 def channel_names(groups: Iterable[Any]) -> set[str]:
     """Return the channels that groups, by primary key, may subscribe to."""
+    groups = list(groups)
     rows = Channel.objects.filter(
-        pk__in=Channel.groups.through.objects.filter(group_id__in=list(groups)).values("channel_id")
+        pk__in=Channel.groups.through.objects.filter(group_id__in=groups).values("channel_id")
     )
     found = rows.filter(level=Channel.Level.GROUPS, is_active=True).order_by()
-    return set(found.values_list("name", flat=True))
+    return set(found.values_list("name", flat=True)) | objects.channel_names(groups)
 
 
 def affected_by(users: Iterable[Any], names: set[str]) -> Affected:

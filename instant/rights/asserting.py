@@ -17,8 +17,8 @@ def assert_permissions(channel: str, **actions: Mapping[Any, bool]) -> None:
     """
     Assert who may do what on a channel: tables of users (None is anonymous) and answers.
 
-    The actions are ``subscribe``, ``publish``, ``presence`` and ``history``; rules may be
-    async. All that is wrong is told at once::
+    The actions are ``subscribe``, ``publish``, ``presence``, ``history`` and ``status``; rules
+    may be async. All that is wrong is told at once::
 
         assert_permissions(
             "order:42",

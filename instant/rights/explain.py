@@ -13,6 +13,7 @@ from instant.channels.names import USER_NAMESPACE
 from instant.deliveries import Delivery
 from instant.models import Channel
 from instant.namespaces import METHODS, Namespace, find_namespace, registered
+from instant.rights import objects
 from instant.rights.namespace_rules import rule_name
 from instant.rights.refusals import refusals
 
@@ -120,6 +121,10 @@ def _lists(user: Any, names: Sequence[str]) -> Mapping[str, list[str]]:
         for name, group in by_group.order_by("groups__name"):
             if group in mine:
                 found.setdefault(name, []).append(f"in the group {group}")
+    for keys in objects.keys(user, "subscribe"):
+        held = Channel.objects.filter(name__in=names, pk__in=keys).order_by()
+        for name in held.values_list("name", flat=True):
+            found.setdefault(name, []).append("by object permission")
     return found
 
 

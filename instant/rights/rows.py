@@ -10,7 +10,8 @@ from django.db.models import Q, QuerySet
 from instant.channels.names import check_row_name
 from instant.exceptions import InvalidChannelName
 from instant.models import Channel
-from instant.namespaces import Action, row_namespaces
+from instant.namespaces import METHODS, Action, row_namespaces
+from instant.rights import objects
 from instant.rights.accounts import at_level, is_known, levels, memberships, staff_levels
 
 __all__ = [
@@ -51,20 +52,18 @@ def allowing(user: Any, action: Action) -> QuerySet[Channel]:
     """Return the active rows on which the user may do it, each once."""
     subscribe = _subscribe_rule(user)
     if action in {"subscribe", "history"}:  # what is kept is also what is replayed
-        rule = subscribe
-    elif action == "publish":
-        rule = Q(publish_level=Channel.PublishLevel.SUBSCRIBERS) & subscribe
-        rule |= Q(publish_level__in=staff_levels(user))
-        if is_known(user):
-            listed = Q(publish_level=Channel.PublishLevel.LISTED)
-            for found in _by_lists(user, groups="publish_groups", users="publishers"):
-                rule |= listed & Q(pk__in=found)
-    elif action == "presence":
+        return Channel.objects.filter(subscribe, is_active=True)
+    if action == "presence":
         rule = Q(presence_level=Channel.PresenceLevel.SUBSCRIBERS) & subscribe
         rule |= Q(presence_level__in=staff_levels(user))
+    elif action == "publish":
+        rule = _listed_rule(user, "publish_level", subscribe, "publish_groups", "publishers")
+    elif action == "status":
+        rule = _listed_rule(user, "status_level", subscribe, "status_groups", "status_viewers")
     else:
-        known = "subscribe, publish, presence, history"
-        raise ValueError(f"{action!r} is not an action; known are {known}.")
+        raise ValueError(f"{action!r} is not an action; known are {', '.join(METHODS)}.")
+    for found in objects.keys(user, action):
+        rule |= Q(pk__in=found)
     return Channel.objects.filter(rule, is_active=True)
 
 
@@ -90,6 +89,7 @@ def after(user: Any, name: str, limit: int) -> Iterator[Row]:
         grouped = rows.filter(level=Channel.Level.GROUPS)
         lists = _by_lists(user, groups="groups", users="members")
         parts += [grouped.filter(pk__in=found) for found in lists]
+    parts += [rows.filter(pk__in=found) for found in objects.keys(user, "subscribe")]
     first, *others = (part.values_list(*_COLUMNS) for part in parts)
     union = first.union(*others) if others else first
     yield from map(Row._make, union.order_by("name")[:limit])
@@ -99,11 +99,13 @@ def rights(user: Any, rows: Iterable[Row]) -> Mapping[str, tuple[Action, ...]]:
     """
     Return what else the user may on rows to which they may subscribe, by name.
 
-    Asks the database only where one of the rows has a list of who may publish.
+    Asks the database only where one of the rows has a list of who may publish, or guardian is
+    used.
     """
     rows = list(rows)
     subscribers = {*staff_levels(user), "subscribers"}
     listed = _listed(user, [row.pk for row in rows if row.publish_level == "listed"])
+    listed |= _held(user, "publish", [row.pk for row in rows])
     found: dict[str, tuple[Action, ...]] = {}
     for row in rows:
         more: list[Action] = ["history"]
@@ -122,8 +124,9 @@ def permitted(users: Sequence[Any], name: str) -> set[Any]:
     row = Channel.objects.filter(name=name, is_active=True).first()
     if row is None or row.name != name:
         return set()
+    held = objects.of_users(users, "subscribe", row)
     if row.level != Channel.Level.GROUPS:
-        return {user.pk for user in users if row.level in levels(user)}
+        return held | {user.pk for user in users if row.level in levels(user)}
     keys = [user.pk for user in users if is_known(user)]
     members = Channel.members.through.objects.filter(channel=row)
     column = Channel.members.field.m2m_reverse_field_name()  # named after the user model
@@ -135,7 +138,7 @@ def permitted(users: Sequence[Any], name: str) -> set[Any]:
             **{f"{user}__in": keys, f"{group}__in": row.groups.order_by().values("pk")}
         )
         found |= set(inside.values_list(user, flat=True))
-    return found
+    return found | held
 
 
 def readers(row: Channel) -> QuerySet[Any]:
@@ -143,11 +146,13 @@ def readers(row: Channel) -> QuerySet[Any]:
     users = at_level(Channel.Level.USERS)
     if not row.is_active:
         return users.none()
+    held = objects.holders(row, "subscribe")
     if row.level != Channel.Level.GROUPS:
-        return at_level(row.level)
+        at = at_level(row.level)
+        return users.filter(Q(pk__in=at.values("pk")) | held) if objects.are_used() else at
     member = Channel.members.field.m2m_reverse_field_name()  # named after the user model
     listed = Channel.members.through.objects.filter(channel=row).values(member)
-    wanted = Q(pk__in=listed)
+    wanted = Q(pk__in=listed) | held
     groups = memberships()
     if groups is not None:
         user, group = groups.m2m_field_name(), groups.m2m_reverse_field_name()
@@ -165,6 +170,18 @@ def _subscribe_rule(user: Any) -> Q:
         grouped = Q(level=Channel.Level.GROUPS)
         for found in _by_lists(user, groups="groups", users="members"):
             rule |= grouped & Q(pk__in=found)
+    for found in objects.keys(user, "subscribe"):
+        rule |= Q(pk__in=found)
+    return rule
+
+
+def _listed_rule(user: Any, level: str, subscribe: Q, groups: str, users: str) -> Q:
+    """Return the rule of an action for which rows may list groups and users."""
+    rule = Q(**{level: "subscribers"}) & subscribe | Q(**{f"{level}__in": staff_levels(user)})
+    if is_known(user):
+        listed = Q(**{level: "listed"})
+        for found in _by_lists(user, groups=groups, users=users):
+            rule |= listed & Q(pk__in=found)
     return rule
 
 
@@ -175,6 +192,17 @@ def _listed(user: Any, keys: Sequence[Any]) -> set[Any]:
     lists = _by_lists(user, groups="publish_groups", users="publishers")
     first, *others = (found.filter(channel_id__in=keys) for found in lists)
     return {row["channel_id"] for row in (first.union(*others) if others else first)}
+
+
+def _held(user: Any, action: Action, pks: Sequence[Any]) -> set[Any]:
+    """Return on which of the rows the user holds guardian's permission for the action."""
+    held = objects.keys(user, action) if pks else []
+    if not held:
+        return set()
+    rule = Q(pk__in=())
+    for found in held:
+        rule |= Q(pk__in=found)
+    return set(Channel.objects.filter(rule, pk__in=pks).order_by().values_list("pk", flat=True))
 
 
 def _by_lists(user: Any, *, groups: str, users: str) -> list[QuerySet[Any]]:

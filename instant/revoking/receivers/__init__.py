@@ -19,7 +19,7 @@ from django.db.models import signals
 
 from instant.models import Channel, channels_created
 from instant.revoking import follow_up, needed
-from instant.revoking.receivers import channels, groups, sessions, stored, users
+from instant.revoking.receivers import channels, groups, objects, sessions, stored, users
 from instant.revoking.receivers.stored import senders
 from instant.rights import accounts, tokens
 
@@ -54,6 +54,8 @@ def connect() -> None:
     if (permissions := accounts.permissions()) is not None:
         through = permissions.remote_field.through
         _listen(signals.m2m_changed, through, groups.user_permissions_change)
+    for model in objects.models():
+        _listen(signals.pre_delete, model, objects.permission_ends)
     user_logged_in.connect(sessions.logs_in, dispatch_uid="instant.logged_in")
     user_logged_out.connect(sessions.logs_out, dispatch_uid="instant.logged_out")
     request_started.connect(sessions.started, dispatch_uid="instant.request_started")
