@@ -1,39 +1,24 @@
 """
-Processes that begin with Django imported: forks of one that has done it, instead of new ones.
+Processes that begin with a project set up: forks of one that has done it, instead of new ones.
 
-A Python that imports Django, Instant and Centrifugo's client needs a second of processor time before it
-does anything. Tests that start dozens for a line of code each start one, and this one forks: what runs
-in a fork dies, is killed and exits as any other process.
+Tests that start dozens for a line of code each start one, and this one forks: what runs in a fork dies,
+is killed and exits as any other process.
 """
 
-import atexit
 import contextlib
 import gc
-import importlib
-import json
 import os
-import runpy
 import select
 import signal
 import socket
 import subprocess
 import sys
-import threading
-import traceback
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-IMPORTED = (
-    "cent",
-    "django.core.management.commands.shell",
-    "django.core.management.commands.migrate",
-    "django.test.client",
-    "instant.publishing.outbox.relay",
-    "requests",
-)
-"""What such processes import sooner or later; without a connection, a thread or a look at a file."""
+from tests.interpreters import ROOT, Python, ask, become, serve
+
 MOST = 1 << 16
-"""Bytes of a request."""
+"""Bytes that are read at once."""
 
 
 class Forks:
@@ -48,8 +33,8 @@ class Forks:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         path = os.pathsep.join(filter(None, [env.get("PYTHONPATH"), str(ROOT)]))
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.forks", str(theirs.fileno())],
+            self._process = Python(
+                ["-m", "tests.forks", str(theirs.fileno())],
                 env={**env, "PYTHONPATH": path},
                 cwd=cwd,
                 pass_fds=[theirs.fileno()],
@@ -83,10 +68,7 @@ class Forks:
         self._process.wait(60)
 
     def _ask(self, request, files=()):
-        socket.send_fds(self._channel, [json.dumps(request).encode()], files)
-        answer = self._channel.recv(MOST)
-        assert answer, f"The process that forks ended with {self._process.wait(60)}."
-        return json.loads(answer)
+        return ask(self._channel, request, files)
 
 
 class Fork:
@@ -148,73 +130,21 @@ class Fork:
 # --- in the process that forks --------------------------------------------------------------
 
 
-def serve(channel):
-    """Fork what is asked for; return its command in a fork, and None at the end."""
-    children = set()
-    while True:
-        text, files, *_ = socket.recv_fds(channel, MOST, 2)
-        if not text:
-            for pid in children:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-            return None
-        request = json.loads(text)
-        if "ended" in request:
-            children.discard(request["ended"])
-            _, status = os.waitpid(request["ended"], 0)
-            channel.send(json.dumps(os.waitstatus_to_exitcode(status)).encode())
-            continue
-        pid = os.fork()
-        if pid == 0:
-            channel.close()
-            for number, file in enumerate(files, start=1):
-                os.dup2(file, number)
-            for file in files:
-                os.close(file)
-            return request["command"]
-        children.add(pid)
-        for file in files:
-            os.close(file)
-        channel.send(json.dumps(pid).encode())
-
-
 def main(number):
     import django
 
     django.setup()
-    for name in IMPORTED:
-        importlib.import_module(name)
+    # Sooner or later in such processes; without a connection, a thread or a look at a file.
+
     gc.freeze()  # a fork shares the memory for as long as nothing looks at it
-    command = serve(socket.socket(fileno=int(number)))
-    if command:
-        become(command)
-
-
-def become(command):
-    """
-    Run the command, and end as Python does.
-
-    But for freeing all that was imported, which takes longer than most of these commands.
-    """
-    sys.argv = command
-    code = 0
-    try:
-        runpy.run_module(command[0], run_name="__main__", alter_sys=True)
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if isinstance(end.code, str):
-            print(end.code, file=sys.stderr)
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.raise_signal(signal.SIGINT)
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    threading._shutdown()
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    found = serve(socket.socket(fileno=int(number)))
+    if found:
+        request, files = found
+        for target, file in enumerate(files, start=1):
+            os.dup2(file, target)
+        for file in files:
+            os.close(file)
+        become(["-m", *request["command"]])
 
 
 if __name__ == "__main__":

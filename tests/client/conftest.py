@@ -1,8 +1,6 @@
 """The browser client in Chromium, on the example site, behind networks that fail."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -10,6 +8,7 @@ from tests.browser.chromium import launch
 from tests.browser.pages import Visitor
 from tests.browser.relay import Relay
 from tests.browser.site import Site
+from tests.interpreters import Python
 from tests.ports import free_port
 from tests.servers import Nginx, wait_for_http
 
@@ -104,7 +103,7 @@ def restart(site, relay):
     def switch():
         config = site.folder / "centrifugo" / "config.json"
         options = ("--config", str(config), "--port", str(port))
-        started.append(subprocess.Popen([sys.executable, "-m", "instant.embedded", *options]))
+        started.append(Python(["-m", "instant.embedded", *options]))
         wait_for_http(port)
         move(port)
 

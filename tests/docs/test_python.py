@@ -3,12 +3,11 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import interpreters
 from tests.docs.documents import ROOT, blocks
 
 SITE = Path(__file__).parent / "site"
@@ -55,8 +54,8 @@ def play(document, folder):
         # Imported where Django doesn't do it by itself.
         module = block.file.removesuffix(".py").replace("/", ".")
         loose.append({"line": block.line, "code": f"import {module}\n"})
-    done = subprocess.run(
-        [sys.executable, site / "play.py"],
+    done = interpreters.run(
+        [site / "play.py"],
         input=json.dumps(loose), capture_output=True, text=True, check=False, cwd=site,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip

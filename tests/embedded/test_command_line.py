@@ -13,6 +13,7 @@ from websockets.sync.client import connect
 import instant.embedded
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG
+from tests.interpreters import Python
 
 pytestmark = [pytest.mark.slow, pytest.mark.timed]  # starts processes
 
@@ -28,8 +29,8 @@ def run(tmp_path):
         path = tmp_path / "config.json"
         path.write_text(json.dumps(config))
         clean = {name: value for name, value in os.environ.items() if "CENTRIFUGO" not in name}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "instant.embedded", "--config", path, *arguments],
+        process = Python(
+            ["-m", "instant.embedded", "--config", path, *arguments],
             stderr=subprocess.PIPE,
             text=True,
             cwd=tmp_path,

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import time
 import uuid
 from pathlib import Path
@@ -14,6 +13,7 @@ from django.test import override_settings
 
 from instant.rights.tokens import Signer
 from tests.forks import Forks
+from tests.interpreters import Python
 from tests.live.servers import LiveServer
 from tests.live.subscriber import Subscriber
 
@@ -99,8 +99,8 @@ class Site:
 
     def start_anew(self, *arguments):
         """Start what looks at its own command line before all else, as runserver."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "django", *arguments],
+        process = Python(
+            ["-m", "django", *arguments],
             env=self.env,
             text=True,
             stdout=subprocess.PIPE,

@@ -4,12 +4,12 @@ import contextlib
 import json
 import socket
 import subprocess
-import sys
 import time
 
 from django.test import override_settings
 
 from instant.centrifugo.config.defaults import compile_config
+from tests.interpreters import Python
 from tests.ports import free_port
 from tests.real_server import BINARY
 
@@ -48,14 +48,13 @@ class LiveServer:
         return f"ws://127.0.0.1:{self.port}/connection/websocket"
 
     def start(self):
-        command = (
-            [BINARY, "-c", str(self.path)]
-            if self.kind == "centrifugo"
-            else [sys.executable, "-m", "instant.embedded", "--config", str(self.path)]
-        )
-        self.process = subprocess.Popen(
-            command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        if self.kind == "centrifugo":
+            command = [BINARY, "-c", str(self.path)]
+            self.process = subprocess.Popen(command, cwd=self.folder, **streams)
+        else:
+            command = ["-m", "instant.embedded", "--config", str(self.path)]
+            self.process = Python(command, cwd=self.folder, **streams)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):

@@ -8,7 +8,6 @@ made the change is gone at once.
 
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +18,7 @@ from django.test import override_settings
 from instant import publish
 from instant.rights.tokens import Signer
 from tests.forks import Forks
+from tests.interpreters import Python
 from tests.live.subscriber import Subscriber
 from tests.ports import free_port
 from tests.real_server import BINARY, KINDS
@@ -87,7 +87,7 @@ class Site:
         self.sub = self.run("shell", "-v0", "-c", SET_UP).split()[-1]
 
     def command(self, *arguments):
-        return [sys.executable, "-m", "django", *arguments]
+        return ["-m", "django", *arguments]
 
     def run(self, *arguments):
         done = self._forks.run("django", *arguments, timeout=300)
@@ -98,7 +98,7 @@ class Site:
         self._forks.close()
 
     def start(self, *arguments, **streams):
-        return subprocess.Popen(self.command(*arguments), env=self.env, text=True, **streams)
+        return Python(self.command(*arguments), env=self.env, text=True, **streams)
 
 
 WEB = """
@@ -116,13 +116,13 @@ def quiet(request, tmp_path):
     site = Site(request.param, tmp_path)
     site.run("syncws")
     config = str(tmp_path / "centrifugo" / "config.json")
-    command = [sys.executable, "-m", "instant.embedded", "--config", config]
+    run, command = Python, ["-m", "instant.embedded", "--config", config]
     if request.param == "centrifugo":
-        command = [BINARY, "-c", config]
+        run, command = subprocess.Popen, [BINARY, "-c", config]
     streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    server = subprocess.Popen(command, cwd=tmp_path, **streams)
+    server = run(command, cwd=tmp_path, **streams)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    web = subprocess.Popen([sys.executable, "-c", WEB], env=site.env, **pipes)
+    web = Python(["-c", WEB], env=site.env, **pipes)
     with override_settings(**site.settings), web:
         until(lambda: connects(site), 30)
         assert web.stdout.readline() == "ready\n"

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -14,7 +13,9 @@ import pytest
 import requests
 
 from instant.centrifugo.config.defaults import compile_config
+from tests import interpreters
 from tests.cluster import ABSENT, Cluster, programs
+from tests.interpreters import Python
 from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
@@ -93,10 +94,10 @@ class Site:
         python_path = os.pathsep.join([str(folder), str(Path.cwd())])
         env = os.environ | {"DJANGO_SETTINGS_MODULE": "idle_settings", "PYTHONPATH": python_path}
         for arguments in [["migrate", "-v0"], *([["shell", "-v0", "-c", SET_UP]] if used else [])]:
-            subprocess.run([sys.executable, "-m", "django", *arguments], env=env, check=True)
+            interpreters.run(["-m", "django", *arguments], env=env, check=True)
         address = f"127.0.0.1:{self._port}"
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "-w", str(WORKERS), "-b", address,
+        self._process = Python(
+            ["-m", "gunicorn", "-w", str(WORKERS), "-b", address,
              "idle_wsgi:application"],
             env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip

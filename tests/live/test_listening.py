@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -25,6 +24,8 @@ from instant.presence import Change, apresent, watch
 from instant.revoking.sweep import Sweep
 from instant.rights.tokens import Signer
 from instant.server.sync import compare, write
+from tests import interpreters
+from tests.interpreters import Python
 from tests.live.servers import LiveServer
 from tests.live.subscriber import Subscriber
 from tests.real_server import KINDS
@@ -378,16 +379,16 @@ def test_the_command_leaves_on_sigterm_and_survives_a_kill(world, tmp_path, requ
         "DJANGO_SETTINGS_MODULE": "listening_settings",
         "PYTHONUNBUFFERED": "1",
     }
-    command = [sys.executable, "-m", "django"]
-    subprocess.run([*command, "migrate", "-v0"], env=env, check=True)
-    subprocess.run([*command, "syncws"], env=env, check=True, stdout=subprocess.DEVNULL)
+    command = ["-m", "django"]
+    interpreters.run([*command, "migrate", "-v0"], env=env, check=True)
+    interpreters.run([*command, "syncws"], env=env, check=True, stdout=subprocess.DEVNULL)
     world.server.kill()
     world.server.start()
     noted = site / "hall" / "noted"
     noted.touch()
 
     def start():
-        process = subprocess.Popen([*command, "runlisteners"], env=env, stdout=subprocess.PIPE)
+        process = Python([*command, "runlisteners"], env=env, stdout=subprocess.PIPE)
         request.addfinalizer(lambda: end(process))
         assert b"Listening to instant:messages." in process.stdout.readline()
         return process

@@ -3,12 +3,12 @@
 import os
 import signal
 import subprocess
-import sys
 
 import django
 import pytest
 
 from tests.engines import redis
+from tests.interpreters import Python
 from tests.live.jobs_site import JobsSite
 
 pytestmark = [pytest.mark.conformance, pytest.mark.slow]
@@ -82,8 +82,8 @@ def work(site):
         "tasks": ["-m", "django", "db_worker", "--queue-name", "*", "--interval", "0.1", "--no-startup-delay"],
     }[site.runner]  # fmt: skip
     log = (site.folder / f"worker{len(site.running)}.txt").open("w")  # closed with the site
-    process = subprocess.Popen(
-        [sys.executable, *command], env=site.env, cwd=site.folder, start_new_session=True,
+    process = Python(
+        command, env=site.env, cwd=site.folder, start_new_session=True,
         stdout=log, stderr=subprocess.STDOUT,
     )  # fmt: skip
     process.stdout = log

@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -22,6 +21,7 @@ import requests
 
 from tests import cluster
 from tests.forks import Forks
+from tests.interpreters import Python
 from tests.live.subscriber import PATIENCE, Subscriber
 from tests.ports import free_port
 from tests.real_server import BINARY, KINDS
@@ -146,7 +146,7 @@ class Site:
         self._forks = Forks(self.env)
 
     def command(self, *arguments):
-        return [sys.executable, "-m", "django", *arguments]
+        return ["-m", "django", *arguments]
 
     def run(self, *arguments, code=0):
         done = self._forks.run("django", *arguments, timeout=300)
@@ -161,7 +161,8 @@ class Site:
 
     @contextlib.contextmanager
     def running(self, command, port):
-        process = subprocess.Popen(
+        run = subprocess.Popen if command[0] == BINARY else Python
+        process = run(
             command, cwd=ROOT, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
@@ -245,7 +246,7 @@ def running(request, tmp_path_factory, postgres):
     config = str(site.folder / "config.json")
     server = [BINARY, "-c", config]
     if request.param == "embedded":
-        server = [sys.executable, "-m", "instant.embedded", "--config", config]
+        server = ["-m", "instant.embedded", "--config", config]
     web = site.command("runserver", "--noreload", "--skip-checks", f"127.0.0.1:{site.web}")
     with site.running(server, site.port), site.running(web, site.web):
         yield site
@@ -310,11 +311,7 @@ def test_async_views_publish_in_their_tenant(site, pages):
         assert "subscribe" in page.subscribe("$users", f"${page.tenant}/users")
     port = free_port()
     web = [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "--port",
-        str(port),
+        *("-m", "uvicorn", "--port", str(port)),
         "tests.tenancy.customers.asgi:application",
     ]
     with site.running(web, port):
@@ -387,7 +384,7 @@ def test_commands_work_in_a_tenant_and_for_all(site):
     for command in (["channels"], ["channels", "--for", "ann"], ["listen", "$users"]):
         assert "tenant_command" in site.run(*command, code=1)
     assert site.run("enforce", "--sweep").endswith("(not due yet, or to be tried again).\n")
-    listening = subprocess.Popen(
+    listening = Python(
         site.command("tenant_command", "listen", "--schema=acme", "$users", "--as", "acme-user"),
         cwd=ROOT, env=site.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

@@ -4,7 +4,6 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +12,8 @@ import pytest
 import requests
 from websockets.exceptions import ConnectionClosed
 
+from tests import interpreters
+from tests.interpreters import Python
 from tests.live.servers import LiveServer
 from tests.live.subscriber import Subscriber
 from tests.ports import free_port
@@ -118,10 +119,10 @@ class Web:
         env = os.environ | {"DJANGO_SETTINGS_MODULE": "web_settings", "PYTHONPATH": path}
         if not (self.folder / "db.sqlite3").exists():
             for arguments in (["migrate", "-v0"], ["shell", "-v0", "-c", SET_UP]):
-                subprocess.run([sys.executable, "-m", "django", *arguments], env=env, check=True)
+                interpreters.run(["-m", "django", *arguments], env=env, check=True)
         command = [part.format(port=self.port) for part in COMMANDS[name]]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", *command],
+        self._process = Python(
+            ["-m", *command],
             env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 

@@ -1,11 +1,11 @@
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.centrifugo.binary.fake_release import serve
+from tests.interpreters import Python
 from tests.ports import free_port
 from tests.server.conftest import folder
 
@@ -58,8 +58,8 @@ class Project:
         env["PYTHONPATH"] = os.pathsep.join([str(self.path), str(ROOT)])
         env["DJANGO_SETTINGS_MODULE"] = "project_settings"
         env["PATH"] = "/nonexistent"
-        return subprocess.Popen(
-            [sys.executable, "-m", "django", *arguments],
+        return Python(
+            ["-m", "django", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             # Not BASE_DIR: the working directory must not matter.

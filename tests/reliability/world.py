@@ -5,7 +5,6 @@ import os
 import random
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from django.test import override_settings
 from instant.rights.tokens import Signer
 from tests.cluster import Cluster, programs
 from tests.forks import Forks
+from tests.interpreters import Python
 from tests.ports import free_port
 from tests.real_server import BINARY
 from tests.reliability.publisher import TABLE
@@ -181,8 +181,9 @@ class World:
     def _started(self, name, arguments, log):
         command = getattr(self, f"_{name}_command", None)
         if command:
+            run, arguments = command()
             env = None if name == "redis" else self._env
-            return subprocess.Popen(command(), env=env, **{**QUIET, "stderr": log})
+            return run(arguments, env=env, **{**QUIET, "stderr": log})
         command = ["tests.reliability.publisher", name, *arguments]
         if name == "relay":
             command = ["django", "relay_outbox"]
@@ -191,15 +192,14 @@ class World:
     def _server_command(self):
         config = str(self.folder / "centrifugo" / "config.json")
         if self.server == "centrifugo":
-            return [BINARY, "-c", config]
-        command = [sys.executable, "-m", "instant.embedded", "--config", config]
-        data = ["--data", str(self.folder / "histories")]
-        return command if self.engine == "memory" else [*command, *data]
+            return subprocess.Popen, [BINARY, "-c", config]
+        data = ["--data", str(self.folder / "histories")] if self.engine != "memory" else []
+        return Python, ["-m", "instant.embedded", "--config", config, *data]
 
     def _web_command(self):
         # With threads: a browser's idle connections would each hold a worker.
         options = ["-w", "3", "--threads", "8", "-b", f"127.0.0.1:{self.web_port}"]
-        return [sys.executable, "-m", "gunicorn", *options, "tests.reliability.web"]
+        return Python, ["-m", "gunicorn", *options, "tests.reliability.web"]
 
     def _redis_command(self):
         options = [
@@ -212,14 +212,8 @@ class World:
             "--appendfsync",
             "always",
         ]
-        return [
-            "redis-server",
-            "--port",
-            str(self._redis_port),
-            "--dir",
-            str(self.folder),
-            *options,
-        ]
+        place = ["--port", str(self._redis_port), "--dir", str(self.folder)]
+        return subprocess.Popen, ["redis-server", *place, *options]
 
     def pid(self, name):
         return self._running[name].pid

@@ -2,14 +2,15 @@
 
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from tests import interpreters
 from tests.cluster import ABSENT, Cluster, programs
+from tests.interpreters import Python
 
 SETTINGS = """
 import os
@@ -81,9 +82,7 @@ class Site:
         (folder / "listening.py").write_text(SETTINGS)
         self._path = os.pathsep.join([str(folder), str(Path.cwd())])
         self._folder, self._lookers = folder, []
-        subprocess.run(
-            [sys.executable, "-m", "django", "migrate", "-v0"], env=self.env("migrate"), check=True
-        )
+        interpreters.run(["-m", "django", "migrate", "-v0"], env=self.env("migrate"), check=True)
         self.ask("DELETE FROM instant_revocation")
 
     def env(self, name, **more):
@@ -106,8 +105,8 @@ class Site:
             return found.fetchone()[0] if found.description else None
 
     def looker(self, **env):
-        process = subprocess.Popen(
-            [sys.executable, "-c", LOOKER], env=self.env("looker", **env), text=True,
+        process = Python(
+            ["-c", LOOKER], env=self.env("looker", **env), text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         self._lookers.append(process)
@@ -115,9 +114,7 @@ class Site:
         return process
 
     def change(self, name):
-        subprocess.run(
-            [sys.executable, "-c", CHANGE, name], env=self.env("change"), check=True, timeout=60
-        )
+        interpreters.run(["-c", CHANGE, name], env=self.env("change"), check=True, timeout=60)
 
     def listening(self):
         """Return how many connections of the looker have just begun to listen."""

@@ -4,7 +4,6 @@ import os
 import select
 import socket
 import subprocess
-import sys
 import textwrap
 import threading
 import time
@@ -26,6 +25,8 @@ from instant.revoking import clock, follow_up, host, looker, needed, notes, run
 from instant.revoking.affected import Affected
 from instant.revoking.looker import Looker
 from instant.revoking.sweep import Sweep
+from tests import interpreters
+from tests.interpreters import Python
 
 
 @pytest.fixture(autouse=True)
@@ -165,8 +166,8 @@ sys.stdin.read()
 def test_the_lock_is_free_as_soon_as_its_process_is_killed(place):
     env = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"}
     code = "import django; django.setup()\n" + HOLDER
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, str(place)],
+    child = Python(
+        ["-c", code, str(place)],
         env=env, cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
     with child:
@@ -198,8 +199,8 @@ def names():
 
 
 def site(place, code):
-    done = subprocess.run(
-        [sys.executable, "-c", SITE + textwrap.dedent(code), str(place)],
+    done = interpreters.run(
+        ["-c", SITE + textwrap.dedent(code), str(place)],
         cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
         env={k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"},
     )  # fmt: skip

@@ -3,14 +3,14 @@
 import contextlib
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import requests
 
+from tests import interpreters
+from tests.interpreters import Python
 from tests.ports import free_port
 from tests.servers import Nginx
 
@@ -74,7 +74,7 @@ class Deployment:
         (self.folder / "below_settings.py").write_text(f"{SITE}\n{settings}\n")
         self.manage("syncws")
         self._run(
-            sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.web}",
+            "-m", "gunicorn", "--bind", f"127.0.0.1:{self.web}",
             "django.core.wsgi:get_wsgi_application()",
             env=environ,
         )  # fmt: skip
@@ -84,8 +84,8 @@ class Deployment:
         self._wait_for(f"http://127.0.0.1:{self.front}/app/live/logout/")
 
     def manage(self, *arguments):
-        done = subprocess.run(
-            [sys.executable, "-m", "django", *arguments],
+        done = interpreters.run(
+            ["-m", "django", *arguments],
             env=self.env, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
@@ -107,7 +107,7 @@ class Deployment:
 
     def _run(self, *command, env=()):
         self._processes.append(
-            subprocess.Popen([str(part) for part in command], env={**self.env, **dict(env)})
+            Python([str(part) for part in command], env={**self.env, **dict(env)})
         )
 
     def _wait_for(self, url):

@@ -3,8 +3,6 @@
 import contextlib
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -20,6 +18,8 @@ from instant.rights.tokens import Signer
 from instant.server import proxy_urls
 from instant.server.balancer import nginx_config
 from instant.server.sync import compare
+from tests import interpreters
+from tests.interpreters import Python
 from tests.live import servers as live
 from tests.live.subscriber import Subscriber
 from tests.ports import free_port
@@ -210,11 +210,11 @@ class Deployment:
         path.write_text(json.dumps(config))
         for name in ("web", "one", "two"):
             command = [
-                sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.ports[name]}",
+                "-m", "gunicorn", "--bind", f"127.0.0.1:{self.ports[name]}",
                 "--log-level", "error", "django.core.wsgi:get_wsgi_application()",
             ]  # fmt: skip
             environ = {**self.env, "POOLS_ME": name}
-            self.processes[name] = subprocess.Popen(command, cwd=self.folder, env=environ)
+            self.processes[name] = Python(command, cwd=self.folder, env=environ)
         for name in ("web", "one", "two"):
             wait_for_http(self.ports[name])
         folder = self.folder / "nginx"
@@ -225,8 +225,8 @@ class Deployment:
         return self
 
     def _manage(self, *arguments):
-        done = subprocess.run(
-            [sys.executable, "-m", "django", *arguments],
+        done = interpreters.run(
+            ["-m", "django", *arguments],
             env=self.env, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr

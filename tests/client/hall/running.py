@@ -4,13 +4,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests import interpreters
+from tests.interpreters import Python
 from tests.ports import free_port
 from tests.real_server import BINARY
 
@@ -41,7 +42,7 @@ class Hall:
             self._env["CENTRIFUGO_BIN"] = BINARY
 
     def __enter__(self):
-        subprocess.run(self._command("migrate", "-v0"), env=self._env, cwd=ROOT, check=True)
+        interpreters.run(self._command("migrate", "-v0"), env=self._env, cwd=ROOT, check=True)
         with ExitStack() as started:
             for port, *command in (
                 (self.ws_port, "runws", "--server", self.kind),
@@ -63,7 +64,7 @@ class Hall:
     @contextmanager
     def jobs(self):
         """Run what is queued."""
-        process = subprocess.Popen(self._command("runjobs"), env=self._env, cwd=ROOT)
+        process = Python(self._command("runjobs"), env=self._env, cwd=ROOT)
         try:
             yield
         finally:
@@ -87,11 +88,11 @@ class Hall:
             return json.load(response)["result"]
 
     def _command(self, *arguments):
-        return [sys.executable, "-m", "django", *arguments]
+        return ["-m", "django", *arguments]
 
     def _start(self, started, port, command):
         log = self.folder / f"{command[0]}.log"
-        process = subprocess.Popen(
+        process = Python(
             self._command(*command),
             env=self._env,
             cwd=ROOT,

@@ -6,7 +6,6 @@ import json
 import signal
 import sqlite3
 import subprocess
-import sys
 import threading
 import urllib.request
 
@@ -19,6 +18,7 @@ from instant.embedded.state.history_file import HistoryFile
 from instant.embedded.state.streams import MOST_UNUSED
 from tests.conformance.player import token
 from tests.embedded.fakes import CONFIG, HISTORY
+from tests.interpreters import Python
 
 pytestmark = [pytest.mark.slow, pytest.mark.timed]  # starts processes
 
@@ -45,8 +45,8 @@ class Running:
         self.process = None
 
     def start(self):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "instant.embedded", "-c", self.config, "--address", "127.0.0.1", "--port", "0", "--data", self.data],
+        self.process = Python(
+            ["-m", "instant.embedded", "-c", self.config, "--address", "127.0.0.1", "--port", "0", "--data", self.data],
             stderr=subprocess.PIPE,
             text=True,
         )  # fmt: skip

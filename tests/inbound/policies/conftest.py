@@ -4,15 +4,16 @@ import contextlib
 import json
 import shutil
 import subprocess
-import sys
 import time
 
 import pytest
 from django.core.cache import caches
 from django.test import override_settings
 
+from tests import interpreters
 from tests.cluster import Cluster, programs
 from tests.inbound.policies import asking
+from tests.interpreters import Python
 from tests.views.test_login_throttle_counts import SERVERS, running
 
 DATABASE = "django.core.cache.backends.db.DatabaseCache"
@@ -49,8 +50,8 @@ class Callers:
 
     def start(self, count=5):
         for _ in range(count):
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.inbound.policies.callers"],
+            process = Python(
+                ["-m", "tests.inbound.policies.callers"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -146,7 +147,7 @@ def make_table(database):
         "settings.configure(USE_TZ=True, **json.loads(sys.argv[1])); django.setup();"
         "from django.core.management import call_command; call_command('createcachetable')"
     )
-    subprocess.run([sys.executable, "-c", program, json.dumps(given)], check=True)
+    interpreters.run(["-c", program, json.dumps(given)], check=True)
 
 
 @pytest.fixture(scope="module", params=KINDS)

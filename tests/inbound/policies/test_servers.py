@@ -5,7 +5,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections import Counter
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.inbound.policies.conftest import shared_cache
+from tests.interpreters import Python
 from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timed]
@@ -114,8 +114,8 @@ class Site:
         path = os.pathsep.join([str(folder), str(Path.cwd())])
         env = os.environ | {"DJANGO_SETTINGS_MODULE": "policies_settings", "PYTHONPATH": path}
         command = [part.format(port=self.port) for part in COMMANDS[name]]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", *command],
+        self._process = Python(
+            ["-m", *command],
             env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
