@@ -5,9 +5,12 @@ from collections import Counter
 
 import pytest
 
-from tests.inbound.policies.callers import LEASE
+from tests.inbound.policies.callers import FEW_LEASE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timed]
+
+FEW = {"each": 2, "lease": FEW_LEASE}
+"""Where a lease has to end: the time tells something, and not how many wait for it."""
 
 
 def outcomes(answers):
@@ -58,21 +61,21 @@ def test_a_stampede_runs_the_function_once(callers, method):
 @pytest.mark.parametrize("method", ["kept", "once"])
 def test_where_the_process_dies_another_runs_it(callers, method):
     call = {"user": 21, "id": "a", "data": {}}
-    callers.begin(method, **call)
+    callers.begin(method, **call, **FEW)
     callers.until_one_runs()
     callers.kill(int(callers.ran()[0]))
     callers.until_one_runs(2)
     callers.go()
     answers = callers.answers()
     [_, second] = callers.ran()
-    assert answers == [{"pid": int(second)}] * 40
+    assert answers == [{"pid": int(second)}] * 8
 
 
 def test_a_lease_is_held_for_as_long_as_its_process_lives(callers):
     """Longer than a lease that nobody renews."""
-    callers.begin("kept", user=31, data={})
+    callers.begin("kept", user=31, data={}, **FEW)
     callers.until_one_runs()
-    ends = time.monotonic() + 1.5 * LEASE
+    ends = time.monotonic() + 1.5 * FEW_LEASE
     while time.monotonic() < ends:
         assert len(callers.ran()) == 1
         time.sleep(0.1)
