@@ -118,6 +118,11 @@ def bodies(draw):
     return Raw(raw), said + parameter
 
 
+def stripped(value):
+    """Return a header's value as a web server hands it on: blanks around it are not its own."""
+    return value.strip(" \t")
+
+
 def optional(*values):
     return st.sampled_from([None, *values]) | chars
 
@@ -240,7 +245,7 @@ class Site:
     def _over_wsgi(self, asked):
         raw, kind = asked["body"]
         length = str(len(raw)) if asked["length"] is None else asked["length"]
-        sent = {k: v for k, v in asked["headers"].items() if k != "Cookie"}
+        sent = {k: stripped(v) for k, v in asked["headers"].items() if k != "Cookie"}
         client = self.clients[asked["session"]]
         return client.generic(
             "POST", f"/instant/rpc/{quote(asked['method'], safe='')}/", raw, headers=sent,
@@ -250,7 +255,8 @@ class Site:
     def _over_asgi(self, asked):
         """Without a length, as chunks come, unless one is said."""
         raw, kind = asked["body"]
-        said = {"Host": "testserver", "Content-Type": kind, **asked["headers"]}
+        given = {k: stripped(v) for k, v in asked["headers"].items()}
+        said = {"Host": "testserver", "Content-Type": kind, **given}
         if asked["length"] is not None:
             said["Content-Length"] = asked["length"]
         scope = {
