@@ -4,13 +4,15 @@ import jwt
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.db import OperationalError, ProgrammingError
 
 from instant import on_rpc
 from instant.handlers import Refused
 from instant.inbound import dispatch
 from instant.inbound.call import Call
 from instant.inbound.registry import find_handler
-from instant.inbound.tickets import job, rows, upkeep, waking
+from instant.inbound.tickets import job, rows, running, upkeep, waking
+from instant.inbound.tickets import worker as worker_module
 from instant.inbound.tickets.still import Still
 from instant.inbound.tickets.worker import Worker
 from instant.models import Ticket
@@ -86,3 +88,39 @@ def test_the_tenant_is_named_to_whoever_is_woken(tenants, make_user, monkeypatch
     on_rpc("x", queue="q")(lambda call: None)
     call(tenants, "acme", make_user("ann"), "x")
     assert woken == ["acme"]
+
+
+def test_one_tenant_that_fails_holds_up_no_other(tenants, make_user, monkeypatch, caplog):
+    ran = []
+    on_rpc("x", queue="q")(lambda call: ran.append(tenants.current()))
+    ann = make_user("ann")
+    for name in ("acme", "globex"):
+        call(tenants, name, ann, "x")
+    real = rows.own
+
+    def own():
+        if tenants.current() == "acme":
+            raise ProgrammingError("no such table: instant_ticket")
+        return real()
+
+    monkeypatch.setattr(rows, "own", own)
+    names = tenants.all
+    monkeypatch.setattr(tenants, "all", lambda: ["not a name", *names()])
+    worker = Worker()
+    worker.drain()
+    assert ran == ["globex"]
+    running._look()
+    told = [
+        r for r in caplog.records if "acme" in r.getMessage() and "no such table" in r.getMessage()
+    ]
+    assert told
+    worker.drain()
+    assert len([r for r in caplog.records if r.getMessage().startswith("Jobs of the tenant")]) == 1
+
+
+def test_where_none_can_be_asked_the_worker_waits(tenants, monkeypatch):
+    def own():
+        raise OperationalError("away")
+
+    monkeypatch.setattr(rows, "own", own)
+    assert Worker()._turn() == worker_module._AWAY

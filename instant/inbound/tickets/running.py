@@ -75,4 +75,4 @@ def _looker() -> Looker:
 
 def _look() -> None:
     for _tenant in upkeep.everywhere():
-        upkeep.look()
+        upkeep.now_and_then()

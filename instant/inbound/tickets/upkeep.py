@@ -12,10 +12,11 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from instant import conf
+from instant.exceptions import InstantConfigError
 from instant.inbound.tickets import rows, telling, waking
 from instant.inbound.tickets.model import Ticket
 from instant.tenancy import current as tenancy
@@ -40,8 +41,9 @@ def now_and_then() -> None:
         _looked[tenant] = now
         try:
             look()
-        except DatabaseError as exc:
-            logger.warning("Tickets can't be looked after: %s", exc)
+        except (DatabaseError, InterfaceError) as exc:
+            whose = f" of the tenant {tenant}" if tenant else ""
+            logger.warning("Tickets%s can't be looked after: %s", whose, exc)
         except Exception:
             logger.exception("Tickets can't be looked after.")
 
@@ -104,10 +106,10 @@ def _remove_old() -> int:
 
 
 def everywhere() -> Iterator[str]:
-    """Yield each tenant, active, to look after its tickets."""
+    """Yield each tenant, active, to look after its tickets; not those that can't be one."""
     for tenant in tenancy.every():
         try:
             with tenancy.activate(tenant):
                 yield tenant
-        except LookupError:
+        except (LookupError, InstantConfigError):
             continue

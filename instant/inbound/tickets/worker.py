@@ -36,6 +36,8 @@ class Worker:
         self._queues = tuple(queues)
         self._stopped = threading.Event()
         self._complained = False
+        self._failing: set[str] = set()
+        """Tenants whose jobs can't be claimed now."""
         self.ran = 0
         """How many jobs it has run."""
 
@@ -88,15 +90,32 @@ class Worker:
         """Return the tenant whose next job goes first of all."""
         best: tuple[int, float] | None = None
         found = None
+        failed: Exception | None = None
+        are_all_away = True
         for tenant in upkeep.everywhere():
             upkeep.now_and_then()
-            head = rows.head(self._queues)
+            try:
+                head = rows.head(self._queues)
+            except (DatabaseError, InterfaceError) as exc:
+                failed = exc
+                self._complain_of(tenant, exc)
+                continue
+            are_all_away = False
+            self._failing.discard(tenant)
             if head is None:
                 continue
             rank = (-head[0], head[1].timestamp())
             if best is None or rank < best:
                 best, found = rank, tenant
+        if failed is not None and are_all_away:
+            raise failed
         return found
+
+    def _complain_of(self, tenant: str, exc: Exception) -> None:
+        """Say once that a tenant's jobs wait: its database is away, or its tables aren't there."""
+        if tenant not in self._failing:
+            logger.error("Jobs of the tenant %s can't be claimed: %s", tenant, exc)
+        self._failing.add(tenant)
 
     def _wait(self, seconds: float, bell: Bell) -> None:
         if bell.socket is None:
