@@ -4,8 +4,10 @@ Queued calls with processes that are killed, on the embedded server and on Centr
 SQLite is a file beside them, PostgreSQL a server that the module starts where there is one.
 """
 
+import contextlib
 import signal
 
+import psutil
 import pytest
 
 from tests.cluster import Cluster, programs
@@ -195,3 +197,24 @@ def test_a_visitor_follows_a_job_too(site):
     assert refused["error"]["code"] == 404
     page.close()
     other.close()
+
+
+def test_a_parent_that_is_killed_leaves_no_workers_behind(site):
+    worker = site.worker("--processes", "2")
+    parent = psutil.Process(worker.pid)
+    site.wait_for(lambda: len(parent.children()) == 2)
+    children = parent.children()
+    page = site.page()
+    try:
+        id_ = site.follow(page, "report.build", name="a", waits=True)
+        site.wait_for(lambda: site.begun("a") == 1)
+        worker.kill()
+        site.let_go("a")  # the job that runs is brought to its end
+        assert site.states(page, "done")[-1]["id"] == id_
+        _, alive = psutil.wait_procs(children, timeout=PATIENCE)
+        assert not alive
+    finally:
+        page.close()
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()

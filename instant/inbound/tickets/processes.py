@@ -51,6 +51,7 @@ class Processes:
     def _start(self) -> None:
         # Nobody is told to stop while it isn't known whom to tell, or who has been told.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        parent = os.getpid()
         pid = os.fork()
         if pid:
             self._children.add(pid)
@@ -59,7 +60,7 @@ class Processes:
         status = 1
         try:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's goes to us all
-            self._work([signal.SIGTERM])
+            self._work([signal.SIGTERM], parent)
             status = 0
         except SystemExit:
             status = 0
@@ -86,8 +87,8 @@ class Processes:
         for pid in self._children:
             os.kill(pid, signal.SIGTERM)
 
-    def _work(self, signals: Iterable[signal.Signals]) -> None:
-        worker = Worker(self._queues)
+    def _work(self, signals: Iterable[signal.Signals], parent: int = 0) -> None:
+        worker = Worker(self._queues, parent)
 
         def end(_number: int, _frame: FrameType | None) -> None:
             if self._signals:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import select
 import threading
 import time
@@ -32,8 +33,10 @@ _AWAY = 2.0
 class Worker:
     """Runs the most urgent job of some queues, or of all, again and again."""
 
-    def __init__(self, queues: Sequence[str] = ()) -> None:
+    def __init__(self, queues: Sequence[str] = (), parent: int = 0) -> None:
         self._queues = tuple(queues)
+        self._parent = parent
+        """The process that has forked us, and without which we work no longer; 0 for none."""
         self._stopped = threading.Event()
         self._complained = False
         self._failing: set[str] = set()
@@ -46,16 +49,22 @@ class Worker:
         self._stopped.set()
 
     def run(self) -> None:
-        """Work until stop()."""
+        """Work until stop(), or until the parent has died: it would start others in our place."""
         bell = Bell(waking.BELL)
         try:
-            while not self._stopped.is_set():
+            while not self._stopped.is_set() and not self._is_orphan():
                 pause = self._turn()
                 if pause and not self._stopped.is_set():
                     self._wait(pause, bell)
         finally:
             bell.close()
             connections.close_all()
+
+    def _is_orphan(self) -> bool:
+        if not self._parent or os.getppid() == self._parent:
+            return False
+        logger.error("A process of runjobs has lost its parent, and ends.")
+        return True
 
     def drain(self) -> None:
         """Run what waits now, and what comes meanwhile."""
