@@ -69,7 +69,7 @@ def nginx_config(conf: Conf) -> str:
         )
     upstreams, locations = [], []
     for pool, addresses in pools.items():
-        name = f"instant_{pool.replace('.', '_')}"
+        name = f"instant_{pool}"
         servers = "\n".join(f"    server {_host_and_port(address)};" for address in addresses)
         upstreams.append(_UPSTREAM.format(name=name, servers=servers))
         scheme = urlsplit(addresses[0]).scheme

@@ -3,6 +3,9 @@
 import contextlib
 import json
 import os
+import re
+import shutil
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -79,6 +82,23 @@ def test_a_pool_with_several_addresses_is_asked_through_nginx(declared, tmp_path
     assert "listen 127.0.0.1:9000;" in text
     assert "server 127.0.0.1:8001;" in text
     assert "server 127.0.0.1:8002;" in text
+
+
+def test_each_pool_has_an_upstream_of_its_own(registry, tmp_path):
+    names = ("big.one", "big_one", "big-one")
+    for name in names:
+        on_rpc(name, pool=name)(lambda call: None)
+    pools = {name: ["http://127.0.0.1:8001", "http://127.0.0.1:8002"] for name in names}
+    with use(tmp_path, POOLS=pools, POOLS_URL="http://127.0.0.1:9000"):
+        text = nginx_config(conf.current())
+    upstreams = re.findall(r"^upstream (\S+)", text, re.MULTILINE)
+    assert len(set(upstreams)) == 3
+    asked = re.findall(r"proxy_pass http://(\S+);", text)
+    assert asked == upstreams
+    config = tmp_path / "nginx.conf"
+    config.write_text(f"pid {tmp_path}/pid; error_log stderr; events {{}} http {{ {text} }}")
+    if program := shutil.which("nginx"):
+        subprocess.run([program, "-t", "-c", config], check=True, capture_output=True)
 
 
 def test_what_is_no_longer_declared_goes_and_what_a_person_wrote_stays(
