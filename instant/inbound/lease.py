@@ -8,6 +8,7 @@ renews those that are held for long; those of a process that has died end by the
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import weakref
@@ -89,6 +90,10 @@ class _Keeper:
     """The thread that renews, there from the first lease until there was none for a while."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Hold nothing. In a fork too: leases, thread and lock are the parent's."""
         self._lock = threading.Lock()
         self._held: set[Lease] = set()
         self._thread: threading.Thread | None = None
@@ -96,7 +101,6 @@ class _Keeper:
     def keep(self, lease: Lease) -> None:
         with self._lock:
             self._held.add(lease)
-            # After fork() it is the parent's, and not alive here.
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(
                     target=self._run, name="instant-leases", daemon=True
@@ -142,3 +146,11 @@ class _Keeper:
 
 
 _keeper = _Keeper()
+
+
+def _begin() -> None:
+    _keeper.begin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin)

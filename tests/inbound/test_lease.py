@@ -1,5 +1,8 @@
 """One at a time, while its process lives."""
 
+import os
+import select
+import signal
 import threading
 import time
 
@@ -116,3 +119,22 @@ def test_a_cache_that_fails_is_told(caplog, monkeypatch):
     with override_settings(CACHES=broken):
         keeper._renew([second])
     assert "leases were not renewed" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="Linux tells when a process ends")
+def test_a_fork_renews_nothing_of_its_parents():
+    held = take()
+    with lease._keeper._lock:  # another thread may have it at this very moment
+        pid = os.fork()
+        if not pid:
+            try:
+                can_take = lease.take("default", "another") is not None
+                os._exit(0 if can_take and not lease._keeper.holds(held) else 1)
+            finally:
+                os._exit(2)
+    ended = os.pidfd_open(pid)
+    if not select.select([ended], [], [], 20)[0]:
+        os.kill(pid, signal.SIGKILL)
+    os.close(ended)
+    assert os.waitpid(pid, 0) == (pid, 0)
+    assert lease._keeper.holds(held)
