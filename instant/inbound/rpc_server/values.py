@@ -47,13 +47,17 @@ def _number(name: str, number: float) -> int | float:
 
 
 def set_value(value: Any, data: Any) -> None:
-    """Write JSON into a Value; whole numbers over 2**53 become strings."""
+    """
+    Write JSON into a Value; whole numbers over 2**53 become strings.
+
+    Half a surrogate pair, which is in no UTF-8, becomes “?”.
+    """
     if data is None:
         value.null_value = 0
     elif isinstance(data, bool):
         value.bool_value = data
     elif isinstance(data, str):
-        value.string_value = data
+        value.string_value = _text(data)
     elif isinstance(data, int):
         if abs(data) > EXACT:
             value.string_value = str(data)
@@ -64,8 +68,12 @@ def set_value(value: Any, data: Any) -> None:
     elif isinstance(data, dict):
         value.struct_value.SetInParent()
         for name, inner in data.items():
-            set_value(value.struct_value.fields[name], inner)
+            set_value(value.struct_value.fields[_text(name)], inner)
     else:
         value.list_value.SetInParent()
         for inner in data:
             set_value(value.list_value.values.add(), inner)
+
+
+def _text(data: str) -> str:
+    return data if data.isascii() else data.encode(errors="replace").decode()

@@ -357,3 +357,8 @@ def test_where_the_credentials_can_not_be_looked_up_the_caller_tries_again(
     status, text, trailing = call.refused("x")
     assert (status, text, trailing["retry-after"]) == ("UNAVAILABLE", "not available", "1")
     assert "server closed the connection" in caplog.text
+
+
+def test_half_a_surrogate_pair_in_an_answer_is_no_failure(call):
+    on_rpc("x")(lambda call: {"a\ud800": ["b\udc00", "é\0"]})
+    assert call("x") == {"a?": ["b?", "é\0"]}
