@@ -101,7 +101,8 @@ class Arguments:
         except ValidationError as exc:
             count = exc.error_count()
             if count > _MAX_ERRORS:  # to list them takes longer than all the rest
-                raise Refused(422, f"data: {count:,} values are wrong or not expected") from None
+                text = f"{count:,} values are wrong or not expected"
+                raise Refused(422, f"data: {text}", fields={"data": text}) from None
             fields = _fields(exc.errors(include_url=False, include_input=False))
             raise Refused(422, fields=fields) from None
 

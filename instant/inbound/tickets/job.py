@@ -30,13 +30,16 @@ _PAUSE = 0.5
 
 _State = Ticket.State
 
+_INTERNAL = {"state": _State.FAILED, "code": 500, "error": "internal error"}
+
 
 def run(ticket: Ticket, heart: Callable[[Ticket, float], Any] = Heart) -> None:
     """
     Run the job, and write and publish how it has ended.
 
     Whatever it raises is its end. What stops the process itself (SystemExit, KeyboardInterrupt)
-    gives the job back, so that another takes it.
+    gives the job back, so that another takes it: where the function may have raised it, at most as
+    often as a job is tried.
     """
     beside: AbstractContextManager[Any] = heart(ticket, conf.current().jobs.lease)
     try:
@@ -45,8 +48,13 @@ def run(ticket: Ticket, heart: Callable[[Ticket, float], Any] = Heart) -> None:
             changes = {**job.last, **changes}
     except Exception:
         raise
-    except BaseException:
-        rows.give_back(ticket)
+    except BaseException as exc:
+        is_attempt = type(exc) is SystemExit  # what stops a worker is of a class of its own
+        if is_attempt and ticket.attempts >= conf.current().jobs.attempts:
+            logger.exception("The job of ticket %s (%s) ends its worker.", ticket.pk, ticket.method)
+            _write(ticket, _INTERNAL)
+        else:
+            rows.give_back(ticket, is_attempt=is_attempt)
         raise
     _write(ticket, changes)
 
@@ -65,7 +73,7 @@ def _ended(ticket: Ticket, job: Job) -> dict[str, Any]:
         return {"state": _State.FAILED, "code": 403, "error": exc.reason or "permission denied"}
     except Exception:
         logger.exception("The job of ticket %s (%s) failed.", ticket.pk, ticket.method)
-        return {"state": _State.FAILED, "code": 500, "error": "internal error"}
+        return _INTERNAL
     return {"state": _State.DONE, "result": text}
 
 

@@ -15,7 +15,7 @@ from django.db import connections
 from instant.exceptions import InstantConfigError
 from instant.inbound.tickets.worker import Worker
 
-__all__ = ["Processes"]
+__all__ = ["Processes", "Stopped"]
 
 logger = logging.getLogger("instant.tickets")
 
@@ -23,6 +23,10 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _PAUSE = 1.0
 """Seconds between two processes that die at once."""
+
+
+class Stopped(SystemExit):
+    """Raised in the middle of a job where its worker is told to stop at once."""
 
 
 class Processes:
@@ -92,7 +96,7 @@ class Processes:
 
         def end(_number: int, _frame: FrameType | None) -> None:
             if self._signals:
-                raise SystemExit(0)  # the job that is running is given back
+                raise Stopped(0)  # the job that is running is given back
             self._signals += 1
             worker.stop()
 

@@ -153,14 +153,14 @@ def end(ticket: Ticket, state: str, **changes: Any) -> bool:
     return True
 
 
-def give_back(ticket: Ticket) -> bool:
-    """Let somebody else run a job that is ours, as if we had never begun."""
+def give_back(ticket: Ticket, *, is_attempt: bool = False) -> bool:
+    """Let somebody else run a job that is ours, as if we had never begun; or as another attempt."""
     return bool(
         _claimed(ticket).update(
             state=Ticket.State.QUEUED,
             claim="",
             due_at=timezone.now(),
-            attempts=F("attempts") - 1,
+            attempts=F("attempts") - (0 if is_attempt else 1),
         )
     )
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 from instant import on_rpc
 from instant.handlers import Cancelled, Refused
 from instant.inbound.tickets import contents, heart, rows, upkeep, work
+from instant.inbound.tickets.processes import Stopped
 from instant.inbound.tickets.worker import Worker
 from instant.models import Ticket
 
@@ -117,3 +118,35 @@ def test_whatever_a_job_does_its_worker_works_on(queued, make_user, monkeypatch,
     worker.drain()
     assert len(ran) == worker.ran == 2
     assert "out of threads" in caplog.text
+
+
+def test_a_function_that_ends_its_process_does_so_a_few_times(
+    queued, run_next, make_user, publications
+):
+    @on_rpc("x", queue="q")
+    def handler(call):
+        raise SystemExit(1)  # as argparse does
+
+    queued(make_user("ann"), "x")
+    for attempt in (1, 2, 3):
+        assert Ticket.objects.get().state == "queued"
+        with pytest.raises(SystemExit):
+            run_next()
+        assert Ticket.objects.get().attempts == attempt
+    assert Ticket.objects.get().state == "failed"
+    assert run_next() is None
+    assert publications[-1].payload["data"]["error"] == {"code": 500, "message": "internal error"}
+
+
+@pytest.mark.parametrize("raised", [Stopped, KeyboardInterrupt])
+def test_a_worker_that_is_stopped_takes_no_attempt_away(queued, run_next, make_user, raised):
+    @on_rpc("x", queue="q")
+    def handler(call):
+        raise raised
+
+    queued(make_user("ann"), "x")
+    for _ in range(5):
+        with pytest.raises(raised):
+            run_next()
+    row = Ticket.objects.get()
+    assert (row.state, row.attempts) == ("queued", 0)

@@ -13,6 +13,7 @@ from instant import on_rpc
 from instant.exceptions import InstantConfigError
 from instant.handlers import Cancelled, Disconnect, Refused
 from instant.inbound.tickets import cancelling, job, rows, upkeep, waking
+from instant.inbound.tickets.processes import Stopped
 from instant.models import Ticket
 from instant.namespaces import registered
 from instant.testing import run_jobs
@@ -343,10 +344,10 @@ def test_what_stops_the_process_gives_the_job_back(queued, make_user, run_next):
     @on_rpc("x", queue="q")
     def handler(call):
         if call.user.username == "ann":
-            raise SystemExit
+            raise Stopped
 
     ticket = queued(make_user("ann"), "x")
-    with pytest.raises(SystemExit):
+    with pytest.raises(Stopped):
         run_next()
     row = Ticket.objects.get()
     assert (row.state, row.attempts, row.pk) == ("queued", 0, ticket.pk)
