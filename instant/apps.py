@@ -30,6 +30,7 @@ class InstantConfig(AppConfig):
         from instant.revoking import follow_up, receivers  # noqa: PLC0415  they need the models
         from instant.revoking.receivers import depends_on  # noqa: PLC0415  they need the models
         from instant.server import autostart, web_process  # noqa: PLC0415  they need the settings
+        from instant.stored import methods as stored  # noqa: PLC0415  after what apps declare
 
         receivers.connect()
         depends_on.connect()
@@ -37,6 +38,7 @@ class InstantConfig(AppConfig):
         fixtures.connect()
         tickets.connect()
         jobs.register_tasks()
+        stored.declare()
         if web_process.role() in {web_process.Role.RUNSERVER, web_process.Role.WORKER}:
             follow_up.start_with_server()
             outbox.start_with_server()

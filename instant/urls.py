@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from instant.views import centrifugo_proxy, channel_data, gateway, identity
+from instant.views import centrifugo_proxy, channel_data, gateway, identity, messages
 from instant.views.either import either
 
 app_name = "instant"
@@ -15,6 +15,8 @@ urlpatterns: list[URLPattern] = [
     path("presence/", channel_data.presence, name="presence"),
     path("history/", channel_data.history, name="history"),
     path("snapshot/", channel_data.snapshot, name="snapshot"),
+    path("messages/outstanding/", messages.outstanding, name="outstanding"),
+    path("messages/acknowledge/", messages.acknowledge, name="acknowledge"),
     path("rpc/<str:method>/", gateway.rpc, name="rpc"),
     either("proxy/subscribe/", centrifugo_proxy.subscribe, name="proxy_subscribe"),
     either("proxy/publish/", centrifugo_proxy.publish, name="proxy_publish"),

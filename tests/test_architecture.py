@@ -56,7 +56,7 @@ MAY_IMPORT = {
     },
     "views": {
         "backends", "centrifugo", "channels", "conf", "exceptions", "html", "inbound", "namespaces",
-        "pages", "permissions", "revoking", "rights", "tenancy",
+        "pages", "permissions", "revoking", "rights", "stored", "tenancy",
     },
     "backends": {"centrifugo", "channels.names", "conf", "exceptions", "models", "publishing", "signals", "tenancy"},
 }  # fmt: skip

@@ -78,8 +78,8 @@ def _acknowledge(user: Any, wanted: Sequence[UUID]) -> list[UUID]:
             of = ("self",) if connections[alias].features.has_select_for_update_of else ()
             messages = messages.select_for_update(of=of)
         found = list(messages)
-        may = {grant.name for grant in grants(user, {_name(one) for one in found})}
-        mine = [one for one in found if _name(one) in may]
+        may = {grant.name for grant in grants(user, {one.name for one in found})}
+        mine = [one for one in found if one.name in may]
         if not mine:
             return []
         Acknowledgement._base_manager.using(alias).bulk_create(  # noqa: SLF001
@@ -110,11 +110,6 @@ def _acknowledged_by_all(messages: Messages, like: Message) -> Messages:
     for message, user in acknowledged.values_list("message", "user"):
         by_message.setdefault(message, set()).add(user)
     return messages.filter(pk__in=[pk for pk, users in by_message.items() if users >= keys])
-
-
-def _name(message: Message) -> str:
-    """Return the channel's name as it is now: a row may have got another."""
-    return message.channel if message.row is None else message.row.name
 
 
 def _uuid(given: UUID | str) -> UUID:

@@ -95,6 +95,11 @@ class Message(models.Model):
         return f"{self.channel}: {self.uuid.hex}"
 
     @property
+    def name(self) -> str:
+        """The channel's name as it is now: a row may have got another."""
+        return self.channel if self.row is None else self.row.name
+
+    @property
     def payload(self) -> Any:
         """What subscribers receive: channel, site, message, data, event_class, bucket, id."""
         return json.loads(self.content)

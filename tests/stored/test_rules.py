@@ -10,27 +10,12 @@ from instant import Namespace, apublish, broadcast, publish
 from instant.deliveries import Stored
 from instant.messages import acknowledge, outstanding
 from instant.models import Acknowledgement, Message
-from instant.testing import capture_publications
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def store(settings):
-    def store(**values):
-        settings.INSTANT = {**settings.INSTANT, "STORE": values}
-
-    return store
-
-
 def ids(messages):
     return [message.uuid.hex for message in messages]
-
-
-@pytest.fixture(autouse=True)
-def captured():
-    with capture_publications() as captured:
-        yield captured
 
 
 def test_a_site_that_stores_nothing_asks_nothing(make_channel, django_assert_num_queries):

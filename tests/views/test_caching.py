@@ -102,7 +102,7 @@ def test_everybody_gets_a_token_of_their_own_made_for_this_request(make_user, si
     "name",
     [
         "login", "logout", "get_token", "subscribe", "presence", "history", "snapshot",
-        "proxy/subscribe", "proxy/publish", "proxy/sub_refresh",
+        "messages/outstanding", "messages/acknowledge", "proxy/subscribe", "proxy/publish", "proxy/sub_refresh",
     ],
 )  # fmt: skip
 def test_every_answer_says_that_it_is_for_nobody_else(db, method, name):

@@ -25,7 +25,10 @@ FOREIGN = [
     "http://testserver, https://evil.example",
 ]  # fmt: skip
 TOKENS = [None, "good", "bad"]
-NAMES = ["login", "logout", "get_token", "subscribe", "presence", "history", "snapshot"]
+NAMES = [
+    "login", "logout", "get_token", "subscribe", "presence", "history", "snapshot",
+    "messages/outstanding", "messages/acknowledge",
+]  # fmt: skip
 
 
 BODIES = {

@@ -20,7 +20,10 @@ DRF = "rest_framework.authentication"
 SIMPLEJWT = "rest_framework_simplejwt.authentication.JWTAuthentication"
 CROSS = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
 NAMES = ["$users"]
-NAMES_OF_ALL = ["login", "logout", "get_token", "subscribe", "presence", "history", "snapshot"]
+NAMES_OF_ALL = [
+    "login", "logout", "get_token", "subscribe", "presence", "history", "snapshot",
+    "messages/outstanding", "messages/acknowledge",
+]  # fmt: skip
 KEY = "test-hmac-key-0123456789-0123456789-0123456789"
 
 
@@ -89,13 +92,13 @@ def kinds(make_user):
 PATHS = [f"{HERE}.bearer", f"{DRF}.TokenAuthentication", SIMPLEJWT]
 
 
-@pytest.mark.parametrize("name", ["presence", "history", "snapshot"])
+@pytest.mark.parametrize("name", NAMES_OF_ALL[4:])
 def test_the_other_endpoints_take_them_too(native, post, kinds, name):
     """Refused by the rule, which asks for a channel, not by the check or as anonymous."""
     good, (bad, *_) = kinds[PATHS[0]]
     with using(*PATHS):
-        # snapshot/ takes many, of which none has a state.
-        answered = 200 if name == "snapshot" else 400
+        # snapshot/ takes many, of which none has a state, and messages of all channels may wait.
+        answered = 200 if name in {"snapshot", "messages/outstanding"} else 400
         assert ask(native, post, name, Authorization=good).status_code == answered
         assert ask(native, post, name, Authorization=bad).status_code == 401
         assert ask(native, post, name).status_code == 403
