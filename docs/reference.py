@@ -31,6 +31,7 @@ COMMANDS = (
     "enforce",
     "relay_outbox",
     "runjobs",
+    "runworker",
     "openapi",
     "rungrpc",
 )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         on_subscribe,
     )
     from instant.inbound.listening.stream import listen
+    from instant.messages import arequest, request, responder
     from instant.namespaces import Namespace
     from instant.producers import abroadcast, apublish, batch, broadcast, publish
 
@@ -22,6 +23,7 @@ __all__ = [
     "Namespace",
     "abroadcast",
     "apublish",
+    "arequest",
     "batch",
     "before_send",
     "broadcast",
@@ -33,6 +35,8 @@ __all__ = [
     "on_rpc",
     "on_subscribe",
     "publish",
+    "request",
+    "responder",
     "user_channel",
     "user_channels",
 ]
@@ -40,6 +44,7 @@ __all__ = [
 
 _ELSEWHERE = {
     "Namespace": "instant.namespaces",
+    "arequest": "instant.messages",
     "listen": "instant.inbound.listening.stream",
     "on_message": "instant.handlers",
     "before_send": "instant.handlers",
@@ -48,6 +53,8 @@ _ELSEWHERE = {
     "on_refresh": "instant.handlers",
     "on_rpc": "instant.handlers",
     "on_subscribe": "instant.handlers",
+    "request": "instant.messages",
+    "responder": "instant.messages",
 }
 """The modules of names that aren't the producers'."""
 

@@ -1,17 +1,29 @@
-"""Messages that wait for people: what a user has still to acknowledge, and that they did."""
+"""Messages that wait for people, and requests that wait for workers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 
 if TYPE_CHECKING:
+    from instant.inbound.call import Call
+    from instant.inbound.policies.options import PolicyOptions
     from instant.models import Message
 
-__all__ = ["aacknowledge", "acknowledge", "aoutstanding", "outstanding"]
+__all__ = [
+    "aacknowledge",
+    "acknowledge",
+    "aoutstanding",
+    "arequest",
+    "outstanding",
+    "request",
+    "responder",
+]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def outstanding(
@@ -56,3 +68,63 @@ def acknowledge(user: Any, uuids: Iterable[UUID | str]) -> list[UUID]:
 async def aacknowledge(user: Any, uuids: Iterable[UUID | str]) -> list[UUID]:
     """See acknowledge()."""
     return await sync_to_async(acknowledge)(user, uuids)
+
+
+def responder(
+    name: str,
+    *,
+    anonymous: bool = False,
+    can: str | Callable[[Call], Any] | None = None,
+    session: bool = False,
+    backlog: int = 1000,
+    **options: Unpack[PolicyOptions],
+) -> Callable[[_F], _F]:
+    """
+    Answer requests of this name in processes of their own: ``manage.py runworker predict``.
+
+    The function gets a ``Call`` and what the request's data says, as one of ``@on_rpc`` does, with
+    the same options but ``queue``; what it returns is the answer. ``call.progress()`` tells how
+    far it is. Whoever asks needs what is said here, and, where there is a channel's row of this
+    name, the right to publish to it. While ``backlog`` requests wait others are refused (503).
+    """
+    from instant.stored import responding  # noqa: PLC0415  pages that ask nobody pay nothing
+
+    return responding.register(
+        name, anonymous=anonymous, can=can, session=session, backlog=backlog, options=options
+    )
+
+
+def request(
+    name: str,
+    data: Any = None,
+    *,
+    timeout: float = 30,
+    user: Any = None,
+    on_progress: Callable[[Any, str], Any] | None = None,
+) -> Any:
+    """
+    Ask a responder and return its answer; ``data`` is any JSON.
+
+    In the name of ``user``, whose rights are asked, or in nobody's, of whom nothing is asked.
+    ``on_progress`` gets what the responder tells: how far it is, and a text. Raises TimeoutError
+    where nobody has answered in so many seconds, and then nobody will; Refused with what the
+    responder refuses (500 where it failed); Cancelled; LookupError where there is no such
+    responder; TransactionManagementError in a transaction, which no worker can see into.
+    """
+    from instant.stored import waiting  # noqa: PLC0415  it needs the models
+
+    return waiting.request(name, data, timeout=timeout, user=user, on_progress=on_progress)
+
+
+async def arequest(
+    name: str,
+    data: Any = None,
+    *,
+    timeout: float = 30,  # noqa: ASYNC109  the request's, which ends for its worker too
+    user: Any = None,
+    on_progress: Callable[[Any, str], Any] | None = None,
+) -> Any:
+    """See request()."""
+    from instant.stored import waiting  # noqa: PLC0415  it needs the models
+
+    return await waiting.arequest(name, data, timeout=timeout, user=user, on_progress=on_progress)

@@ -21,6 +21,7 @@ from instant.publishing.outbox.model import OutboxRow
 from instant.revoking.model import Revocation
 from instant.stored.channel_fields import StoredChannel
 from instant.stored.model import Acknowledgement, Message
+from instant.stored.worker_token import WorkerToken
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -33,6 +34,7 @@ __all__ = [
     "OutboxRow",
     "Revocation",
     "Ticket",
+    "WorkerToken",
     "validate_name",
 ]
 

@@ -4,7 +4,8 @@ Helpers for the tests of projects that use Instant.
 ``capture_publications()`` works everywhere; ``InstantTestMixin`` brings it to every test of a
 TestCase. ``assert_permissions()`` holds rights as a table, ``assert_state()`` the state that a
 page begins with. ``call_rpc()`` and ``publish_as()`` do what a page does with handlers, and
-``run_jobs()`` runs the jobs of queued calls.
+``run_jobs()`` runs the jobs of queued calls; within ``answered_here()`` requests are answered by
+whoever asks.
 ``instant_server()`` runs a real server for pages that are tested end to end. The
 pytest plugin (loaded by itself) offers the fixtures ``publications`` and ``instant_server``. Test
 runs reach no server but those that a test asks for, whoever runs them: ``locmem`` is their backend.
@@ -34,6 +35,7 @@ from instant.publishing.outbox import waiting
 from instant.publishing.outbox.relay import Relay
 from instant.publishing.publication import Envelope, Publication
 from instant.rights.asserting import assert_permissions
+from instant.stored.waiting import answered_here
 
 __all__ = [
     "CapturedPublications",
@@ -41,6 +43,7 @@ __all__ = [
     "InstantTestMixin",
     "OutboxPublications",
     "acall_rpc",
+    "answered_here",
     "apublish_as",
     "assert_permissions",
     "assert_state",

@@ -40,7 +40,8 @@ MAY_IMPORT = {
     },
     "inbound": {
         "backends", "centrifugo", "channels", "conf", "deliveries", "exceptions", "models", "namespaces", "permissions",
-        "producers", "publishing", "revoking.host", "revoking.looker", "rights", "signals", "tenancy",
+        "producers", "publishing", "revoking.host", "revoking.looker", "rights", "signals", "stored.request_messages",
+        "tenancy",
     },
     "server": {
         "centrifugo", "channels.names", "conf", "deliveries", "exceptions", "inbound", "namespaces", "permissions", "publishing",
@@ -230,8 +231,8 @@ WIRE = {
 }  # fmt: skip
 
 
-OTHERS = {"instant.inbound.openapi": {"responses"}}
-"""Words that are somebody else's too: here OpenAPI's."""
+OTHERS = {"instant.inbound.openapi": {"responses"}, "instant.stored.rules": {"responses"}}
+"""Words that are somebody else's too: OpenAPI's, and ours of requests."""
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from tests.test_architecture import PUBLIC
 
 PINNED = {
     "instant": (
-        "Namespace abroadcast apublish batch before_send broadcast listen on_connect on_message "
+        "Namespace abroadcast apublish arequest batch before_send broadcast listen on_connect on_message "
         "on_publish "
-        "on_refresh on_rpc on_subscribe publish user_channel user_channels"
+        "on_refresh on_rpc on_subscribe publish request responder user_channel user_channels"
     ),
     "instant.backends": "BaseBackend get_backend replaced",
     "instant.backends.base": "BaseBackend",
@@ -33,9 +33,9 @@ PINNED = {
         "on_connect on_message on_publish on_refresh on_rpc on_subscribe"
     ),
     "instant.html": "connect_sources script script_config state websocket_url",
-    "instant.messages": "aacknowledge acknowledge aoutstanding outstanding",
+    "instant.messages": "aacknowledge acknowledge aoutstanding arequest outstanding request responder",
     "instant.middleware": "StateMiddleware TabMiddleware current_tab",
-    "instant.models": "Acknowledgement Channel Listener Message OutboxRow Revocation Ticket validate_name",
+    "instant.models": "Acknowledgement Channel Listener Message OutboxRow Revocation Ticket WorkerToken validate_name",
     "instant.namespaces": (
         "METHODS Action Namespace NamespaceError NoChannelMatch find_namespace registered "
         "row_namespaces tokenless_namespaces"
@@ -51,7 +51,7 @@ PINNED = {
     "instant.tenants": "SchemaTenants Tenants",
     "instant.testing": (
         "CapturedPublications InstantServer InstantTestMixin OutboxPublications acall_rpc "
-        "apublish_as assert_permissions assert_state call_rpc capture_publications "
+        "answered_here apublish_as assert_permissions assert_state call_rpc capture_publications "
         "instant_server outbox publish_as run_jobs"
     ),
 }

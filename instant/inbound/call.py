@@ -9,7 +9,10 @@ from typing import Any, Protocol
 from asgiref.sync import sync_to_async
 from django.utils.functional import SimpleLazyObject
 
-__all__ = ["Call", "Job"]
+__all__ = ["PYTHON", "Call", "Job"]
+
+PYTHON = "python"
+"""The transport of what this site's own code asks."""
 
 
 class Job(Protocol):
@@ -57,7 +60,11 @@ class Call:
     Over a connection it is known where ``INSTANT["TRUSTED_PROXIES"]`` names who tells it.
     """
     transport: str = ""
-    """``websocket`` and the like; ``http`` or ``grpc`` for callers without a connection."""
+    """
+    ``websocket`` and the like; ``http`` or ``grpc`` for callers without a connection.
+
+    ``python`` for a request of this site's own code.
+    """
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """
     Of the request that brought the call, where the caller made it; else empty.
@@ -79,6 +86,8 @@ class Call:
     sent: Mapping[str, Any] | None = field(default=None, repr=False)
     """What else a publication says, such as its id; None where all that was sent is data."""
     _job: Job | None = field(default=None, repr=False)
+    _within: float | None = field(default=None, repr=False)
+    """Seconds after which nobody waits for the answer of a request any more."""
 
     async def auser(self) -> Any:
         """Return the user, in an ``async def``, where looking may have to ask the database."""

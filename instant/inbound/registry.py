@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from instant.channels.declarations import NAME
 from instant.inbound.arguments import Arguments
-from instant.inbound.reserved import METHODS
+from instant.inbound.reserved import METHODS, REQUESTS
 from instant.namespaces import Namespace
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ _F = TypeVar("_F", bound=Function)
 
 _METHOD = re.compile(r"[-a-zA-Z0-9_.*]{1,128}")
 """Without “:”: the server takes what stands before it for a pool."""
+
+_RESPONDER = re.compile(REQUESTS + r"[-a-zA-Z0-9_.]{1,56}")
+"""As long as a queue's name may be."""
 
 _EXCLUSIVE = frozenset({"rpc", "publish", "subscribe"})
 """Kinds of which one handler answers; of the others all that match are called."""
@@ -104,8 +107,8 @@ class Handler:
 
     def matches(self, name: str) -> bool:
         """Tell whether a method or channel is one of those that it is about."""
-        if self.kind == "rpc" and name.startswith(METHODS) and not self.name.startswith(METHODS):
-            return False  # no pattern answers for methods of ours
+        if self.kind == "rpc" and name.startswith((METHODS, REQUESTS)) and "*" in self.name:
+            return False  # no pattern answers for methods of ours, or for responders
         if self.namespace is not None:
             return self.namespace.parse(name) is not None
         return self.name == name or ("*" in self.name and bool(self._pattern.fullmatch(name)))
@@ -121,7 +124,13 @@ class Handler:
             return  # told of the namespace
         if self.pool and not NAME.fullmatch(self.pool):
             yield f"{self.place}: a pool has a name such as 'heavy', not {self.pool!r}."
-        if self.kind == "rpc" and not _METHOD.fullmatch(self.name):
+        if self.kind == "rpc" and self.name.startswith(REQUESTS):
+            if not _RESPONDER.fullmatch(self.name):
+                yield (
+                    f"{self.place}: a responder has a name of at most 56 letters, digits, “-”, “_” "
+                    f"and “.”, not {self.name.removeprefix(REQUESTS)!r}."
+                )
+        elif self.kind == "rpc" and not _METHOD.fullmatch(self.name):
             yield (
                 f"{self.place}: a method has 1 to 128 letters, digits, “-”, “_” and “.”, and “*” "
                 f"for any of them, not {self.name!r}."

@@ -12,10 +12,23 @@ from typing import Any
 
 from instant.inbound.answers import Refused
 
-__all__ = ["ID", "KEYS", "METHODS", "TICKET", "check_id", "take_id", "take_tenant", "with_tenant"]
+__all__ = [
+    "ID",
+    "KEYS",
+    "METHODS",
+    "REQUESTS",
+    "TICKET",
+    "check_id",
+    "take_id",
+    "take_tenant",
+    "with_tenant",
+]
 
 METHODS = "instant."
 """What methods of ours begin with."""
+
+REQUESTS = "request:"
+"""What the names of responders begin with among methods; no page can call them by it."""
 
 KEYS = "instant:"
 """What keys and classes of events of ours begin with."""

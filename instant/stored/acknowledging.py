@@ -15,7 +15,7 @@ from instant.permissions import grants, is_known
 from instant.rights import rows as row_rights
 from instant.stored.model import Acknowledgement, Message
 from instant.stored.rows import Messages, database, own
-from instant.stored.rules import Effective, of_namespace, of_row
+from instant.stored.rules import RESPONSES, Effective, of_namespace, of_row
 
 __all__ = ["acknowledge", "let_go", "rule_of"]
 
@@ -36,6 +36,8 @@ def acknowledge(user: Any, uuids: Iterable[UUID | str]) -> list[UUID]:
 
 def rule_of(message: Message) -> Effective:
     """Return the rule that is in force for a message now."""
+    if message.is_reply:
+        return of_row("" if message.row is None else message.row.store, role=RESPONSES)
     if message.row is not None:
         return of_row(message.row.store)
     declared = find_namespace(message.channel)

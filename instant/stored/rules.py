@@ -10,7 +10,19 @@ from instant.exceptions import InstantConfigError
 from instant.namespaces import Namespace
 from instant.stored import note
 
-__all__ = ["Effective", "are_rows_asked", "is_used", "of_namespace", "of_row"]
+__all__ = [
+    "REQUESTS",
+    "RESPONSES",
+    "Effective",
+    "are_rows_asked",
+    "is_used",
+    "of_namespace",
+    "of_row",
+]
+
+
+REQUESTS, RESPONSES = "requests", "responses"
+"""The roles that channels and messages have besides."""
 
 
 class Effective(NamedTuple):
@@ -53,8 +65,8 @@ def of_row(own: str, *, role: str = "messages") -> Effective:
     """
     Return the rule of a channel's row whose own setting is given, “” for none.
 
-    ``role`` is ``requests`` for a channel to which requests go, ``responses`` for one on which
-    they are answered.
+    ``role`` is REQUESTS for a channel to which requests go, RESPONSES for one on which they are
+    answered.
     """
     store = conf.current().store
     if store is None:

@@ -8,7 +8,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import get_language
 
-from instant.inbound.call import Call
+from instant.inbound.call import PYTHON, Call
 from instant.inbound.encoder import AnswerEncoder
 from instant.inbound.reserved import TICKET
 from instant.inbound.tickets import rows, waking
@@ -21,8 +21,8 @@ from instant.tenancy import current as tenancy
 __all__ = ["accept", "card"]
 
 
-def accept(call: Call, queue: str, priority: int) -> dict[str, Any]:
-    """Put a call off; whatever runs jobs is woken after the commit."""
+def accept(call: Call, queue: str, priority: int, **columns: Any) -> dict[str, Any]:
+    """Put a call off; whatever runs jobs is woken after the commit. ``columns`` are the row's."""
     sub = tokens.subject(call.user)
     now = timezone.now()
     ticket = Ticket(
@@ -46,7 +46,11 @@ def accept(call: Call, queue: str, priority: int) -> dict[str, Any]:
         created_at=now,
         due_at=now + rows.AGAIN,
     )
-    answer = {TICKET: {"id": ticket.pk, **card(ticket, call.user)}}  # it may lack a key
+    for name, value in columns.items():
+        setattr(ticket, name, value)
+    is_ours = ticket.holder == PYTHON  # and nobody follows it
+    followed = {} if is_ours else card(ticket, call.user)  # it may lack a key
+    answer = {TICKET: {"id": ticket.pk, **followed}}
     ticket.save(using=rows.database(), force_insert=True)
     waking.after_commit(rows.database(), queue, priority)
     return answer

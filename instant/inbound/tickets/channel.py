@@ -31,6 +31,14 @@ class TicketChannel(Namespace, abstract=True):
         """Tell who may stay: visitors too, where it is a visitor's."""
         return [self._may(user, kwargs["id"], visitors=True) for user in users]
 
+    def readers(self, **kwargs: Any) -> list[Any]:
+        """Return its user, who is the reader of an answer that is stored."""
+        from instant.inbound.tickets import rights, rows  # noqa: PLC0415  they need the models
+
+        ticket = rows.find(kwargs["id"])
+        user = rights.owner(ticket) if ticket is not None and ticket.owner else None
+        return [] if user is None else [user]
+
     @staticmethod
     def _may(user: Any, id_: str, *, visitors: bool) -> bool:
         from instant.inbound.tickets import rights, rows  # noqa: PLC0415  they need the models

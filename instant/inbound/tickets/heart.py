@@ -85,7 +85,12 @@ class Heart:
 
     def _run(self) -> None:
         try:
+            if self.ticket.is_request and self._called.wait(BETWEEN):
+                # Most are answered before anybody asks how far they are, and need no connection.
+                self._called.clear()
             with tenancy.activate(self.ticket.tenant):
+                if self._stopped.is_set():
+                    return
                 alias = rows.database()
                 if connections[alias].vendor == "sqlite":
                     with connections[alias].cursor() as cursor:

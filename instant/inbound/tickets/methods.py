@@ -38,9 +38,11 @@ def declare(*, session: bool = False) -> None:
 
 def ticket(call: Call, id: str) -> dict[str, Any]:  # noqa: A002  the page's word
     """Answer how far a ticket is, and a token for its channel; 404 for whoever may not know."""
-    from instant.inbound.tickets import accept, telling  # noqa: PLC0415  they need the models
+    from instant.inbound.tickets import accept, cancelling, rows, telling  # noqa: PLC0415  they need the models
 
     found = _found(call, id)
+    if found.is_request:
+        found = rows.seen(cancelling.expire_if_due(found))
     return {"ticket": telling.state_of(found), **accept.card(found, call.user)}
 
 

@@ -9,6 +9,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from instant.inbound.reserved import REQUESTS
+
 __all__ = ["Ticket", "new_id"]
 
 
@@ -84,6 +86,19 @@ class Ticket(models.Model):
             "When somebody has to look at it again: its lease is over, or nobody was told."
         ),
     )
+    expires_at = models.DateTimeField(
+        pgettext_lazy("ticket", "expires"),
+        null=True,
+        blank=True,
+        db_index=True,
+        help_text=_("Of a request: when nobody waits for it, or needs its answer, any more."),
+    )
+    asked = models.BigIntegerField(
+        pgettext_lazy("ticket", "message"),
+        null=True,
+        blank=True,
+        help_text=_("Of a request that is stored: the key of its message."),
+    )
 
     class Meta:
         """Names, the indexes by which the next one is found, and who may see what is in a row."""
@@ -102,6 +117,11 @@ class Ticket(models.Model):
 
     def __str__(self) -> str:
         return f"{self.method} ({self.state})"
+
+    @property
+    def is_request(self) -> bool:
+        """Whether a responder answers it, and no handler with a queue."""
+        return self.queue.startswith(REQUESTS)
 
     @property
     def has_ended(self) -> bool:

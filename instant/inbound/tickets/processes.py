@@ -1,4 +1,4 @@
-"""The processes of ``runjobs``: one, or a parent that starts others and replaces those that die."""
+"""The processes of ``runjobs`` and ``runworker``: one, or a parent that replaces those that die."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from types import FrameType
+from typing import Protocol
 
 from django.db import connections
 
 from instant.exceptions import InstantConfigError
-from instant.inbound.tickets.worker import Worker
 
-__all__ = ["Processes", "Stopped"]
+__all__ = ["Processes", "Runs", "Stopped"]
 
 logger = logging.getLogger("instant.tickets")
 
@@ -29,17 +29,34 @@ class Stopped(SystemExit):
     """Raised in the middle of a job where its worker is told to stop at once."""
 
 
-class Processes:
-    """Work in so many processes until a signal says to stop."""
+class Runs(Protocol):
+    """What works in a process."""
 
-    def __init__(self, count: int, queues: Sequence[str]) -> None:
-        self._count, self._queues = count, queues
+    def run(self) -> None:
+        """Work until stop(), or until it has done as much as it may."""
+
+    def stop(self) -> None:
+        """Begin nothing else; for a signal's handler."""
+
+
+class Processes:
+    """
+    Work in so many processes until a signal says to stop.
+
+    ``make`` is called in each, with the process that has forked it, 0 for none. With ``are_replaced`` one that has done as much as it may ends,
+    and another takes its place.
+    """
+
+    def __init__(
+        self, count: int, make: Callable[[int], Runs], *, are_replaced: bool = False
+    ) -> None:
+        self._count, self._make, self._are_replaced = count, make, are_replaced
         self._children: set[int] = set()
         self._signals = 0
 
     def run(self) -> None:
         """Work; return when all have ended."""
-        if self._count == 1:
+        if self._count == 1 and not self._are_replaced:
             self._work(_SIGNALS)
             return
         if not hasattr(os, "fork"):
@@ -69,7 +86,7 @@ class Processes:
         except SystemExit:
             status = 0
         except BaseException:
-            logger.exception("A process of runjobs failed.")
+            logger.exception("A worker's process failed.")
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -82,8 +99,8 @@ class Processes:
             self._children.clear()
             return
         self._children.discard(pid)
-        if self._signals == 0:
-            logger.error("A process of runjobs ended (%d); another one starts.", status)
+        if self._signals == 0 and status:
+            logger.error("A worker's process ended (%d); another one starts.", status)
             time.sleep(_PAUSE)
 
     def _pass_on(self, _number: int, _frame: FrameType | None) -> None:
@@ -92,7 +109,7 @@ class Processes:
             os.kill(pid, signal.SIGTERM)
 
     def _work(self, signals: Iterable[signal.Signals], parent: int = 0) -> None:
-        worker = Worker(self._queues, parent)
+        worker = self._make(parent)
 
         def end(_number: int, _frame: FrameType | None) -> None:
             if self._signals:

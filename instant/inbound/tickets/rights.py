@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 
 from instant.inbound.answers import Refused
-from instant.inbound.call import Call, Job
+from instant.inbound.call import PYTHON, Call, Job
 from instant.inbound.callers import check_caller
 from instant.inbound.registry import find_handler
 from instant.inbound.tickets.model import Ticket
@@ -32,6 +32,8 @@ logger = logging.getLogger("instant.tickets")
 
 def holder_of(call: Call) -> str:
     """Return what an anonymous caller is known by: the session, else the connection."""
+    if call.transport == PYTHON:
+        return PYTHON  # which is no visitor's
     found = _holders(call)
     return found[0] if found else ""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections, router, transaction
@@ -19,10 +19,12 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from instant import conf
+from instant.inbound.reserved import REQUESTS
 from instant.inbound.tickets.model import Ticket
 from instant.tenancy import current as tenancy
 
 __all__ = [
+    "AFTER_SEEN",
     "AGAIN",
     "UNTOLD",
     "beat",
@@ -30,12 +32,14 @@ __all__ = [
     "claim",
     "database",
     "end",
+    "expire",
     "find",
     "give_back",
     "head",
     "is_ours",
     "new_claim",
     "own",
+    "seen",
     "told",
 ]
 
@@ -44,6 +48,9 @@ AGAIN = timedelta(minutes=5)
 
 UNTOLD = timedelta(seconds=10)
 """After so long an end is published again, where nobody noted that it was."""
+
+AFTER_SEEN = timedelta(minutes=10)
+"""After so long the answer of a request that was looked at is deleted."""
 
 _TRIES = 10
 """How often another is looked for where the database can't skip those that others are taking."""
@@ -81,7 +88,9 @@ def _waiting(queues: Sequence[str]) -> Rows:
     waiting = own().filter(state=Ticket.State.QUEUED).order_by("-priority", "created_at")
     if len(queues) == 1:
         return waiting.filter(queue=queues[0])
-    return waiting.filter(queue__in=queues) if queues else waiting
+    if not queues:
+        return waiting.exclude(queue__startswith=REQUESTS)  # their workers are others
+    return waiting.filter(queue__in=queues)
 
 
 def head(queues: Sequence[str]) -> tuple[int, Any] | None:
@@ -142,10 +151,14 @@ def beat(ticket: Ticket, **changes: Any) -> bool:
     return bool(_claimed(ticket).update(due_at=until, **changes))
 
 
+def _ended(now: datetime) -> dict[str, Any]:
+    return {"ended_at": now, "due_at": now + UNTOLD, "claim": "", "expires_at": None}
+
+
 def end(ticket: Ticket, state: str, **changes: Any) -> bool:
     """Write how a job that is ours has ended; False where it is somebody else's."""
     now = timezone.now()
-    changes = {"state": state, "ended_at": now, "due_at": now + UNTOLD, "claim": "", **changes}
+    changes = {"state": state, **_ended(now), **changes}
     if not _claimed(ticket).update(**changes):
         return False
     for name, value in changes.items():
@@ -167,19 +180,35 @@ def give_back(ticket: Ticket, *, is_attempt: bool = False) -> bool:
 
 def cancel(ticket: Ticket) -> bool:
     """Cancel one that hasn't ended; whoever runs it notices. False where it has ended."""
-    now = timezone.now()
-    changes: dict[str, Any] = {
-        "state": Ticket.State.CANCELLED,
-        "ended_at": now,
-        "due_at": now + UNTOLD,
-        "claim": "",
-    }
+    return _stop(ticket, {"state": Ticket.State.CANCELLED})
+
+
+def expire(ticket: Ticket) -> bool:
+    """End a request that nobody answered in time, as cancel() does."""
+    error = "nobody answered in time"
+    return _stop(ticket, {"state": Ticket.State.FAILED, "code": 504, "error": error})
+
+
+def _stop(ticket: Ticket, changes: dict[str, Any]) -> bool:
+    changes |= _ended(timezone.now())
     live = own().filter(pk=ticket.pk, state__in=[Ticket.State.QUEUED, Ticket.State.RUNNING])
     if not live.update(**changes):
         return False
     for name, value in changes.items():
         setattr(ticket, name, value)
     return True
+
+
+def seen(ticket: Ticket) -> Ticket:
+    """
+    Note that whoever asked looks at a request, and return it.
+
+    Its answer is kept for ten minutes after the last look.
+    """
+    if ticket.has_ended:
+        ticket.expires_at = timezone.now() + AFTER_SEEN
+        own().filter(pk=ticket.pk).update(expires_at=ticket.expires_at)
+    return ticket
 
 
 def told(ticket: Ticket) -> None:

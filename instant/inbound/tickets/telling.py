@@ -7,13 +7,16 @@ import logging
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from instant.exceptions import PublishError
-from instant.inbound.tickets import rights, rows
+from instant.inbound.call import PYTHON
+from instant.inbound.tickets import bells, rights, rows
 from instant.inbound.tickets.channel import channel_of
 from instant.inbound.tickets.model import Ticket
 from instant.producers import publish
 from instant.publishing.publication import Publication
+from instant.stored import request_messages
 
 __all__ = ["EVENT", "ending", "state_of", "tell", "tell_end"]
 
@@ -42,6 +45,8 @@ def tell(ticket: Ticket) -> None:
 
     What can't be sent is not sent later: more will come.
     """
+    if ticket.holder == PYTHON:
+        return  # whoever waits looks at the row
     try:
         publish(channel_of(ticket.pk), data=state_of(ticket), event_class=EVENT, on_commit=False)
     except PublishError as exc:
@@ -58,18 +63,31 @@ def ending(ticket: Ticket, state: str, **changes: Any) -> bool:
     sent, or we die in between, the row still says that nobody was told, and upkeep does it.
     """
     alias = rows.database()
-    whole = not changes.get("result") or rights.owner_may_read(ticket)
+    is_followed = ticket.holder != PYTHON
+    whole = not is_followed or not changes.get("result") or rights.owner_may_read(ticket)
+    if not is_followed:
+        changes |= {"due_at": None, "expires_at": timezone.now() + rows.AFTER_SEEN}
+    publication = None
     with transaction.atomic(using=alias):
         if not rows.end(ticket, state, **changes):
             return False
-        publication = _publish_end(ticket, alias, whole=whole)
-    if publication.state in {"sent", "queued"}:
+        with request_messages.answering(ticket):
+            if is_followed:
+                publication = _publish_end(ticket, alias, whole=whole)
+    if ticket.is_request:
+        bells.ring(bells.of_asker(ticket.pk))
+    if publication is not None and publication.state in {"sent", "queued"}:
         rows.told(ticket)
     return True
 
 
 def tell_end(ticket: Ticket) -> None:
     """Publish the end that a row says, and note that it was; raises nothing."""
+    if ticket.is_request:
+        bells.ring(bells.of_asker(ticket.pk))
+    if ticket.holder == PYTHON:
+        rows.told(ticket)
+        return
     whole = not ticket.result or rights.owner_may_read(ticket)
     try:
         if _publish_end(ticket, rows.database(), whole=whole).state in {"sent", "queued"}:

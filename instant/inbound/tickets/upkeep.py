@@ -10,15 +10,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import DatabaseError, InterfaceError
+from django.db.models import Q
 from django.utils import timezone
 
 from instant import conf
 from instant.exceptions import InstantConfigError
-from instant.inbound.tickets import rows, telling, waking
+from instant.inbound.tickets import cancelling, rows, telling, waking
 from instant.inbound.tickets.model import Ticket
+from instant.stored import request_messages
 from instant.tenancy import current as tenancy
 
 __all__ = ["EVERY", "everywhere", "look", "now_and_then"]
@@ -63,7 +65,7 @@ def look() -> int:
             .update(due_at=now + 3 * rows.UNTOLD)
         ):
             telling.tell_end(ticket)
-    return len(due) + _remove_old()
+    return len(due) + _end_expired(now) + _remove_old(now)
 
 
 def _wake(ticket: Ticket) -> None:
@@ -94,10 +96,22 @@ def _expire(ticket: Ticket) -> None:
         waking.wake(ticket.queue, ticket.priority)
 
 
-def _remove_old() -> int:
+def _end_expired(now: datetime) -> int:
+    """End some requests for which nobody waits any more."""
+    waiting = rows.own().filter(ended_at=None, expires_at__lte=now).order_by("expires_at")
+    found = list(waiting[:_AT_ONCE])
+    for ticket in found:
+        cancelling.expire(ticket)
+    return len(found)
+
+
+def _remove_old(now: datetime) -> int:
     """Delete some tickets that ended long enough ago."""
-    until = timezone.now() - timedelta(seconds=conf.current().jobs.keep)
-    old = rows.own().filter(ended_at__lt=until).order_by("ended_at")
+    until = now - timedelta(seconds=conf.current().jobs.keep)
+    is_old = Q(ended_at__lt=until) | Q(ended_at__isnull=False, expires_at__lt=now)
+    old = rows.own().filter(is_old).order_by("ended_at")
+    if (kept := request_messages.kept()) is not None:
+        old = old.exclude(kept)  # whoever asked may want to read its answer
     ids = list(old.values_list("pk", flat=True)[:_AT_ONCE])
     if ids:
         gone = rows.own().filter(pk__in=ids)

@@ -15,6 +15,8 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from instant import conf
+from instant.inbound.reserved import REQUESTS
+from instant.inbound.tickets import bells
 from instant.publishing.commit_hook import wait_for_commit
 from instant.revoking.host import ring
 from instant.tenancy import current as tenancy
@@ -55,7 +57,9 @@ def _wake_all(calls: Iterable[_Call]) -> None:
     try:
         runner = conf.current().jobs.runner
         for tenant, queue, priority in calls:
-            if runner in _SENDERS:
+            if queue.startswith(REQUESTS):
+                bells.ring_all(bells.of_workers(queue))
+            elif runner in _SENDERS:
                 import_string(_SENDERS[runner])(tenant, queue, priority)
             else:
                 ring(tenant, name=BELL)

@@ -33,16 +33,24 @@ _AWAY = 2.0
 class Worker:
     """Runs the most urgent job of some queues, or of all, again and again."""
 
-    def __init__(self, queues: Sequence[str] = (), parent: int = 0) -> None:
+    def __init__(
+        self, queues: Sequence[str] = (), parent: int = 0, *, most: int | None = None
+    ) -> None:
         self._queues = tuple(queues)
         self._parent = parent
         """The process that has forked us, and without which we work no longer; 0 for none."""
+        self._most = most
         self._stopped = threading.Event()
         self._complained = False
         self._failing: set[str] = set()
         """Tenants whose jobs can't be claimed now."""
         self.ran = 0
         """How many jobs it has run."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has run as many jobs as it may."""
+        return self._most is not None and self.ran >= self._most
 
     def stop(self) -> None:
         """Claim no other job; for a signal's handler."""
@@ -63,7 +71,7 @@ class Worker:
     def _is_orphan(self) -> bool:
         if not self._parent or os.getppid() == self._parent:
             return False
-        logger.error("A process of runjobs has lost its parent, and ends.")
+        logger.error("A worker's process has lost its parent, and ends.")
         return True
 
     def drain(self) -> None:
@@ -93,6 +101,8 @@ class Worker:
             tenant = self._most_urgent()
             found = tenant is not None and work.run_next(tenant, self._queues)
         self.ran += found
+        if self.is_over:
+            self.stop()
         return found
 
     def _most_urgent(self) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -43,4 +44,4 @@ class Command(BaseCommand):
         which = f"queue {', '.join(options['queue'])}" if options["queue"] else "all queues"
         self.stdout.write(f"Running the jobs of {which}. Stop with Ctrl-C.")
         self.stdout.flush()
-        Processes(options["processes"], options["queue"]).run()
+        Processes(options["processes"], partial(Worker, options["queue"])).run()

@@ -1,0 +1,29 @@
+"""A process that answers requests to one responder, one at a time, until it is stopped."""
+
+from __future__ import annotations
+
+from django.db import connections
+
+from instant.inbound.tickets import bells
+from instant.inbound.tickets.worker import Worker
+
+__all__ = ["RequestWorker"]
+
+
+class RequestWorker(Worker):
+    """Answers requests to a responder; with ``most`` it ends after so many."""
+
+    def __init__(self, queue: str, parent: int = 0, *, most: int | None = None) -> None:
+        super().__init__([queue], parent, most=most)
+        self._queue = queue
+
+    def run(self) -> None:
+        """Work until stop(); each worker has a bell of its own, so that all of a host wake."""
+        try:
+            with bells.Bell(bells.of_workers(self._queue), is_one_of_many=True) as bell:
+                while not self._stopped.is_set() and not self._is_orphan():
+                    pause = self._turn()
+                    if pause and not self._stopped.is_set():
+                        bell.wait(pause)
+        finally:
+            connections.close_all()

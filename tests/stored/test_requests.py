@@ -1,0 +1,346 @@
+"""Requests: who may ask, what a worker finds, and how they end."""
+
+import asyncio
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connections, transaction
+from django.db.transaction import TransactionManagementError
+from django.utils import timezone
+
+from instant import arequest, on_rpc, request, responder
+from instant.handlers import Cancelled, Refused
+from instant.inbound.registry import find_handler
+from instant.inbound.requests import find_method
+from instant.inbound.tickets import bells, cancelling, rows, upkeep, waking
+from instant.messages import acknowledge, outstanding
+from instant.models import Channel, Message, Ticket
+from instant.stored.worker import RequestWorker
+from instant.testing import answered_here, call_rpc, run_jobs
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("registry")]
+
+
+@pytest.fixture(autouse=True)
+def _looks_anew(monkeypatch):
+    monkeypatch.setattr(upkeep, "_looked", {})
+
+
+@pytest.fixture
+def predict(registry):
+    """A responder, and what it was called with."""
+    seen = []
+
+    @responder("predict")
+    def predict(call, x: int):
+        seen.append((call, x))
+        call.progress(0.5, "half")
+        if x < 0:
+            raise Refused(422, "x is negative")
+        return {"y": x * 2}
+
+    return seen
+
+
+@pytest.fixture
+def asked(make_user):
+    """Ask as a page of a user does; return the ticket's row."""
+
+    def asked(user, name="predict", data=None, **more):
+        answer = call_rpc(user, "instant.request", {"name": name, "data": data, **more})
+        return Ticket.objects.get(pk=answer["instant:ticket"]["id"])
+
+    return asked
+
+
+@pytest.fixture
+def worker(transactional_db):
+    """Work in a thread until the test is over."""
+    running = []
+
+    def start(queue="request:predict", **options):
+        worker = RequestWorker(queue, **options)
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        running.append((worker, thread))
+        return worker
+
+    yield start
+    for worker, thread in running:
+        worker.stop()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_a_page_asks_and_gets_the_answer_by_its_ticket(predict, asked, make_user, publications):
+    ann = make_user("ann")
+    ticket = asked(ann, data={"x": 3})
+    assert (ticket.queue, ticket.method, ticket.state) == ("request:predict",) * 2 + ("queued",)
+    assert predict == []
+    assert run_jobs() == 0  # those of runjobs are others
+    assert run_jobs("request:predict") == 1
+    [(call, x)] = predict
+    assert (call.user, x) == (ann, 3)
+    answer = call_rpc(ann, "instant.ticket", {"id": ticket.pk})
+    assert (answer["ticket"]["state"], answer["ticket"]["result"]) == ("done", {"y": 6})
+    publications.assert_published(answer["channel"], data=answer["ticket"])
+    with pytest.raises(Refused, match="no such ticket"):
+        call_rpc(make_user("bob"), "instant.ticket", {"id": ticket.pk})
+
+
+def test_who_may_not_ask(predict, make_user):
+    ann = make_user("ann")
+    with pytest.raises(Refused) as refused:
+        call_rpc(None, "instant.request", {"name": "predict", "data": {"x": 1}})
+    assert refused.value.code == 401
+    with pytest.raises(Refused, match="no such responder"):
+        call_rpc(ann, "instant.request", {"name": "nobody"})
+    with pytest.raises(Refused, match="x"):
+        call_rpc(ann, "instant.request", {"name": "predict", "data": {"x": "a"}})
+    for timeout in (0, -1, 100_000):
+        with pytest.raises(Refused, match="timeout"):
+            call_rpc(
+                ann, "instant.request", {"name": "predict", "data": {"x": 1}, "timeout": timeout}
+            )
+    assert not Ticket.objects.exists()
+
+
+def test_the_permission_of_a_responder(registry, asked, make_user):
+    @responder("predict", can="instant.add_channel")
+    def predict(call):
+        return 1
+
+    with pytest.raises(Refused, match="permission denied"):
+        asked(make_user("ann"))
+    assert asked(make_user("root", is_superuser=True)).state == "queued"
+
+
+@pytest.mark.parametrize("name", ["predict", "$predict"])
+def test_a_channel_of_the_name_says_who_may_ask(name, predict, asked, make_user):
+    level = "users" if name[0] == "$" else "public"
+    row = Channel.objects.create(name=name, level=level, publish_level="listed")
+    ann = make_user("ann")
+    with pytest.raises(Refused, match="permission denied"):
+        asked(ann, data={"x": 1})
+    row.publishers.add(ann)
+    ticket = asked(ann, data={"x": 1})
+    row.publishers.remove(ann)
+    # The right is asked when it is answered, and when it is looked at.
+    run_jobs("request:predict")
+    ticket.refresh_from_db()
+    assert (ticket.state, ticket.code) == ("failed", 403)
+    with pytest.raises(Refused, match="no such ticket"):
+        call_rpc(ann, "instant.ticket", {"id": ticket.pk})
+
+
+def test_no_page_reaches_a_responder_but_by_the_method(predict, registry):
+    on_rpc("*")(lambda call: 1)
+    with pytest.raises(Refused, match="no such method"):
+        find_method("request:predict")
+    assert find_handler("rpc", "request:other") is None
+
+
+def test_too_many_wait(registry, asked, make_user):
+    @responder("predict", backlog=2)
+    def predict(call):
+        return 1
+
+    ann = make_user("ann")
+    asked(ann)
+    asked(ann)
+    with pytest.raises(Refused, match="too many") as refused:
+        asked(ann)
+    assert (refused.value.code, refused.value.temporary) == (503, True)
+    run_jobs("request:predict")
+    asked(ann)
+
+
+def test_python_asks_and_waits(predict, worker, publications):
+    worker()
+    told = []
+    answer = request("predict", {"x": 4}, on_progress=lambda *given: told.append(given))
+    assert answer == {"y": 8}
+    assert told == [(0.5, "half")]
+    [(call, _)] = predict
+    assert call.transport == "python"
+    assert not call.user.is_authenticated
+    # Nobody could follow it, and nobody is told.
+    publications.assert_nothing_published()
+    assert Ticket.objects.get().expires_at > timezone.now() + timedelta(minutes=9)
+
+
+def test_async_python_asks_and_waits(predict, worker):
+    worker()
+    assert asyncio.run(arequest("predict", {"x": 5})) == {"y": 10}
+
+
+def test_what_the_responder_refuses_is_raised(predict, worker):
+    worker()
+    with pytest.raises(Refused, match="x is negative") as refused:
+        request("predict", {"x": -1})
+    assert refused.value.code == 422
+
+
+def test_in_a_users_name_rights_are_asked(registry, make_user):
+    @responder("predict", can="instant.add_channel")
+    def predict(call):
+        return call.user.username
+
+    with pytest.raises(Refused, match="permission denied"):
+        request("predict", user=make_user("ann"))
+    with answered_here():
+        assert request("predict", user=make_user("root", is_superuser=True)) == "root"
+        assert request("predict") == ""
+
+
+def test_nobody_answers_in_time(predict):
+    with pytest.raises(TimeoutError, match="runworker predict"):
+        request("predict", {"x": 1}, timeout=0.05)
+    assert Ticket.objects.get().state in {"cancelled", "failed"}
+    assert rows.claim(["request:predict"]) is None
+    with pytest.raises(TimeoutError, match="runworker predict"):
+        asyncio.run(arequest("predict", {"x": 1}, timeout=0.05))
+    assert rows.claim(["request:predict"]) is None
+
+
+def test_whoever_cancels_ends_the_wait(predict):
+    def cancel():
+        try:
+            while (ticket := Ticket.objects.first()) is None:
+                pass
+            cancelling.cancel(ticket)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    with pytest.raises(Cancelled):
+        request("predict", {"x": 1}, timeout=20)
+    thread.join()
+
+
+def test_what_can_not_be_asked(predict):
+    with pytest.raises(LookupError, match="@responder\\('nobody'\\)"):
+        request("nobody")
+    with pytest.raises(ValueError, match="timeout"):
+        request("predict", timeout=0)
+    with transaction.atomic(), pytest.raises(TransactionManagementError, match="on_commit"):
+        request("predict", {"x": 1})
+    assert not Ticket.objects.exists()
+
+
+def test_a_request_for_which_nobody_waits_ends(predict, asked, make_user, publications):
+    ann = make_user("ann")
+    ticket = asked(ann, data={"x": 1}, timeout=60)
+    assert timedelta(seconds=50) < ticket.expires_at - timezone.now() < timedelta(seconds=70)
+    upkeep.look()
+    assert rows.find(ticket.pk).state == "queued"
+    Ticket.objects.update(expires_at=timezone.now())
+    upkeep.look()
+    ended = rows.find(ticket.pk)
+    assert (ended.state, ended.code, ended.error) == ("failed", 504, "nobody answered in time")
+    publications.assert_published(f"ticket:{ticket.pk}", event_class="instant:ticket")
+
+
+def test_a_page_that_asks_ends_what_is_over(predict, asked, make_user):
+    ann = make_user("ann")
+    ticket = asked(ann, data={"x": 1}, timeout=60)
+    Ticket.objects.update(expires_at=timezone.now())
+    answer = call_rpc(ann, "instant.ticket", {"id": ticket.pk})
+    assert answer["ticket"]["error"] == {"code": 504, "message": "nobody answered in time"}
+
+
+def test_an_answer_goes_ten_minutes_after_it_was_looked_at(predict, asked, make_user):
+    ann = make_user("ann")
+    ticket = asked(ann, data={"x": 1}, timeout=60)
+    run_jobs("request:predict")
+    assert Ticket.objects.get().expires_at is None  # that was about nobody's answering
+    call_rpc(ann, "instant.ticket", {"id": ticket.pk})
+    expires = Ticket.objects.get().expires_at
+    assert timedelta(minutes=9) < expires - timezone.now() <= timedelta(minutes=10)
+    upkeep.look()
+    assert Ticket.objects.exists()
+    Ticket.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    upkeep.look()
+    assert not Ticket.objects.exists()
+
+
+def test_every_worker_of_the_host_is_woken():
+    queue = "request:predict"
+    name = bells.of_workers(queue)
+    with (
+        bells.Bell(name, is_one_of_many=True) as one,
+        bells.Bell(name, is_one_of_many=True) as two,
+        bells.Bell(bells.of_workers("request:other"), is_one_of_many=True) as other,
+    ):
+        waking.wake(queue, 0)
+        assert one.wait(0)
+        assert two.wait(0)
+        assert not other.wait(0)
+        assert not one.wait(0)
+    # What a process that was killed has left is no trouble, and goes.
+    dead = bells.Bell(name, is_one_of_many=True).__enter__()
+    path = dead._path
+    dead.socket.close()
+    assert path.exists()
+    waking.wake(queue, 0)
+    assert not path.exists()
+
+
+def test_a_worker_ends_after_so_many(predict, asked, worker, make_user):
+    ann = make_user("ann")
+    for x in range(3):
+        asked(ann, data={"x": x})
+    found = worker(most=2)
+    while not found.is_over:
+        pass
+    assert Ticket.objects.filter(state="queued").count() == 1
+
+
+@pytest.mark.parametrize("rule", [None, "cache", "cacheall", "store"])
+def test_requests_and_answers_are_messages_where_the_rule_says_so(
+    rule, predict, asked, make_user, settings
+):
+    settings.INSTANT |= {"STORE": {"REQUESTS": rule, "RESPONSES": rule}}
+    ann = make_user("ann")
+    ticket = asked(ann, data={"x": 1})
+    if rule is None:
+        assert ticket.asked is None
+    else:
+        message = Message.objects.get(pk=ticket.asked)
+        assert (message.channel, message.sender) == ("request:predict", ann)
+        assert message.payload["data"] == {"x": 1}
+    run_jobs("request:predict")
+    replies = Message.objects.filter(is_reply=True)
+    if rule is None:
+        assert not Message.objects.exists()
+        return
+    [reply] = replies
+    assert reply.channel == f"ticket:{ticket.pk}"
+    assert reply.payload["data"]["result"] == {"y": 2}
+    assert outstanding(ann) == [reply]
+    assert outstanding(make_user("bob")) == []
+    is_kept = rule == "store"
+    assert Message.objects.filter(is_reply=False).exists() == is_kept
+    assert (reply.request is not None) == is_kept
+    # Its ticket is there as long as it is: nobody else knows who may read it.
+    Ticket.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    upkeep.look()
+    assert Ticket.objects.exists()
+    acknowledge(ann, [reply.uuid])
+    assert replies.all().exists() == is_kept
+    upkeep.look()
+    assert Ticket.objects.exists() == is_kept
+
+
+def test_the_channel_of_the_name_says_how_requests_are_stored(predict, asked, make_user, settings):
+    settings.INSTANT |= {"STORE": {"REQUESTS": "disabled"}}
+    Channel.objects.create(
+        name="predict", level="public", publish_level="subscribers", store="store"
+    )
+    ann = make_user("ann")
+    message = Message.objects.get(pk=asked(ann, data={"x": 1}).asked)
+    assert (message.channel, message.row.name) == ("predict", "predict")
+    run_jobs("request:predict")
+    assert Message.objects.filter(pk=message.pk).exists()
