@@ -32,6 +32,7 @@ COMMANDS = (
     "relay_outbox",
     "runjobs",
     "runworker",
+    "workertoken",
     "openapi",
     "rungrpc",
 )

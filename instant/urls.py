@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from instant.views import centrifugo_proxy, channel_data, gateway, identity, messages
+from instant.views import centrifugo_proxy, channel_data, gateway, identity, messages, worker
 from instant.views.either import either
 
 app_name = "instant"
@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern] = [
     path("messages/outstanding/", messages.outstanding, name="outstanding"),
     path("messages/acknowledge/", messages.acknowledge, name="acknowledge"),
     path("rpc/<str:method>/", gateway.rpc, name="rpc"),
+    path("worker/<str:action>/", worker.worker, name="worker"),
     either("proxy/subscribe/", centrifugo_proxy.subscribe, name="proxy_subscribe"),
     either("proxy/publish/", centrifugo_proxy.publish, name="proxy_publish"),
     either("proxy/rpc/", centrifugo_proxy.rpc, name="proxy_rpc"),

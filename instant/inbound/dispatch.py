@@ -36,13 +36,16 @@ async def arun(handler: Handler, call: Call) -> Any:
     return await _adrive(handler, call, handler.policies)
 
 
-def resume(handler: Handler, call: Call) -> Any:
+def resume(handler: Handler, call: Call, *, asks: bool = True) -> Any:
     """
     Answer a call that a policy has put off: rights are asked, and the payload is read, again.
 
-    The policies up to that one it has met before.
+    The policies up to that one it has met before. Unless it ``asks``, rights were asked just now,
+    by whoever has the database.
     """
-    _prepare(handler, call)
+    if asks:
+        check_caller(handler, call)
+    call.arguments = handler.arguments.read(call.data, call.kwargs)
     met = [policy.defers for policy in handler.policies]
     # A deployment may have taken the queue away since: then it meets them all.
     at = met.index(True) + 1 if True in met else 0

@@ -28,7 +28,7 @@ REALTIME = """
 import time
 from pathlib import Path
 from django.db import transaction
-from instant import on_rpc
+from instant import on_rpc, responder
 
 FOLDER = Path("{folder}")
 
@@ -48,6 +48,10 @@ def build(call, name: str, waits: bool = False):
     if waits:
         until(call, name)
     return {{"name": name}}
+
+@responder("build", anonymous=True)
+def answer(call, name: str, waits: bool = False):
+    return build(call, name, waits)
 
 @on_rpc("report.locked", queue="bulk")
 def locked(call, name: str):
@@ -119,6 +123,16 @@ class JobsSite(Site):
         process = self.start("runjobs", "--skip-checks", *arguments)
         assert process.stdout.readline().startswith("Running")
         return process
+
+    def answering(self, *arguments, name="build"):
+        """Start a worker of requests."""
+        process = self.start("runworker", name, "--skip-checks", *arguments)
+        assert process.stdout.readline().startswith("Answering")
+        return process
+
+    def ask(self, page, **data):
+        """Ask the responder as a page and subscribe to the answer; return the ticket's id."""
+        return self.follow(page, "instant.request", name="build", data=data)
 
     def page(self, pk=1):
         """Connect as a user; None for a visitor."""

@@ -43,8 +43,8 @@ class Processes:
     """
     Work in so many processes until a signal says to stop.
 
-    ``make`` is called in each, with the process that has forked it, 0 for none. With ``are_replaced`` one that has done as much as it may ends,
-    and another takes its place.
+    ``make`` is called in each, with the process that has forked it, or 0. With
+    ``are_replaced`` one that has done as much as it may ends, and another takes its place.
     """
 
     def __init__(
