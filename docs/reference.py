@@ -33,6 +33,7 @@ COMMANDS = (
     "runjobs",
     "runworker",
     "workertoken",
+    "pingchannels",
     "openapi",
     "rungrpc",
 )

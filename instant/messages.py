@@ -17,8 +17,12 @@ __all__ = [
     "aacknowledge",
     "acknowledge",
     "aoutstanding",
+    "aping",
+    "apong",
     "arequest",
     "outstanding",
+    "ping",
+    "pong",
     "request",
     "responder",
 ]
@@ -128,3 +132,38 @@ async def arequest(
     from instant.stored import waiting  # noqa: PLC0415  it needs the models
 
     return await waiting.arequest(name, data, timeout=timeout, user=user, on_progress=on_progress)
+
+
+def ping(channel: str) -> bool:
+    """
+    Ask whether somebody is there: publish a message of the class ``instant:ping``.
+
+    To a channel of the admin that is active and ``answers_pings``; False for any other, to which
+    nothing is sent. ``Channel.availability`` says what came of it.
+    """
+    from instant.stored import pinging  # noqa: PLC0415  it needs the models
+
+    return pinging.ping(channel)
+
+
+async def aping(channel: str) -> bool:
+    """See ping()."""
+    return await sync_to_async(ping)(channel)
+
+
+def pong(channel: str, *, user: Any = None) -> bool:
+    """
+    Note that somebody is there: the answer to a ping.
+
+    ``user`` is who answers, and has to be somebody who may subscribe: PermissionDenied else.
+    Without one Python code does, and nobody is asked. Returns whether the channel is one that
+    answers pings. Acknowledging a message is an answer, too.
+    """
+    from instant.stored import pinging  # noqa: PLC0415  it needs the models
+
+    return pinging.pong(channel, user=user)
+
+
+async def apong(channel: str, *, user: Any = None) -> bool:
+    """See pong()."""
+    return await sync_to_async(pong)(channel, user=user)

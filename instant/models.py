@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.dispatch import Signal
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from instant.channels.names import MAX_BYTES, USER_NAMESPACE, check_row_name
@@ -19,6 +20,7 @@ from instant.inbound.tickets.model import Ticket
 from instant.namespaces import row_namespaces
 from instant.publishing.outbox.model import OutboxRow
 from instant.revoking.model import Revocation
+from instant.stored.availability import condition
 from instant.stored.channel_fields import StoredChannel
 from instant.stored.model import Acknowledgement, Message
 from instant.stored.worker_token import WorkerToken
@@ -55,6 +57,18 @@ class _ChannelQuerySet(models.QuerySet["Channel"]):
         created = super().bulk_create(objs, *args, **kwargs)
         channels_created.send(Channel)
         return created
+
+    def online(self) -> _ChannelQuerySet:
+        """Return those on which somebody answers, see ``Channel.availability``."""
+        return self.filter(condition("online", timezone.now()))
+
+    def offline(self) -> _ChannelQuerySet:
+        """Return those on which nobody answered the last ping."""
+        return self.filter(condition("offline", timezone.now()))
+
+    def unknown(self) -> _ChannelQuerySet:
+        """Return those that answer no pings, or were not pinged in the last two minutes."""
+        return self.filter(condition("unknown", timezone.now()))
 
 
 class Channel(StoredChannel):

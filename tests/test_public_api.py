@@ -33,7 +33,9 @@ PINNED = {
         "on_connect on_message on_publish on_refresh on_rpc on_subscribe"
     ),
     "instant.html": "connect_sources script script_config state websocket_url",
-    "instant.messages": "aacknowledge acknowledge aoutstanding arequest outstanding request responder",
+    "instant.messages": (
+        "aacknowledge acknowledge aoutstanding aping apong arequest outstanding ping pong request responder"
+    ),
     "instant.middleware": "StateMiddleware TabMiddleware current_tab",
     "instant.models": "Acknowledgement Channel Listener Message OutboxRow Revocation Ticket WorkerToken validate_name",
     "instant.namespaces": (

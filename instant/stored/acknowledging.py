@@ -14,6 +14,7 @@ from instant.namespaces import find_namespace
 from instant.permissions import grants, is_known
 from instant.rights import rows as row_rights
 from instant.stored.model import Acknowledgement, Message
+from instant.stored.pinging import pongs
 from instant.stored.rows import Messages, database, own
 from instant.stored.rules import RESPONSES, Effective, of_namespace, of_row
 
@@ -88,7 +89,14 @@ def _acknowledge(user: Any, wanted: Sequence[UUID]) -> list[UUID]:
             [Acknowledgement(message=one, user_id=user.pk) for one in mine], ignore_conflicts=True
         )
         let_go(mine)
+        _answered(mine)
     return [one.uuid for one in mine]
+
+
+def _answered(messages: Sequence[Message]) -> None:
+    """Note that somebody is there, for channels that ask: who acknowledges is."""
+    if asking := {one.row_id for one in messages if one.row is not None and one.row.answers_pings}:
+        pongs(asking)
 
 
 def _acknowledged_by_all(messages: Messages, like: Message) -> Messages:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
+
+from instant.stored.availability import Availability, availability
 
 if TYPE_CHECKING:
     from instant.stored.rules import Effective
@@ -88,3 +91,8 @@ class StoredChannel(models.Model):
         from instant.stored.rules import of_row  # noqa: PLC0415  it reads the settings
 
         return of_row(self.store)
+
+    @property
+    def availability(self) -> Availability:
+        """Whether somebody answers: “unknown”, “offline” or “online”, by pings of two minutes."""
+        return availability(self, timezone.now())

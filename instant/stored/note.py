@@ -20,6 +20,8 @@ class Note(NamedTuple):
     """The primary key of what it replies to."""
     always: bool = False
     """Whether it is stored where the channel's rule says nothing: a notification is."""
+    never: bool = False
+    """Whether it isn't stored, whatever the channel's rule says: a ping isn't."""
 
 
 _note: ContextVar[Note] = ContextVar("instant_message_note", default=Note())  # noqa: B039  it is frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Mapping
@@ -152,8 +153,12 @@ class _Heart:
 class RemoteWorker:
     """Claims requests to a responder at a site, and answers them one at a time."""
 
-    def __init__(self, handler: Handler, url: str, token: str, *, most: int | None = None) -> None:
+    def __init__(
+        self, handler: Handler, url: str, token: str, parent: int = 0, *, most: int | None = None
+    ) -> None:
         self._handler, self._url, self._token, self._most = handler, url, token, most
+        self._parent = parent
+        """The process that has forked us, and without which we work no longer; 0 for none."""
         self._stopped = threading.Event()
         self._complained = False
         self.ran = 0
@@ -167,7 +172,7 @@ class RemoteWorker:
         """Work until stop(). Raises Forbidden where the site doesn't want this worker."""
         site = _Site(self._url, self._token)
         try:
-            while not self._stopped.is_set():
+            while not self._stopped.is_set() and self._parent in {0, os.getppid()}:
                 pause = self._turn(site)
                 if pause:
                     self._stopped.wait(pause)

@@ -41,6 +41,8 @@ class Effective(NamedTuple):
 
 def is_used() -> bool:
     """Tell whether a publication may have to be stored: one look at namespaces and settings."""
+    if note.current().never:
+        return False
     return (
         any(cls.delivery.rule != "disabled" for cls in namespaces._registry)  # noqa: SLF001  no copy
         or are_rows_asked()

@@ -58,7 +58,7 @@ class Command(BaseCommand):
             raise CommandError("--processes takes a number of 1 or more.")
         if most is not None and most < 1:
             raise CommandError("--max-tasks takes a number of 1 or more.")
-        make: Callable[[], Runs] = partial(RequestWorker, f"{REQUESTS}{name}", most=most)
+        make: Callable[[int], Runs] = partial(RequestWorker, f"{REQUESTS}{name}", most=most)
         if options["url"] is not None:
             make = partial(RemoteWorker, handler, *_site(options), most=most)
         self.stdout.write(f"Answering requests to “{name}”. Stop with Ctrl-C.")
