@@ -2,7 +2,15 @@
 
 from django.urls import URLPattern, path
 
-from instant.views import centrifugo_proxy, channel_data, gateway, identity, messages, worker
+from instant.views import (
+    centrifugo_proxy,
+    channel_data,
+    channel_status,
+    gateway,
+    identity,
+    messages,
+    worker,
+)
 from instant.views.either import either
 
 app_name = "instant"
@@ -17,6 +25,9 @@ urlpatterns: list[URLPattern] = [
     path("snapshot/", channel_data.snapshot, name="snapshot"),
     path("messages/outstanding/", messages.outstanding, name="outstanding"),
     path("messages/acknowledge/", messages.acknowledge, name="acknowledge"),
+    path("channels/<str:name>/status/", channel_status.status, name="channel_status"),
+    path("channels/<str:name>/ping/", channel_status.ping, name="channel_ping"),
+    path("channels/<str:name>/pong/", channel_status.pong, name="channel_pong"),
     path("rpc/<str:method>/", gateway.rpc, name="rpc"),
     path("worker/<str:action>/", worker.worker, name="worker"),
     either("proxy/subscribe/", centrifugo_proxy.subscribe, name="proxy_subscribe"),

@@ -49,7 +49,7 @@ MAY_IMPORT = {
     },
     "stored": {
         "channels", "conf", "deliveries", "exceptions", "fields", "inbound", "models", "namespaces", "permissions",
-        "producers", "publishing", "revoking", "rights", "signals", "tenancy",
+        "presence", "producers", "publishing", "revoking", "rights", "signals", "tenancy",
     },
     "tenancy": {"centrifugo", "channels", "conf", "exceptions"},
     "pages": {
