@@ -155,18 +155,23 @@ def _answer(
             asked = found
             if not waits and asked.handler.is_async and not tenancy.are_used():
                 return asked
-            answer = encode(asked.finish(run(asked.handler, asked.call)), AnswerEncoder)
+            answer = _finished(asked, run(asked.handler, asked.call))
             _save_session(asked.call)
             return answer
     except Exception as exc:  # noqa: BLE001  answered, all of them
         return _failed(exc, refusal if asked is None else FAILED, request, asked)
 
 
+def _finished(asked: Asked, returned: Any) -> bytes:
+    return encode(asked.finish(returned), AnswerEncoder)
+
+
 async def _wait_for(asked: Asked, refusal: Answer, request: HttpRequest) -> bytes:
     try:
         with reading_from_primary():
-            answer = asked.finish(await arun(asked.handler, asked.call))
-            return await sync_to_async(encode)(answer, AnswerEncoder)
+            returned = await arun(asked.handler, asked.call)
+            # In a thread: a copy of what is published may be sent, or written into the outbox.
+            return await sync_to_async(_finished)(asked, returned)
     except Exception as exc:  # noqa: BLE001  answered, all of them
         # In a thread: a handler of the log may send mails.
         given = FAILED if refusal is not ENDED else ENDED

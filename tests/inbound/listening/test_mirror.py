@@ -1,13 +1,17 @@
 """Copies of what is published, for those who listen to patterns."""
 
+import asyncio
 import json
 
 import pytest
+from django.test import AsyncClient
 
-from instant import broadcast, on_message, publish
+from instant import Namespace, broadcast, on_message, on_publish, publish
 from instant.backends import replaced
 from instant.backends.base import BaseBackend
+from instant.centrifugo.proxy import HEADER
 from instant.inbound.listening import mirror
+from tests.inbound.asking import SECRET, body
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("registry")]
 
@@ -53,3 +57,40 @@ def test_a_copy_fits_into_what_waits_for_a_subscriber(sent):
     bodies = [e.body for e in sent if tuple(e.channels) == ("instant:messages",)]
     assert max(map(len, bodies)) < 1024 * 1024
     assert [name for copy in copied(sent) for name in copy["channels"]] == names
+
+
+async def test_a_copy_of_what_an_async_function_made_holds_up_no_event_loop(registry, settings):
+    class Room(Namespace):
+        name = "room"
+        pattern = "<int:pk>"
+        client_publish = "ask"
+
+        def can_subscribe(self, user, pk):
+            return True
+
+        def can_publish(self, user, pk):
+            return True
+
+    class Backend(Keeping):
+        def send(self, envelopes):
+            with pytest.raises(RuntimeError):
+                asyncio.get_running_loop()
+            super().send(envelopes)
+
+    @on_publish(Room)
+    async def moderate(call, pk, text: str):
+        return {"text": text.upper()}
+
+    on_message("room:*")(lambda message: None)
+    settings.CENTRIFUGO_PROXY_SECRET = SECRET
+    backend = Backend()
+    with replaced(backend):
+        answer = await AsyncClient().post(
+            "/instant/proxy/publish/",
+            body("", channel="room:1", data={"text": "a"}),
+            content_type="application/json",
+            headers={HEADER: SECRET},
+        )
+    assert answer.json() == {"result": {"data": {"text": "A"}}}
+    [copy] = copied(backend.envelopes)
+    assert copy["payload"] == {"text": "A"}
