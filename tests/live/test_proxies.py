@@ -3,6 +3,7 @@
 import json
 import logging
 import signal
+import threading
 import time
 
 import pytest
@@ -14,7 +15,7 @@ from instant import Namespace, conf, namespaces, publish
 from instant.rights.tokens import Signer
 from instant.server.sync import compare, write
 from tests.live.servers import LiveServer, use
-from tests.live.subscriber import Subscriber
+from tests.live.subscriber import PATIENCE, Subscriber
 from tests.ports import free_port
 from tests.real_server import KINDS
 
@@ -33,9 +34,12 @@ class Declarations:
 
     def __init__(self):
         self.asked = []
+        self._new = threading.Condition()
 
         def can_subscribe(cls, user, pk):
-            self.asked.append(("subscribe", user.pk, pk))
+            with self._new:
+                self.asked.append(("subscribe", user.pk, pk))
+                self._new.notify_all()
             return user.is_staff
 
         def can_publish(cls, user, pk):
@@ -52,6 +56,11 @@ class Declarations:
         )  # fmt: skip
         self.token = self._declare("token", client_publish="ask", can_subscribe=can_subscribe)
         self.hall = self._declare("hall", authorize="proxy", can_subscribe=later)
+
+    def wait_until_asked(self, times):
+        """Wait until it was asked so often in all who may subscribe."""
+        with self._new:
+            assert self._new.wait_for(lambda: len(self.asked) >= times, PATIENCE)
 
     @staticmethod
     def _declare(name, **attributes):
@@ -218,9 +227,7 @@ def test_what_has_expired_is_asked_for_again(start, declared, connect, make_user
     # Only what comes now is short: a token of a second may be over before it is used.
     settings.INSTANT = {**settings.INSTANT, "TOKEN_USE": 1, "TOKEN_LIFE": 2}
     assert "subscribe" in page.subscribe("doc:1")
-    asked = len(declared.asked)
-    while len(declared.asked) == asked:  # prolonged, at least once
-        page.pushes()
+    declared.wait_until_asked(len(declared.asked) + 1)  # prolonged, at least once
     assert page.pushes() == []
     get_user_model().objects.update(is_staff=False)
     push = page.push("unsubscribe")
@@ -245,8 +252,9 @@ def test_a_token_s_subscription_ends_with_the_right(
         reply = page.subscribe(name, expired[name].value)["subscribe"]
         assert "expires" not in reply  # the SDK has no refresh to make
     time_over = max(token.exp for token in expired.values()) + 1
-    while time.time() < time_over or len(declared.asked) < 2:
-        page.pushes()
+    declared.wait_until_asked(2)
+    while time.time() < time_over:
+        declared.wait_until_asked(len(declared.asked) + 1)
     assert page.pushes() == []  # prolonged: Django was asked, and said yes
     get_user_model().objects.update(is_staff=False)
     ended = {}
