@@ -4,7 +4,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("instant", "0014_stored")]
+    dependencies = [("instant", "0016_workers")]
 
     operations = [
         migrations.AlterModelOptions(
