@@ -4,8 +4,6 @@ import ast
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 PACKAGE = Path(__file__).parent.parent / "instant"
 
 PUBLIC = {
@@ -91,8 +89,30 @@ def tree(name):
     return ast.parse(FILES[name].read_text())
 
 
+def each(names):
+    """Ask of each of these modules what the test asks, in one test: two thousand take a while to begin."""
+
+    asked = sorted(names)
+    assert asked
+
+    def decorate(test):
+        def ask():
+            wrong = []
+            for name in asked:
+                try:
+                    test(name)
+                except AssertionError as exc:
+                    wrong.append(f"{name}: {exc}")
+            assert not wrong, "\n".join(wrong)
+
+        ask.__doc__ = test.__doc__
+        return ask
+
+    return decorate
+
+
 def names(name):
-    return pytest.mark.parametrize("name", sorted(n for n in FILES if room(n) == name))
+    return each(n for n in FILES if room(n) == name)
 
 
 def room(name):
@@ -189,7 +209,7 @@ def test_a_module_directly_in_the_package_is_public_or_djangos():
     assert there == PUBLIC | DJANGOS | ROOMS
 
 
-@pytest.mark.parametrize("name", sorted(n for n in FILES if room(n) in MAY_IMPORT))
+@each(n for n in FILES if room(n) in MAY_IMPORT)
 def test_rooms_import_what_they_may(name):
     allowed = MAY_IMPORT[room(name)]
     for other in edges(name):
@@ -235,9 +255,7 @@ OTHERS = {"instant.inbound.openapi": {"responses"}, "instant.stored.rules": {"re
 """Words that are somebody else's too: OpenAPI's, and ours of requests."""
 
 
-@pytest.mark.parametrize(
-    "name", sorted(n for n in FILES if room(n) not in {"centrifugo", "embedded"})
-)
+@each(n for n in FILES if room(n) not in {"centrifugo", "embedded"})
 def test_only_two_rooms_know_the_wire(name):
     assert WIRE & set(strings(name)) == OTHERS.get(name, set())
 
@@ -245,7 +263,7 @@ def test_only_two_rooms_know_the_wire(name):
 FLAGS = {"is_staff", "is_superuser", "has_perm", "has_perms"}
 
 
-@pytest.mark.parametrize("name", sorted(n for n in FILES if n != "instant.rights.accounts"))
+@each(n for n in FILES if n != "instant.rights.accounts")
 def test_the_flags_of_users_are_read_in_one_file(name):
     """As attributes, and by getattr() and the like; an admin's or a rule's own words are fields."""
     read = {node.attr for node in ast.walk(tree(name)) if isinstance(node, ast.Attribute)}
@@ -259,7 +277,7 @@ def test_the_flags_of_users_are_read_in_one_file(name):
     assert not FLAGS & (read | asked)
 
 
-@pytest.mark.parametrize("name", sorted(n for n in FILES if room(n) != "conf"))
+@each(n for n in FILES if room(n) != "conf")
 def test_settings_of_ours_are_read_in_conf_only(name):
     for node in ast.walk(tree(name)):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -267,7 +285,7 @@ def test_settings_of_ours_are_read_in_conf_only(name):
             assert not (node.value.id == "settings" and ours), node.attr
 
 
-@pytest.mark.parametrize("name", sorted(n for n in FILES if room(n) != "management"))
+@each(n for n in FILES if room(n) != "management")
 def test_the_package_prints_nothing(name):
     if not name.endswith("__main__"):
         for node in ast.walk(tree(name)):
@@ -293,7 +311,7 @@ def test_no_drawer_for_everything():
     assert not leaves & {"utils", "helpers", "misc", "common", "tools"}
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
+@each(FILES)
 def test_modules_and_functions_are_short(name):
     lines = len(FILES[name].read_text().splitlines())
     assert lines <= MAX_MODULE or name in LONG_MODULES, f"{lines} lines"
