@@ -5,6 +5,7 @@ It lives in a temporary folder, listens on a socket in there only, and is gone w
 command, also after Ctrl-C or SIGTERM. The command finds the folder in ``INSTANT_TESTS_PGHOST``.
 """
 
+import atexit
 import contextlib
 import os
 import pwd
@@ -45,9 +46,13 @@ def major(folder):
 class Cluster:
     """One server with the superuser “postgres”; leaving the context stops and removes it."""
 
-    def __init__(self, folder_of_programs, *, icu=True, **options):
-        """Take other options of postgres: with synchronous_commit="on" a commit outlives kill()."""
-        self._bin = folder_of_programs
+    def __init__(self, folder_of_programs, *, icu=True, kept=None, **options):
+        """
+        Take other options of postgres: with synchronous_commit="on" a commit outlives kill().
+
+        It begins with the databases that another one has kept, or without any.
+        """
+        self._bin, self._kept = folder_of_programs, kept
         self._icu = icu
         self._options = {**FASTER, **options, "listen_addresses": ""}
         self._stack = contextlib.ExitStack()
@@ -65,7 +70,11 @@ class Cluster:
             if self._as:
                 os.chown(self.folder, self._as["user"], self._as["group"])
             data = self.folder / "data"
-            self._run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N", *self._order())
+            if self._kept:
+                _copy(self._kept, data)
+            else:
+                order = self._order()
+                self._run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N", *order)
             stack.callback(self._stop, data)
             self._options["unix_socket_directories"] = self.folder
             self.start()
@@ -88,6 +97,16 @@ class Cluster:
             "-l",
             self.folder / "log",
         )
+
+    def keep(self):
+        """Return a folder with a copy of all databases, for others to begin with; gone at the end of the process."""
+        folder = tempfile.TemporaryDirectory(prefix="pg-kept-", dir="/tmp")
+        atexit.register(folder.cleanup)
+        data = self.folder / "data"
+        self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", data)
+        _copy(data, Path(folder.name) / "data")
+        self.start()
+        return Path(folder.name) / "data"
 
     def kill(self):
         """Kill -9 the server and all that serve a connection, as if out of memory."""
@@ -138,6 +157,11 @@ class Cluster:
     def _stop(self, data):
         if (data / "postmaster.pid").exists():
             self._run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", data)
+
+
+def _copy(data, target):
+    # With owners and modes, and without a second copy on the disk where the file system knows how.
+    subprocess.run(["cp", "-a", "--reflink=auto", data, target], check=True)
 
 
 def _runs(number):

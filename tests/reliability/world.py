@@ -55,8 +55,8 @@ BACKENDS = {
 }
 
 
-MIGRATED = []
-"""A database of SQLite that migrate has made."""
+MIGRATED = {}
+"""What migrate has made, made once: a file's content for SQLite, a cluster's folder."""
 
 END = ("end", 1)
 """A message behind all others."""
@@ -100,7 +100,8 @@ class World:
             "OPTIONS": {"timeout": 20, "transaction_mode": "IMMEDIATE"},
         }
         if self.database == "postgresql":
-            self.cluster = self._stack.enter_context(Cluster(programs(), synchronous_commit="on"))
+            cluster = Cluster(programs(), kept=MIGRATED.get("postgresql"), synchronous_commit="on")
+            self.cluster = self._stack.enter_context(cluster)
             database = {
                 "ENGINE": "django.db.backends.postgresql",
                 "NAME": "postgres",
@@ -129,14 +130,7 @@ class World:
         self._env = os.environ | {"DJANGO_SETTINGS_MODULE": "site_settings", "PYTHONPATH": path}
         self._forks = Forks(self._env)
         self._stack.callback(self._forks.close)
-        path = self.folder / "db.sqlite3"
-        if self.database == "sqlite" and MIGRATED:
-            path.write_bytes(MIGRATED[0])
-        else:
-            self._manage("migrate", "-v0")
-            self._sql(TABLE)
-        if self.database == "sqlite":
-            MIGRATED[:] = [path.read_bytes()]
+        self._migrate()
         if self.is_consumed:  # as the documents say
             [grants] = re.findall(r"```sql\n(.*?)```", OUTBOX.read_text(), re.DOTALL)
             self._sql(grants)
@@ -149,6 +143,17 @@ class World:
         self.start("server")
         if self.backend != "http":
             self.start("relay")
+
+    def _migrate(self):
+        path = self.folder / "db.sqlite3"
+        if self.database not in MIGRATED:
+            self._manage("migrate", "-v0")
+            self._sql(TABLE)
+            MIGRATED[self.database] = (
+                path.read_bytes() if self.database == "sqlite" else self.cluster.keep()
+            )
+        elif self.database == "sqlite":
+            path.write_bytes(MIGRATED["sqlite"])
 
     def _manage(self, *arguments):
         done = self._forks.run("django", *arguments)
