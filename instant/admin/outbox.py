@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
@@ -195,12 +196,16 @@ class OutboxRowAdmin(_OutboxRowAdmin):
     def _noted_error(self, row: OutboxRow) -> str:
         return _noted(row._state.db or "default").refused.get(str(row.pk), "")  # noqa: SLF001  Django's documented API
 
-    def get_actions(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
         """Have no more deleted at a time than a form can name."""
-        found: dict[str, Any] = super().get_actions(request, *args, **kwargs)
-        if "delete_selected" in found:
-            _action, name, text = found["delete_selected"]
-            found["delete_selected"] = (_delete_some, name, text)
+        # Django has the parameter from 6.1 on, and wants to see its name.
+        given = {} if action_location is None else {"action_location": action_location}
+        found: dict[str, Any] = super().get_actions(request, **given)
+        theirs: Any = found.get("delete_selected")
+        if isinstance(theirs, tuple):  # before Django 6.1
+            found["delete_selected"] = (_delete_some, *theirs[1:])
+        elif theirs is not None:
+            found["delete_selected"] = replace(theirs, func=_delete_some)
         return found
 
     @admin.action(description=_("Send again"), permissions=["again"])
