@@ -13,10 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
+from django.db import transaction
+
 from instant.channels.names import LISTENERS_CHANNEL, MAX_BYTES
 from instant.inbound.encoder import AnswerEncoder
 from instant.inbound.listening.message import Message
 from instant.inbound.registry import Handler, declared
+from instant.publishing.after_commit import defer
 from instant.publishing.copied import head
 from instant.publishing.delivery import deliver_quietly
 from instant.publishing.publication import Envelope, Publications
@@ -93,7 +96,11 @@ def copy_page(channel: str, data: Any) -> None:
         logger.warning("What a page has published to %s is nested too deeply to copy.", channel)
         return
     copy = copy_of([channel], body, key=uuid4().hex, tenant=tenancy.current())
-    deliver_quietly((copy,))
+    connection = transaction.get_connection()
+    if connection.in_atomic_block:  # of ATOMIC_REQUESTS: what is rolled back is not published
+        defer(connection, (copy,))
+    else:
+        deliver_quietly((copy,))
 
 
 def read(data: Any, *, offset: int | None, epoch: str, after_gap: bool) -> Iterator[Message]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from django.db import transaction
 from django.test import AsyncClient
 
 from instant import Namespace, broadcast, on_message, on_publish, publish
@@ -94,3 +95,13 @@ async def test_a_copy_of_what_an_async_function_made_holds_up_no_event_loop(regi
     assert answer.json() == {"result": {"data": {"text": "A"}}}
     [copy] = copied(backend.envelopes)
     assert copy["payload"] == {"text": "A"}
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_of_what_is_rolled_back_there_is_no_copy(sent, commits):
+    on_message("room:*")(lambda message: None)
+    with transaction.atomic():
+        mirror.copy_page("room:1", {"text": "a"})
+        assert copied(sent) == []
+        transaction.set_rollback(not commits)
+    assert len(copied(sent)) == int(commits)
