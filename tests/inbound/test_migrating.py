@@ -10,6 +10,7 @@ from instant.centrifugo.api import channel_state
 from instant.handlers import Refused
 from instant.inbound.registry import find_handler
 from instant.inbound.tickets.model import Ticket
+from instant.permissions import grants
 from instant.testing import call_rpc, capture_publications, publish_as, run_jobs
 from tests.docs.documents import blocks
 
@@ -82,6 +83,24 @@ def test_the_list_of_clients_is_presence(mease, monkeypatch):
     monkeypatch.setattr(channel_state, "presence", lambda *_args: {"c": {"user": "1"}})
     assert [one.user for one in presence.present("websocket:all")] == ["1"]
     assert "closer" in run_block("mease", 2)
+
+
+# Django Channels
+
+
+def test_a_consumer_as_a_rule_and_handlers(registry, make_user):
+    run_block("channels", 0)
+    ann = make_user("ann")
+    assert call_rpc(ann, "room.open", {"room": "hall"}) == {"title": "Hall"}
+    assert code(ann, "room.open", {"room": "attic"}) == 404
+    assert code(None, "room.open", {"room": "hall"}) == 401
+    said = publish_as(ann, "room:hall", {"data": {"message": "Hello"}})
+    assert said == {"data": {"message": "Hello", "by": "ann"}}
+    with pytest.raises(Refused, match="message: Field required"):
+        publish_as(ann, "room:hall", {"command": "send"})
+    with pytest.raises(Refused):
+        publish_as(None, "room:hall", {"message": "Hello"})
+    assert grants(ann, ["room:hall"])[0].info == {"name": "ann"}
 
 
 # A request broker
