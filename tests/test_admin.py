@@ -27,6 +27,7 @@ def fields(name, level, **more):
         "description": "",
         "publish_level": "nobody",
         "presence_level": "nobody",
+        "status_level": "staff",
         **more,
     }
 

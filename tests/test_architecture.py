@@ -46,7 +46,7 @@ MAY_IMPORT = {
         "revoking", "rights", "tenancy",
     },
     "stored": {
-        "channels", "conf", "deliveries", "exceptions", "fields", "inbound", "models", "namespaces", "permissions",
+        "backends", "channels", "conf", "deliveries", "exceptions", "fields", "inbound", "models", "namespaces", "permissions",
         "presence", "producers", "publishing", "revoking", "rights", "signals", "tenancy",
     },
     "tenancy": {"centrifugo", "channels", "conf", "exceptions"},

@@ -1,7 +1,8 @@
-"""What the admin shows: channels, what waits in the outbox, and queued calls."""
+"""What the admin shows: channels, stored messages, what waits in the outbox, and queued calls."""
 
 from instant.admin.channels import ChannelAdmin, ChannelForm
+from instant.admin.messages import MessageAdmin
 from instant.admin.outbox import OutboxRowAdmin
 from instant.admin.tickets import TicketAdmin
 
-__all__ = ["ChannelAdmin", "ChannelForm", "OutboxRowAdmin", "TicketAdmin"]
+__all__ = ["ChannelAdmin", "ChannelForm", "MessageAdmin", "OutboxRowAdmin", "TicketAdmin"]

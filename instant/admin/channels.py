@@ -17,6 +17,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from instant import conf
+from instant.admin.status import READ_ONLY, STORED_FIELDSETS, AvailabilityFilter, StatusColumns
 from instant.exceptions import (
     BatchError,
     InstantConfigError,
@@ -50,6 +51,7 @@ else:
 PICKERS = {
     "level": (Channel.Level.GROUPS, ("groups", "members")),
     "publish_level": (Channel.PublishLevel.LISTED, ("publish_groups", "publishers")),
+    "status_level": (Channel.StatusLevel.LISTED, ("status_groups", "status_viewers")),
 }
 """By field: the value with which its pickers count, and the pickers."""
 
@@ -71,6 +73,7 @@ class ChannelForm(_ChannelModelForm):
         fields = (
             "name", "description", "is_active", "level", "groups", "members",
             "publish_level", "publish_groups", "publishers", "presence_level",
+            "store", "answers_pings", "status_level", "status_groups", "status_viewers",
         )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -120,22 +123,29 @@ def _count(name: str) -> Coalesce:
 
 
 @admin.register(Channel)
-class ChannelAdmin(_ChannelModelAdmin):
+class ChannelAdmin(StatusColumns, _ChannelModelAdmin):
     """List, search and edit channels; publish a test message."""
 
     form = ChannelForm
-    list_display = ("name", "level", "is_active", "group_count", "member_count", "description")
-    list_filter = ("level", "is_active", "publish_level", "presence_level", "groups")
+    list_display = (
+        "name", "level", "is_active", "group_count", "member_count", "publish_level", "description",
+    )  # fmt: skip
+    list_filter = (
+        "level", "is_active", AvailabilityFilter, "store", "publish_level", "presence_level",
+        "groups",
+    )  # fmt: skip
     search_fields = ("name", "description")
     fieldsets = (
         (None, {"fields": ("name", "description", "is_active")}),
         (_("Who may subscribe"), {"fields": ("level", "groups", "members")}),
         (_("Who may publish"), {"fields": ("publish_level", "publish_groups", "publishers")}),
-        (_("Who may see presence"), {"fields": ("presence_level",)}),
+        (_("Who may see presence"), {"fields": ("presence_level", "subscribed_now")}),
+        *STORED_FIELDSETS,
     )
-    filter_horizontal = ("groups", "publish_groups")
-    raw_id_fields = ("members", "publishers")
-    actions = ("publish_test_message",)
+    readonly_fields = READ_ONLY
+    filter_horizontal = ("groups", "publish_groups", "status_groups")
+    raw_id_fields = ("members", "publishers", "status_viewers")
+    actions = ("publish_test_message", "ping")
     list_per_page = 50
 
     class Media:
