@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
 from django import template
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from instant import html
@@ -30,6 +32,34 @@ def instant_state(context: template.Context, *channels: str | Iterable[str]) -> 
             "{% instant_state %} needs the request, to know who may see what: render(request, …)."
         )
     return html.state(request, *channels)
+
+
+@register.simple_tag(takes_context=True)
+def instant_ws_url(context: template.Context) -> str:
+    """Return where the message server is, the first address of several, for a client of your own."""
+    request = context.get("request", getattr(context, "request", None))
+    if request is None:
+        raise InstantConfigError(
+            "{% instant_ws_url %} needs the request, to know the host: render(request, …)."
+        )
+    found = html.websocket_url(request)
+    return found if isinstance(found, str) else found[0]
+
+
+@register.filter
+def payload(message: Any) -> Any:
+    """Return the data of a stored message, ``{{ message|payload }}``; None where it has none."""
+    found = getattr(message, "payload", None)
+    return found.get("data") if isinstance(found, dict) else None
+
+
+@register.simple_tag
+def payload_pre(message: Any) -> SafeString:
+    """Show the data of a stored message as indented JSON, escaped; nothing where it has none."""
+    data = payload(message)
+    if data is None:
+        return SafeString("")
+    return format_html("<pre>{}</pre>", json.dumps(data, indent=2, ensure_ascii=False))
 
 
 _compile = register.tags["instant_state"]
