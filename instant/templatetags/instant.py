@@ -36,7 +36,7 @@ def instant_state(context: template.Context, *channels: str | Iterable[str]) -> 
 
 @register.simple_tag(takes_context=True)
 def instant_ws_url(context: template.Context) -> str:
-    """Return where the message server is, the first address of several, for a client of your own."""
+    """Return where the message server is, the first address of several; for other clients."""
     request = context.get("request", getattr(context, "request", None))
     if request is None:
         raise InstantConfigError(
