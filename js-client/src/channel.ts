@@ -6,7 +6,9 @@ import { StateView } from "./state-view.js";
 import type { Listeners } from "./listeners.js";
 import { MessageQueue } from "./message-queue.js";
 import { byUser } from "./presence.js";
+import { startRequest } from "./start-call.js";
 import type {
+  Call,
   ChannelStatus,
   Denial,
   EventName,
@@ -21,6 +23,7 @@ import type {
   PayloadOf,
   Person,
   Presence,
+  RequestOptions,
   Right,
   StateOptions,
 } from "./types.js";
@@ -209,6 +212,11 @@ export class Channel<Data = unknown> {
   async history(options: HistoryOptions = {}): Promise<History<Data>> {
     const { history } = await loadCalls();
     return history(this.#connection, this.#feed, options) as Promise<History<Data>>;
+  }
+
+  /** Asks the responder that has the channel's name, with or without a `$` before it. See `Instant.request()`. */
+  request<Result = unknown>(data?: unknown, options?: RequestOptions): Call<Result> {
+    return startRequest<Result>(this.#connection, this.name, data, options);
   }
 
   /**

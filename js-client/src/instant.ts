@@ -4,8 +4,8 @@ import { Channel } from "./channel.js";
 import { resolveConfig } from "./config.js";
 import { Connection } from "./connection.js";
 import { SignedOutError } from "./errors.js";
-import { loadCalls } from "./load-calls.js";
 import { byteLength } from "./size.js";
+import { startCall, startRequest } from "./start-call.js";
 import { createId, TAB_HEADER } from "./tab.js";
 import type {
   Call,
@@ -14,8 +14,8 @@ import type {
   InstantEventMap,
   InstantOptions,
   ListenOptions,
+  RequestOptions,
   Status,
-  TicketState,
 } from "./types.js";
 
 /** The longest channel name that Centrifugo accepts, in bytes. */
@@ -136,24 +136,16 @@ export class Instant {
    * be loaded. The answer comes over the page's connection; a call that is made before waits for it. If the page
    * can't connect and Django has a gateway, the call is made over HTTP.
    */
-  rpc<Result = unknown>(method: string, data: unknown = {}, options: CallOptions = {}): Call<Result> {
-    const began = Date.now();
-    const running = loadCalls(options).then(({ startCall }) => startCall(this.#connection, method, data, options, began));
-    const nothing = (): undefined => undefined;
-    const call: Call<Result> = Object.assign(
-      running.then(({ result }) => result as Promise<Result>),
-      {
-        onProgress(listener: (state: TicketState<Result>) => void) {
-          void running.then((begun) => {
-            begun.hear(listener as (state: TicketState) => void);
-          }, nothing);
-          return call;
-        },
-        cancel: () => running.then((begun) => begun.cancel()),
-        ticket: running.then(({ ticket }) => ticket, nothing),
-      },
-    );
-    return call;
+  rpc<Result = unknown>(method: string, data: unknown = {}, options?: CallOptions): Call<Result> {
+    return startCall<Result>(this.#connection, method, data, options);
+  }
+
+  /**
+   * Asks a responder, which answers in a process of its own (`@responder(name)`). `data` is an object with its
+   * arguments. The promise of its answer is that of a queued call: with progress, a ticket and `cancel()`.
+   */
+  request<Result = unknown>(name: string, data?: unknown, options?: RequestOptions): Call<Result> {
+    return startRequest<Result>(this.#connection, name, data, options);
   }
 
   /** Takes up a queued call by its `ticket`, also on another page or after a reload. */

@@ -144,6 +144,12 @@ export interface CallOptions {
   readonly once?: boolean;
 }
 
+/** Options of `request()`. */
+export interface RequestOptions extends CallOptions {
+  /** Seconds after which nobody answers the request any more: it has failed with the code 504. */
+  readonly within?: number;
+}
+
 /** What a queued call is doing. */
 export interface TicketState<Result = unknown> {
   /** The id of the ticket. */

@@ -9,6 +9,7 @@ import tomllib
 import pytest
 from django.core.management import CommandError, get_commands, load_command_class
 
+from instant.management.commands import runworker
 from tests.docs.documents import CLIENT, ROOT, blocks, names, prose, text
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -78,7 +79,12 @@ def npm(action, *rest):
         assert action in {"ci", "test"}
 
 
+def export(assignment):
+    assert assignment.partition("=")[0] == runworker.TOKEN
+
+
 PROGRAMS = {
+    "export": export,
     "python": python,
     ".venv/bin/python": python,
     "pip": pip,
