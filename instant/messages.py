@@ -1,4 +1,4 @@
-"""Messages that wait for people, and requests that wait for workers."""
+"""Messages that wait for people, requests that wait for workers, and notifications."""
 
 from __future__ import annotations
 
@@ -16,15 +16,21 @@ if TYPE_CHECKING:
 __all__ = [
     "aacknowledge",
     "acknowledge",
+    "amark_read",
+    "anotify",
     "aoutstanding",
     "aping",
     "apong",
     "arequest",
+    "aunread",
+    "mark_read",
+    "notify",
     "outstanding",
     "ping",
     "pong",
     "request",
     "responder",
+    "unread",
 ]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -167,3 +173,77 @@ def pong(channel: str, *, user: Any = None) -> bool:
 async def apong(channel: str, *, user: Any = None) -> bool:
     """See pong()."""
     return await sync_to_async(pong)(channel, user=user)
+
+
+def notify(
+    users: Any,
+    title: str,
+    body: str = "",
+    url: str = "",
+    *,
+    kind: str = "",
+    data: Any = None,
+    idempotency_key: str | None = None,
+) -> str | None:
+    """
+    Notify a user, or several: stored until they have read it, and shown at once where they are.
+
+    ``users`` is a user, a queryset of users, or a list of users or of their primary keys. ``url``
+    is where it leads: a path, or an ``http(s)`` address. ``kind`` is a word of yours by which
+    pages tell notifications apart, and ``data`` whatever else they need.
+
+    It is part of the transaction that it is called in, and leaves with the commit. Whoever has one
+    with the ``idempotency_key`` already gets no other. Returns the notification's id, the same for
+    all of them; None where ``users`` is empty. Raises ValueError for a title that is empty and
+    for any other ``url``.
+    """
+    from instant.stored.notifications import notify as notifications  # noqa: PLC0415  the models
+
+    return notifications.notify(
+        users, title, body, url, kind=kind, data=data, idempotency_key=idempotency_key
+    )
+
+
+async def anotify(
+    users: Any,
+    title: str,
+    body: str = "",
+    url: str = "",
+    *,
+    kind: str = "",
+    data: Any = None,
+    idempotency_key: str | None = None,
+) -> str | None:
+    """See notify()."""
+    return await sync_to_async(notify)(
+        users, title, body, url, kind=kind, data=data, idempotency_key=idempotency_key
+    )
+
+
+def unread(user: Any) -> int:
+    """Return how many notifications the user hasn't read. Raises PermissionDenied for a visitor."""
+    from instant.stored.notifications import inbox  # noqa: PLC0415  it needs the models
+
+    return inbox.unread(user)
+
+
+async def aunread(user: Any) -> int:
+    """See unread()."""
+    return await sync_to_async(unread)(user)
+
+
+def mark_read(user: Any, ids: Iterable[UUID | str] | None = None) -> int:
+    """
+    Note that the user has read these notifications, or all; return how many are unread now.
+
+    The user's open pages, on all devices, are told. Ids of others' notifications change nothing.
+    Raises ValueError for what is no id, and PermissionDenied for a visitor.
+    """
+    from instant.stored.notifications import inbox  # noqa: PLC0415  it needs the models
+
+    return inbox.mark_read(user, ids)
+
+
+async def amark_read(user: Any, ids: Iterable[UUID | str] | None = None) -> int:
+    """See mark_read()."""
+    return await sync_to_async(mark_read)(user, ids)

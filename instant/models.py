@@ -23,6 +23,7 @@ from instant.revoking.model import Revocation
 from instant.stored.availability import condition
 from instant.stored.channel_fields import StoredChannel
 from instant.stored.model import Acknowledgement, Message
+from instant.stored.notifications.model import Notification
 from instant.stored.worker_token import WorkerToken
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "Channel",
     "Listener",
     "Message",
+    "Notification",
     "OutboxRow",
     "Revocation",
     "Ticket",

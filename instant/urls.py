@@ -9,6 +9,7 @@ from instant.views import (
     gateway,
     identity,
     messages,
+    notifications,
     worker,
 )
 from instant.views.either import either
@@ -28,6 +29,8 @@ urlpatterns: list[URLPattern] = [
     path("channels/<str:name>/status/", channel_status.status, name="channel_status"),
     path("channels/<str:name>/ping/", channel_status.ping, name="channel_ping"),
     path("channels/<str:name>/pong/", channel_status.pong, name="channel_pong"),
+    path("notifications/", notifications.listed, name="notifications"),
+    path("notifications/read/", notifications.read, name="notifications_read"),
     path("rpc/<str:method>/", gateway.rpc, name="rpc"),
     path("worker/<str:action>/", worker.worker, name="worker"),
     either("proxy/subscribe/", centrifugo_proxy.subscribe, name="proxy_subscribe"),

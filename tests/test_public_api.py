@@ -34,10 +34,13 @@ PINNED = {
     ),
     "instant.html": "connect_sources script script_config state websocket_url",
     "instant.messages": (
-        "aacknowledge acknowledge aoutstanding aping apong arequest outstanding ping pong request responder"
+        "aacknowledge acknowledge amark_read anotify aoutstanding aping apong arequest aunread mark_read notify outstanding ping pong request responder unread"
     ),
     "instant.middleware": "StateMiddleware TabMiddleware current_tab",
-    "instant.models": "Acknowledgement Channel Listener Message OutboxRow Revocation Ticket WorkerToken validate_name",
+    "instant.models": "Acknowledgement Channel Listener Message Notification OutboxRow Revocation Ticket WorkerToken validate_name",
+        "aacknowledge acknowledge amark_read anotify aoutstanding aunread mark_read notify outstanding unread"
+    ),
+    "instant.middleware": "StateMiddleware TabMiddleware current_tab",
     "instant.namespaces": (
         "METHODS Action Namespace NamespaceError NoChannelMatch find_namespace registered "
         "row_namespaces tokenless_namespaces"

@@ -26,6 +26,7 @@ PUBLISHED = {
     "docs/channels.md": ["user:1", "order:42"],
     "docs/handlers.md": ["order:42"],
     "docs/migrating/mease.md": ["websocket:all"],
+    "docs/notifications.md": ["user:1", "user:1 user:1"],
     "docs/publishing.md": [
         "public $users $staff user:1 $users public $group1 $group1",
         "user:1",

@@ -1,0 +1,59 @@
+"""Notifications: whose they are, of the messages in users' own channels."""
+
+import django.db.models.deletion
+from django.conf import settings
+from django.db import migrations, models
+
+import instant.stored.notifications.model
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("instant", "0016_workers"),
+        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name="Notification",
+            fields=[
+                (
+                    "message",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="notification",
+                        serialize=False,
+                        to="instant.message",
+                        verbose_name="message",
+                    ),
+                ),
+                (
+                    "mail_due",
+                    models.DateTimeField(
+                        blank=True,
+                        db_index=True,
+                        help_text="When its user is told by mail, unless it is read by then.",
+                        null=True,
+                        verbose_name="mail is due",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=instant.stored.notifications.model.with_messages,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "notification",
+                "verbose_name_plural": "notifications",
+                "db_table": "instant_notification",
+                "ordering": ("-message",),
+                "default_permissions": ("view",),
+            },
+        ),
+    ]

@@ -1,0 +1,59 @@
+"""Whose notification a message is, and what is still to be done for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from instant.stored.model import Message
+
+__all__ = ["Notification"]
+
+
+def with_messages(collector: Any, field: Any, sub_objs: Any, using: str) -> None:
+    """Delete the messages too: their channel is one that nobody has any more."""
+    models.CASCADE(collector, field, sub_objs, using)
+    messages = Message._base_manager.using(using)  # noqa: SLF001  Django's documented API
+    collector.collect(list(messages.filter(pk__in=[one.pk for one in sub_objs])))
+
+
+class Notification(models.Model):
+    """
+    A message in somebody's own channel that waits until they have read it.
+
+    What it says is the message's content; it is read once its user has acknowledged it.
+    """
+
+    message = models.OneToOneField(
+        Message,
+        models.CASCADE,
+        primary_key=True,
+        related_name="notification",
+        verbose_name=_("message"),
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, with_messages, related_name="+", verbose_name=_("user")
+    )
+    mail_due = models.DateTimeField(
+        _("mail is due"),
+        null=True,
+        blank=True,
+        db_index=True,
+        help_text=_("When its user is told by mail, unless it is read by then."),
+    )
+
+    class Meta:
+        """Names, and order: newest first."""
+
+        app_label = "instant"
+        db_table = "instant_notification"
+        verbose_name = _("notification")
+        verbose_name_plural = _("notifications")
+        ordering = ("-message",)
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return str(self.message)

@@ -1,0 +1,63 @@
+"""The endpoints of the bell: a user's notifications, and that they have read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from instant.channels.names import user_channel
+from instant.permissions import is_known
+from instant.stored.notifications import inbox
+from instant.views.endpoint import BadRequest, Body, Forbidden, endpoint
+
+__all__ = ["listed", "read"]
+
+_PAGE, _MOST = 20, 100
+
+
+@endpoint("POST", own_credentials=True)
+def listed(request: HttpRequest, body: Body) -> dict[str, Any]:
+    """
+    Answer the user's notifications, newest first, how many are unread, and where others arrive.
+
+    ``{"limit"}`` is up to 100, 20 unless given; ``{"before"}`` the id of the oldest that is known.
+    """
+    _check_user(request)
+    limit, before = body.get("limit", _PAGE), body.get("before")
+    if type(limit) is not int or not 0 <= limit <= _MOST:
+        raise BadRequest(f'"limit" must be a whole number up to {_MOST}.')
+    try:
+        notifications, has_more = inbox.listed(request.user, before=before, limit=limit)
+    except ValueError as exc:
+        raise BadRequest(str(exc)) from None
+    return {
+        "channel": user_channel(request.user),
+        "unread": inbox.unread(request.user),
+        "notifications": notifications,
+        "has_more": has_more,
+    }
+
+
+@endpoint("POST", own_credentials=True)
+def read(request: HttpRequest, body: Body) -> dict[str, Any]:
+    """
+    Note that the user has read ``{"ids"}``, at most 100, or all; answer how many are unread now.
+
+    ``{"until"}`` is the newest that the page has seen: what came after it stays unread.
+    """
+    _check_user(request)
+    ids, until = body.get("ids"), body.get("until")
+    if ids is not None and (not isinstance(ids, list) or len(ids) > _MOST):
+        raise BadRequest(f'Send {{"ids": ["…", "…"]}}, at most {_MOST}.')
+    if ids is None and until is None:
+        raise BadRequest('Send {"ids": ["…", "…"]} or {"until": "…"}.')
+    try:
+        return {"unread": inbox.mark_read(request.user, ids, until=until)}
+    except ValueError as exc:
+        raise BadRequest(str(exc)) from None
+
+
+def _check_user(request: HttpRequest) -> None:
+    if not is_known(request.user):
+        raise Forbidden("Log in first.")
