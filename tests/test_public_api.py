@@ -34,13 +34,14 @@ PINNED = {
     ),
     "instant.html": "connect_sources script script_config state websocket_url",
     "instant.messages": (
-        "aacknowledge acknowledge amark_read anotify aoutstanding aping apong arequest aunread mark_read notify outstanding ping pong request responder unread"
+        "aacknowledge acknowledge amark_read anotify aoutstanding aping apong arequest aunread "
+        "mark_read notify outstanding ping pong request responder unread"
     ),
     "instant.middleware": "StateMiddleware TabMiddleware current_tab",
-    "instant.models": "Acknowledgement Channel Listener Message Notification OutboxRow Revocation Ticket WorkerToken validate_name",
-        "aacknowledge acknowledge amark_read anotify aoutstanding aunread mark_read notify outstanding unread"
+    "instant.models": (
+        "Acknowledgement Channel Listener Message Notification OutboxRow Revocation Ticket "
+        "WorkerToken validate_name"
     ),
-    "instant.middleware": "StateMiddleware TabMiddleware current_tab",
     "instant.namespaces": (
         "METHODS Action Namespace NamespaceError NoChannelMatch find_namespace registered "
         "row_namespaces tokenless_namespaces"
