@@ -32,22 +32,25 @@ def pytest_xdist_auto_num_workers():
 
 # These take longest, half a minute and more each on two cores. After them: files with such tests.
 LONGEST = (
-    "test_autostart.py",
-    "test_follow_up.py",
-    "test_outbox.py",
-    "test_queue.py",
-    "test_queue_runners.py",
     "test_vitest.py",
+    "test_exact.py",
+    "test_autostart.py",
+    "test_outbox.py",
+    "test_follow_up.py",
+    "test_queue_runners.py",
     "test_sharing.py",
-    "test_idle.py",
-    "test_networks.py",
     "test_demo.py",
-    "test_packaging.py",
-    "test_default_backend.py",
-    "test_state.py",
+    "test_queue.py",
+    "test_networks.py",
+    "test_idle.py",
     "test_rights.py",
-    "test_schema_tenants.py",
+    "test_report.py",
     "test_first_message.py",
+    "test_schema_tenants.py",
+    "test_calls.py",
+    "test_default_backend.py",
+    "test_packaging.py",
+    "test_state.py",
 )
 LONG = ("browser", "slow", "conformance")
 
