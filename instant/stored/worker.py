@@ -7,7 +7,21 @@ from django.db import connections
 from instant.inbound.tickets import bells
 from instant.inbound.tickets.worker import Worker
 
-__all__ = ["RequestWorker"]
+__all__ = ["RequestWorker", "keep_connections"]
+
+_MAX_AGE = 60
+
+
+def keep_connections() -> None:
+    """
+    Let this process keep its connections to databases for a minute, where it would for no time.
+
+    ``CONN_MAX_AGE`` is 0 unless a project says otherwise: for web servers, whose threads are many.
+    A worker has one, and would connect for each request.
+    """
+    for connection in connections.all():
+        if connection.settings_dict["CONN_MAX_AGE"] == 0:
+            connection.settings_dict["CONN_MAX_AGE"] = _MAX_AGE
 
 
 class RequestWorker(Worker):

@@ -1,7 +1,7 @@
 """
 ``make bench``: all tables, or those named.
 
-There are canned, server, outbox, queue, tokens, revoking, policies, fanout and calls.
+There are canned, server, outbox, queue, tokens, revoking, policies, fanout, calls and asking.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ django.setup()
 from django.test.utils import get_runner, setup_databases, teardown_databases  # noqa: F401
 
 from tests.benchmarks import (
+    asking,
     calls,
     fanout,
     granting,
@@ -133,6 +134,7 @@ TABLES = {
     "policies": handlers,
     "fanout": fanout.run,
     "calls": calls.run,
+    "asking": asking.run,
 }
 
 

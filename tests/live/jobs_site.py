@@ -53,6 +53,14 @@ def build(call, name: str, waits: bool = False):
 def answer(call, name: str, waits: bool = False):
     return build(call, name, waits)
 
+@responder("nothing")
+def nothing(call):
+    return None
+
+@responder("sleep")
+def sleep(call):
+    time.sleep(0.05)
+
 @on_rpc("report.locked", queue="bulk")
 def locked(call, name: str):
     with transaction.atomic():

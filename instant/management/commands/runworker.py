@@ -14,7 +14,7 @@ from instant.inbound.reserved import REQUESTS
 from instant.inbound.tickets.processes import Processes, Runs
 from instant.stored.remote_worker import Forbidden, RemoteWorker
 from instant.stored.responding import find_responder
-from instant.stored.worker import RequestWorker
+from instant.stored.worker import RequestWorker, keep_connections
 
 TOKEN = "INSTANT_WORKER_TOKEN"  # noqa: S105  the name of a variable
 """Not an option: whoever lists processes would read it."""
@@ -61,6 +61,7 @@ class Command(BaseCommand):
         make: Callable[[int], Runs] = partial(RequestWorker, f"{REQUESTS}{name}", most=most)
         if options["url"] is not None:
             make = partial(RemoteWorker, handler, *_site(options), most=most)
+        keep_connections()
         self.stdout.write(f"Answering requests to “{name}”. Stop with Ctrl-C.")
         self.stdout.flush()
         try:

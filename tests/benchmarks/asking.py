@@ -1,0 +1,151 @@
+"""
+A request from page to worker and back, compared with a publish and its receipt; and many workers.
+
+Worker, web server, message server and page are processes of their own, the database is PostgreSQL
+where it is installed, else SQLite.
+"""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from instant import publish
+from instant.rights.tokens import Signer
+from tests.benchmarks.calls import User
+from tests.benchmarks.timing import median_of, rounds, table, verdict
+from tests.cluster import Cluster, programs
+from tests.live.jobs_site import JobsSite
+from tests.live.servers import use
+from tests.real_server import BINARY
+
+COUNT, TIMES = 50, 5
+MORE = """
+DATABASES["default"]["CONN_MAX_AGE"] = 60
+INSTANT["CALLS"] = "1000/1s"
+"""
+MOST = 3
+"""How much a request may take, compared with a publish that is received."""
+LEAST = 3.2
+"""How much faster four workers are than one, on work that sleeps."""
+
+ASK = """
+import statistics, sys, time
+from instant import request
+def once():
+    began = time.perf_counter()
+    request("nothing")
+    return time.perf_counter() - began
+once()
+for _ in range({times}):
+    print(statistics.median(once() for _ in range({count})) * 1000, flush=True)
+"""
+
+MANY = """
+import sys, threading, time
+from django.db import connections
+from instant import request
+def ask():
+    try:
+        request("sleep", timeout=60)
+    finally:
+        connections.close_all()
+request("sleep")
+threads = [threading.Thread(target=ask) for _ in range(40)]
+began = time.perf_counter()
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(time.perf_counter() - began, flush=True)
+"""
+
+
+def run():
+    """Measure on the embedded server, and on Centrifugo where it is there."""
+    found = programs()
+    for kind in ["embedded", *(["centrifugo"] if BINARY else [])]:
+        with tempfile.TemporaryDirectory() as folder:
+            if found is None:
+                measure(kind, "sqlite", Path(folder), None)
+                continue
+            with Cluster(found) as cluster:
+                measure(kind, "postgresql", Path(folder), cluster)
+
+
+def measure(kind, database, folder, cluster):
+    site = JobsSite(kind, database, folder, cluster, more=MORE)
+    try:
+        if kind == "centrifugo":
+            site.env["CENTRIFUGO_BIN"] = BINARY
+        site.server.start()
+        serve(site)
+        worker = site.answering(name="nothing")
+        python = site.shell(ASK.format(times=TIMES, count=COUNT)).split()
+        page = site.page()
+
+        def received():
+            publish("$bench", data=1)
+            page.publications(1)
+
+        followed = []
+
+        def asked():
+            followed.append(site.follow(page, "instant.request", name="nothing"))
+            site.states(page, "done")
+
+        def asking():
+            while followed:  # a connection may have so many subscriptions
+                page.ask(unsubscribe={"channel": f"ticket:{followed.pop()}"})
+            return median_of(asked, COUNT)
+
+        measures = {
+            "a publish and its receipt": lambda: median_of(received, COUNT),
+            "a page's request and its answer": asking,
+        }
+        with use(site.server):
+            token = Signer(User(1)).channel_token("$bench").value
+            assert "subscribe" in page.subscribe("$bench", token)
+            times = rounds(measures, count=TIMES)
+        times["Python's request() and its answer"] = sorted(map(float, python))[TIMES // 2]
+        worker.terminate()
+        base = "a publish and its receipt"
+        table(f"A request ({kind}, {database})", times, base)
+        slowest = max(times.values()) / times[base]
+        verdict(f"at most {MOST} × a publish that is received ({slowest:.2f} ×)", slowest <= MOST)
+        alone, four = many(site, 1), many(site, 4)
+        print(
+            f"  40 requests that sleep 50 ms: {alone:.2f} s with one worker, {four:.2f} s with four"
+        )
+        verdict(f"four are {LEAST} × one ({alone / four:.2f} ×)", alone / four >= LEAST)
+    finally:
+        site.close()
+
+
+def serve(site):
+    """Start gunicorn: runserver sends an answer in two pieces, for which TCP waits 40 ms."""
+    site.web = subprocess.Popen(
+        [
+            sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{site.web_port}", "--threads", "4",
+            "--keep-alive", "60", "--log-level", "error", "django.core.wsgi:get_wsgi_application()",
+        ],
+        env=site.env, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    site.running.append(site.web)
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", site.web_port), 1).close()
+            return
+        time.sleep(0.05)
+    raise RuntimeError("gunicorn does not listen")
+
+
+def many(site, count):
+    workers = [site.answering(name="sleep") for _ in range(count)]
+    found = float(site.shell(MANY).split()[-1])
+    for worker in workers:
+        worker.terminate()
+        worker.wait()
+    return found
