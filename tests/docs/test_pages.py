@@ -21,13 +21,21 @@ GRANTED = """
 import type { Instant } from "djangoinstant"
 import type * as Module from "djangoinstant"
 declare module "djangoinstant" {
-  interface InstantEvents { shipped: { status: string }; chat: { by?: string; text: string } }
+  interface InstantEvents {
+    shipped: { status: string }
+    chat: { by?: string; text: string }
+    "instant:ping": undefined
+    "instant:notification": { title: string; url: string }
+    "instant:notifications-read": { unread: number }
+  }
 }
 declare global {
   const instant: Instant
   const $instant: typeof Module
   const badge: HTMLElement
   const csrfToken: string
+  const ownChannel: string
+  function count(unread: number): void
   function show(...values: unknown[]): HTMLElement
 }
 """
