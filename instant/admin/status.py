@@ -104,7 +104,10 @@ class StatusColumns(_Admin):
         if not are_rows_asked():
             return found
         mine = Message._base_manager.filter(row=OuterRef("pk"))  # noqa: SLF001
-        replies = Message._base_manager.filter(is_reply=True, request__row=OuterRef("pk"))  # noqa: SLF001
+        # Without the second condition PostgreSQL reads all messages, for each row of the page.
+        replies = Message._base_manager.filter(  # noqa: SLF001
+            is_reply=True, request__isnull=False, request__row=OuterRef("pk")
+        )
         return found.annotate(
             stored_count=_counted(mine, "row"),
             pending=_counted(mine.filter(~Exists(acknowledged())), "row"),
