@@ -13,6 +13,7 @@ from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from instant.conf import Conf
 from instant.inbound.policies.queue import Queue
 from instant.inbound.registry import handlers
+from instant.inbound.reserved import REQUESTS
 
 __all__ = ["queues"]
 
@@ -27,7 +28,7 @@ def queues(current: Conf) -> Iterator[CheckMessage]:
         policy.name
         for handler in handlers()
         for policy in handler.policies
-        if isinstance(policy, Queue)
+        if isinstance(policy, Queue) and not policy.name.startswith(REQUESTS)
     }
     if not used:
         return

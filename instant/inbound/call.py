@@ -12,7 +12,7 @@ from django.utils.functional import SimpleLazyObject
 __all__ = ["PYTHON", "Call", "Job"]
 
 PYTHON = "python"
-"""The transport of what this site's own code asks."""
+"""The transport of what this site's own code asks in nobody's name: of it no right is asked."""
 
 
 class Job(Protocol):
@@ -63,7 +63,7 @@ class Call:
     """
     ``websocket`` and the like; ``http`` or ``grpc`` for callers without a connection.
 
-    ``python`` for a request of this site's own code.
+    ``python`` for a request of this site's own code in nobody's name, ``""`` for one in somebody's.
     """
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """

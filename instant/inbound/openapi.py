@@ -10,7 +10,7 @@ from django.conf import settings
 
 from instant import conf
 from instant.inbound.registry import Handler, handlers
-from instant.inbound.reserved import TICKET
+from instant.inbound.reserved import REQUESTS, TICKET
 
 __all__ = ["document"]
 
@@ -27,7 +27,8 @@ def document(prefix: str, *, title: str, version: str, server: str = "") -> dict
     ``prefix`` is the path of the gateway, to which a method and a ``/`` are added. A pattern such
     as ``report.*`` is a path with a parameter.
     """
-    listed = sorted(handlers("rpc"), key=lambda handler: handler.name)
+    methods = (h for h in handlers("rpc") if not h.name.startswith(REQUESTS))
+    listed = sorted(methods, key=lambda handler: handler.name)
     schemas, definitions = _schemas(listed)
     return {
         "openapi": "3.1.0",

@@ -132,7 +132,7 @@ def _asked(name: str, data: Any, timeout: float, user: Any) -> Any:
         user=AnonymousUser() if user is None else user,
         method=handler.name,
         data=json.loads(json.dumps(data, cls=AnswerEncoder, allow_nan=False)),
-        transport=PYTHON,
+        transport=PYTHON if user is None else "",
         _within=timeout,
     )
     return dispatch.run(handler, call)

@@ -5,12 +5,15 @@ import threading
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.core.checks import run_checks
 from django.db import connections, transaction
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
 from instant import arequest, on_rpc, request, responder
 from instant.handlers import Cancelled, Refused
+from instant.inbound.openapi import document
 from instant.inbound.registry import find_handler
 from instant.inbound.requests import find_method
 from instant.inbound.tickets import bells, cancelling, rows, upkeep, waking
@@ -141,6 +144,16 @@ def test_no_page_reaches_a_responder_but_by_the_method(predict, registry):
     assert find_handler("rpc", "request:other") is None
 
 
+def test_neither_the_gateway_s_document_nor_a_check_takes_it_for_a_method(predict, settings):
+    settings.INSTANT |= {"GATEWAY": True, "JOBS": {"RUNNER": "celery"}}
+    paths = document("/rpc/", title="x", version="1")["paths"]
+    assert "/rpc/instant.request/" in paths
+    assert not [path for path in paths if "request:" in path]
+    # Whatever runs jobs doesn't answer requests.
+    assert "instant.E014" not in {message.id for message in run_checks()}
+    assert "instant.W021" not in {message.id for message in run_checks()}
+
+
 def test_too_many_wait(registry, asked, make_user):
     @responder("predict", backlog=2)
     def predict(call):
@@ -192,6 +205,14 @@ def test_in_a_users_name_rights_are_asked(registry, make_user):
     with answered_here():
         assert request("predict", user=make_user("root", is_superuser=True)) == "root"
         assert request("predict") == ""
+
+
+def test_a_visitor_or_whoever_was_deactivated_is_not_nobody(predict, make_user):
+    """As where a view hands on ``request.user``."""
+    for user in (AnonymousUser(), make_user("ann", is_active=False)):
+        with pytest.raises(Refused, match="log in first"), answered_here():
+            request("predict", {"x": 1}, user=user)
+    assert not Ticket.objects.exists()
 
 
 def test_nobody_answers_in_time(predict):
