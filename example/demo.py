@@ -157,6 +157,8 @@ def run(options, parts, signals):
         # The last one stops first: what a worker is doing may then be done, and be told.
         jobs = ("runjobs", "--processes", str(WORKERS))
         parts.append(Part("worker", jobs, env, "Running the jobs"))
+        requests = ("runworker", "forecast", "--processes", str(WORKERS))
+        parts.append(Part("answers", requests, env, "Answering requests"))
     for part in parts:
         part.wait_until_ready()
     welcome(site_url, "Centrifugo" if parts[0].says("Centrifugo ") else "the embedded server")

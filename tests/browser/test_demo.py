@@ -99,7 +99,9 @@ def test_workers_do_not_outlive_the_one_that_started_them(tmp_path):
 
 def assert_stops(demo, number):
     children = descendants(demo.process.pid)
-    assert len(children) >= 6  # the site; runws and its server; runjobs and its two workers
+    assert (
+        len(children) >= 9
+    )  # the site; runws and its server; runjobs and runworker with two workers each
     code, said = demo.stop(number)
     assert code == 0, said
     assert said.endswith("Stopped.\n")
