@@ -145,7 +145,7 @@ def test_no_page_reaches_a_responder_but_by_the_method(predict, registry):
 
 
 def test_neither_the_gateway_s_document_nor_a_check_takes_it_for_a_method(predict, settings):
-    settings.INSTANT |= {"GATEWAY": True, "JOBS": {"RUNNER": "celery"}}
+    settings.INSTANT = {**settings.INSTANT, "GATEWAY": True, "JOBS": {"RUNNER": "celery"}}
     paths = document("/rpc/", title="x", version="1")["paths"]
     assert "/rpc/instant.request/" in paths
     assert not [path for path in paths if "request:" in path]
@@ -323,7 +323,7 @@ def test_a_worker_ends_after_so_many(predict, asked, worker, make_user):
 def test_requests_and_answers_are_messages_where_the_rule_says_so(
     rule, predict, asked, make_user, settings
 ):
-    settings.INSTANT |= {"STORE": {"REQUESTS": rule, "RESPONSES": rule}}
+    settings.INSTANT = {**settings.INSTANT, "STORE": {"REQUESTS": rule, "RESPONSES": rule}}
     ann = make_user("ann")
     ticket = asked(ann, data={"x": 1})
     if rule is None:
@@ -356,7 +356,7 @@ def test_requests_and_answers_are_messages_where_the_rule_says_so(
 
 
 def test_the_channel_of_the_name_says_how_requests_are_stored(predict, asked, make_user, settings):
-    settings.INSTANT |= {"STORE": {"REQUESTS": "disabled"}}
+    settings.INSTANT = {**settings.INSTANT, "STORE": {"REQUESTS": "disabled"}}
     Channel.objects.create(
         name="predict", level="public", publish_level="subscribers", store="store"
     )
