@@ -22,7 +22,7 @@ from instant.pages import embedding
 from instant.tenancy import current as tenancy
 from instant.tenancy import wire
 
-__all__ = ["connect_sources", "script", "script_config", "state", "websocket_url"]
+__all__ = ["bell", "connect_sources", "script", "script_config", "state", "websocket_url"]
 
 
 _VIEWS = ("get_token", "history", "login", "logout", "presence", "snapshot", "subscribe")
@@ -111,6 +111,35 @@ def script(nonce: str | None = None) -> SafeString:
         '<script src="{}" data-instant="{}"{}></script>',
         static("instant/instant.min.js"),
         config,
+        format_html(' nonce="{}"', nonce) if nonce else "",
+    )
+
+
+def bell(nonce: str | None = None) -> SafeString:
+    """Return <instant-bell>, and the tag of its script. It is the same for everybody of a site."""
+    config = {
+        "urls": {
+            "list": reverse("instant:notifications"),
+            "read": reverse("instant:notifications_read"),
+        },
+        "texts": {
+            "title": gettext("Notifications"),
+            "one": gettext("1 unread"),
+            "mark": gettext("Unread"),
+            # Translators: {n} is a number of notifications.
+            "unread": gettext("{n} unread"),
+            "all": gettext("Mark all as read"),
+            "older": gettext("Show older ones"),
+            "none": gettext("You have no notifications yet."),
+            "failed": gettext("The notifications could not be loaded."),
+            "again": gettext("Try again"),
+        },
+    }
+    return format_html(
+        "<instant-bell hidden></instant-bell>"
+        '<script src="{}" data-instant-bell="{}" defer{}></script>',
+        static("instant/instant.bell.min.js"),
+        json.dumps(config, separators=(",", ":"), sort_keys=True),
         format_html(' nonce="{}"', nonce) if nonce else "",
     )
 

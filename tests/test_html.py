@@ -10,9 +10,10 @@ from django.core.management import call_command
 from django.template import Context, RequestContext, Template
 from django.test import RequestFactory, override_settings
 from django.urls import path
+from django.utils import translation
 
 from instant.exceptions import InstantConfigError
-from instant.html import connect_sources
+from instant.html import bell, connect_sources
 
 TEMPLATE = "{% load instant %}{% instant_script %}"
 
@@ -163,3 +164,18 @@ class NoUrls:
 def test_missing_urls_say_what_to_add():
     with pytest.raises(InstantConfigError, match=r'include\("instant.urls"\)'):
         render()
+
+
+def test_the_bell_is_the_same_for_everybody():
+    made = Template("{% load instant %}{% instant_bell %}").render(Context())
+    [found] = re.findall(r'data-instant-bell="([^"]+)"', made)
+    found = json.loads(html.unescape(found))
+    assert found["urls"] == {
+        "list": "/instant/notifications/",
+        "read": "/instant/notifications/read/",
+    }
+    assert found["texts"]["unread"] == "{n} unread"
+    assert made.startswith("<instant-bell hidden></instant-bell><script src=")
+    assert bell("n0nce").endswith(' defer nonce="n0nce"></script>')
+    with translation.override("de"):
+        assert "{n} ungelesen" in bell()

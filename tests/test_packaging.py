@@ -43,6 +43,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
         "instant/migrations/0005_channel_dollar.py",
         "instant/static/instant/instant.min.js",
         "instant/static/instant/instant.calls.min.js",
+        "instant/static/instant/instant.bell.min.js",
         "instant/static/instant/admin/channel.js",
         *(f"instant/locale/{language}/LC_MESSAGES/django.mo" for language in ("de", "es", "fr")),
         "instant/templatetags/instant.py",

@@ -6,6 +6,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from instant import broadcast, publish, user_channel
+from instant.messages import notify
 
 from catalogue.models import Product
 from desk.models import Activity
@@ -104,7 +105,9 @@ class Order(models.Model):
             raise MovedAlready
         self.status = status
         self._record(by=by)
-        text = f"{by} moved {self} of {self.customer} to {self.get_status_display()}"
+        label = self.get_status_display()
+        notify(self._people, f"{self}: {label}", f"{by} moved it.", self.get_absolute_url())
+        text = f"{by} moved {self} of {self.customer} to {label}"
         Activity.record("order", text, by=by, url=self.get_absolute_url())
 
     def may_be_shared_by(self, user):
@@ -122,6 +125,7 @@ class Order(models.Model):
             data={"order": self.pk, "url": self.get_absolute_url()},
             event_class="order.shared",
         )
+        notify(user, f"{self} is shared with you", f"By {by}.", self.get_absolute_url())
         self._record_shares(f"{by} shared {self} with {user}", by=by)
 
     @transaction.atomic
@@ -145,11 +149,14 @@ class Order(models.Model):
             event_class="order.shares",
         )
 
+    @property
+    def _people(self):
+        return [self.customer, *(share.user for share in self.shares.select_related("user"))]
+
     def _record(self, *, by):
         self.moves.create(status=self.status, by=by)
-        people = [self.customer, *(share.user for share in self.shares.select_related("user"))]
         broadcast(
-            [self.channel, *map(user_channel, people), STAFF],
+            [self.channel, *map(user_channel, self._people), STAFF],
             f"{self}: {self.get_status_display()}",
             data=self.as_data(),
             event_class="order.moved",

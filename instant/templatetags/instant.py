@@ -23,6 +23,12 @@ def instant_script(context: template.Context) -> SafeString:
 
 
 @register.simple_tag(takes_context=True)
+def instant_bell(context: template.Context) -> SafeString:
+    """Show how many notifications are unread; <instant-bell> lists them on a click."""
+    return html.bell(_nonce(context))
+
+
+@register.simple_tag(takes_context=True)
 def instant_state(context: template.Context, *channels: str | Iterable[str]) -> SafeString:
     """Put the states of channels into the page, see ``instant.html.state()``."""
     # A RequestContext has it without the context processor, too.

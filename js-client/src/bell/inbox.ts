@@ -1,0 +1,96 @@
+/** A notification, as Django lists it. */
+export interface Notification {
+  readonly id: string;
+  readonly title: string;
+  readonly body: string;
+  /** A path or an http(s) address, `""` if it leads nowhere. */
+  readonly url: string;
+  readonly kind: string;
+  readonly created: string;
+  readonly read: boolean;
+}
+
+/** What Django answers. */
+interface Page {
+  readonly channel: string;
+  readonly unread: number;
+  readonly notifications: readonly Notification[];
+  readonly has_more: boolean;
+}
+
+/** Addresses of Django's views. */
+export interface BellUrls {
+  readonly list: string;
+  readonly read: string;
+}
+
+/** Nobody is logged in. */
+export class Refused extends Error {}
+
+/** A user's notifications as far as they are known, and the requests that change them. */
+export class Inbox {
+  unread = 0;
+  items: readonly Notification[] = [];
+  hasMore = false;
+  readonly #urls: BellUrls;
+
+  constructor(urls: BellUrls) {
+    this.#urls = urls;
+  }
+
+  /** Asks anew for the number of unread ones and the newest `limit`; returns their channel. */
+  async ask(limit: number): Promise<string> {
+    const page = (await this.#post(this.#urls.list, { limit })) as Page;
+    this.unread = page.unread;
+    this.items = page.notifications;
+    this.hasMore = page.has_more;
+    return page.channel;
+  }
+
+  /** Asks for those that are older than what is known. */
+  async askOlder(): Promise<void> {
+    const page = (await this.#post(this.#urls.list, { before: this.items.at(-1)?.id })) as Page;
+    this.items = [...this.items, ...page.notifications];
+    this.hasMore = page.has_more;
+  }
+
+  add(one: Notification): void {
+    this.unread += 1;
+    this.items = [one, ...this.items.filter(({ id }) => id !== one.id)];
+  }
+
+  /** Notes what Django says: how many are unread, and which were read; without ids it is asked again. */
+  wereRead(ids: readonly string[], unread: number): void {
+    this.unread = unread;
+    this.items = this.items.map((one) => (ids.includes(one.id) ? { ...one, read: true } : one));
+  }
+
+  /** Marks one as read; the request outlives the page, which may be left for it. */
+  async read(id: string): Promise<void> {
+    if (this.items.some((one) => one.id === id && one.read)) return;
+    this.wereRead([id], Math.max(this.unread - 1, 0));
+    const { unread } = (await this.#post(this.#urls.read, { ids: [id] }, true)) as Page;
+    this.unread = unread;
+  }
+
+  /** Marks all as read that the list has shown; what arrives meanwhile stays unread. */
+  async readAll(): Promise<void> {
+    const newest = this.items[0];
+    if (!newest) return;
+    const { unread } = (await this.#post(this.#urls.read, { until: newest.id })) as Page;
+    this.wereRead(this.items.map(({ id }) => id), unread);
+  }
+
+  async #post(url: string, body: object, keepalive = false): Promise<unknown> {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+      credentials: "same-origin",
+      keepalive,
+    });
+    if (response.status === 401 || response.status === 403) throw new Refused();
+    if (!response.ok) throw new Error(String(response.status));
+    return response.json();
+  }
+}
