@@ -30,6 +30,7 @@ from instant.inbound.requests import find_method, find_moderator
 from instant.inbound.reserved import take_id
 from instant.namespaces import Namespace, find_namespace
 from instant.rights import accounts, namespace_rules, tokens
+from instant.stored.browser_publishing import keep_page
 from instant.views.proxy_endpoint import DENIED, FAILED, Answer, Asked, Denied, endpoint
 
 __all__ = ["publish", "rpc", "sub_refresh", "subscribe"]
@@ -77,12 +78,13 @@ def publish(event: ProxyRequest, request: HttpRequest) -> Answer | Asked:
     user = _user(event.user)
     moderator, kwargs = find_moderator(user, event.channel, event.data)
     if moderator is None:
-        mirror.copy_page(event.channel, event.data)
-        return {}
+        data = keep_page(user, event.channel, event.data)
+        mirror.copy_page(event.channel, data)
+        return {} if data is event.data else {"data": data}
     call = _call(moderator, event, user, request, kwargs=kwargs)
 
     def finish(returned: Any) -> Answer:
-        data = published(moderator, call, returned)
+        data = keep_page(user, event.channel, published(moderator, call, returned))
         mirror.copy_page(event.channel, data)
         return {"data": data}
 

@@ -170,7 +170,7 @@ async def _wait_for(asked: Asked, refusal: Answer, request: HttpRequest) -> byte
     try:
         with reading_from_primary():
             returned = await arun(asked.handler, asked.call)
-            # In a thread: a copy of what is published may be sent, or written into the outbox.
+            # In a thread: it may have to be stored, and a copy sent or written into the outbox.
             return await sync_to_async(_finished)(asked, returned)
     except Exception as exc:  # noqa: BLE001  answered, all of them
         # In a thread: a handler of the log may send mails.
