@@ -29,6 +29,7 @@ COMMANDS = (
     "publish",
     "listen",
     "enforce",
+    "collect_messages",
     "relay_outbox",
     "runjobs",
     "runworker",

@@ -23,6 +23,7 @@ __all__ = [
     "apong",
     "arequest",
     "aunread",
+    "collect",
     "mark_read",
     "notify",
     "outstanding",
@@ -247,3 +248,15 @@ def mark_read(user: Any, ids: Iterable[UUID | str] | None = None) -> int:
 async def amark_read(user: Any, ids: Iterable[UUID | str] | None = None) -> int:
     """See mark_read()."""
     return await sync_to_async(mark_read)(user, ids)
+
+
+def collect() -> int:
+    """
+    Delete messages that need no longer be kept, of all tenants; return how many.
+
+    Those that all readers acknowledged who are still there; and, whoever has acknowledged them,
+    those that are older or more than ``max_age`` and ``max_count`` allow. In transactions of 500.
+    """
+    from instant.stored import collecting  # noqa: PLC0415  it needs the models
+
+    return collecting.collect()

@@ -35,7 +35,7 @@ PINNED = {
     "instant.html": "bell connect_sources script script_config state websocket_url",
     "instant.messages": (
         "aacknowledge acknowledge amark_read anotify aoutstanding aping apong arequest aunread "
-        "mark_read notify outstanding ping pong request responder unread"
+        "collect mark_read notify outstanding ping pong request responder unread"
     ),
     "instant.middleware": "StateMiddleware TabMiddleware current_tab",
     "instant.models": (
