@@ -37,13 +37,6 @@ class Notification(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, with_messages, related_name="+", verbose_name=_("user")
     )
-    mail_due = models.DateTimeField(
-        _("mail is due"),
-        null=True,
-        blank=True,
-        db_index=True,
-        help_text=_("When its user is told by mail, unless it is read by then."),
-    )
 
     class Meta:
         """Names, and order: newest first."""

@@ -9,7 +9,7 @@ import instant.stored.notifications.model
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("instant", "0016_workers"),
+        ("instant", "0015_workers"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -26,16 +26,6 @@ class Migration(migrations.Migration):
                         serialize=False,
                         to="instant.message",
                         verbose_name="message",
-                    ),
-                ),
-                (
-                    "mail_due",
-                    models.DateTimeField(
-                        blank=True,
-                        db_index=True,
-                        help_text="When its user is told by mail, unless it is read by then.",
-                        null=True,
-                        verbose_name="mail is due",
                     ),
                 ),
                 (

@@ -4,7 +4,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("instant", "0017_notifications")]
+    dependencies = [("instant", "0016_notifications")]
 
     operations = [
         migrations.AlterModelOptions(
