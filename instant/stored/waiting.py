@@ -13,7 +13,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 from django.db.transaction import TransactionManagementError
 
 from instant.inbound import dispatch
@@ -162,8 +162,12 @@ class _Follower:
             yield min(pause, left)
 
     def look(self) -> bool:
-        """Tell whether it has ended; hand on how far it is."""
-        self._ticket = rows.find(self._id)
+        """Tell whether it has ended, and hand on how far it is; wait for a database that is away."""
+        try:
+            self._ticket = rows.find(self._id)
+        except (OperationalError, InterfaceError):
+            connections[rows.database()].close_if_unusable_or_obsolete()
+            return False
         if self._ticket is None:
             raise Cancelled("The request was deleted.")
         self._tell(self._ticket)

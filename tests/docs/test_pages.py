@@ -128,6 +128,7 @@ def test_every_language_is_looked_at():
         "python",
         "console",
         "django",
+        "css",  # tests/browser/test_bell.py looks at what it does
         "html",
         "js",
         "javascript",

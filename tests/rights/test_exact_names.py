@@ -6,6 +6,7 @@ import json
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connection, connections
+from django.db.migrations.loader import MigrationLoader
 from django.test import Client
 
 from instant import Namespace, namespaces, permissions
@@ -25,17 +26,19 @@ def careless(transactional_db):
     """Let the database compare names as MySQL's, and SQL Server's, default collations do."""
     if connection.vendor != "sqlite":
         pytest.skip("NOCASE is SQLite's")
-    exact = Channel._meta.get_field("name")
+    # As a migration does: with a model that has no abstract base.
+    state = MigrationLoader(connection).project_state().apps.get_model("instant", "Channel")
+    exact = state._meta.get_field("name")
     loose = copy.copy(exact)
     loose.db_collation = "NOCASE"
     with connection.schema_editor() as editor:
-        editor.alter_field(Channel, exact, loose)
+        editor.alter_field(state, exact, loose)
     Channel.objects.create(name="probe", level="public")
     assert Channel.objects.filter(name="PROBE").exists()
     Channel.objects.all().delete()
     yield
     with connection.schema_editor() as editor:
-        editor.alter_field(Channel, loose, exact)
+        editor.alter_field(state, loose, exact)
 
 
 @pytest.fixture

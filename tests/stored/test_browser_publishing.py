@@ -80,11 +80,11 @@ def declare(*, is_async):
         def can_publish(self, user, pk):
             return True
 
-    def moderate(call, pk):
-        return {"message": call.data["message"].upper()}
+    def moderate(call, pk, text: str):
+        return {"text": text.upper()}
 
-    async def amoderate(call, pk):
-        return moderate(call, pk)
+    async def amoderate(call, pk, text: str):
+        return moderate(call, pk, text)
 
     on_publish(Room)(amoderate if is_async else moderate)
 
@@ -92,9 +92,11 @@ def declare(*, is_async):
 @pytest.mark.parametrize("is_async", [False, True])
 def test_what_a_handler_made_of_it_is_stored(registry, make_user, is_async):
     declare(is_async=is_async)
-    sent = ask("publish", make_user("ann"), "room:1", data={"message": "x"})["result"]["data"]
+    sent = ask("publish", make_user("ann"), "room:1", data={"data": {"text": "x"}})["result"][
+        "data"
+    ]
     assert sent == Message.objects.get().payload
-    assert sent["message"] == "X"
+    assert sent["data"] == {"text": "X"}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -103,7 +105,7 @@ async def test_it_is_stored_where_an_event_loop_runs(registry, in_threads):
     ann = await get_user_model().objects.acreate(username="ann")
     body = {
         "client": next(CLIENTS), "transport": "websocket", "protocol": "json", "encoding": "json",
-        "user": str(ann.pk), "channel": "room:1", "data": {"message": "x"},
+        "user": str(ann.pk), "channel": "room:1", "data": {"text": "x"},
     }  # fmt: skip
     response = await AsyncClient().post(
         "/instant/proxy/publish/", body, "application/json", headers={HEADER: SECRET}
