@@ -162,7 +162,7 @@ class _Follower:
             yield min(pause, left)
 
     def look(self) -> bool:
-        """Tell whether it has ended, and hand on how far it is; wait for a database that is away."""
+        """Tell whether it has ended, and how far it is; wait where the database is away."""
         try:
             self._ticket = rows.find(self._id)
         except (OperationalError, InterfaceError):
