@@ -22,6 +22,7 @@ from instant.messages import acknowledge, outstanding
 from instant.models import Channel, Message, Ticket
 from instant.stored.worker import RequestWorker
 from instant.testing import answered_here, call_rpc, run_jobs
+from tests.conftest import close_connections
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("registry")]
 
@@ -75,6 +76,18 @@ def worker(transactional_db):
         worker.stop()
         thread.join(20)
         assert not thread.is_alive()
+
+
+def run(asking):
+    """Run it on an event loop, and close the connections of the thread where its sync code ran."""
+
+    async def and_close():
+        try:
+            return await asking
+        finally:
+            await sync_to_async(close_connections)()
+
+    return asyncio.run(and_close())
 
 
 def test_a_page_asks_and_gets_the_answer_by_its_ticket(predict, asked, make_user, publications):
@@ -186,7 +199,7 @@ def test_python_asks_and_waits(predict, worker, publications):
 
 def test_async_python_asks_and_waits(predict, worker):
     worker()
-    assert asyncio.run(arequest("predict", {"x": 5})) == {"y": 10}
+    assert run(arequest("predict", {"x": 5})) == {"y": 10}
 
 
 def test_what_the_responder_refuses_is_raised(predict, worker):
@@ -222,7 +235,7 @@ def test_nobody_answers_in_time(predict):
     assert Ticket.objects.get().state in {"cancelled", "failed"}
     assert rows.claim(["request:predict"]) is None
     with pytest.raises(TimeoutError, match="runworker predict"):
-        asyncio.run(arequest("predict", {"x": 1}, timeout=0.05))
+        run(arequest("predict", {"x": 1}, timeout=0.05))
     assert rows.claim(["request:predict"]) is None
 
 

@@ -75,7 +75,7 @@ def test_what_a_job_raises_is_nobody_elses(tasks, queued, make_user, caplog):
     assert state() == [("x", "failed")]
 
 
-async def test_from_an_event_loop(tasks, make_user):
+async def test_from_an_event_loop(tasks, make_user, in_threads):
     from asgiref.sync import sync_to_async
 
     from instant.inbound import dispatch
