@@ -200,8 +200,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Which messages are rows in the database, too, until their readers acknowledged them, see "
         "[Stored channels](stored.md). `MESSAGES` is the rule for channels in the admin that have "
         "none of their own, `REQUESTS` and `RESPONSES` the same for requests and answers: "
-        '`"disabled"`, `"cache"`, `"cacheall"` or `"store"`. `CREATE`: a message to a channel that '
-        "isn't there makes it, for users who may add channels. `MAX_AGE` (seconds) and `MAX_COUNT` "
+        '`"disabled"`, `"cache"`, `"cacheall"` or `"store"`. `MAX_AGE` (seconds) and `MAX_COUNT` '
         "(of one channel) delete earlier. `None`: rows aren't asked; namespaces with "
         "`delivery = Stored(…)` are stored all the same.",
     ),
