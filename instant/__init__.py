@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from instant.channels.declared import channel
     from instant.channels.names import user_channel, user_channels
     from instant.handlers import (
         before_send,
@@ -27,6 +28,7 @@ __all__ = [
     "batch",
     "before_send",
     "broadcast",
+    "channel",
     "listen",
     "on_connect",
     "on_message",
@@ -48,6 +50,7 @@ _ELSEWHERE = {
     "listen": "instant.inbound.listening.stream",
     "on_message": "instant.handlers",
     "before_send": "instant.handlers",
+    "channel": "instant.channels.declared",
     "on_connect": "instant.handlers",
     "on_publish": "instant.handlers",
     "on_refresh": "instant.handlers",

@@ -29,9 +29,11 @@ class InstantConfig(AppConfig):
         from instant.publishing.outbox import running as outbox  # noqa: PLC0415  likewise
         from instant.revoking import follow_up, receivers  # noqa: PLC0415  they need the models
         from instant.revoking.receivers import depends_on  # noqa: PLC0415  they need the models
+        from instant.rights import declared_rows  # noqa: PLC0415  it needs the models
         from instant.server import autostart, web_process  # noqa: PLC0415  they need the settings
         from instant.stored import methods as stored  # noqa: PLC0415  after what apps declare
 
+        declared_rows.connect()
         receivers.connect()
         depends_on.connect()
         erasing.connect()

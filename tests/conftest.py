@@ -13,6 +13,7 @@ from django.db.models import signals
 from django.test import override_settings
 
 from instant import namespaces
+from instant.channels import declared
 from instant.inbound import registry as handlers
 from instant.models import Channel
 from instant.revoking import tables
@@ -102,10 +103,11 @@ def json_fields_are_known(django_db_setup, django_db_blocker):
 
 @pytest.fixture
 def registry(monkeypatch):
-    """No namespace and no handler but the test's; they, and what listens, are forgotten."""
+    """No namespace, channel or handler but the test's; they, and what listens, are forgotten."""
     found = []
     monkeypatch.setattr(handlers, "_registry", [])
     monkeypatch.setattr(namespaces, "_registry", found)
+    monkeypatch.setattr(declared, "_registry", [])
     sent = (signals.pre_save, signals.post_save, signals.pre_delete, signals.m2m_changed)
     before = [list(signal.receivers) for signal in sent]
     yield found

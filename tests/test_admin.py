@@ -7,6 +7,7 @@ from django.contrib.auth.models import Group, Permission
 from django.contrib.messages import get_messages
 from django.test import override_settings
 
+from instant import channel
 from instant.models import Channel
 
 ADD = "/admin/instant/channel/add/"
@@ -259,3 +260,31 @@ def test_a_failed_test_message_is_told(admin):
         response = action(admin, *channels)
     assert told(response).count("manage.py runws") == 1
     assert "Published" not in told(response)
+
+
+def test_what_code_declares_is_shown_and_not_changed(admin, registry):
+    channel("$desk", level="groups", groups=["desk"], description="The desk")
+    row = Channel.objects.create(name="$desk", level="groups", description="The desk")
+    free = Channel.objects.create(name="free", level="public")
+    page = admin.get(f"{LIST}{row.pk}/change/").content.decode()
+    assert "tests.test_admin:" in page
+    assert 'name="level"' not in page
+    assert 'name="groups"' not in page
+    assert 'name="members"' in page
+    assert "deletelink" not in page
+    response = admin.post(
+        f"{LIST}{row.pk}/change/",
+        fields("$other", "public", publish_level="staff", description="by hand"),
+    )
+    assert response.status_code == 302
+    assert "Nobody may subscribe yet" not in told(response)
+    row.refresh_from_db()
+    assert (row.name, row.level, row.description) == ("$desk", "groups", "The desk")
+    assert row.publish_level == "staff"
+    assert admin.post(f"{LIST}{row.pk}/delete/", {"post": "yes"}).status_code == 403
+    chosen = {"action": "delete_selected", "_selected_action": [row.pk, free.pk], "post": "yes"}
+    admin.post(LIST, chosen)
+    assert Channel.objects.count() == 2
+    page = admin.get(f"{LIST}{free.pk}/change/").content.decode()
+    assert "declared in" not in page.lower()
+    assert 'name="level"' in page

@@ -12,6 +12,7 @@ from django.test import override_settings
 from instant import (
     Namespace,
     before_send,
+    channel,
     conf,
     on_connect,
     on_message,
@@ -180,6 +181,19 @@ def test_e003_and_two_that_claim_one_name(registry, server_folder):
     [message] = [m for m in run_checks() if m.id == "instant.E003"]
     assert "'order'" in message.msg
     assert " and by " in message.msg
+
+
+def test_e017_channels_that_code_declares(registry, server_folder):
+    channel("news", level="public")
+    assert ids() == []
+    channel("news", level="public")
+    channel("room:7", level="public")
+    twice, elsewhere = [m for m in run_checks() if m.id == "instant.E017"]
+    assert twice.msg.count("tests.test_checks:") == 2
+    assert "'news'" in twice.msg
+    assert "room:7" in elsewhere.msg
+    type("Room", (Namespace,), {"name": "room", "rows": True})
+    assert ids() == ["instant.E017"]
 
 
 def test_e003_faults(registry, server_folder):

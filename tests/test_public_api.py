@@ -12,7 +12,7 @@ from tests.test_architecture import PUBLIC
 
 PINNED = {
     "instant": (
-        "Namespace abroadcast apublish arequest batch before_send broadcast listen on_connect on_message "
+        "Namespace abroadcast apublish arequest batch before_send broadcast channel listen on_connect on_message "
         "on_publish "
         "on_refresh on_rpc on_subscribe publish request responder user_channel user_channels"
     ),

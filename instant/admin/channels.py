@@ -17,6 +17,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from instant import conf
+from instant.admin.declared import DeclaredRows
 from instant.admin.status import READ_ONLY, STORED_FIELDSETS, AvailabilityFilter, StatusColumns
 from instant.exceptions import (
     BatchError,
@@ -123,7 +124,7 @@ def _count(name: str) -> Coalesce:
 
 
 @admin.register(Channel)
-class ChannelAdmin(StatusColumns, _ChannelModelAdmin):
+class ChannelAdmin(DeclaredRows, StatusColumns, _ChannelModelAdmin):
     """List, search and edit channels; publish a test message."""
 
     form = ChannelForm
@@ -225,7 +226,8 @@ class ChannelAdmin(StatusColumns, _ChannelModelAdmin):
                 "Groups and members have no effect on the level “%(level)s”, only on “Groups”."
             )
             messages.warning(request, text % {"level": obj.get_level_display()})
-        if not listed and obj.level == Channel.Level.GROUPS:
+        can_list = {"groups", "members"} <= set(form.cleaned_data)
+        if can_list and not listed and obj.level == Channel.Level.GROUPS:
             text = gettext(
                 "Nobody may subscribe yet, because the channel has neither groups nor members."
             )
@@ -243,7 +245,8 @@ class ChannelAdmin(StatusColumns, _ChannelModelAdmin):
                 "“Listed groups and users”."
             )
             messages.warning(request, text % {"level": obj.get_publish_level_display()})
-        if not listed and obj.publish_level == Channel.PublishLevel.LISTED:
+        can_list = {"publish_groups", "publishers"} <= set(cleaned)
+        if can_list and not listed and obj.publish_level == Channel.PublishLevel.LISTED:
             text = gettext("Nobody may publish yet, because neither groups nor users are listed.")
             messages.warning(request, text)
         if obj.publish_level != Channel.PublishLevel.NOBODY and not _is_asked():

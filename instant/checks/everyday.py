@@ -14,6 +14,8 @@ from instant.backends import get_backend
 from instant.centrifugo.config.file import open_to_others, read_config
 from instant.centrifugo.config.known_faults import exposing
 from instant.centrifugo.config.namespaces import without_presence
+from instant.channels.declared import conflicts, declared_channels
+from instant.channels.names import check_row_name
 from instant.checks.engine import engine
 from instant.checks.gateway import gateway
 from instant.checks.handlers import handlers
@@ -22,8 +24,8 @@ from instant.checks.pages import pages
 from instant.checks.queues import queues
 from instant.checks.tenants import tenants
 from instant.conf import isolation
-from instant.exceptions import InstantConfigError
-from instant.namespaces import registered
+from instant.exceptions import InstantConfigError, InvalidChannelName
+from instant.namespaces import registered, row_namespaces
 from instant.revoking.receivers import depends_on
 from instant.rights import credentials
 from instant.server import proxy_urls
@@ -124,6 +126,18 @@ def _namespaces() -> Iterator[CheckMessage]:
                 hint="Give each namespace a different name.",
                 id="instant.E003",
             )
+
+    for name, places in conflicts():
+        yield Error(
+            f"The channel {name!r} is declared in {' and in '.join(places)}.",
+            hint="Declare it once.",
+            id="instant.E017",
+        )
+    for one in declared_channels():
+        try:
+            check_row_name(one.name, row_namespaces())
+        except InvalidChannelName as exc:
+            yield Error(f"channel(), {one.place}: {exc}", id="instant.E017")
 
 
 def _proxies(current: conf.Conf) -> Iterator[CheckMessage]:

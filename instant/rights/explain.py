@@ -6,18 +6,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from instant import permissions
+from instant.channels.declared import LISTS, DeclaredChannel, declared_channels
 from instant.channels.names import USER_NAMESPACE
 from instant.deliveries import Delivery
 from instant.models import Channel
 from instant.namespaces import METHODS, Namespace, find_namespace, registered
 from instant.rights import objects
+from instant.rights.declared_rows import differences
 from instant.rights.namespace_rules import rule_name
 from instant.rights.refusals import refusals
 
 __all__ = ["Kind", "Reason", "kinds", "reasons"]
+
+
+KEPT = "Recoverable, 100 messages, 300 s"
+"""What the server keeps of channels that no namespace of the project's declares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +49,53 @@ class Reason:
     why: str
 
 
-def kinds() -> Iterator[Kind]:
-    """Yield the users' own channels, the rows by level, and the declared namespaces."""
-    kept = "Recoverable, 100 messages, 300 s"
-    yield Kind(f"{USER_NAMESPACE}:<pk>", "that user", "presence, history", kept, "built in")
+ROWS = 100
+"""How many rows are named one by one; of more the declared ones, and how many others there are."""
+
+
+def kinds(*, all_rows: bool = False) -> Iterator[Kind]:
+    """Yield the users' own channels, the rows, and the declared namespaces."""
+    yield Kind(f"{USER_NAMESPACE}:<pk>", "that user", "presence, history", KEPT, "built in")
+    declared = {one.name: one for one in declared_channels()}
+    if all_rows or Channel.objects.count() <= ROWS:
+        named = Channel.objects.order_by("name")
+    else:
+        yield from _counted(Channel.objects.exclude(name__in=declared))
+        named = Channel.objects.filter(name__in=declared).order_by("name")
+    for row in named.prefetch_related(*LISTS).iterator(chunk_size=500):
+        yield _row(row, declared.pop(row.name, None))
+    for one in declared.values():
+        label = Channel.Level(one.columns["level"]).label
+        yield Kind(one.name, f"level “{label}”, not there: run migrate", "", "", one.place)
+    for cls in registered():
+        delivery = _delivery(cls.delivery)
+        yield Kind(_pattern(cls), rule_name(cls, "subscribe"), _rights(cls), delivery, _place(cls))
+
+
+def _row(row: Channel, declared: DeclaredChannel | None) -> Kind:
+    rule = f"level “{row.get_level_display()}”"
+    if row.level == Channel.Level.GROUPS:
+        names = [group.name for group in row.groups.all()]
+        rule += f": {', '.join(names)}" if names else ""
+    if not row.is_active:
+        rule += ", inactive"
+    if declared is not None and (wrong := list(differences(row, declared))):
+        rule += f"; {' and '.join(wrong)} not as declared: run migrate"
+    stored = row.effective_store
+    delivery = f"{KEPT}, stored: {stored.rule}" if stored.stores else KEPT
+    place = "the admin" if declared is None else declared.place
+    return Kind(row.name, rule, _row_rights(vars(row)), delivery, place)
+
+
+def _counted(others: QuerySet[Channel]) -> Iterator[Kind]:
     levels = ("level", "publish_level", "presence_level")
-    rows = Channel.objects.order_by(*levels).values(*levels)
+    rows = others.order_by(*levels).values(*levels)
     for row in rows.annotate(all=Count("pk"), active=Count("pk", filter=Q(is_active=True))):
         inactive = row["all"] - row["active"]
         more = f", {inactive} inactive" if inactive else ""
         label = Channel.Level(row["level"]).label
         count = f"{row['active']} {'row' if row['active'] == 1 else 'rows'}"
-        yield Kind(f"{count}{more}", f"level “{label}”", _row_rights(row), kept, "the admin")
-    for cls in registered():
-        delivery = _delivery(cls.delivery)
-        yield Kind(_pattern(cls), rule_name(cls, "subscribe"), _rights(cls), delivery, _place(cls))
+        yield Kind(f"{count}{more}", f"level “{label}”", _row_rights(row), KEPT, "the admin")
 
 
 def reasons(user: Any, names: Sequence[str] = ()) -> Iterator[Reason]:

@@ -3,7 +3,7 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from instant import Namespace
+from instant import Namespace, channel
 from instant.deliveries import AtMostOnce, Latest
 from instant.testing import assert_permissions
 
@@ -41,8 +41,8 @@ def test_catalogue(out, make_channel):
         "channels", "who may subscribe", "more rights", "delivery", "declared in"
     ]  # fmt: skip
     assert lines[1][:2] == ["user:<pk>", "that user"]
-    assert ["1 row", "level “Public”"] in [line[:2] for line in lines]
-    assert ["2 rows, 1 inactive", "level “Users”"] in [line[:2] for line in lines]
+    assert ["$a", "level “Users”"] in [line[:2] for line in lines]
+    assert ["$off", "level “Users”, inactive"] in [line[:2] for line in lines]
     rules = {line[0]: line[1:] for line in lines}
     assert rules["order:<int:pk>"][:3] == ["Order.can_subscribe()", "nothing more", "AtMostOnce"]
     assert rules["many:<int:pk>"][0] == "Many.can_subscribe_many()"
@@ -51,6 +51,36 @@ def test_catalogue(out, make_channel):
     ]  # fmt: skip
     assert rules["closed:<int:pk>"][0] == "nobody: no can_subscribe()"
     assert rules["order:<int:pk>"][3] == "tests.management.test_channels.Order"
+
+
+def test_rows_that_code_declares(out, make_channel):
+    channel("news", level="public")
+    channel("$desk", level="groups", groups=["desk"])
+    channel("$new", level="staff")
+    make_channel("news")
+    make_channel("$desk", "groups", groups=["others"], publish_level="staff")
+    make_channel("$mine", "groups", groups=["a", "b"])
+    lines = {line[0]: line[1:] for line in map(cells, out())}
+    assert lines["news"][0] == "level “Public”"
+    assert lines["news"][-1].startswith("tests.management.test_channels:")
+    assert lines["$desk"][0] == "level “Groups”: others; groups not as declared: run migrate"
+    assert lines["$new"][0] == "level “Staff”, not there: run migrate"
+    assert lines["$mine"][0] == "level “Groups”: a, b"
+    assert lines["$mine"][-1] == "the admin"
+
+
+def test_many_rows_are_counted(out, make_channel, monkeypatch, django_assert_num_queries):
+    monkeypatch.setattr("instant.rights.explain.ROWS", 3)
+    channel("news", level="public")
+    for name in ("news", "a", "b", "c"):
+        make_channel(name)
+    make_channel("d", is_active=False)
+    lines = [line[0] for line in map(cells, out())]
+    assert lines == ["channels", "user:<pk>", "3 rows, 1 inactive", "news"]
+    lines = [line[0] for line in map(cells, out("--rows"))]
+    assert lines == ["channels", "user:<pk>", "a", "b", "c", "d", "news"]
+    with django_assert_num_queries(4):  # the rows, and three lists of groups
+        out("--rows")
 
 
 def test_for_a_user(out, make_user, make_channel):
@@ -77,7 +107,7 @@ def test_rights_of_rows_and_namespaces(out, make_channel):
         can_read_history_many=lambda self, user, many: [],
     )
     rights = {line[0]: line[2] for line in map(cells, out())}
-    assert rights["1 row"] == (
+    assert rights["$in"] == (
         "publish: Staff, presence: Whoever may subscribe, history: subscribers"
     )
     assert rights["order:<int:pk>"] == (

@@ -28,6 +28,12 @@ class Command(BaseCommand):
             "visitor who isn't logged in.",
         )
 
+        parser.add_argument(
+            "--rows",
+            action="store_true",
+            help=f"Name every row, also where there are more than {explain.ROWS}.",
+        )
+
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
             with naming_the_tenant():
@@ -40,7 +46,7 @@ class Command(BaseCommand):
             if options["channels"]:
                 raise CommandError("Name a user: add “--for USER”.")
             lines = [("channels", "who may subscribe", "more rights", "delivery", "declared in")]
-            lines += [astuple(kind) for kind in explain.kinds()]
+            lines += [astuple(kind) for kind in explain.kinds(all_rows=options["rows"])]
             write_table(self, lines)
             return
         user = find_user(options["user"])
