@@ -23,6 +23,7 @@ class InstantConfig(AppConfig):
 
         # An import error inside one is the app's, and shows.
         autodiscover_modules("realtime")
+        from instant.broadcasting import receivers as broadcasting  # noqa: PLC0415  likewise
         from instant.inbound.tickets import erasing as tickets  # noqa: PLC0415  it needs the models
         from instant.inbound.tickets import running as jobs  # noqa: PLC0415  likewise
         from instant.publishing.outbox import erasing, fixtures  # noqa: PLC0415  likewise
@@ -33,6 +34,7 @@ class InstantConfig(AppConfig):
         from instant.server import autostart, web_process  # noqa: PLC0415  they need the settings
         from instant.stored import methods as stored  # noqa: PLC0415  after what apps declare
 
+        broadcasting.connect()
         declared_rows.connect()
         receivers.connect()
         depends_on.connect()

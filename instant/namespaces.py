@@ -151,6 +151,18 @@ class Namespace:
         """See recheck()."""
         await sync_to_async(cls.recheck)(**kwargs)
 
+    @classmethod
+    def touch(cls, queryset: Any) -> None:
+        """
+        Tell of all rows of a queryset as of updated ones, on the namespace's channels.
+
+        See instant.broadcasts: for changes that Django sends no signal of, of a model that
+        broadcasts.
+        """
+        from instant.broadcasts import touch  # noqa: PLC0415  it publishes, and is asked of us
+
+        touch(queryset, lambda name: cls.parse(name) is not None)
+
     def can_subscribe(self, user: Any, **kwargs: Any) -> Any:  # noqa: ARG002  for subclasses
         """Tell whether the user (anonymous included) may receive what is published."""
         return False

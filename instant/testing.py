@@ -26,6 +26,7 @@ from instant import conf
 from instant.backends import BaseBackend, replaced
 from instant.backends.locmem import LocmemBackend
 from instant.backends.outbox import OutboxBackend
+from instant.broadcasting.sending import committed, expected
 from instant.inbound.tickets.still import run_jobs
 from instant.inbound.trying import acall_rpc, apublish_as, call_rpc, publish_as
 from instant.pages.asserting import assert_state
@@ -89,6 +90,7 @@ class CapturedPublications(Sequence[Publication]):
         # Held, so that none of them is mistaken for a new one that got the same id().
         self._before = list(_deferred())
         self._after: list[Publication] | None = None
+        self._told: tuple[list[CommitHook], Sequence[Publication]] = ([], ())
 
     @property
     def publications(self) -> list[Publication]:
@@ -98,13 +100,19 @@ class CapturedPublications(Sequence[Publication]):
 
     def _waiting(self) -> list[Publication]:
         before = {id(deferred) for deferred in self._before}
-        return [
+        hooks = [deferred for deferred in _deferred() if id(deferred) not in before]
+        told = [hook for hook in hooks if hook.deliver is committed]
+        if told != self._told[0]:  # once, so that each is the same whenever it is looked at
+            changes = [change for hook in told for change in hook.items]
+            self._told = told, expected(changes)
+        waiting = [
             publication
-            for deferred in _deferred()
-            if id(deferred) not in before
-            for envelope in deferred.items
+            for hook in hooks
+            if hook.deliver is hand_over
+            for envelope in hook.items
             for publication in envelope.publications
         ]
+        return [*waiting, *self._told[1]]
 
     def _freeze(self) -> None:
         self._after = self._waiting()
@@ -172,12 +180,16 @@ class CapturedPublications(Sequence[Publication]):
         return f"<{type(self).__name__}: {self.publications!r}>"
 
 
+_DELIVER = (hand_over, committed)
+"""What is done after the commit with publications, and with what becomes of models."""
+
+
 def _deferred() -> Iterator[CommitHook]:
     """Yield what waits for the commits of this thread's connections, in order."""
     for connection in connections.all(initialized_only=True):
         for entry in connection.run_on_commit:  # savepoints, hook, robust
             hook = entry[1]
-            if isinstance(hook, CommitHook) and hook.deliver is hand_over and not hook.done:
+            if isinstance(hook, CommitHook) and hook.deliver in _DELIVER and not hook.done:
                 yield hook
 
 

@@ -13,6 +13,7 @@ from django.db.models import signals
 from django.test import override_settings
 
 from instant import namespaces
+from instant.broadcasting import declaration, receivers
 from instant.channels import declared
 from instant.inbound import registry as handlers
 from instant.models import Channel
@@ -108,11 +109,19 @@ def registry(monkeypatch):
     monkeypatch.setattr(handlers, "_registry", [])
     monkeypatch.setattr(namespaces, "_registry", found)
     monkeypatch.setattr(declared, "_registry", [])
-    sent = (signals.pre_save, signals.post_save, signals.pre_delete, signals.m2m_changed)
+    monkeypatch.setattr(declaration, "_registry", [])
+    monkeypatch.setattr(receivers, "_listeners", {})
+    sent = (
+        signals.post_init,
+        signals.pre_save,
+        signals.post_save,
+        signals.pre_delete,
+        signals.m2m_changed,
+    )
     before = [list(signal.receivers) for signal in sent]
     yield found
-    for signal, receivers in zip(sent, before, strict=True):
-        signal.receivers = receivers
+    for signal, listening in zip(sent, before, strict=True):
+        signal.receivers = listening
         signal.sender_receivers_cache.clear()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "instant"
 
 PUBLIC = {
-    "backends", "deliveries", "enforcement", "exceptions", "handlers", "html", "messages", "middleware",
+    "backends", "broadcasts", "deliveries", "enforcement", "exceptions", "handlers", "html", "messages", "middleware",
     "namespaces", "permissions", "presence", "producers", "pytest_plugin", "signals", "states", "tenants", "testing",
 }  # fmt: skip
 DJANGOS = {
@@ -15,7 +15,7 @@ DJANGOS = {
     "templatetags", "urls",
 }  # fmt: skip
 ROOMS = {
-    "centrifugo", "channels", "conf", "embedded", "inbound", "pages", "publishing", "revoking", "rights",
+    "broadcasting", "centrifugo", "channels", "conf", "embedded", "inbound", "pages", "publishing", "revoking", "rights",
     "server", "stored", "tenancy", "views",
 }  # fmt: skip
 
@@ -53,6 +53,7 @@ MAY_IMPORT = {
     "pages": {
         "backends", "centrifugo", "conf", "exceptions", "namespaces", "permissions", "rights", "tenancy",
     },
+    "broadcasting": {"backends", "exceptions", "producers", "publishing", "tenancy"},
     "views": {
         "backends", "centrifugo", "channels", "conf", "exceptions", "html", "inbound", "namespaces",
         "pages", "permissions", "revoking", "rights", "stored", "tenancy",
@@ -64,6 +65,8 @@ MAY_IMPORT = {
 UPWARD = {
     ("instant.namespaces", "instant.enforcement"):
         "Namespace.recheck(): the check asks the rules, and the rules may call for a check",
+    ("instant.namespaces", "instant.broadcasts"):
+        "Namespace.touch(): it publishes, and what publishes knows the namespaces",
 }  # fmt: skip
 """The imports that close a cycle by intent."""
 

@@ -21,6 +21,7 @@ PINNED = {
     "instant.backends.centrifugo": "CentrifugoBackend",
     "instant.backends.console": "ConsoleBackend",
     "instant.backends.locmem": "LocmemBackend",
+    "instant.broadcasts": "broadcasts collected muted touch",
     "instant.deliveries": "RULES AtMostOnce Delivery Latest Recoverable Stored",
     "instant.enforcement": "arecheck arevoke recheck revoke",
     "instant.exceptions": (

@@ -15,6 +15,7 @@ instant.E010 a state is public, and only users may connect
 instant.E011 a handler can't answer, or two of them claim one name
 instant.E014 queued calls, and what is to run them isn't there
 instant.E017 a channel is declared twice, or no row may have its name
+instant.E018 a model can't broadcast as it declares, or twice
 instant.W001 the HMAC key has fewer than 32 bytes
 instant.W002 a setting or environment variable differs from the server's ``config.json``
 instant.W003 pages of every origin may connect

@@ -16,6 +16,7 @@ from instant.centrifugo.config.known_faults import exposing
 from instant.centrifugo.config.namespaces import without_presence
 from instant.channels.declared import conflicts, declared_channels
 from instant.channels.names import check_row_name
+from instant.checks.broadcasts import broadcasts
 from instant.checks.engine import engine
 from instant.checks.gateway import gateway
 from instant.checks.handlers import handlers
@@ -54,6 +55,7 @@ def check_settings(
 
 def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
     yield from _namespaces()
+    yield from broadcasts()
     yield from handlers()
     yield from gateway(current)
     yield from _proxies(current)

@@ -29,7 +29,7 @@ class CommitHook:
     what was rolled back.
     """
 
-    __slots__ = ("_connection", "deliver", "done", "first", "items")
+    __slots__ = ("_connection", "deliver", "done", "items", "rank")
 
     def __init__(
         self,
@@ -37,12 +37,12 @@ class CommitHook:
         items: Sequence[Any],
         deliver: Deliver,
         *,
-        first: bool,
+        rank: int,
     ) -> None:
         self._connection = connection
         self.items = items
         self.deliver = deliver
-        self.first = first
+        self.rank = rank
         self.done = False
 
     def __getattr__(self, name: str) -> str:
@@ -57,7 +57,7 @@ class CommitHook:
         hooks = [self, *self._behind()]
         for hook in hooks:
             hook.done = True
-        hooks.sort(key=lambda hook: not hook.first)
+        hooks.sort(key=attrgetter("rank"))
         for deliver, group in groupby(hooks, attrgetter("deliver")):
             deliver([item for hook in group for item in hook.items])
 
@@ -78,12 +78,14 @@ def wait_for_commit(
     deliver: Deliver,
     *,
     first: bool = False,
+    last: bool = False,
 ) -> CommitHook:
     """
     Let items wait for the commit of the connection's outermost transaction; return their hook.
 
-    What is to go ``first`` is delivered before all else that waits for the same commit.
+    What is to go ``first`` is delivered before all else that waits for the same commit, and what
+    is to go ``last`` behind it.
     """
-    hook = CommitHook(connection, items, deliver, first=first)
+    hook = CommitHook(connection, items, deliver, rank=last - first)
     connection.on_commit(hook, robust=True)
     return hook

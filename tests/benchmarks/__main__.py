@@ -1,7 +1,7 @@
 """
 ``make bench``: all tables, or those named.
 
-There are canned, server, outbox, queue, tokens, revoking, policies, fanout, calls and asking.
+There are canned, server, outbox, queue, tokens, revoking, policies, fanout, calls, asking, saving.
 """
 
 import contextlib
@@ -31,6 +31,7 @@ from tests.benchmarks import (
     queueing,
     revoking,
     revoking_cost,
+    saving,
 )
 from tests.benchmarks.timing import pin
 from tests.cluster import ABSENT, HOST, Cluster, programs
@@ -124,6 +125,14 @@ def jobs():
         again_on_postgres("queue")
 
 
+def saves():
+    databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+    try:
+        saving.run()
+    finally:
+        teardown_databases(databases, verbosity=0)
+
+
 TABLES = {
     "canned": canned,
     "server": server,
@@ -135,6 +144,7 @@ TABLES = {
     "fanout": fanout.run,
     "calls": calls.run,
     "asking": asking.run,
+    "saving": saves,  # last: its model broadcasts from then on
 }
 
 

@@ -23,6 +23,7 @@ import type * as Module from "djangoinstant"
 declare module "djangoinstant" {
   interface InstantEvents {
     shipped: { status: string }
+    "order.updated": { pk: number; status: string }
     chat: { by?: string; text: string }
     "instant:ping": undefined
     "instant:notification": { title: string; url: string }

@@ -23,6 +23,10 @@ PUBLISHED = {
         "$staff",
         "order:42",
     ],
+    "docs/broadcasting.md": [
+        "order:1 order:2 order:3",
+        "order:1 order:2 order:3 order:1 order:2 order:3",
+    ],
     "docs/channels.md": ["user:1", "order:42"],
     "docs/handlers.md": ["order:42"],
     "docs/migrating/dasf.md": ["$hello-topic"],

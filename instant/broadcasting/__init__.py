@@ -1,0 +1,1 @@
+"""Models that tell their channels what becomes of them."""
