@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
-from django.db import connections, transaction
+from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from instant.namespaces import find_namespace
-from instant.permissions import grants, is_known
+from instant.permissions import is_known
 from instant.rights import rows as row_rights
+from instant.rights.primary import reading_from_primary
+from instant.stored import outstanding
 from instant.stored.model import Acknowledgement, Message
 from instant.stored.pinging import pongs
-from instant.stored.rows import Messages, database, own
-from instant.stored.rules import RESPONSES, Effective, of_namespace, of_row
+from instant.stored.rows import Messages, database, locked, own
+from instant.stored.rules import RESPONSES, Effective, are_rows_asked, of_namespace, of_row
 
 __all__ = ["acknowledge", "let_go", "rule_of"]
+
+logger = logging.getLogger("instant.messages")
 
 _AT_ONCE = 500
 """Messages that one transaction looks at."""
@@ -52,37 +58,45 @@ def let_go(messages: Sequence[Message]) -> None:
     Delete those of the messages, which are locked, whose rule says so.
 
     A message that nobody has acknowledged stays, also where it has no reader: somebody may
-    become one.
+    become one. So do all of a channel that is stored no longer, unless every reader has
+    acknowledged them, of one that is switched off, and where nobody can say who its readers are.
     """
     by_channel: dict[tuple[Any, str], list[Message]] = {}
     for message in messages:
         by_channel.setdefault((message.row_id, message.channel), []).append(message)
-    for of_one in by_channel.values():
-        first = of_one[0]
-        rule = rule_of(first).rule
-        if rule == "store":
-            continue
-        ids = [message.pk for message in of_one]
-        answered = Acknowledgement._base_manager.filter(message=OuterRef("pk"))  # noqa: SLF001
-        over = own().filter(Exists(answered), pk__in=ids)
-        if rule == "cacheall":
-            over = _acknowledged_by_all(over, first)
-        Message._base_manager.using(database()).filter(  # noqa: SLF001
-            pk__in=list(over.values_list("pk", flat=True))
-        ).delete()
+    with reading_from_primary():
+        over = [pk for of_one in by_channel.values() for pk in _over(of_one)]
+    if over:
+        Message._base_manager.using(database()).filter(pk__in=over).delete()  # noqa: SLF001
+
+
+def _over(messages: Sequence[Message]) -> list[int]:
+    """Return which of one channel's messages may be deleted, by primary key."""
+    first = messages[0]
+    rule = rule_of(first).rule
+    is_of_rows = first.row is not None or first.is_reply
+    if rule == "store" or (is_of_rows and not are_rows_asked()):
+        return []
+    answered = Acknowledgement._base_manager.filter(message=OuterRef("pk"))  # noqa: SLF001
+    over = own().filter(Exists(answered), pk__in=[message.pk for message in messages])
+    if first.row is not None and not first.row.is_active and rule != "cache":
+        return []  # its readers are nobody, for now
+    try:
+        over = over if rule == "cache" else _acknowledged_by_all(over, first)
+        return list(over.values_list("pk", flat=True))
+    except (DatabaseError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception("Who reads %s is not known: its messages stay.", first.channel)
+        return []
 
 
 def _acknowledge(user: Any, wanted: Sequence[UUID]) -> list[UUID]:
     alias = database()
     with transaction.atomic(using=alias):
-        messages = own().filter(uuid__in=wanted).select_related("row")
-        if connections[alias].features.has_select_for_update:
-            # Who comes second sees what the first has written, and one of both deletes it.
-            of = ("self",) if connections[alias].features.has_select_for_update_of else ()
-            messages = messages.select_for_update(of=of)
-        found = list(messages)
-        may = {grant.name for grant in grants(user, {one.name for one in found})}
-        mine = [one for one in found if one.name in may]
+        # A broadcast has one id on all of its channels: only what is the user's is locked.
+        may = outstanding.readable(user, own().filter(uuid__in=wanted))
+        mine = locked(own(), list(may.values_list("pk", flat=True)))
         if not mine:
             return []
         Acknowledgement._base_manager.using(alias).bulk_create(  # noqa: SLF001
@@ -90,7 +104,7 @@ def _acknowledge(user: Any, wanted: Sequence[UUID]) -> list[UUID]:
         )
         let_go(mine)
         _answered(mine)
-    return [one.uuid for one in mine]
+    return list(dict.fromkeys(one.uuid for one in mine))
 
 
 def _answered(messages: Sequence[Message]) -> None:
@@ -112,13 +126,18 @@ def _acknowledged_by_all(messages: Messages, like: Message) -> Messages:
     if isinstance(readers, QuerySet):
         waiting = readers.order_by().filter(~Exists(done.filter(message=OuterRef(OuterRef("pk")))))
         return messages.filter(~Exists(waiting))
-    keys = {getattr(reader, "pk", reader) for reader in readers or ()}
-    by_message: dict[Any, set[Any]] = {}
-    acknowledged = Acknowledgement._base_manager.using(database()).filter(  # noqa: SLF001
-        message__in=messages, user__in=keys
+    if readers is None:  # it says nothing of them
+        return messages.none()
+    field = get_user_model()._meta.pk  # noqa: SLF001  Django's documented API
+    keys = {field.to_python(getattr(reader, "pk", reader)) for reader in readers}
+    acknowledged = (
+        Acknowledgement._base_manager.using(database())  # noqa: SLF001
+        .filter(message__in=messages, user__in=keys)
+        .values_list("message", "user")
     )
-    for message, user in acknowledged.values_list("message", "user"):
-        by_message.setdefault(message, set()).add(user)
+    by_message: dict[Any, set[Any]] = {pk: set() for pk in messages.values_list("pk", flat=True)}
+    for message, user in acknowledged:
+        by_message[message].add(user)
     return messages.filter(pk__in=[pk for pk, users in by_message.items() if users >= keys])
 
 

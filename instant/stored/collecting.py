@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db import connections, transaction
-from django.db.models import Count
+from django.db import transaction
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 
 from instant import conf
-from instant.namespaces import find_namespace
+from instant.namespaces import find_namespace, registered
 from instant.stored.acknowledging import let_go
-from instant.stored.model import Message
-from instant.stored.rows import database, own
+from instant.stored.model import Acknowledgement, Message
+from instant.stored.rows import Messages, database, locked, own
 from instant.tenancy import current as tenancy
 
 __all__ = ["collect"]
@@ -38,28 +38,32 @@ def collect() -> int:
 
 
 def _collect() -> int:
-    before = after = 0
-    last, now = 0, timezone.now()
-    while batch := list(own().filter(pk__gt=last).values_list("pk", flat=True)[:_AT_ONCE]):
+    deleted = last = 0
+    now = timezone.now()
+    while batch := list(_candidates(last, now).values_list("pk", flat=True)[:_AT_ONCE]):
         last = batch[-1]
-        before += len(batch)
-        after += _look(batch, now)
-    return before - after + _over_count()
+        deleted += _look(batch, now)
+    return deleted + _over_count()
+
+
+def _candidates(last: int, now: datetime) -> Messages:
+    """Return the messages that may have to go: somebody acknowledged them, or they may be old."""
+    wanted = Q(Exists(Acknowledgement._base_manager.filter(message=OuterRef("pk"))))  # noqa: SLF001
+    ages = [limits.age for limits in _all_limits() if limits.age is not None]
+    if ages:
+        wanted |= Q(created_at__lt=now - min(ages))
+    return own().filter(wanted, pk__gt=last)
 
 
 def _look(batch: Sequence[int], now: datetime) -> int:
-    """Delete those of a batch that may go; return how many stay."""
-    alias = database()
-    with transaction.atomic(using=alias):
-        messages = own().filter(pk__in=batch).select_related("row")
-        if connections[alias].features.has_select_for_update:
-            of = ("self",) if connections[alias].features.has_select_for_update_of else ()
-            messages = messages.select_for_update(of=of)
-        found = list(messages)
+    """Delete those of a batch that may go; return how many did."""
+    with transaction.atomic(using=database()):
+        found = locked(own(), batch)
         old = [one.pk for one in found if _is_old(one, now)]
         _delete(old)
-        let_go([one for one in found if one.pk not in set(old)])
-        return own().filter(pk__in=batch).count()
+        gone = set(old)
+        let_go([one for one in found if one.pk not in gone])
+        return len(found) - own().filter(pk__in=[one.pk for one in found]).count()
 
 
 def _is_old(message: Message, now: datetime) -> bool:
@@ -69,20 +73,37 @@ def _is_old(message: Message, now: datetime) -> bool:
 
 def _over_count() -> int:
     """Delete the oldest messages of channels that have more than they keep."""
+    if all(limits.most is None for limits in _all_limits()):
+        return 0
     deleted = 0
-    channels = own().order_by().values_list("row", "channel").annotate(Count("pk"))
-    for row, channel, count in list(channels):
-        most = _limits(row, channel).most
-        excess = 0 if most is None else count - most
-        while excess > 0:
-            oldest = own().filter(row=row, channel=channel).values_list("pk", flat=True)
-            keys = list(oldest[: min(excess, _AT_ONCE)])
-            if not keys:
-                break
-            _delete(keys)
-            excess -= len(keys)
-            deleted += len(keys)
+    rows = own().filter(row__isnull=False).order_by().values_list("row").annotate(Count("pk"))
+    for row, count in list(rows):
+        deleted += _excess(own().filter(row=row), count, _limits(row, "").most)
+    names = own().filter(row=None).order_by().values_list("channel").annotate(Count("pk"))
+    for channel, count in list(names):
+        of_one = own().filter(row=None, channel=channel)
+        deleted += _excess(of_one, count, _limits(None, channel).most)
     return deleted
+
+
+def _excess(messages: Messages, count: int, most: int | None) -> int:
+    """Delete the oldest of a channel's messages, which is named as they are or was then."""
+    deleted = 0
+    excess = 0 if most is None else count - most
+    while excess > 0:
+        keys = list(messages.values_list("pk", flat=True)[: min(excess, _AT_ONCE)])
+        if not keys:
+            break
+        _delete(keys)
+        excess -= len(keys)
+        deleted += len(keys)
+    return deleted
+
+
+def _all_limits() -> list[_Limits]:
+    """Return what all namespaces and the settings say."""
+    found = [_Limits(cls.delivery.max_age, cls.delivery.max_count) for cls in registered()]
+    return [*found, _limits(None, "")]
 
 
 def _limits(row: Any, channel: str) -> _Limits:

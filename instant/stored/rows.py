@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from django.db import router
+from collections.abc import Collection
+
+from django.db import connections, router
 from django.db.models import QuerySet
 
 from instant.stored.model import Message
 from instant.tenancy import current as tenancy
 
-__all__ = ["Messages", "database", "own"]
+__all__ = ["Messages", "database", "locked", "own"]
 
 Messages = QuerySet[Message]
 
@@ -25,3 +27,17 @@ def own() -> Messages:
         .filter(tenant=tenancy.current())
         .order_by("pk")
     )
+
+
+def locked(messages: Messages, keys: Collection[int]) -> list[Message]:
+    """
+    Return those of the messages that are there still, with their rows and without content.
+
+    Until the end of the transaction they are this one's: who comes second sees what the first
+    has written, and one of both deletes a message.
+    """
+    features = connections[messages.db].features
+    found = messages.filter(pk__in=keys).select_related("row").defer("context", "content")
+    if features.has_select_for_update:
+        found = found.select_for_update(of=("self",) if features.has_select_for_update_of else ())
+    return list(found)

@@ -1,0 +1,126 @@
+"""When a message may go: never before the rule allows it, whatever changed in between."""
+
+import pytest
+from django.contrib.auth import get_user_model
+
+from instant import Namespace, publish
+from instant.deliveries import Stored
+from instant.messages import acknowledge, collect
+from instant.models import Message
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def read(make_channel, make_user, store):
+    """Publish to a channel of two, which one of them acknowledges; return the row and the other."""
+
+    def read(**fields):
+        ann, bob = make_user("ann"), make_user("bob")
+        row = make_channel("$team", "groups", members=[ann, bob], **fields)
+        id_ = publish("$team", "x").id
+        assert acknowledge(ann, [id_])
+        return row, bob, id_
+
+    return read
+
+
+def test_a_site_that_no_longer_says_what_is_stored_deletes_nothing(read, store, settings):
+    store(MESSAGES="store")
+    _, bob, id_ = read(store="store")
+    settings.INSTANT = {k: v for k, v in settings.INSTANT.items() if k != "STORE"}
+    assert collect() == 0
+    acknowledge(bob, [id_])
+    assert collect() == 0
+    assert Message.objects.exists()
+
+
+def test_a_channel_that_is_stored_no_longer_waits_for_every_reader(read, store):
+    store(MESSAGES="cacheall")
+    row, bob, id_ = read()
+    row.store = "disabled"
+    row.save()
+    assert collect() == 0
+    acknowledge(bob, [id_])
+    assert not Message.objects.exists()
+
+
+def test_a_channel_that_is_switched_off_for_a_while_loses_nothing(read, store):
+    store(MESSAGES="cacheall")
+    row, bob, id_ = read()
+    row.is_active = False
+    row.save()
+    assert collect() == 0
+    row.is_active = True
+    row.save()
+    assert acknowledge(bob, [id_])
+    assert not Message.objects.exists()
+
+
+def test_a_namespace_that_cannot_say_who_reads_keeps_its_messages(registry, make_user, caplog):
+    ann = make_user("ann")
+
+    class Room(Namespace):
+        name, pattern, delivery = "room", "<int:pk>", Stored()
+
+        def can_subscribe(self, user, pk):
+            return True
+
+        def readers(self, pk):
+            raise KeyError("broken")
+
+    class Other(Namespace):
+        name, pattern, delivery = "other", "<int:pk>", Stored()
+
+        def can_subscribe(self, user, pk):
+            return True
+
+        def readers(self, pk):
+            return []
+
+    publish("room:1", "x")
+    publish("other:1", "y")
+    for message in Message.objects.all():
+        # The acknowledgement counts, whatever becomes of the message.
+        assert acknowledge(ann, [message.uuid]) == [message.uuid]
+    assert collect() == 0
+    assert [message.channel for message in Message.objects.all()] == ["room:1"]
+    assert "Who reads room:1 is not known" in caplog.text
+
+
+@pytest.mark.parametrize("readers", ["queryset", "users", "keys", "text"])
+def test_readers_are_users_or_keys_of_any_form(registry, make_user, readers):
+    ann, bob = make_user("ann"), make_user("bob")
+    make_user("none of them")
+
+    class Room(Namespace):
+        name, pattern, delivery = "room", "<int:pk>", Stored()
+
+        def can_subscribe(self, user, pk):
+            return True
+
+        def readers(self, pk):
+            return {
+                "queryset": get_user_model().objects.filter(pk__in=[ann.pk, bob.pk]),
+                "users": [ann, bob],
+                "keys": {ann.pk, bob.pk},
+                "text": (str(key) for key in (ann.pk, bob.pk)),
+            }[readers]
+
+    id_ = publish("room:1", "x").id
+    acknowledge(ann, [id_])
+    assert Message.objects.exists()
+    acknowledge(bob, [id_])
+    assert not Message.objects.exists()
+
+
+def test_what_nobody_acknowledged_is_not_read_again_and_again(
+    read, store, django_assert_max_num_queries
+):
+    store(MESSAGES="cacheall")
+    read()
+    for number in range(20):
+        publish("$team", number)  # nobody has acknowledged these
+    with django_assert_max_num_queries(9) as asked:
+        collect()
+    assert not [q for q in asked.captured_queries if '"content"' in q["sql"]]
