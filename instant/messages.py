@@ -48,7 +48,8 @@ def outstanding(
     most), those with a higher ``pk`` than ``after``: go on with that of the last one.
 
     Raises PermissionDenied for a channel that the user may not read, and for somebody who
-    isn't logged in. Without a channel it looks at 1,000 channels of namespaces at the most.
+    isn't logged in. Without a channel it asks the rule of each channel of a namespace that has
+    messages which the user hasn't acknowledged.
     """
     from instant.stored import outstanding as stored  # noqa: PLC0415  it needs the models
 

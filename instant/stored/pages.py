@@ -39,23 +39,24 @@ def page_of(user: Any, question: Mapping[str, Any]) -> dict[str, Any]:
 
     ``question`` has what ``instant.messages.outstanding()`` takes: ``channel``, ``after`` and
     ``limit``, all optional, and the ``user`` that the page has in mind. ``next`` is what to send
-    as ``after`` for the next page, None on the last one. Raises PermissionDenied, and NotAsked.
+    as ``after`` for the next page, None on the last one; one before may have few messages, or
+    none. Raises PermissionDenied, and NotAsked.
     """
     _check_user(user, question)
     channel, after, limit = _asked(question)
     try:
-        found = outstanding.outstanding(user, channel, after=after, limit=limit + 1)
+        found, go_on = outstanding.page(user, channel, after=after, limit=limit)
     except InvalidChannelName as exc:
         raise NotAsked(str(exc)) from None
     messages: list[dict[str, Any]] = []
     room = _ROOM
-    for message in found[:limit]:
+    for message in found:
         room -= len(message.content.encode())
         if room < 0 and messages:
+            go_on = found[len(messages) - 1].pk
             break
         messages.append(_shown(message))
-    is_last = len(messages) == len(found)
-    return {"messages": messages, "next": None if is_last else found[len(messages) - 1].pk}
+    return {"messages": messages, "next": go_on}
 
 
 def acknowledge(user: Any, question: Mapping[str, Any]) -> dict[str, Any]:
