@@ -13,12 +13,14 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from instant.admin.hidden import HiddenColumns
 from instant.admin.status import AVAILABILITY, AvailabilityFilter, acknowledged, ping_rows
 from instant.exceptions import InstantConfigError, PublishError
 from instant.models import Channel, Message
 from instant.rights import accounts
 from instant.stored.acknowledging import let_go
 from instant.stored.resending import resend
+from instant.stored.rows import database, locked, own
 from instant.tenancy import current as tenancy
 
 __all__ = ["MessageAdmin"]
@@ -54,13 +56,14 @@ class _ChannelFilter(AvailabilityFilter):
 
 
 @admin.register(Message)
-class MessageAdmin(_MessageAdmin):
+class MessageAdmin(HiddenColumns, _MessageAdmin):
     """
     List messages, send them again, collect and delete them.
 
     What a message says is shown only to those with the permission for that.
     """
 
+    hidden, shown_with = _CONTENT, "instant.view_message_content"
     list_display = ("channel", "created_at", "sender", "is_delivered", "is_reply", "availability")
     list_filter = (_DeliveredFilter, "is_reply", _ChannelFilter, "created_at")
     list_select_related = ("row", "sender")
@@ -75,10 +78,12 @@ class MessageAdmin(_MessageAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         """Leave other tenants' messages out, and the content where it isn't shown."""
-        found = super().get_queryset(request).annotate(is_delivered=Exists(acknowledged()))
+        rows: QuerySet[Message] = super().get_queryset(request)
+        found = rows.annotate(is_delivered=Exists(acknowledged()))
         if tenant := tenancy.current():
             found = found.filter(tenant=tenant)
-        return found if self._shows_content(request) else found.defer(*_CONTENT)
+        shown: QuerySet[Message] = found if self._shows_content(request) else found.defer(*_CONTENT)
+        return shown
 
     def get_fields(self, request: HttpRequest, obj: Message | None = None) -> Any:  # noqa: ARG002
         """Show the content to those who may see it."""
@@ -109,9 +114,6 @@ class MessageAdmin(_MessageAdmin):
     def has_view_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:
         """Tell who may see the list; those who may send again may too."""
         return super().has_view_permission(request, obj) or self.has_resend_permission(request)
-
-    def _shows_content(self, request: HttpRequest) -> bool:
-        return accounts.holds(request.user, "instant.view_message_content")
 
     @admin.display(description=_("acknowledged"), ordering="is_delivered", boolean=True)
     def is_delivered(self, message: Any) -> bool:
@@ -158,12 +160,11 @@ class MessageAdmin(_MessageAdmin):
     def collect(self, request: HttpRequest, queryset: QuerySet[Message]) -> None:
         """Delete those of the selected messages whose rule lets them go now."""
         keys = list(queryset.order_by("pk").values_list("pk", flat=True))
-        rows = Message._base_manager.using(queryset.db)  # noqa: SLF001  Django's documented API
-        before = rows.filter(pk__in=keys).count()
+        # Where writes go: the list may be a replica's.
+        before = own().filter(pk__in=keys).count()
         for start in range(0, len(keys), _AT_ONCE):
-            with transaction.atomic(using=queryset.db):
-                found = rows.filter(pk__in=keys[start : start + _AT_ONCE]).order_by("pk")
-                let_go(list(found.select_for_update(of=("self",)).select_related("row")))
-        count = before - rows.filter(pk__in=keys).count()
+            with transaction.atomic(using=database()):
+                let_go(locked(own(), keys[start : start + _AT_ONCE]))
+        count = before - own().filter(pk__in=keys).count()
         told = ngettext("%(count)d message was deleted.", "%(count)d messages were deleted.", count)
         messages.success(request, told % {"count": count})

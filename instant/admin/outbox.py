@@ -17,6 +17,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from instant.admin.hidden import HiddenColumns
 from instant.models import OutboxRow
 from instant.publishing.outbox import notes
 from instant.publishing.outbox.again import send_again
@@ -104,13 +105,14 @@ def _delete_some(
 
 
 @admin.register(OutboxRow)
-class OutboxRowAdmin(_OutboxRowAdmin):
+class OutboxRowAdmin(HiddenColumns, _OutboxRowAdmin):
     """
     List rows, delete them, and send again what was set aside.
 
     What a row says is shown only to those with the permission to view payloads.
     """
 
+    hidden, shown_with = ("payload",), "instant.view_outbox_payload"
     list_display = ("id", "state", "short_error", "namespace", "method", "created_at")
     list_filter = (_StateFilter, ("namespace", _NamespaceFilter))
     ordering = ("-id",)
@@ -129,13 +131,13 @@ class OutboxRowAdmin(_OutboxRowAdmin):
         noted = _noted(rows.db)
         if noted.upto:
             rows = rows.exclude(noted.done() & ~Q(pk__in=[int(id_) for id_ in noted.refused]))
-        return rows if self._shows_payload(request) else rows.defer("payload")
+        return rows if self._shows_content(request) else rows.defer("payload")
 
     def get_fields(self, request: HttpRequest, obj: OutboxRow | None = None) -> Any:  # noqa: ARG002
         """Show the payload to those who may see it."""
         fields = ["id", "state", "method", "namespace", "partition", "created_at", "sent_at"]
         fields += ["attempts", "full_error"]
-        return [*fields, "payload"] if self._shows_payload(request) else fields
+        return [*fields, "payload"] if self._shows_content(request) else fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: OutboxRow | None = None) -> Any:
         """Let nothing be edited."""
@@ -156,9 +158,6 @@ class OutboxRowAdmin(_OutboxRowAdmin):
     def has_view_permission(self, request: HttpRequest, obj: OutboxRow | None = None) -> bool:
         """Tell who may see the list; those who may send again may too."""
         return super().has_view_permission(request, obj) or self.has_again_permission(request)
-
-    def _shows_payload(self, request: HttpRequest) -> bool:
-        return accounts.holds(request.user, "instant.view_outbox_payload")
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -12,6 +12,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from instant.admin.hidden import HiddenColumns
 from instant.inbound.tickets.cancelling import cancel
 from instant.models import Ticket
 from instant.rights import accounts
@@ -27,13 +28,14 @@ _CONTENT = ("data", "caller", "progress", "message", "result")
 
 
 @admin.register(Ticket)
-class TicketAdmin(_TicketAdmin):
+class TicketAdmin(HiddenColumns, _TicketAdmin):
     """
     List tickets, cancel and delete them.
 
     What was sent and what came of it is shown only to those with the permission for that.
     """
 
+    hidden, shown_with = _CONTENT, "instant.view_ticket_content"
     list_display = (
         "method",
         "state",
@@ -81,9 +83,6 @@ class TicketAdmin(_TicketAdmin):
     def has_view_permission(self, request: HttpRequest, obj: Ticket | None = None) -> bool:
         """Tell who may see the list; those who may cancel may too."""
         return super().has_view_permission(request, obj) or self.has_cancel_permission(request)
-
-    def _shows_content(self, request: HttpRequest) -> bool:
-        return accounts.holds(request.user, "instant.view_ticket_content")
 
     @admin.display(description=_("age"), ordering="created_at")
     def age(self, ticket: Ticket) -> str:

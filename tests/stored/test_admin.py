@@ -232,3 +232,20 @@ def test_10000_messages(admin, make_user):
         assert took < timedelta(seconds=5), url  # generous: the machine has others
         assert page.status_code == 200
     assert column(admin.get(CHANNELS), "pending", row) == "6000"
+
+
+def test_nobody_filters_by_what_they_may_not_see(editor, make_channel):
+    row = fill(1)
+    Message.objects.update(content='{"data":"secret"}', context='"reply to me"')
+    client = editor("view_message")
+    for lookup in ("content__contains=secret", "context__contains=zzz", "answers__content=x"):
+        assert client.get(f"{MESSAGES}?{lookup}").status_code in {302, 400}
+    assert client.get(f"{MESSAGES}?channel={row.name}").status_code == 200
+
+
+def test_who_may_see_it_may_filter_by_it(editor):
+    fill(1)
+    client = editor("view_message", "view_message_content")
+    page = client.get(f"{MESSAGES}?content__contains=secret")
+    assert page.status_code == 200
+    assert "0 messages" in page.content.decode()
