@@ -1,5 +1,7 @@
 """What pages publish into stored channels, as the server asks about it."""
 
+import json
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import AsyncClient, override_settings
@@ -7,8 +9,10 @@ from django.test import AsyncClient, override_settings
 from instant import Namespace, on_publish
 from instant.centrifugo.proxy import HEADER
 from instant.deliveries import Stored
+from instant.inbound.answers import Refused
 from instant.messages import acknowledge, outstanding
 from instant.models import Message
+from instant.stored.browser_publishing import keep_page
 from tests.inbound.asking import CLIENTS
 from tests.views.test_centrifugo_proxy import DENIED, SECRET, ask
 
@@ -112,3 +116,27 @@ async def test_it_is_stored_where_an_event_loop_runs(registry, in_threads):
     )
     sent = response.json()["result"]["data"]
     assert sent == (await Message.objects.aget()).payload
+
+
+def nested(depth):
+    data = 1
+    for _ in range(depth):
+        data = [data]
+    return data
+
+
+@pytest.mark.parametrize("data", [{"data": nested(500)}, {"message": "\ud800"}, {"\udfff": 1}])
+def test_what_could_not_be_read_again_is_refused(people, data):
+    ann, bob = people
+    ask("publish", ann, "$team", data={"message": "before"})
+    refused = ask("publish", ann, "$team", data=data)
+    assert refused["error"]["code"] == 400
+    assert not refused["error"].get("temporary")
+    assert [one.payload["message"] for one in outstanding(bob)] == ["before"]
+
+
+def test_a_number_that_json_cannot_say_again_is_refused(people):
+    ann, _ = people
+    with pytest.raises(Refused, match="number"):
+        keep_page(ann, "$team", json.loads('{"data": 1e999}'))
+    assert not Message.objects.exists()
