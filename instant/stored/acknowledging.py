@@ -24,7 +24,7 @@ from instant.stored.rules import RESPONSES, Effective, are_rows_asked, of_namesp
 
 __all__ = ["acknowledge", "let_go", "rule_of"]
 
-logger = logging.getLogger("instant.messages")
+logger = logging.getLogger("instant.permissions")
 
 _AT_ONCE = 500
 """Messages that one transaction looks at."""

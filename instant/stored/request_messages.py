@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,7 +26,7 @@ from instant.stored.rows import database, own
 from instant.stored.rules import REQUESTS, RESPONSES, of_row
 from instant.tenancy import current as tenancy
 
-__all__ = ["EVENT", "answering", "kept", "write"]
+__all__ = ["EVENT", "answering", "end", "erase", "kept", "write"]
 
 EVENT = "instant:request"
 """The event class of a request's message."""
@@ -77,8 +77,26 @@ def answering(ticket: Ticket) -> Iterator[None]:
     beside = Note(always=True, is_reply=True, request=getattr(asked, "pk", None))
     with noted(beside if is_stored else Note()):
         yield
-    if asked is None:
-        return
+    if asked is not None:
+        _let_go(asked)
+
+
+def end(ticket: Ticket) -> None:
+    """Let the message of a request go that was cancelled, or that nobody answered in time."""
+    if ticket.asked is not None and conf.current().store is not None:
+        for asked in own().filter(pk=ticket.asked).select_related("row"):
+            _let_go(asked)
+
+
+def erase(tickets: Collection[tuple[str, int | None]]) -> None:
+    """Delete what was stored of the tickets of somebody who is gone, by id and message."""
+    names = [channel_of(pk) for pk, _ in tickets]
+    own().filter(channel__in=names, is_reply=True, row=None).delete()
+    asked = [key for _, key in tickets if key is not None]
+    own().filter(pk__in=asked, row=None).delete()  # in a row's channel it has readers
+
+
+def _let_go(asked: Message) -> None:
     rule = of_row(asked.row.store if asked.row else "", role=REQUESTS).rule
-    if rule == "cache" or (rule == "cacheall" and asked.row is None):
+    if rule in {"cache", "disabled"} or (rule == "cacheall" and asked.row is None):
         asked.delete()

@@ -72,7 +72,8 @@ def register(
     policy = Request(method, options.get("priority", 0), backlog)
     if session:
         _declare(session=True)
-    before = ("rate", "per", "once", "cache", "vary", "shared")
+    # What is kept is an answer: a ticket is its caller's alone, and may fail or be cancelled.
+    before = ("rate", "per", "once")
     rest = {key: value for key, value in options.items() if key != "priority"}
     front: Any = {key: value for key, value in rest.items() if key in before}
     behind: Any = {key: value for key, value in rest.items() if key not in before}

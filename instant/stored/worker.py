@@ -17,11 +17,13 @@ def keep_connections() -> None:
     Let this process keep its connections to databases for a minute, where it would for no time.
 
     ``CONN_MAX_AGE`` is 0 unless a project says otherwise: for web servers, whose threads are many.
-    A worker has one, and would connect for each request.
+    A worker has one, and would connect for each request. A pool keeps them itself, and Django
+    refuses both together.
     """
     for connection in connections.all():
-        if connection.settings_dict["CONN_MAX_AGE"] == 0:
-            connection.settings_dict["CONN_MAX_AGE"] = _MAX_AGE
+        values = connection.settings_dict
+        if values["CONN_MAX_AGE"] == 0 and not values["OPTIONS"].get("pool"):
+            values["CONN_MAX_AGE"] = _MAX_AGE
 
 
 class RequestWorker(Worker):

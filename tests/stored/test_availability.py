@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
 from instant import publish
@@ -182,3 +183,31 @@ def test_the_command_fails_where_the_server_is_away(make_channel, monkeypatch, c
     with pytest.raises(SystemExit):
         call_command("pingchannels")
     assert "Not pinged: The server is away." in capsys.readouterr().err
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.django_db(transaction=True)
+def test_the_command_outlives_a_restart_of_the_database(make_channel, monkeypatch, capsys):
+    make_channel("lab", answers_pings=True)
+    pauses = []
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 1:
+            end_connection()
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    def end_connection():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            [pid] = cursor.fetchone()
+        other = connection.copy()
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        other.close()
+
+    monkeypatch.setattr("instant.management.commands.pingchannels.time.sleep", sleep)
+    call_command("pingchannels", every=60)
+    out, err = capsys.readouterr()
+    assert (out, err) == ("Pinged: 1.\n" * 3, "")

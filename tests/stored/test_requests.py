@@ -1,15 +1,20 @@
 """Requests: who may ask, what a worker finds, and how they end."""
 
 import asyncio
+import os
 import threading
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
+from unittest import mock
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.core.checks import run_checks
 from django.db import OperationalError, connections, transaction
+from django.db.models import signals
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
@@ -18,7 +23,7 @@ from instant.handlers import Cancelled, Refused
 from instant.inbound.openapi import document
 from instant.inbound.registry import find_handler
 from instant.inbound.requests import find_method
-from instant.inbound.tickets import bells, cancelling, rows, upkeep, waking
+from instant.inbound.tickets import bells, cancelling, erasing, rows, upkeep, waking
 from instant.messages import acknowledge, outstanding
 from instant.models import Channel, Message, Ticket
 from instant.stored.worker import RequestWorker
@@ -383,3 +388,84 @@ def test_the_channel_of_the_name_says_how_requests_are_stored(predict, asked, ma
     assert (message.channel, message.row.name) == ("predict", "predict")
     run_jobs("request:predict")
     assert Message.objects.filter(pk=message.pk).exists()
+
+
+@pytest.mark.parametrize("how", ["cancel", "expire"])
+@pytest.mark.parametrize("rule", ["cache", "cacheall", "store"])
+def test_a_request_that_ends_without_an_answer_is_dealt_with_too(
+    how, rule, predict, asked, make_user, settings
+):
+    settings.INSTANT = {**settings.INSTANT, "STORE": {"REQUESTS": rule}}
+    ticket = asked(make_user("ann"), data={"x": 1})
+    getattr(cancelling, how)(ticket)
+    assert Message.objects.filter(pk=ticket.asked).exists() == (rule == "store")
+
+
+def test_a_user_who_is_deleted_leaves_neither_requests_nor_answers(
+    predict, asked, make_user, settings
+):
+    settings.INSTANT = {**settings.INSTANT, "STORE": {"MESSAGES": "store"}}
+    ann, bob = make_user("ann"), make_user("bob")
+    for user in (ann, bob):
+        asked(user, data={"x": 1})
+    run_jobs("request:predict")
+    asked(ann, data={"x": 2})
+    erasing.connect()
+    try:
+        ann.delete()
+    finally:
+        signals.post_delete.disconnect(sender=get_user_model(), dispatch_uid="instant.tickets_gone")
+    assert {message.sender for message in Message.objects.filter(is_reply=False)} == {bob}
+    assert Message.objects.count() == 2
+
+
+def test_an_answer_that_is_kept_is_no_ticket_of_anothers(registry, asked, make_user):
+    """What is cached is what the function returned: a ticket may fail, and is its caller's."""
+    calls = []
+
+    @responder("double", cache=60, shared=True)
+    def double(call, x: int):
+        calls.append(x)
+        if len(calls) == 1:
+            raise Refused(503, "not yet")
+        return 2 * x
+
+    ann, bob, cat = make_user("ann"), make_user("bob"), make_user("cat")
+    tickets = [asked(user, "double", data={"x": 2}) for user in (ann, bob, cat)]
+    assert len({ticket.pk for ticket in tickets}) == 3
+    run_jobs("request:double")
+    states = [call_rpc(u, "instant.ticket", {"id": t.pk})["ticket"]
+              for u, t in zip((ann, bob, cat), tickets, strict=True)]  # fmt: skip
+    assert [state["result"] for state in states] == [None, 4, 4]
+    assert calls == [2, 2]
+
+
+def test_a_bell_rings_also_in_a_process_with_many_connections():
+    """select() takes none of the files that a busy server has beyond its first 1,024."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    files = []
+    try:
+        while not files or files[-1].fileno() < 1024:
+            files.append(Path(os.devnull).open())  # noqa: SIM115  closed below
+        with bells.Bell(bells.of_asker("x" * 20)) as bell:
+            assert not bell.wait(0.01)
+            bells.ring(bells.of_asker("x" * 20))
+            assert bell.wait(5)
+            assert not bell.wait(0)
+    finally:
+        for file in files:
+            file.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_worker_leaves_a_pool_of_connections_alone(settings):
+    from instant.stored import worker as workers
+
+    pooled, plain = ({"CONN_MAX_AGE": 0, "OPTIONS": options} for options in ({"pool": True}, {}))
+    with mock.patch.object(workers, "connections") as connections_:
+        connections_.all.return_value = [mock.Mock(settings_dict=one) for one in (pooled, plain)]
+        workers.keep_connections()
+    assert (pooled["CONN_MAX_AGE"], plain["CONN_MAX_AGE"]) == (0, 60)

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from instant.inbound.tickets import rows, telling
 from instant.inbound.tickets.model import Ticket
+from instant.stored import request_messages
 
 __all__ = ["cancel", "expire", "expire_if_due"]
 
@@ -32,6 +33,8 @@ def expire_if_due(ticket: Ticket) -> Ticket:
 def _stop(ticket: Ticket, write: Callable[[Ticket], bool]) -> Ticket:
     with transaction.atomic(using=rows.database()):
         changed = write(ticket)
+        if changed and ticket.is_request:
+            request_messages.end(ticket)
     if changed:
         telling.tell_end(ticket)
         return ticket

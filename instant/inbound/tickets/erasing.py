@@ -16,6 +16,7 @@ from instant.inbound.tickets.channel import channel_of
 from instant.inbound.tickets.running import is_used
 from instant.publishing.commit_hook import wait_for_commit
 from instant.publishing.outbox import erasing as outbox
+from instant.stored import request_messages
 from instant.tenancy import current as tenancy
 
 __all__ = ["connect"]
@@ -58,10 +59,12 @@ def _erase(gone: Sequence[tuple[str, str]]) -> None:
 
 
 def _erase_of(subs: Sequence[str]) -> None:
-    found = rows.own().filter(owner__in=subs).values_list("pk", "owner")
+    listed = rows.own().filter(owner__in=subs).values_list("pk", "owner", "asked")
     # Compared again: some databases don't tell “a” from “A”.
-    ids = [pk for pk, owner in found if owner in subs]
+    found = [(pk, asked) for pk, owner, asked in listed if owner in subs]
+    ids = [pk for pk, _ in found]
     for start in range(0, len(ids), _AT_ONCE):
+        request_messages.erase(found[start : start + _AT_ONCE])
         gone = rows.own().filter(pk__in=ids[start : start + _AT_ONCE])
         gone._raw_delete(gone.db)  # noqa: SLF001  one statement, whoever listens to all models
     if ids:

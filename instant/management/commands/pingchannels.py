@@ -7,7 +7,9 @@ import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, InterfaceError
 
+from instant.inbound.tickets.between_jobs import close_old_connections
 from instant.stored.pinging import ping_every_tenants
 
 
@@ -38,7 +40,11 @@ class Command(BaseCommand):
             return
 
     def _ping(self) -> bool:
-        count, failed = ping_every_tenants()
+        close_old_connections()  # the database may have been restarted since
+        try:
+            count, failed = ping_every_tenants()
+        except (DatabaseError, InterfaceError) as exc:  # so that nobody knows the tenants
+            count, failed = 0, {"": exc}
         self.stdout.write(f"Pinged: {count}.")
         self.stdout.flush()
         for tenant, error in failed.items():

@@ -95,4 +95,5 @@ def _write(id_: str, names: dict[str, Any]) -> None:
         if channel in names  # others have had theirs before, with the same key
     ]
     manager = Notification._base_manager.using(database())  # noqa: SLF001
-    manager.bulk_create(rows, batch_size=_AT_ONCE)
+    # Somebody else may have notified with the same key meanwhile: theirs are those messages.
+    manager.bulk_create(rows, batch_size=_AT_ONCE, ignore_conflicts=True)

@@ -1,9 +1,11 @@
 """Notifications: stored with the transaction, told at once, read once and for all pages."""
 
+import threading
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connections, transaction
 
 from instant.messages import acknowledge, anotify, aunread, mark_read, notify, outstanding, unread
 from instant.models import Acknowledgement, Message, Notification
@@ -201,3 +203,30 @@ async def test_from_async_code(make_user, in_threads):
     user = await sync_to_async(make_user)("ann")
     await anotify(user, "x")
     assert await aunread(user) == 1
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.django_db(transaction=True)
+def test_one_key_at_the_same_time_notifies_once(make_user):
+    users = [make_user(f"u{n}") for n in range(20)]
+    together = threading.Barrier(4, timeout=20)
+    failed = []
+
+    def work():
+        try:
+            for number in range(10):
+                together.wait()
+                notify(users, "Hello", idempotency_key=f"key {number}")
+        except Exception as exc:
+            failed.append(exc)
+            together.abort()
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert [unread(user) for user in users] == [10] * 20
