@@ -11,10 +11,13 @@ from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 
 from instant import conf
+from instant.channels.names import USER_NAMESPACE
+from instant.models import Channel
 from instant.namespaces import find_namespace, registered
 from instant.stored.acknowledging import let_go
 from instant.stored.model import Acknowledgement, Message
 from instant.stored.rows import Messages, database, locked, own
+from instant.stored.rules import RESPONSES, are_rows_asked, of_namespace, of_row
 from instant.tenancy import current as tenancy
 
 __all__ = ["collect"]
@@ -47,12 +50,33 @@ def _collect() -> int:
 
 
 def _candidates(last: int, now: datetime) -> Messages:
-    """Return the messages that may have to go: somebody acknowledged them, or they may be old."""
-    wanted = Q(Exists(Acknowledgement._base_manager.filter(message=OuterRef("pk"))))  # noqa: SLF001
+    """
+    Return the messages that may have to go: somebody acknowledged them, or they may be old.
+
+    Not what is kept for ever, such as an archive or what people have read in their bell: that
+    would be looked at, and locked, each time.
+    """
+    acknowledged = Exists(Acknowledgement._base_manager.filter(message=OuterRef("pk")))  # noqa: SLF001
+    wanted = Q(acknowledged) & ~_kept_for_ever()
     ages = [limits.age for limits in _all_limits() if limits.age is not None]
     if ages:
         wanted |= Q(created_at__lt=now - min(ages))
     return own().filter(wanted, pk__gt=last)
+
+
+def _kept_for_ever() -> Q:
+    """Return the condition for messages that no acknowledgement lets go."""
+    kept = Q(row=None, channel__startswith=f"{USER_NAMESPACE}:")
+    for cls in registered():
+        if of_namespace(cls).rule == "store":
+            kept |= Q(row=None, is_reply=False, channel__startswith=f"{cls.name}:")
+    if not are_rows_asked():
+        return kept | Q(row__isnull=False) | Q(is_reply=True)
+    if of_row("", role=RESPONSES).rule == "store":
+        kept |= Q(row=None, is_reply=True)
+    rules = ["store", ""] if of_row("").rule == "store" else ["store"]
+    rows = Channel._base_manager.filter(store__in=rules).order_by()  # noqa: SLF001
+    return kept | Q(row__in=rows.values("pk"), is_reply=False)
 
 
 def _look(batch: Sequence[int], now: datetime) -> int:

@@ -5,8 +5,9 @@ from django.contrib.auth import get_user_model
 
 from instant import Namespace, publish
 from instant.deliveries import Stored
-from instant.messages import acknowledge, collect
+from instant.messages import acknowledge, collect, notify
 from instant.models import Message
+from instant.stored import collecting
 
 pytestmark = pytest.mark.django_db
 
@@ -124,3 +125,32 @@ def test_what_nobody_acknowledged_is_not_read_again_and_again(
     with django_assert_max_num_queries(9) as asked:
         collect()
     assert not [q for q in asked.captured_queries if '"content"' in q["sql"]]
+
+
+def test_archives_and_read_notifications_are_not_looked_at_each_time(
+    registry, make_channel, make_user, store, monkeypatch
+):
+    store(MESSAGES="store", RESPONSES="cacheall")
+    ann, bob = make_user("ann"), make_user("bob")
+
+    class Log(Namespace):
+        name, pattern, delivery = "log", "<int:pk>", Stored("store")
+
+        def can_subscribe(self, user, pk):
+            return True
+
+    class Room(Log):
+        name, delivery = "room", Stored()
+
+        def readers(self, pk):
+            return [ann, bob]
+
+    make_channel("$archive", "users")
+    make_channel("$team", "users", store="cacheall")
+    id_ = notify([ann, bob], "Hello")
+    sent = [publish(name, "x").id for name in ("$archive", "$team", "log:1", "room:1")]
+    assert len(acknowledge(ann, [id_, *sent])) == 5
+    looked = []
+    monkeypatch.setattr(collecting, "let_go", looked.extend)
+    assert collect() == 0
+    assert sorted(message.channel for message in looked) == ["$team", "room:1"]
