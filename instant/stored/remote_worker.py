@@ -19,6 +19,7 @@ from instant.inbound.call import Call
 from instant.inbound.registry import Handler
 from instant.inbound.tickets import contents
 from instant.inbound.tickets.heart import BETWEEN
+from instant.inbound.tickets.processes import Hopeless
 
 __all__ = ["Forbidden", "RemoteWorker"]
 
@@ -36,7 +37,7 @@ _TIMEOUT = 20.0
 _REFUSED = {401, 403, 404, 405}
 
 
-class Forbidden(Exception):
+class Forbidden(Hopeless):
     """The site doesn't want this worker: its token is wrong or revoked, or the address is."""
 
 

@@ -8,15 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import RequestDataTooBig
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, JsonResponse
-from django.http.request import RawPostDataException
 from django.views.decorators.csrf import csrf_exempt
 
 from instant.rights.primary import reading_from_primary
 from instant.stored import claiming
 from instant.stored.worker_token import find_token
+from instant.views.body import BodyRefused, BodyTooLarge, read_body
 from instant.views.caching import keep_out_of_caches
 from instant.views.errors import Answered, BadRequest
 
@@ -25,6 +24,9 @@ __all__ = ["worker"]
 logger = logging.getLogger("instant.views")
 
 _SCHEME = "Bearer "
+
+_MOST = 2_500_000
+"""Bytes of a body: a result has 900,000, and JSON may say each of them as an escape."""
 
 
 @login_not_required
@@ -69,10 +71,13 @@ def _answered(request: HttpRequest, action: str) -> Mapping[str, Any]:
 
 def _body(request: HttpRequest) -> Mapping[str, Any]:
     try:
-        found = json.loads(request.body or b"{}")
-    except RequestDataTooBig:
-        raise Answered("The body is too large.", status=413) from None
-    except (ValueError, RecursionError, RawPostDataException):
+        # Chunks have no length, of which Django would take any number.
+        found = json.loads(read_body(request, _MOST) or b"{}")
+    except BodyTooLarge as exc:
+        raise Answered(str(exc), status=413) from None
+    except BodyRefused as exc:
+        raise BadRequest(str(exc)) from None
+    except (ValueError, RecursionError):
         raise BadRequest("The body is no JSON.") from None
     if not isinstance(found, dict):
         raise BadRequest("The body is no JSON object.")

@@ -173,11 +173,11 @@ class Elsewhere:
         self.site = site
         self.token = site.run("workertoken", "build").splitlines()[0]
 
-    def start(self, token=None):
+    def start(self, *options, token=None):
         process = subprocess.Popen(
             [
                 sys.executable, "-m", "django", "runworker", "build", "--skip-checks",
-                "--url", f"http://127.0.0.1:{self.site.web_port}/instant",
+                "--url", f"http://127.0.0.1:{self.site.web_port}/instant", *options,
             ],
             env=self.site.env
             | {
@@ -233,11 +233,14 @@ def test_a_worker_on_another_machine_whose_request_is_cancelled(site):  # noqa: 
 
 def test_a_token_that_is_revoked_ends_its_workers(site):  # noqa: F811
     elsewhere = Elsewhere(site)
-    worker = elsewhere.start()
+    worker, several = elsewhere.start(), elsewhere.start("--processes", "2")
     assert "is revoked" in site.run("workertoken", "--revoke", "1")
     assert "revoked" in site.run("workertoken", "--list")
     site.said(worker, "refuses: 401")
     assert worker.wait(PATIENCE) == 1
+    # Others in their place would be refused, too.
+    site.said(several, "refuses: 401")
+    assert several.wait(PATIENCE) == 1
 
 
 def children(process):

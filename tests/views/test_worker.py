@@ -1,6 +1,7 @@
 """What a worker on another machine is answered."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +10,7 @@ from instant.inbound.tickets import upkeep
 from instant.models import Ticket, WorkerToken
 from instant.stored import worker_token
 from instant.testing import call_rpc
+from instant.views.worker import worker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("registry")]
 
@@ -163,6 +165,21 @@ def test_what_is_no_answer_ends_nothing(given, ann, ask):
     ask("answer", named | given, status=400)
     ticket.refresh_from_db()
     assert ticket.state == "running"
+
+
+def test_a_body_without_a_length_is_read_within_bounds(rf, token):
+    """Chunks say nothing of how many will come."""
+    request = rf.generic("POST", "/", b"", headers={"Authorization": f"Bearer {token}"})
+    request.META["CONTENT_LENGTH"] = ""
+    taken = []
+
+    def read(count=-1):
+        taken.append(count)
+        return b"x" * (count if count >= 0 else 10**8)
+
+    request._stream = SimpleNamespace(read=read, close=lambda: None)
+    answer = worker(request, "claim")
+    assert (answer.status_code, taken) == (413, [2_500_001])
 
 
 def test_a_get_is_refused(client, token):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -15,11 +16,14 @@ from django.db import connections
 
 from instant.exceptions import InstantConfigError
 
-__all__ = ["Processes", "Runs", "Stopped"]
+__all__ = ["Hopeless", "Processes", "Runs", "Stopped"]
 
 logger = logging.getLogger("instant.tickets")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_HOPELESS = 3
+"""The exit status by which a process says so."""
 
 _PAUSE = 1.0
 """Seconds between two processes that die at once."""
@@ -27,6 +31,10 @@ _PAUSE = 1.0
 
 class Stopped(SystemExit):
     """Raised in the middle of a job where its worker is told to stop at once."""
+
+
+class Hopeless(Exception):
+    """Raised by what works where another process would fare no better; all end then."""
 
 
 class Runs(Protocol):
@@ -53,9 +61,10 @@ class Processes:
         self._count, self._make, self._are_replaced = count, make, are_replaced
         self._children: set[int] = set()
         self._signals = 0
+        self._is_hopeless = False
 
     def run(self) -> None:
-        """Work; return when all have ended."""
+        """Work; return when all have ended. Raises Hopeless, with one process what it has said."""
         if self._count == 1 and not self._are_replaced:
             self._work(_SIGNALS)
             return
@@ -68,6 +77,8 @@ class Processes:
             while self._signals == 0 and len(self._children) < self._count:
                 self._start()
             self._wait()
+        if self._is_hopeless:
+            raise Hopeless("No process can work; the log says why.")
 
     def _start(self) -> None:
         # Nobody is told to stop while it isn't known whom to tell, or who has been told.
@@ -85,6 +96,9 @@ class Processes:
             status = 0
         except SystemExit:
             status = 0
+        except Hopeless as exc:
+            logger.error("%s", exc)  # noqa: TRY400  it says all
+            status = _HOPELESS
         except BaseException:
             logger.exception("A worker's process failed.")
         finally:
@@ -99,14 +113,18 @@ class Processes:
             self._children.clear()
             return
         self._children.discard(pid)
-        if self._signals == 0 and status:
+        if os.waitstatus_to_exitcode(status) == _HOPELESS:
+            self._is_hopeless = True
+            self._pass_on()
+        elif self._signals == 0 and status:
             logger.error("A worker's process ended (%d); another one starts.", status)
             time.sleep(_PAUSE)
 
-    def _pass_on(self, _number: int, _frame: FrameType | None) -> None:
+    def _pass_on(self, _number: int = 0, _frame: FrameType | None = None) -> None:
         self._signals += 1
-        for pid in self._children:
-            os.kill(pid, signal.SIGTERM)
+        for pid in list(self._children):
+            with contextlib.suppress(ProcessLookupError):  # it has ended just now
+                os.kill(pid, signal.SIGTERM)
 
     def _work(self, signals: Iterable[signal.Signals], parent: int = 0) -> None:
         worker = self._make(parent)

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from instant.inbound.reserved import REQUESTS
-from instant.inbound.tickets.processes import Processes, Runs
-from instant.stored.remote_worker import Forbidden, RemoteWorker
+from instant.inbound.tickets.processes import Hopeless, Processes, Runs
+from instant.stored.remote_worker import RemoteWorker
 from instant.stored.responding import find_responder
 from instant.stored.worker import RequestWorker, keep_connections
 
@@ -66,7 +66,7 @@ class Command(BaseCommand):
         self.stdout.flush()
         try:
             Processes(options["processes"], make, are_replaced=most is not None).run()
-        except Forbidden as exc:
+        except Hopeless as exc:
             raise CommandError(str(exc)) from None
 
 
