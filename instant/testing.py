@@ -5,7 +5,8 @@ Helpers for the tests of projects that use Instant.
 TestCase. ``assert_permissions()`` holds rights as a table, ``assert_state()`` the state that a
 page begins with. ``call_rpc()`` and ``publish_as()`` do what a page does with handlers, and
 ``run_jobs()`` runs the jobs of queued calls; within ``answered_here()`` requests are answered by
-whoever asks.
+whoever asks, within ``answering()`` by the test. ``stored_messages()`` holds what was stored, and
+who has acknowledged it.
 ``instant_server()`` runs a real server for pages that are tested end to end. The
 pytest plugin (loaded by itself) offers the fixtures ``publications`` and ``instant_server``. Test
 runs reach no server but those that a test asks for, whoever runs them: ``locmem`` is their backend.
@@ -36,15 +37,21 @@ from instant.publishing.outbox import waiting
 from instant.publishing.outbox.relay import Relay
 from instant.publishing.publication import Envelope, Publication
 from instant.rights.asserting import assert_permissions
+from instant.stored.answering import AnsweredRequest, AnsweredRequests, answering
+from instant.stored.asserting import ANY, StoredMessages, stored_messages
 from instant.stored.waiting import answered_here
 
 __all__ = [
+    "AnsweredRequest",
+    "AnsweredRequests",
     "CapturedPublications",
     "InstantServer",
     "InstantTestMixin",
     "OutboxPublications",
+    "StoredMessages",
     "acall_rpc",
     "answered_here",
+    "answering",
     "apublish_as",
     "assert_permissions",
     "assert_state",
@@ -54,21 +61,8 @@ __all__ = [
     "outbox",
     "publish_as",
     "run_jobs",
+    "stored_messages",
 ]
-
-
-class _Any:
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __repr__(self) -> str:
-        return "ANY"
-
-
-_ANY: Any = _Any()
 
 
 class _CapturingBackend(LocmemBackend):
@@ -120,12 +114,12 @@ class CapturedPublications(Sequence[Publication]):
     def assert_published(
         self,
         channel: str,
-        message: Any = _ANY,
+        message: Any = ANY,
         *,
-        data: Any = _ANY,
-        event_class: Any = _ANY,
-        bucket: Any = _ANY,
-        site: Any = _ANY,
+        data: Any = ANY,
+        event_class: Any = ANY,
+        bucket: Any = ANY,
+        site: Any = ANY,
         count: int | None = None,
     ) -> Publication:
         """
@@ -152,7 +146,7 @@ class CapturedPublications(Sequence[Publication]):
         ]
         if (count is None and found) or len(found) == count != 0:
             return found[0]
-        given = {key: value for key, value in wanted.items() if value is not _ANY}
+        given = {key: value for key, value in wanted.items() if value is not ANY}
         times = "" if count is None else f" {count} times, but {len(found)} times"
         raise AssertionError(f"Not published{times}: {channel!r} with {given}.\n{self._listing()}")
 

@@ -57,9 +57,10 @@ PINNED = {
     "instant.states": "State astates states",
     "instant.tenants": "SchemaTenants Tenants",
     "instant.testing": (
-        "CapturedPublications InstantServer InstantTestMixin OutboxPublications acall_rpc "
-        "answered_here apublish_as assert_permissions assert_state call_rpc capture_publications "
-        "instant_server outbox publish_as run_jobs"
+        "AnsweredRequest AnsweredRequests CapturedPublications InstantServer InstantTestMixin "
+        "OutboxPublications StoredMessages acall_rpc answered_here answering apublish_as "
+        "assert_permissions assert_state call_rpc capture_publications instant_server outbox "
+        "publish_as run_jobs stored_messages"
     ),
 }
 """What the public modules promise; a name is added on purpose and taken away never."""
