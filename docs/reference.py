@@ -30,6 +30,7 @@ COMMANDS = (
     "listen",
     "enforce",
     "collect_messages",
+    "instantdata",
     "relay_outbox",
     "runjobs",
     "runworker",

@@ -15,7 +15,8 @@ DJANGOS = {
     "templatetags", "urls",
 }  # fmt: skip
 ROOMS = {
-    "broadcasting", "centrifugo", "channels", "conf", "embedded", "inbound", "pages", "publishing", "revoking", "rights",
+    "broadcasting", "centrifugo", "channels", "conf", "embedded", "inbound", "pages", "personal", "publishing",
+    "revoking", "rights",
     "server", "stored", "tenancy", "views",
 }  # fmt: skip
 
@@ -26,19 +27,20 @@ MAY_IMPORT = {
     "conf": {"centrifugo.config", "deliveries", "exceptions"},
     "channels": {"deliveries", "exceptions"},
     "publishing": {
-        "backends", "centrifugo", "channels", "conf", "exceptions", "models", "revoking.host", "revoking.looker",
-        "revoking.rounds", "signals", "tenancy",
+        "backends", "centrifugo", "channels", "conf", "exceptions", "models", "personal.part", "revoking.host",
+        "revoking.looker", "revoking.rounds", "signals", "tenancy",
     },
     "rights": {
-        "channels", "conf", "deliveries", "exceptions", "models", "namespaces", "permissions", "tenancy",
+        "channels", "conf", "deliveries", "exceptions", "models", "namespaces", "permissions", "personal.part", "tenancy",
     },
     "revoking": {
         "backends", "centrifugo", "channels", "conf", "exceptions", "models", "namespaces", "permissions",
-        "publishing", "rights", "signals", "tenancy",
+        "personal.part", "publishing", "rights", "signals", "tenancy",
     },
     "inbound": {
         "backends", "centrifugo", "channels", "conf", "deliveries", "exceptions", "models", "namespaces", "permissions",
-        "producers", "publishing", "revoking.host", "revoking.looker", "rights", "signals", "stored.request_messages",
+        "personal.part", "producers", "publishing", "revoking.host", "revoking.looker", "rights", "signals",
+        "stored.request_messages",
         "tenancy",
     },
     "server": {
@@ -47,8 +49,9 @@ MAY_IMPORT = {
     },
     "stored": {
         "backends", "channels", "conf", "deliveries", "exceptions", "fields", "inbound", "models", "namespaces", "permissions",
-        "presence", "producers", "publishing", "revoking", "rights", "signals", "tenancy",
+        "personal.part", "presence", "producers", "publishing", "revoking", "rights", "signals", "tenancy",
     },
+    "personal": {"tenancy"},
     "tenancy": {"centrifugo", "channels", "conf", "exceptions"},
     "pages": {
         "backends", "centrifugo", "conf", "exceptions", "namespaces", "permissions", "rights", "tenancy",

@@ -23,7 +23,7 @@ from instant.rights.primary import reading_from_primary
 from instant.stored.model import Acknowledgement, Message
 from instant.stored.rows import Messages, database, own
 
-__all__ = ["LIMIT", "outstanding", "page", "readable", "waiting_for"]
+__all__ = ["LIMIT", "MOST", "outstanding", "page", "readable", "waiting_for"]
 
 LIMIT = 100
 """Messages of one page, unless more or fewer are asked for."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -88,15 +88,19 @@ def end(ticket: Ticket) -> None:
             _let_go(asked)
 
 
-def erase(tickets: Collection[tuple[str, int | None]]) -> None:
-    """Delete what was stored of the tickets of somebody who is gone, by id and message."""
-    names = [channel_of(pk) for pk, _ in tickets]
-    own().filter(channel__in=names, is_reply=True, row=None).delete()
-    asked = [key for _, key in tickets if key is not None]
-    own().filter(pk__in=asked, row=None).delete()  # in a row's channel it has readers
-
-
 def _let_go(asked: Message) -> None:
     rule = of_row(asked.row.store if asked.row else "", role=REQUESTS).rule
     if rule in {"cache", "disabled"} or (rule == "cacheall" and asked.row is None):
         asked.delete()
+
+
+def erase(tickets: Sequence[str], asked: Sequence[int]) -> None:
+    """
+    Delete the answers of tickets, by id, and their requests, by key: nobody may read them now.
+
+    A request that belongs to a channel's row is for its readers, who keep it.
+    """
+    names = [channel_of(id_) for id_ in tickets]
+    own().filter(channel__in=names, is_reply=True, row=None).delete()
+    if asked:
+        own().filter(pk__in=asked, row=None).delete()

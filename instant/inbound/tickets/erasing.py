@@ -8,9 +8,10 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, connections, transaction
 from django.db.models import signals
 
+from instant import conf
 from instant.inbound.tickets import rows
 from instant.inbound.tickets.channel import channel_of
 from instant.inbound.tickets.running import is_used
@@ -19,7 +20,7 @@ from instant.publishing.outbox import erasing as outbox
 from instant.stored import request_messages
 from instant.tenancy import current as tenancy
 
-__all__ = ["connect"]
+__all__ = ["connect", "erase"]
 
 logger = logging.getLogger("instant.tickets")
 
@@ -53,19 +54,32 @@ def _erase(gone: Sequence[tuple[str, str]]) -> None:
             with tenancy.activate(tenant):
                 subs = list(dict.fromkeys(sub for _, sub in named))
                 for start in range(0, len(subs), _AT_ONCE):
-                    _erase_of(subs[start : start + _AT_ONCE])
+                    erase(subs[start : start + _AT_ONCE])
         except (DatabaseError, LookupError) as exc:
             logger.error("Tickets of users who were deleted are still there: %s", exc)  # noqa: TRY400
 
 
-def _erase_of(subs: Sequence[str]) -> None:
-    listed = rows.own().filter(owner__in=subs).values_list("pk", "owner", "asked")
+def erase(subs: Sequence[str], *, is_asked: bool = False) -> int:
+    """
+    Delete the tickets of users of the current tenant, and return how many there were.
+
+    With what they say that is stored or in the outbox; where neither is used rows may be left of a
+    time when they were, which are looked for if ``is_asked``.
+    """
+    found = rows.own().filter(owner__in=subs).values_list("pk", "owner", "asked")
     # Compared again: some databases don't tell “a” from “A”.
-    found = [(pk, asked) for pk, owner, asked in listed if owner in subs]
-    ids = [pk for pk, _ in found]
-    for start in range(0, len(ids), _AT_ONCE):
-        request_messages.erase(found[start : start + _AT_ONCE])
-        gone = rows.own().filter(pk__in=ids[start : start + _AT_ONCE])
+    named = [(pk, asked) for pk, owner, asked in found if owner in subs]
+    for start in range(0, len(named), _AT_ONCE):
+        _erase_some(named[start : start + _AT_ONCE], is_asked)
+    if named:
+        outbox.erase([channel_of(pk) for pk, _ in named], is_asked=is_asked)
+    return len(named)
+
+
+def _erase_some(named: Sequence[tuple[str, int | None]], is_asked: bool) -> None:
+    ids = [pk for pk, _ in named]
+    with transaction.atomic(using=rows.database()):
+        gone = rows.own().filter(pk__in=ids)
         gone._raw_delete(gone.db)  # noqa: SLF001  one statement, whoever listens to all models
-    if ids:
-        outbox.erase([channel_of(pk) for pk in ids])
+        if is_asked or conf.current().store is not None:
+            request_messages.erase(ids, [asked for _, asked in named if asked is not None])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import groupby
 from operator import or_
@@ -22,6 +22,7 @@ from instant.channels.names import (
     USER_NAMESPACE,
     namespace_of,
 )
+from instant.models import OutboxRow
 from instant.publishing import copied
 from instant.publishing.commit_hook import wait_for_commit
 from instant.publishing.outbox import is_used, tables
@@ -29,7 +30,7 @@ from instant.publishing.outbox.reach import Reach
 from instant.publishing.outbox.relay import databases
 from instant.tenancy import current as tenancy
 
-__all__ = ["connect", "erase"]
+__all__ = ["connect", "erase", "rows_to"]
 
 logger = logging.getLogger("instant.outbox")
 
@@ -69,18 +70,33 @@ def _erase(gone: Sequence[tuple[str, str]]) -> None:
             logger.error(_STILL_THERE, exc)  # noqa: TRY400  it says all
 
 
-def erase(names: Sequence[str]) -> None:
+def erase(names: Sequence[str], *, is_asked: bool = False) -> None:
     """
     Delete the rows of what is published to these channels of the current tenant, each alone.
 
-    With the copies for those who listen. What keeps it from that is logged.
+    With the copies for those who listen. What keeps it from that is logged. Where no outbox is used
+    rows may be left of one that was: they are looked for if ``is_asked``.
     """
-    if not is_used():
+    if not is_asked and not is_used():
         return
-    heads = {head for name in names for head in _heads(name)}
-    namespaces = {OUR_NAMESPACE, *map(namespace_of, names)}
+    namespaces, heads = _about(names)
     for alias in databases():
         _try_in(alias, namespaces, heads)
+
+
+def rows_to(names: Sequence[str]) -> Iterator[OutboxRow]:
+    """Yield the rows that erase() deletes, of an outbox that is used or was."""
+    namespaces, heads = _about(names)
+    for alias in databases():
+        if tables.are_in(alias):
+            for keys in _found(alias, namespaces, heads):
+                yield from tables.all_rows(alias).filter(pk__in=keys).order_by("pk")
+
+
+def _about(names: Sequence[str]) -> tuple[set[str], set[str]]:
+    """Return namespaces of rows about these channels, and how their payloads begin."""
+    heads = {head for name in names for head in _heads(name)}
+    return {OUR_NAMESPACE, *map(namespace_of, names)}, heads
 
 
 def _heads(name: str) -> tuple[str, str]:
@@ -104,6 +120,12 @@ def _try_in(alias: str, namespaces: set[str], heads: set[str]) -> None:
 
 def _erase_in(alias: str, namespaces: set[str], heads: set[str]) -> None:
     """Delete rows that begin so, whether they wait, were set aside or are kept."""
+    for keys in _found(alias, namespaces, heads):
+        tables.delete(tables.all_rows(alias).filter(pk__in=keys))
+
+
+def _found(alias: str, namespaces: set[str], heads: set[str]) -> Iterator[list[int]]:
+    """Yield the keys of rows that begin so, some at a time."""
     rows = tables.all_rows(alias).filter(namespace__in=sorted(namespaces), method="publish")
     listed = sorted(heads, key=len)
     for start in range(0, len(listed), _AT_ONCE):
@@ -117,4 +139,4 @@ def _erase_in(alias: str, namespaces: set[str], heads: set[str]) -> None:
         columns = found.values_list("pk", *(f"head{n}" for n in alike))
         ids = [pk for pk, *begins in columns if not heads.isdisjoint(begins)]
         for first in range(0, len(ids), _AT_ONCE):
-            tables.delete(tables.all_rows(alias).filter(pk__in=ids[first : first + _AT_ONCE]))
+            yield ids[first : first + _AT_ONCE]
