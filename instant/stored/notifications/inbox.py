@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, Max, OuterRef, QuerySet
 
 from instant.channels.names import user_channel
 from instant.permissions import is_known
@@ -18,7 +18,7 @@ from instant.stored.notifications.model import Notification
 from instant.stored.rows import database
 from instant.tenancy import current as tenancy
 
-__all__ = ["READ_EVENT", "listed", "mark_read", "of_user", "shown", "unread"]
+__all__ = ["READ_EVENT", "listed", "mark_read", "of_user", "one", "shown", "unread", "waiting"]
 
 READ_EVENT = "instant:notifications-read"
 """The event class by which a user's other pages hear what was read."""
@@ -30,7 +30,7 @@ _TOLD = 100
 
 def unread(user: Any) -> int:
     """See ``instant.messages.unread()``."""
-    return _waiting(user).count()
+    return waiting(user).count()
 
 
 def listed(
@@ -60,28 +60,59 @@ def shown(notification: Any) -> dict[str, Any]:
 def mark_read(
     user: Any, ids: Iterable[UUID | str] | None = None, *, until: str | None = None
 ) -> int:
-    """See ``instant.messages.mark_read()``."""
-    found = _waiting(user)
+    """
+    See ``instant.messages.mark_read()``.
+
+    In transactions of 500, oldest first; the pages are told in the last one, of all.
+    """
+    found = waiting(user)
     if ids is not None:
         found = found.filter(message__uuid__in=[_uuid(one) for one in ids])
     elif until is not None:
         found = found.filter(message__lte=_pk(user, until))
-    alias = database()
-    with transaction.atomic(using=alias):
-        rows = list(found.order_by("message").values_list("message", "message__uuid"))
-        if not rows:
-            return unread(user)
-        Acknowledgement._base_manager.using(alias).bulk_create(  # noqa: SLF001
-            [Acknowledgement(message_id=pk, user_id=user.pk) for pk, _ in rows],
-            batch_size=_AT_ONCE,
-            ignore_conflicts=True,
-        )
-        left = unread(user)
-        told: dict[str, Any] = {"unread": left}
-        if len(rows) <= _TOLD:
-            told["ids"] = [uuid.hex for _, uuid in rows]
-        publish(user_channel(user), data=told, event_class=READ_EVENT, using=alias)
-    return left
+    else:  # what comes meanwhile isn't read
+        newest = found.aggregate(newest=Max("message"))["newest"]
+        found = found.filter(message__lte=newest or 0)
+    read: list[str] = []
+    while True:
+        with transaction.atomic(using=database()):
+            some = list(
+                found.order_by("message").values_list("message", "message__uuid")[:_AT_ONCE]
+            )
+            _acknowledge(user, [pk for pk, _ in some])
+            read += [uuid.hex for _, uuid in some[: _TOLD + 1 - len(read)]]
+            if len(some) < _AT_ONCE:
+                left = unread(user)
+                if read:
+                    _tell(user, left, read)
+                return left
+
+
+def one(user: Any, id_: UUID | str) -> dict[str, Any] | None:
+    """Return a notification as a page shows it; None where the user has none with the id."""
+    found = of_user(user).filter(message__uuid=_uuid(id_)).select_related("message")
+    notification = found.annotate(read=Exists(_done(user))).first()
+    return None if notification is None else shown(notification)
+
+
+def waiting(user: Any) -> QuerySet[Notification]:
+    """Return those that the user hasn't read."""
+    return of_user(user).filter(~Exists(_done(user)))
+
+
+def _acknowledge(user: Any, keys: Sequence[int]) -> None:
+    manager = Acknowledgement._base_manager.using(database())  # noqa: SLF001
+    manager.bulk_create(
+        [Acknowledgement(message_id=pk, user_id=user.pk) for pk in keys], ignore_conflicts=True
+    )
+
+
+def _tell(user: Any, left: int, read: Sequence[str]) -> None:
+    """Tell the user's pages; of many they ask what is left."""
+    told: dict[str, Any] = {"unread": left}
+    if len(read) <= _TOLD:
+        told["ids"] = read
+    publish(user_channel(user), data=told, event_class=READ_EVENT, using=database())
 
 
 def of_user(user: Any) -> QuerySet[Notification]:
@@ -90,10 +121,6 @@ def of_user(user: Any) -> QuerySet[Notification]:
         raise PermissionDenied("Only users have notifications.")
     manager = Notification._base_manager.using(database())  # noqa: SLF001
     return manager.filter(user=user.pk, message__tenant=tenancy.current())
-
-
-def _waiting(user: Any) -> QuerySet[Notification]:
-    return of_user(user).filter(~Exists(_done(user)))
 
 
 def _done(user: Any) -> QuerySet[Acknowledgement]:

@@ -5,7 +5,8 @@ import threading
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from instant.messages import acknowledge, anotify, aunread, mark_read, notify, outstanding, unread
 from instant.models import Acknowledgement, Message, Notification
@@ -154,6 +155,40 @@ def test_many_are_told_by_number(ann, captured, monkeypatch):
     before = len(list(captured))
     mark_read(ann)
     assert told(captured)[before][2] == {"unread": 0}
+
+
+def test_very_many_are_read_in_batches_and_told_once(ann, captured, monkeypatch):
+    monkeypatch.setattr(inbox, "_AT_ONCE", 2)
+    ids = [notify(ann, str(n)) for n in range(5)]
+    before = len(list(captured))
+    with CaptureQueriesContext(connection) as queries:
+        assert mark_read(ann) == 0
+    inserts = [q["sql"] for q in queries if q["sql"].startswith("INSERT")]
+    assert len([sql for sql in inserts if "acknowledgement" in sql]) == 3
+    assert told(captured)[before:] == [
+        (f"user:{ann.pk}", "instant:notifications-read", {"unread": 0, "ids": ids})
+    ]
+    monkeypatch.setattr(inbox, "_TOLD", 3)
+    for n in range(4):
+        notify(ann, str(n))
+    mark_read(ann)
+    assert told(captured)[-1][2] == {"unread": 0}
+
+
+def test_what_comes_while_all_are_marked_stays_unread(ann, captured, monkeypatch):
+    monkeypatch.setattr(inbox, "_AT_ONCE", 2)
+    for n in range(4):
+        notify(ann, str(n))
+    acknowledge_some, late = inbox._acknowledge, []
+
+    def acknowledge_and_notify(user, keys):
+        acknowledge_some(user, keys)
+        if not late:
+            late.append(notify(ann, "late"))
+
+    monkeypatch.setattr(inbox, "_acknowledge", acknowledge_and_notify)
+    assert mark_read(ann) == 1
+    assert [one["id"] for one in inbox.listed(ann)[0] if not one["read"]] == late
 
 
 def test_nobody_reads_anothers(make_user, ann):
