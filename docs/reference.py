@@ -36,6 +36,8 @@ COMMANDS = (
     "runworker",
     "workertoken",
     "pingchannels",
+    "vapidkeys",
+    "relay_push",
     "openapi",
     "rungrpc",
 )

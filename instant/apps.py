@@ -33,6 +33,8 @@ class InstantConfig(AppConfig):
         from instant.rights import declared_rows  # noqa: PLC0415  it needs the models
         from instant.server import autostart, web_process  # noqa: PLC0415  they need the settings
         from instant.stored import methods as stored  # noqa: PLC0415  after what apps declare
+        from instant.stored.notifications import running as notifying  # noqa: PLC0415  the models
+        from instant.stored.push import subscriptions  # noqa: PLC0415  likewise
 
         broadcasting.connect()
         declared_rows.connect()
@@ -43,8 +45,10 @@ class InstantConfig(AppConfig):
         tickets.connect()
         jobs.register_tasks()
         stored.declare()
+        subscriptions.connect()
         if web_process.role() in {web_process.Role.RUNSERVER, web_process.Role.WORKER}:
             follow_up.start_with_server()
             outbox.start_with_server()
             jobs.start_with_server()
+            notifying.start_with_server()
         autostart.start_with_web_server()

@@ -19,10 +19,19 @@ from instant import conf
 from instant.exceptions import InstantConfigError
 from instant.namespaces import tokenless_namespaces
 from instant.pages import embedding
+from instant.stored.push import vapid
 from instant.tenancy import current as tenancy
 from instant.tenancy import wire
 
-__all__ = ["bell", "connect_sources", "script", "script_config", "state", "websocket_url"]
+__all__ = [
+    "bell",
+    "connect_sources",
+    "push_options",
+    "script",
+    "script_config",
+    "state",
+    "websocket_url",
+]
 
 
 _VIEWS = ("get_token", "history", "login", "logout", "presence", "snapshot", "subscribe")
@@ -117,7 +126,7 @@ def script(nonce: str | None = None) -> SafeString:
 
 def bell(nonce: str | None = None) -> SafeString:
     """Return <instant-bell>, and the tag of its script. It is the same for everybody of a site."""
-    config = {
+    config: dict[str, Any] = {
         "urls": {
             "list": reverse("instant:notifications"),
             "read": reverse("instant:notifications_read"),
@@ -135,6 +144,13 @@ def bell(nonce: str | None = None) -> SafeString:
             "again": gettext("Try again"),
         },
     }
+    if (options := push_options()) is not None:
+        config["push"] = {**options, "script": static("instant/instant.push.min.js")}
+        config["texts"] |= {
+            "push": gettext("Notify me on this device"),
+            "denied": gettext("Your browser blocks notifications from this site."),
+            "notSwitched": gettext("That did not work. Try again later."),
+        }
     return format_html(
         "<instant-bell hidden></instant-bell>"
         '<script src="{}" data-instant-bell="{}" defer{}></script>',
@@ -142,6 +158,14 @@ def bell(nonce: str | None = None) -> SafeString:
         json.dumps(config, separators=(",", ":"), sort_keys=True),
         format_html(' nonce="{}"', nonce) if nonce else "",
     )
+
+
+def push_options() -> dict[str, Any] | None:
+    """Return what a page needs to let its browser be notified: a public key, and views; or None."""
+    key = vapid.public_key()
+    views = ("worker", "subscribe", "unsubscribe")
+    urls = {name: reverse(f"instant:push_{name}") for name in views}
+    return None if key is None else {"key": key, "urls": urls}
 
 
 def state(request: HttpRequest, *channels: str | Iterable[str]) -> SafeString:

@@ -24,6 +24,7 @@ from instant.stored.availability import condition
 from instant.stored.channel_fields import StoredChannel
 from instant.stored.model import Acknowledgement, Message
 from instant.stored.notifications.model import Notification
+from instant.stored.push.model import PushSubscription, QueuedPush
 from instant.stored.worker_token import WorkerToken
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ __all__ = [
     "Message",
     "Notification",
     "OutboxRow",
+    "PushSubscription",
+    "QueuedPush",
     "Revocation",
     "Ticket",
     "WorkerToken",

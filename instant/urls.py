@@ -10,6 +10,7 @@ from instant.views import (
     identity,
     messages,
     notifications,
+    push,
     worker,
 )
 from instant.views.either import either
@@ -31,6 +32,10 @@ urlpatterns: list[URLPattern] = [
     path("channels/<str:name>/pong/", channel_status.pong, name="channel_pong"),
     path("notifications/", notifications.listed, name="notifications"),
     path("notifications/read/", notifications.read, name="notifications_read"),
+    path("push/subscribe/", push.subscribe, name="push_subscribe"),
+    path("push/unsubscribe/", push.unsubscribe, name="push_unsubscribe"),
+    path("push/notification/", push.notification, name="push_notification"),
+    path("push/worker.js", push.worker, name="push_worker"),
     path("rpc/<str:method>/", gateway.rpc, name="rpc"),
     path("worker/<str:action>/", worker.worker, name="worker"),
     either("proxy/subscribe/", centrifugo_proxy.subscribe, name="proxy_subscribe"),

@@ -2,7 +2,7 @@
  * Builds the scripts for Django's static files and the package for npm.
  *
  *   node build.mjs           writes ../instant/static/instant/ (the script, the one that it loads with the first
- *                            call, the bell's, and licences) and dist/
+ *                            call, the bell's, those of web push, and licences) and dist/
  *   node build.mjs --check   writes nothing; exits with 1 if the committed files differ from what the source gives
  */
 import { spawnSync } from "node:child_process";
@@ -19,6 +19,8 @@ const target = fileURLToPath(new URL("../instant/static/instant/", import.meta.u
 const name = "instant.min.js";
 const callsName = "instant.calls.min.js";
 const bellName = "instant.bell.min.js";
+const pushName = "instant.push.min.js";
+const workerName = "instant.worker.min.js";
 const licences = "instant.min.js.LICENSE.txt";
 
 /** The maximum size of the script and of our part of it, in bytes of gzip. */
@@ -119,18 +121,28 @@ const { text: calls } = await smallest({
   banner: "/* Instant, MIT. What the first call loads. Built from js-client/: do not edit. */",
   mangleCache,
 });
-// It uses the public interface only, and JSON whose names stay.
-const { text: bell } = await smallest({
-  entryPoints: ["src/bell/browser.ts"],
-  format: "iife",
-  banner: "/* Instant, MIT. The element <instant-bell>. Built from js-client/: do not edit. */",
-  mangleProps: undefined,
-});
+// They use the public interface only, and JSON whose names stay.
+const [{ text: bell }, { text: push }, { text: worker }] = await Promise.all(
+  [
+    ["bell/browser", "The element <instant-bell>."],
+    ["push/browser", "What lets a browser be notified without a page."],
+    ["push/worker", "The service worker of web push."],
+  ].map(([entry, what]) =>
+    smallest({
+      entryPoints: [`src/${entry}.ts`],
+      format: "iife",
+      banner: `/* Instant, MIT. ${what} Built from js-client/: do not edit. */`,
+      mangleProps: undefined,
+    }),
+  ),
+);
 
 const files = [
   [name, built],
   [callsName, calls],
   [bellName, bell],
+  [pushName, push],
+  [workerName, worker],
   [licences, licenceText],
 ];
 
@@ -149,7 +161,7 @@ if (process.argv.includes("--check")) {
   await rm(`${root}dist`, { recursive: true, force: true });
   await mkdir(`${root}dist`);
   // Both entries share their common code, or each class would exist twice.
-  const entryPoints = { index: "src/index.ts", testing: "src/testing/index.ts" };
+  const entryPoints = { index: "src/index.ts", testing: "src/testing/index.ts", bell: "src/bell/index.ts" };
   await build({ ...shared, entryPoints, outdir: "dist", packages: "external", splitting: true, write: true });
   for (const [file, text] of files) await writeFile(`${root}dist/${file}`, text);
   const types = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"], {
@@ -161,7 +173,8 @@ if (process.argv.includes("--check")) {
 
 process.stdout.write(
   `${name}: ${size(built)} bytes of gzip (at most ${SCRIPT_LIMIT}): centrifuge ${size(sdk)} and ours ${own} ` +
-    `(${size(alone)} when compressed by itself; at most ${OWN_LIMIT})\n${callsName}: ${size(calls)} bytes\n${bellName}: ${size(bell)} bytes\n`,
+    `(${size(alone)} when compressed by itself; at most ${OWN_LIMIT})\n${callsName}: ${size(calls)} bytes\n${bellName}: ${size(bell)} bytes\n` +
+    `${pushName}: ${size(push)} bytes\n${workerName}: ${size(worker)} bytes\n`,
 );
 if (size(built) > SCRIPT_LIMIT || Math.max(own, size(alone)) > OWN_LIMIT) {
   process.stderr.write("The script is over its budget.\n");

@@ -12,7 +12,7 @@ PUBLIC = {
 }  # fmt: skip
 DJANGOS = {
     "admin", "apps", "checks", "fields", "locale", "management", "migrations", "models", "static",
-    "templatetags", "urls",
+    "templates", "templatetags", "urls",
 }  # fmt: skip
 ROOMS = {
     "broadcasting", "centrifugo", "channels", "conf", "embedded", "inbound", "pages", "personal", "publishing",
@@ -45,7 +45,7 @@ MAY_IMPORT = {
     },
     "server": {
         "centrifugo", "channels.names", "conf", "deliveries", "exceptions", "inbound", "namespaces", "permissions", "publishing",
-        "revoking", "rights", "tenancy",
+        "revoking", "rights", "stored.notifications.running", "tenancy",
     },
     "stored": {
         "backends", "channels", "conf", "deliveries", "exceptions", "fields", "inbound", "models", "namespaces", "permissions",

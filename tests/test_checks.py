@@ -707,3 +707,30 @@ def test_w022_a_gateway_to_nothing(registry):
         assert "instant.W022" not in ids()
     registry.clear()
     assert "instant.W022" not in ids()
+
+
+def notifying(settings, **values):
+    settings.INSTANT = {**settings.INSTANT, **values}
+    return [(m.id, m.msg) for m in run_checks() if m.id in {"instant.E015", "instant.W032"}]
+
+
+def test_notifications_that_would_reach_nobody(settings, monkeypatch):
+    from instant.stored.push import vapid
+
+    key = "qEL-Ejtk7zQ7gVXPWNnqqPqzvVMH7qvLPMDHdvMW5mw"
+    push = {"PRIVATE_KEY": key, "CONTACT": "mailto:ops@example.com"}
+    assert notifying(settings, PUSH=push) == []
+    monkeypatch.setattr(vapid, "find_spec", lambda _name: None)
+    [(number, text)] = notifying(settings, PUSH=push)
+    assert number == "instant.E015"
+    assert "isn't installed" in text
+    [(number, _)] = notifying(settings, PUSH=None, REMINDERS={})
+    assert number == "instant.W032"
+    assert notifying(settings, REMINDERS={"URL": "https://x.example"}) == []
+    there = {"SEND": "instant.messages.unread"}
+    assert notifying(settings, REMINDERS=there) == []
+    wrong = {**there, "WANTED": "shop.mails.wanted", "LANGUAGE": "django.VERSION"}
+    (first, no_module), (second, no_function) = notifying(settings, REMINDERS=wrong)
+    assert first == second == "instant.E015"
+    assert "WANTED" in no_module
+    assert "no function" in no_function

@@ -13,7 +13,7 @@ from django.urls import path
 from django.utils import translation
 
 from instant.exceptions import InstantConfigError
-from instant.html import bell, connect_sources
+from instant.html import bell, connect_sources, push_options
 
 TEMPLATE = "{% load instant %}{% instant_script %}"
 
@@ -179,3 +179,20 @@ def test_the_bell_is_the_same_for_everybody():
     assert bell("n0nce").endswith(' defer nonce="n0nce"></script>')
     with translation.override("de"):
         assert "{n} ungelesen" in bell()
+
+
+def test_the_bell_offers_what_the_settings_switch_on(settings):
+    assert push_options() is None
+    assert '"push"' not in html.unescape(bell())
+    key = "qEL-Ejtk7zQ7gVXPWNnqqPqzvVMH7qvLPMDHdvMW5mw"
+    push = {"PRIVATE_KEY": key, "CONTACT": "mailto:ops@example.com"}
+    settings.INSTANT = {**settings.INSTANT, "PUSH": push}
+    [found] = re.findall(r'data-instant-bell="([^"]+)"', bell())
+    found = json.loads(html.unescape(found))
+    assert found["texts"]["push"] == "Notify me on this device"
+    script = found["push"].pop("script")
+    assert script == "/static/instant/instant.push.min.js"
+    assert found["push"] == push_options()
+    assert found["push"]["urls"]["worker"] == "/instant/push/worker.js"
+    assert found["push"]["key"].startswith("B")  # a point of the curve, uncompressed
+    assert key not in bell()

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ProjectState
 
-NEWEST = "0017_status"
+NEWEST = "0018_push"
 
 
 @pytest.fixture

@@ -33,15 +33,15 @@ PINNED = {
         "Call Cancelled Disconnect Message Outgoing Policy Proceed Published Refused Wait before_send "
         "on_connect on_message on_publish on_refresh on_rpc on_subscribe"
     ),
-    "instant.html": "bell connect_sources script script_config state websocket_url",
+    "instant.html": "bell connect_sources push_options script script_config state websocket_url",
     "instant.messages": (
         "aacknowledge acknowledge amark_read anotify aoutstanding aping apong arequest aunread "
         "collect mark_read notify outstanding ping pong request responder unread"
     ),
     "instant.middleware": "StateMiddleware TabMiddleware current_tab",
     "instant.models": (
-        "Acknowledgement Channel Listener Message Notification OutboxRow Revocation Ticket "
-        "WorkerToken validate_name"
+        "Acknowledgement Channel Listener Message Notification OutboxRow PushSubscription QueuedPush "
+        "Revocation Ticket WorkerToken validate_name"
     ),
     "instant.namespaces": (
         "METHODS Action Namespace NamespaceError NoChannelMatch find_namespace registered "

@@ -14,6 +14,7 @@ instant.E009 ``PostgresBrokerBackend``, and Django has no PostgreSQL
 instant.E010 a state is public, and only users may connect
 instant.E011 a handler can't answer, or two of them claim one name
 instant.E014 queued calls, and what is to run them isn't there
+instant.E015 notifications are to be pushed, or reminded of, and what does it isn't there
 instant.E017 a channel is declared twice, or no row may have its name
 instant.E018 a model can't broadcast as it declares, or twice
 instant.W001 the HMAC key has fewer than 32 bytes
@@ -40,6 +41,7 @@ instant.W021 queued calls, and no setting says what runs them; or Celery takes o
 instant.W022 ``GATEWAY`` is on, and there is no handler that it could call
 instant.W030 pages see only who is present on their own node
 instant.W031 the server's config has an engine with which nobody knows who is present on all nodes
+instant.W032 reminders of notifications have no links, since nobody knows the site's address
 ============ =======================================================================
 """
 

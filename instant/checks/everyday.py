@@ -20,6 +20,7 @@ from instant.checks.broadcasts import broadcasts
 from instant.checks.engine import engine
 from instant.checks.gateway import gateway
 from instant.checks.handlers import handlers
+from instant.checks.notifications import notifications
 from instant.checks.outbox import outbox
 from instant.checks.pages import pages
 from instant.checks.queues import queues
@@ -65,6 +66,7 @@ def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
     yield from tenants(current)
     yield from engine(current)
     yield from outbox(current)
+    yield from notifications(current)
     yield from queues(current)
     try:
         get_backend()

@@ -204,5 +204,24 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "(of one channel) delete earlier. `None`: rows aren't asked; namespaces with "
         "`delivery = Stored(…)` are stored all the same.",
     ),
+    "PUSH": Description(
+        "How notifications reach people who have no page open, see "
+        "[Notifications](notifications.md#when-no-page-is-open). `PRIVATE_KEY` is what "
+        "`manage.py vapidkeys` prints and `CONTACT` a `mailto:` address for push services. "
+        "`SERVICES` are hosts of push services beside the known ones, `PER_USER` (10) is how many "
+        "browsers of one user are notified. A notification is pushed `DELAY` (0) seconds later, "
+        "and given up after `TTL` (86,400); with `UNLESS_PRESENT` it isn't where the user has a "
+        "page open. A push service is waited for `TIMEOUT` (10) seconds. `ICON` is a picture in "
+        "the static files.",
+        "`None`: nothing is pushed",
+    ),
+    "REMINDERS": Description(
+        "What is done about notifications that are unread `AFTER` (30) minutes, see "
+        "[Notifications](notifications.md#e-mails-about-what-stays-unread). `SEND` gets user and "
+        "notifications, and is an e-mail unless it is named; `WANTED` gets a user and tells "
+        "whether they want any, `LANGUAGE` returns their language, `UNSUBSCRIBE` where they can "
+        "opt out: dotted paths of functions. `URL` is the site's address, for links in e-mails.",
+        "`None`: nothing is done",
+    ),
 }
 """What each key of ``INSTANT`` does."""

@@ -43,6 +43,8 @@ DEFAULTS: dict[str, Any] = {
     "TENANT": None,
     "JOBS": {},
     "STORE": None,
+    "PUSH": None,
+    "REMINDERS": None,
 }
 """The keys of ``INSTANT`` and what holds where one is not given."""
 

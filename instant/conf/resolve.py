@@ -19,6 +19,8 @@ from instant.conf.engine import parse_engine
 from instant.conf.jobs import parse_jobs
 from instant.conf.keys import DEFAULTS, TYPES, is_address, parse_secrets
 from instant.conf.pools import pools_parser
+from instant.conf.push import parse_push
+from instant.conf.reminders import parse_reminders
 from instant.conf.resolved import Conf
 from instant.conf.store import parse_store
 from instant.conf.throttle import parse_cache, parse_calls, parse_limits
@@ -94,6 +96,8 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         tenant=values["TENANT"],
         jobs=_read("JOBS", parse_jobs, values),
         store=_read("STORE", parse_store, values),
+        push=_read("PUSH", parse_push, values),
+        reminders=_read("REMINDERS", parse_reminders, values),
         audience=_audience(server, tenants=values["TENANT"] is not None),
         api_url=_api_url(server, port),
         size_limit=server.size_limit,

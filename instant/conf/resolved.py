@@ -11,6 +11,8 @@ from instant.centrifugo.config.engine import Engine
 from instant.centrifugo.config.values import ENVIRONMENT
 from instant.conf.jobs import Jobs
 from instant.conf.pools import Pools
+from instant.conf.push import Push
+from instant.conf.reminders import Reminders
 from instant.conf.store import Store
 from instant.conf.throttle import Limits, Rate
 from instant.conf.trusted_proxies import Proxies
@@ -93,6 +95,10 @@ class Conf:
     """What runs queued calls."""
     store: Store | None
     """What is stored of channels that say nothing of it; None: rows aren't asked."""
+    push: Push | None
+    """How notifications reach those who have no page open; None: not at all."""
+    reminders: Reminders | None
+    """What becomes of notifications that stay unread; None: nothing."""
     audience: str
     """
     ``aud`` of every token, so that two projects on one server don't share user 1.

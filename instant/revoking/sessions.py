@@ -14,7 +14,7 @@ from django.contrib.auth import SESSION_KEY, get_user_model
 
 from instant.rights.accounts import is_known
 
-__all__ = ["note", "users", "users_before"]
+__all__ = ["note", "own_user", "users", "users_before"]
 
 _KEY = "instant_users"
 """In the session: the primary keys of others for whom it has opened pages."""
@@ -45,6 +45,12 @@ def users(request: Any) -> set[str]:
         return set()
     own = _own(session)
     return {*session.get(_KEY, []), *([] if own is None else [own])}
+
+
+def own_user(request: Any) -> str | None:
+    """Return whom the request's session has logged in, whoever is acted as; None for nobody."""
+    session = getattr(request, "session", None)
+    return None if session is None else _own(session)
 
 
 def users_before(request: Any) -> set[str]:

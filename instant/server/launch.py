@@ -21,6 +21,7 @@ from instant.publishing.outbox import consumer
 from instant.publishing.outbox import running as outbox
 from instant.revoking import follow_up as revoking
 from instant.server.sync import api_port, compare, write
+from instant.stored.notifications import running as notifying
 
 __all__ = ["NO_ORIGIN", "SERVERS", "Plan", "WrittenConfig", "complete_config", "plan", "run"]
 
@@ -155,17 +156,21 @@ def run(server: Plan) -> int:
     """
     Run the server until it ends and return its exit code.
 
-    Meanwhile a thread makes the follow-up checks that fall due, and another sends the outbox's
-    rows. See ``process.run()`` for signals. Raises OSError if the command can't be started.
+    Meanwhile threads make the follow-up checks that fall due, send the outbox's rows, and notify
+    people who have no page open. See ``process.run()`` for signals. Raises OSError if the command
+    can't be started.
     """
-    worker = revoking.watch()
-    relay = outbox.watch(is_embedded="instant.embedded" in server.command)
+    lookers = [
+        revoking.watch(),
+        outbox.watch(is_embedded="instant.embedded" in server.command),
+        notifying.watch(),
+    ]
     try:
         return process.run(server.command, server.env, folder=server.folder)
     finally:
-        worker.stop()
-        if relay is not None:
-            relay.stop()
+        for looker in lookers:
+            if looker is not None:
+                looker.stop()
 
 
 def _choose_binary(

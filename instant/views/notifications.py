@@ -6,9 +6,11 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from instant import conf
 from instant.channels.names import user_channel
 from instant.permissions import is_known
 from instant.stored.notifications import inbox
+from instant.stored.push import subscriptions
 from instant.views.endpoint import BadRequest, Body, Forbidden, endpoint
 
 __all__ = ["listed", "read"]
@@ -31,12 +33,15 @@ def listed(request: HttpRequest, body: Body) -> dict[str, Any]:
         notifications, has_more = inbox.listed(request.user, before=before, limit=limit)
     except ValueError as exc:
         raise BadRequest(str(exc)) from None
-    return {
+    answer = {
         "channel": user_channel(request.user),
         "unread": inbox.unread(request.user),
         "notifications": notifications,
         "has_more": has_more,
     }
+    if conf.current().push is not None:  # a browser that isn't any more may subscribe again
+        answer["push"] = subscriptions.is_subscribed(request)
+    return answer
 
 
 @endpoint("POST", own_credentials=True)

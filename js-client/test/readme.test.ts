@@ -38,7 +38,11 @@ test("the TypeScript compiles", { timeout: 300_000 }, () => {
     moduleResolution: ts.ModuleResolutionKind.Bundler,
     lib: ["lib.es2022.d.ts", "lib.dom.d.ts", "lib.dom.iterable.d.ts"],
     types: [],
-    paths: { djangoinstant: [`${root}src/index.ts`], "djangoinstant/testing": [`${root}src/testing/index.ts`] },
+    paths: {
+      djangoinstant: [`${root}src/index.ts`],
+      "djangoinstant/bell": [`${root}src/bell/index.ts`],
+      "djangoinstant/testing": [`${root}src/testing/index.ts`],
+    },
   };
   const standard = ts.createCompilerHost(options);
   const parsed = new Map([...sources].map(([name, code]) => [name, ts.createSourceFile(name, code, ts.ScriptTarget.ES2022)]));

@@ -38,6 +38,13 @@ class Notification(models.Model):
         settings.AUTH_USER_MODEL, with_messages, related_name="+", verbose_name=_("user")
     )
 
+    remind_at = models.DateTimeField(
+        null=True, blank=True, editable=False, db_index=True, verbose_name=_("reminder due")
+    )
+    """When its user is reminded of it; of one that is claimed, when the claim is over."""
+    remind_claim = models.CharField(max_length=32, blank=True, default="", editable=False)
+    remind_attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+
     class Meta:
         """Names, and order: newest first."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -10,6 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from instant import conf
 from instant.channels.names import user_channels
 from instant.producers import broadcast
 from instant.publishing.payload import id_for
@@ -17,6 +19,7 @@ from instant.stored.model import Message
 from instant.stored.note import Note, noted
 from instant.stored.notifications.links import check_url
 from instant.stored.notifications.model import Notification
+from instant.stored.push import queue
 from instant.stored.rows import database, own
 
 __all__ = ["EVENT", "notify"]
@@ -88,12 +91,16 @@ def _messages(id_: str) -> QuerySet[Message]:
 
 
 def _write(id_: str, names: dict[str, Any]) -> None:
-    """Write whose they are."""
-    rows = [
-        Notification(message_id=pk, user_id=names[channel])
+    """Write whose they are, and who is to hear of them without a page."""
+    users = {
+        pk: names[channel]
         for pk, channel in _messages(id_).values_list("pk", "channel")
         if channel in names  # others have had theirs before, with the same key
-    ]
+    }
+    reminders = conf.current().reminders
+    due = None if reminders is None else timezone.now() + timedelta(minutes=reminders.after)
+    rows = [Notification(message_id=pk, user_id=user, remind_at=due) for pk, user in users.items()]
     manager = Notification._base_manager.using(database())  # noqa: SLF001
     # Somebody else may have notified with the same key meanwhile: theirs are those messages.
     manager.bulk_create(rows, batch_size=_AT_ONCE, ignore_conflicts=True)
+    queue.write(users)

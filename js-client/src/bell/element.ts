@@ -2,6 +2,7 @@ import type { Instant } from "../instant.js";
 import { bellIcon, when, element } from "./dom.js";
 import { Inbox, Refused, type BellUrls, type Notification } from "./inbox.js";
 import { STYLE } from "./style.js";
+import { PushSwitch, type BellPush } from "./switch.js";
 
 /** What the bell says, in the language of the page. `{n}` is a number. */
 export interface BellTexts {
@@ -15,13 +16,21 @@ export interface BellTexts {
   readonly none: string;
   readonly failed: string;
   readonly again: string;
+  /** Where a browser can be notified without a page. */
+  readonly push?: string;
+  readonly denied?: string;
+  readonly notSwitched?: string;
 }
 
 const PAGE = 20;
 const MOST = 99;
+/** Milliseconds after which it is asked without a connection. */
+const PATIENCE = 2000;
+/** In the browser's storage: the channel of the last user, on which the next page listens at once. */
+const CHANNEL = "instant-bell";
 
 /** Defines `<instant-bell>`: how many notifications are unread, and on a click which. */
-export function defineBell(instant: Instant, urls: BellUrls, texts: BellTexts): void {
+export function defineBell(instant: Instant, urls: BellUrls, texts: BellTexts, push?: BellPush): void {
   if (customElements.get("instant-bell")) return;
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(STYLE);
@@ -40,8 +49,11 @@ export function defineBell(instant: Instant, urls: BellUrls, texts: BellTexts): 
         element("div", { class: "head" }, element("h2", {}, texts.title), this.#all),
         this.#body,
       );
+      readonly #switch = push && PushSwitch.isPossible() ? new PushSwitch(push, texts) : undefined;
       #ends: (() => void)[] = [];
+      #timer: ReturnType<typeof setTimeout> | undefined;
       #channel = "";
+      #isLive = false;
       #isListed = false;
       /** The number of the newest question; older answers are out of date. */
       #asked = 0;
@@ -50,6 +62,7 @@ export function defineBell(instant: Instant, urls: BellUrls, texts: BellTexts): 
         super();
         const root = this.attachShadow({ mode: "open" });
         root.adoptedStyleSheets = [sheet];
+        if (this.#switch) this.#panel.append(this.#switch.row);
         root.append(this.#button, this.#panel, this.#said);
         this.#button.addEventListener("click", () => {
           if (this.#panel.hidden) this.#open();
@@ -77,21 +90,38 @@ export function defineBell(instant: Instant, urls: BellUrls, texts: BellTexts): 
           if (!event.composedPath().includes(this)) this.#close();
         };
         document.addEventListener("pointerdown", outside);
+        // The service worker asks whether the page shows a notification that was pushed.
+        const asked = ({ data, ports }: MessageEvent): void => {
+          if ((data as { instantPush?: string }).instantPush !== undefined) ports[0]?.postMessage(this.#isLive);
+        };
+        if (this.#switch) navigator.serviceWorker.addEventListener("message", asked);
         this.#ends = [
-          () => { document.removeEventListener("pointerdown", outside); },
+          () => {
+            document.removeEventListener("pointerdown", outside);
+            if (this.#switch) navigator.serviceWorker.removeEventListener("message", asked);
+          },
           // Somebody else may be logged in now.
           instant.on("user", () => { this.#begin(); }),
         ];
-        this.#begin();
+        const known = remembered();
+        if (known) {
+          this.#listen(known);
+          this.#timer = setTimeout(() => { this.#begin(); }, PATIENCE);
+        } else {
+          this.#begin();
+        }
       }
 
       disconnectedCallback(): void {
+        clearTimeout(this.#timer);
         for (const end of this.#ends) end();
         this.#channel = "";
+        this.#isLive = false;
       }
 
       /** Asks how many there are, and listens where others arrive. */
       #begin(): void {
+        clearTimeout(this.#timer);
         this.#isListed &&= !this.#panel.hidden;
         const number = (this.#asked += 1);
         this.#inbox.ask(this.#isListed ? PAGE : 0).then(
@@ -99,19 +129,23 @@ export function defineBell(instant: Instant, urls: BellUrls, texts: BellTexts): 
             if (number !== this.#asked) return;
             this.hidden = false;
             this.#show();
+            remember(channel);
             this.#listen(channel);
+            this.#switch?.is(channel, this.#inbox.push);
           },
           (error: unknown) => {
             if (number !== this.#asked || !(error instanceof Refused)) return;
             this.hidden = true;
+            remember("");
           },
         );
       }
 
       #listen(name: string): void {
         if (this.#channel === name || !this.isConnected) return;
-        if (this.#channel) this.#ends.splice(2).forEach((end) => { end(); });
+        this.#ends.splice(2).forEach((end) => { end(); });
         this.#channel = name;
+        this.#isLive = false;
         const channel = instant.channel(name);
         const again = (): void => { this.#begin(); };
         this.#ends.push(
@@ -124,14 +158,21 @@ export function defineBell(instant: Instant, urls: BellUrls, texts: BellTexts): 
           }),
           channel.on("instant:notifications-read", ({ data }) => {
             const { ids, unread } = data as { ids?: string[]; unread: number };
+            void this.#switch?.wereRead(ids);
             if (!ids) { again(); return; }
             this.#asked += 1;
             this.#inbox.wereRead(ids, unread);
             this.#show();
           }),
           channel.onLost(again),
-          // What came before the page was subscribed is in the answer to another question.
-          channel.onStatus((status) => { if (status === "live") again(); }),
+          channel.onStatus((status) => {
+            this.#isLive = status === "live";
+            // From here on nothing is missed. Or it is another's channel, whose browser this was.
+            if (status === "live" || (status === "denied" && name === remembered())) {
+              if (status === "denied") remember("");
+              again();
+            }
+          }),
         );
       }
 
@@ -225,4 +266,20 @@ export function defineBell(instant: Instant, urls: BellUrls, texts: BellTexts): 
       };
     },
   );
+}
+
+function remembered(): string {
+  try {
+    return localStorage.getItem(CHANNEL) ?? "";
+  } catch {
+    return ""; // the user forbids it
+  }
+}
+
+function remember(channel: string): void {
+  try {
+    localStorage.setItem(CHANNEL, channel);
+  } catch {
+    // then each page asks twice
+  }
 }

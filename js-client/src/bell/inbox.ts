@@ -16,6 +16,8 @@ interface Page {
   readonly unread: number;
   readonly notifications: readonly Notification[];
   readonly has_more: boolean;
+  /** Whether this browser is notified without a page; missing where none can be. */
+  readonly push?: boolean;
 }
 
 /** Addresses of Django's views. */
@@ -32,6 +34,7 @@ export class Inbox {
   unread = 0;
   items: readonly Notification[] = [];
   hasMore = false;
+  push = false;
   readonly #urls: BellUrls;
 
   constructor(urls: BellUrls) {
@@ -44,6 +47,7 @@ export class Inbox {
     this.unread = page.unread;
     this.items = page.notifications;
     this.hasMore = page.has_more;
+    this.push = page.push ?? false;
     return page.channel;
   }
 

@@ -51,6 +51,17 @@ li + li { border-block-start: 1px solid var(--_line); }
 time { margin-block-start: 0.25rem; color: var(--_soft); font-size: 0.8125rem; }
 .note { margin: 0; padding: 2.5rem 1.5rem; color: var(--_soft); text-align: center; }
 .foot { padding: 0.25rem; border-block-start: 1px solid var(--_line); text-align: center; }
+.push { flex: none; border-block-start: 1px solid var(--_line); }
+.switch { display: flex; align-items: center; justify-content: space-between; gap: 1rem; width: 100%; min-height: 3rem; padding: 0.25rem 1rem; border: 0; background: none; font-size: 0.875rem; text-align: start; }
+.switch:hover { background: color-mix(in srgb, var(--_ink) 5%, transparent); }
+.switch:focus-visible { outline-offset: -0.1875rem; }
+.switch[aria-busy] { cursor: progress; opacity: 0.6; }
+.track { flex: none; width: 2.25rem; height: 1.25rem; padding: 0.125rem; border: 1px solid var(--_soft); border-radius: 1rem; }
+.track::before { content: ""; display: block; height: 100%; aspect-ratio: 1; border-radius: 50%; background: var(--_soft); }
+[aria-checked="true"] .track { border-color: var(--_accent); background: var(--_accent); }
+[aria-checked="true"] .track::before { margin-inline-start: auto; background: var(--_paper); }
+.why { margin: 0; padding: 0 1rem 0.75rem; color: var(--_soft); font-size: 0.8125rem; }
+.why:empty { display: none; }
 
 @media (max-width: 30rem) {
   .panel, :host([align="start"]) .panel { position: fixed; inset: auto 0 0; width: auto; max-height: 80vh; border-width: 1px 0 0; border-radius: 1rem 1rem 0 0; padding-block-end: env(safe-area-inset-bottom); box-shadow: 0 0 0 100vmax rgb(0 0 0 / 0.4); }
@@ -58,6 +69,8 @@ time { margin-block-start: 0.25rem; color: var(--_soft); font-size: 0.8125rem; }
 @media (forced-colors: active) {
   .badge { border: 1px solid; }
   .unread::before { background: Highlight; }
+  .track::before { background: ButtonText; }
+  [aria-checked="true"] .track { background: Highlight; }
 }
 @media (prefers-reduced-motion: no-preference) {
   .ring svg { transform-origin: 50% 10%; animation: ring 0.6s ease-out; }

@@ -1,0 +1,1 @@
+"""Web push: notifications for people who have no page open."""
