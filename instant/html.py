@@ -76,6 +76,8 @@ def script_config() -> dict[str, Any]:
     """
     try:
         urls = {name: reverse(f"instant:{name}") for name in _VIEWS}
+        # The script puts the rest behind it.
+        urls["messages"] = reverse("instant:outstanding").removesuffix("outstanding/")
         if conf.current().gateway:  # the script puts a method's name behind it
             urls["rpc"] = reverse("instant:rpc", args=["-"]).removesuffix("-/")
     except NoReverseMatch as exc:
@@ -87,8 +89,9 @@ def script_config() -> dict[str, Any]:
     return {
         **({"prefix": prefix} if prefix else {}),
         "urls": urls,
-        # Loaded with the first call. The script can't know it: a storage may put hashes into names.
+        # Loaded when they are used first. A storage may put hashes into their names.
         "calls": static("instant/instant.calls.min.js"),
+        "stored": static("instant/instant.stored.min.js"),
         "csrf": {
             "cookie": django_settings.CSRF_COOKIE_NAME,
             "header": _header(django_settings.CSRF_HEADER_NAME),

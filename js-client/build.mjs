@@ -1,8 +1,8 @@
 /**
  * Builds the scripts for Django's static files and the package for npm.
  *
- *   node build.mjs           writes ../instant/static/instant/ (the script, the one that it loads with the first
- *                            call, the bell's, those of web push, and licences) and dist/
+ *   node build.mjs           writes ../instant/static/instant/ (the script, those that it loads when they are
+ *                            needed, the bell's, those of web push, and licences) and dist/
  *   node build.mjs --check   writes nothing; exits with 1 if the committed files differ from what the source gives
  */
 import { spawnSync } from "node:child_process";
@@ -18,6 +18,7 @@ const root = fileURLToPath(new URL(".", import.meta.url));
 const target = fileURLToPath(new URL("../instant/static/instant/", import.meta.url));
 const name = "instant.min.js";
 const callsName = "instant.calls.min.js";
+const storedName = "instant.stored.min.js";
 const bellName = "instant.bell.min.js";
 const pushName = "instant.push.min.js";
 const workerName = "instant.worker.min.js";
@@ -25,7 +26,7 @@ const licences = "instant.min.js.LICENSE.txt";
 
 /** The maximum size of the script and of our part of it, in bytes of gzip. */
 const SCRIPT_LIMIT = 30 * 1024;
-// The last 128 bytes begin calls and load the other script for them.
+// The last 256 bytes begin calls and load the other scripts.
 const OWN_LIMIT = 10 * 1024 + 256;
 
 /** Empties classes of the SDK that nothing here can reach: transports that `src/transports.ts` never names, and Protobuf. */
@@ -48,7 +49,7 @@ const withoutUnused = {
 const withScript = {
   name: "with script",
   setup({ onResolve }) {
-    onResolve({ filter: /\/load-calls\.js$/ }, ({ resolveDir }) => ({ path: join(resolveDir, "load-calls.script.ts") }));
+    onResolve({ filter: /\/load\.js$/ }, ({ resolveDir }) => ({ path: join(resolveDir, "load.script.ts") }));
   },
 };
 
@@ -74,7 +75,7 @@ async function bundle(options) {
  * of JSON or of the public interface may be among them.
  */
 const INTERNAL =
-  /^_[^_]|^(?:accept|attempt|begin|change|changed|channelToken|check|config|connectionToken|deny|django|drop|endpoints|expire|failed|feeds|forget|gaps|grants|guard|hasEnded|hasGap|hearJoins|hold|isBehind|isConnected|isDenied|isFresh|isHeld|isJoined|isTokenless|last|listeners|load|loadState|opened|pageState|pause|position|post|presences|readCookie|readyToken|receive|record|refusal|release|renew|restart|retry|rightsOf|seen|sequence|serverNow|setUrls|signOut|signsOut|startAt|statuses|subject|take|tryWebSocket|until|used|userIs|wake|websocketUrls)$/;
+  /^_[^_]|^(?:accept|attempt|begin|change|changed|channelToken|check|config|connectionToken|deny|django|drop|endpoints|expire|failed|feeds|forget|gaps|grants|guard|hasEnded|hasGap|hearJoins|hearsJoins|hold|isBehind|isConnected|isDenied|isFresh|isHeld|isJoined|isTokenless|last|listeners|load|loadState|moves|opened|pageState|pause|position|post|presences|readCookie|readyToken|receive|record|refusal|release|renew|restart|retry|rightsOf|seen|sequence|serverNow|setUrls|signOut|signsOut|startAt|statuses|subject|take|tryWebSocket|until|used|userIs|wake|websocketUrls)$/;
 
 /** Options that give the smallest result after gzip. Terser changes the object that it is given, so it gets a copy. */
 const COMPRESS = { passes: 3, module: true, hoist_funs: true, lhs_constants: false, sequences: false };
@@ -115,12 +116,17 @@ const [{ text: built, mangleCache }, { text: sdk }, { text: alone }] = await Pro
 );
 const own = size(built) - size(sdk);
 // It uses objects of the first one, so their names are shortened as there.
-const { text: calls } = await smallest({
-  entryPoints: ["src/calls/browser.ts"],
-  format: "iife",
-  banner: "/* Instant, MIT. What the first call loads. Built from js-client/: do not edit. */",
-  mangleCache,
-});
+const loaded = (folder, what) =>
+  smallest({
+    entryPoints: [`src/${folder}/browser.ts`],
+    format: "iife",
+    banner: `/* Instant, MIT. What ${what} loads. Built from js-client/: do not edit. */`,
+    mangleCache,
+  });
+const [{ text: calls }, { text: stored }] = await Promise.all([
+  loaded("calls", "the first call"),
+  loaded("stored", "the first listener that acknowledges"),
+]);
 // They use the public interface only, and JSON whose names stay.
 const [{ text: bell }, { text: push }, { text: worker }] = await Promise.all(
   [
@@ -140,6 +146,7 @@ const [{ text: bell }, { text: push }, { text: worker }] = await Promise.all(
 const files = [
   [name, built],
   [callsName, calls],
+  [storedName, stored],
   [bellName, bell],
   [pushName, push],
   [workerName, worker],
@@ -173,7 +180,8 @@ if (process.argv.includes("--check")) {
 
 process.stdout.write(
   `${name}: ${size(built)} bytes of gzip (at most ${SCRIPT_LIMIT}): centrifuge ${size(sdk)} and ours ${own} ` +
-    `(${size(alone)} when compressed by itself; at most ${OWN_LIMIT})\n${callsName}: ${size(calls)} bytes\n${bellName}: ${size(bell)} bytes\n` +
+    `(${size(alone)} when compressed by itself; at most ${OWN_LIMIT})\n${callsName}: ${size(calls)} bytes\n` +
+    `${storedName}: ${size(stored)} bytes\n${bellName}: ${size(bell)} bytes\n` +
     `${pushName}: ${size(push)} bytes\n${workerName}: ${size(worker)} bytes\n`,
 );
 if (size(built) > SCRIPT_LIMIT || Math.max(own, size(alone)) > OWN_LIMIT) {

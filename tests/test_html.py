@@ -34,12 +34,14 @@ def test_one_external_script_with_its_config():
         "size_limit": 65536,
         "tokenless": [],
         "calls": "/static/instant/instant.calls.min.js",
+        "stored": "/static/instant/instant.stored.min.js",
         "csrf": {"cookie": "csrftoken", "header": "X-Csrftoken"},
         "urls": {
             "get_token": "/instant/get_token/",
             "history": "/instant/history/",
             "login": "/instant/login/",
             "logout": "/instant/logout/",
+            "messages": "/instant/messages/",
             "presence": "/instant/presence/",
             "snapshot": "/instant/snapshot/",
             "subscribe": "/instant/subscribe/",
@@ -107,7 +109,9 @@ def test_both_scripts_have_the_names_that_the_storage_gives_them(settings, tmp_p
     tag = render()
     [script] = re.findall(r'src="/static/([^"]*)"', tag)
     calls = config(tag)["calls"].removeprefix("/static/")
-    for name, file in (("instant.min", script), ("instant.calls.min", calls)):
+    stored = config(tag)["stored"].removeprefix("/static/")
+    files = {"instant.min": script, "instant.calls.min": calls, "instant.stored.min": stored}
+    for name, file in files.items():
         assert re.fullmatch(rf"instant/{re.escape(name)}\.[0-9a-f]{{12}}\.js", file)
         assert (tmp_path / file).exists()
 

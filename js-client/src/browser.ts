@@ -3,8 +3,8 @@ import { setPageConfig } from "./config.js";
 import { defineElement } from "./status-element.js";
 import { createInstant, type Instant } from "./instant.js";
 import { useInstant } from "./legacy.js";
-import { setScript } from "./load-calls.script.js";
-import type { PageConfig } from "./types.js";
+import { setScript } from "./load.script.js";
+import type { PageConfig } from "./options.js";
 
 declare global {
   interface Window {
@@ -18,7 +18,7 @@ declare global {
 const script = document.currentScript as HTMLScriptElement | null;
 const json = script?.dataset["instant"];
 const page = json && (JSON.parse(json) as PageConfig);
-setScript(script, page ? page.calls : undefined);
+setScript(script, page || {});
 if (page) setPageConfig(page);
 // A page that Turbo or htmx swaps in may contain the script again: keep the connection.
 window.$instant ??= { useInstant, createInstant };

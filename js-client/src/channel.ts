@@ -1,13 +1,12 @@
 import type { Connection } from "./connection.js";
 import { Feed } from "./feed.js";
-import { loadCalls } from "./load-calls.js";
-import { askPresence } from "./ask.js";
+import { load } from "./load.js";
 import { StateView } from "./state-view.js";
 import type { Listeners } from "./listeners.js";
 import { MessageQueue } from "./message-queue.js";
-import { byUser } from "./presence.js";
 import { startRequest } from "./start-call.js";
 import type {
+  AckOptions,
   Call,
   ChannelStatus,
   Denial,
@@ -20,6 +19,7 @@ import type {
   MessageOptions,
   OnceOptions,
   Outgoing,
+  OutstandingOptions,
   PayloadOf,
   Person,
   Presence,
@@ -27,6 +27,9 @@ import type {
   Right,
   StateOptions,
 } from "./types.js";
+
+/** For what a listener needs that waits for it however long it takes. */
+const FOREVER = { timeout: 2 ** 31 - 1 };
 
 /**
  * A handle of a channel. Handles of the same name share one subscription: it starts with the first
@@ -67,10 +70,19 @@ export class Channel<Data = unknown> {
    */
   on<Name extends EventName>(
     event: Name,
-    listener: (message: InstantMessage<PayloadOf<Name, Data>>) => void,
-    options?: MessageOptions,
+    listener: (message: InstantMessage<PayloadOf<Name, Data>>) => unknown,
+    options?: AckOptions,
   ): () => void {
-    return this.#hear(event, listener, options);
+    if (!options?.ack) return this.#hear(event, listener, options);
+    const keeping = load("stored", FOREVER).then(({ keep }) =>
+      keep(this.#connection, this.#feed, event, listener as (message: InstantMessage) => unknown, options),
+    );
+    const end = (): void => {
+      void keeping.then((stop) => {
+        stop();
+      });
+    };
+    return this.#hear(event, () => undefined, options, end);
   }
 
   /**
@@ -195,6 +207,9 @@ export class Channel<Data = unknown> {
     return this.#listen(
       (feed) => {
         feed.hearJoins();
+        void load("calls", FOREVER).then(({ watchPresence }) => {
+          watchPresence(this.#connection, feed);
+        });
         return feed.presences;
       },
       listener,
@@ -204,19 +219,31 @@ export class Channel<Data = unknown> {
 
   /** Returns who is in the channel now, by user. Rejects with `ChannelError` if that is not allowed. */
   async presence(): Promise<readonly Person[]> {
-    const { clients } = await this.#feed.call((subscription) => askPresence(subscription, this.#connection.django));
-    return [...byUser(Object.values(clients), this.#connection.config.prefix).values()];
+    const { presence } = await load("calls");
+    return presence(this.#connection, this.#feed);
   }
 
   /** Returns past messages, oldest first by default. Rejects with `ChannelError` if that is not allowed. */
   async history(options: HistoryOptions = {}): Promise<History<Data>> {
-    const { history } = await loadCalls();
+    const { history } = await load("calls");
     return history(this.#connection, this.#feed, options) as Promise<History<Data>>;
   }
 
   /** Asks the responder that has the channel's name, with or without a `$` before it. See `Instant.request()`. */
   request<Result = unknown>(data?: unknown, options?: RequestOptions): Call<Result> {
     return startRequest<Result>(this.#connection, this.name, data, options);
+  }
+
+  /** Returns the stored messages that the user hasn't acknowledged, oldest first. Rejects with `RefusedError` if that is not allowed. */
+  async outstanding(options: OutstandingOptions = {}): Promise<readonly InstantMessage<Data>[]> {
+    const { outstanding } = await load("stored");
+    return outstanding(this.#connection, this.#feed, options) as Promise<InstantMessage<Data>[]>;
+  }
+
+  /** Acknowledges stored messages by their ids. Resolves when Django knows. */
+  async acknowledge(ids: readonly string[]): Promise<void> {
+    const { acknowledge } = await load("stored");
+    return acknowledge(this.#connection, ids);
   }
 
   /**
@@ -229,7 +256,7 @@ export class Channel<Data = unknown> {
   async publish<Name extends EventName = "*">(
     message: Outgoing<Name, PayloadOf<Name, Data>>,
   ): Promise<InstantMessage<PayloadOf<Name, Data>> | undefined> {
-    const { publish } = await loadCalls();
+    const { publish } = await load("calls");
     return publish(this.#connection, this.#feed, message) as Promise<InstantMessage<PayloadOf<Name, Data>> | undefined>;
   }
 
@@ -245,7 +272,7 @@ export class Channel<Data = unknown> {
 
   #hear<Payload>(
     event: string,
-    listener: (message: InstantMessage<Payload>) => void,
+    listener: (message: InstantMessage<Payload>) => unknown,
     options?: MessageOptions,
     removed?: () => void,
   ): () => void {

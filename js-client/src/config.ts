@@ -7,7 +7,7 @@ import type {
   Transport,
   Urls,
   WebSocketConstructor,
-} from "./types.js";
+} from "./options.js";
 
 /** Options and page settings, merged. */
 export interface Config {
@@ -28,10 +28,10 @@ export interface Config {
 }
 
 /** The names of Django's views; the first `NEEDED` must have a URL. */
-const VIEWS = ["login", "get_token", "subscribe", "logout", "presence", "history", "snapshot", "rpc"] as const;
+const VIEWS = ["login", "get_token", "subscribe", "logout", "presence", "history", "snapshot", "messages", "rpc"] as const;
 const NEEDED = 4;
 /** So many of them exist wherever the others do. */
-const ALWAYS = 7;
+const ALWAYS = 8;
 
 let page: PageConfig | undefined;
 

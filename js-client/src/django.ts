@@ -2,7 +2,6 @@ import { isSameOrigin, type Config } from "./config.js";
 import { RefusedError, ReplyError, RequestError } from "./errors.js";
 import { TAB_HEADER } from "./tab.js";
 import { isRecord, text } from "./json.js";
-import type { PresenceAnswer } from "./presence.js";
 import type { ChannelInfo, Right, Snapshot } from "./types.js";
 
 /** What Django grants for one channel. */
@@ -114,10 +113,6 @@ export class Django {
 
   async logout(): Promise<void> {
     await this.post("logout");
-  }
-
-  async presence(channel: string): Promise<PresenceAnswer> {
-    return (await this.post("presence", { channel })).body as unknown as PresenceAnswer;
   }
 
   /** Returns the states of channels, and names of which Django can't tell it now. */

@@ -1,16 +1,14 @@
-import type { JoinContext, LeaveContext, PublicationContext, SubscribedContext, Subscription } from "centrifuge";
+import type { ClientInfo, PublicationContext, SubscribedContext, Subscription } from "centrifuge";
 
 import type { Connection } from "./connection.js";
 import { ChannelError, InstantError } from "./errors.js";
 import { TOKEN_EXPIRED } from "./grants.js";
-import { askPresence, PERMISSION_DENIED } from "./ask.js";
 import { Listeners } from "./listeners.js";
 import { toMessage } from "./message.js";
 import { onServer } from "./names.js";
 import { takePageState } from "./page-state.js";
-import { PresenceList } from "./presence.js";
 import { Sequence } from "./sequence.js";
-import type { ChannelStatus, Denial, InstantMessage, LostInfo, Right, Snapshot } from "./types.js";
+import type { ChannelStatus, Denial, InstantMessage, LostInfo, Presence, Right, Snapshot } from "./types.js";
 
 /** Milliseconds to stay subscribed without a listener: a replaced page fragment adds its listener again. */
 const GRACE = 300;
@@ -22,8 +20,16 @@ const RESUBSCRIBE_TO = 20_000;
  * publishes has the page in its `info`, and tells nobody that.
  */
 const LOST = "instant:lost";
+/** Centrifugo's error code for “permission denied”. */
+const PERMISSION_DENIED = 103;
 /** The SDK's error code for a timeout. */
 const TIMEOUT = 1;
+
+/** Somebody's join or leave. */
+export interface Move {
+  readonly info: ClientInfo;
+  readonly isHere: boolean;
+}
 
 /** The page's one subscription to a channel, shared by all `Channel` handles of that name. */
 export class Feed {
@@ -31,7 +37,10 @@ export class Feed {
   readonly messages = new Listeners<InstantMessage>();
   readonly statuses = new Listeners<ChannelStatus>();
   readonly gaps = new Listeners<LostInfo>();
-  readonly presences = new PresenceList();
+  readonly presences = new Listeners<Presence>();
+  /** Joins and leaves, which come while `hearsJoins`. */
+  readonly moves = new Listeners<Move>();
+  hearsJoins = false;
   sequence = new Sequence();
   /** True if the channel needs no token: the message server asks Django itself, or lets everybody in. */
   readonly isTokenless: boolean;
@@ -40,7 +49,6 @@ export class Feed {
   readonly #connection: Connection;
   #holders = 0;
   #subscription: Subscription | undefined;
-  #hearsJoins = false;
   #grace: ReturnType<typeof setTimeout> | undefined;
   #isReplaying = false;
   #wasLive = false;
@@ -51,7 +59,6 @@ export class Feed {
   constructor(name: string, connection: Connection) {
     this.name = name;
     this.#connection = connection;
-    this.presences.prefix = connection.config.prefix;
     this.isTokenless = connection.config.tokenless.some((namespace) => name.startsWith(`${namespace}:`));
   }
 
@@ -123,7 +130,7 @@ export class Feed {
         token: grants.readyToken(this.name),
         getToken: () => this.#connection.guard(() => grants.channelToken(this.name)),
       }),
-      joinLeave: this.#hearsJoins,
+      joinLeave: this.hearsJoins,
       minResubscribeDelay: RESUBSCRIBE_FROM,
       maxResubscribeDelay: RESUBSCRIBE_TO,
     }));
@@ -149,21 +156,19 @@ export class Feed {
       if (message.eventClass === LOST && !publication.info) this.#lose();
       else this.messages.emit(message);
     });
-    const moved = (isHere: boolean) => (context: JoinContext | LeaveContext): void => {
-      if (!this.presences.change(context.info, isHere)) this.#loadPresence();
-    };
-    subscription.on("join", moved(true));
-    subscription.on("leave", moved(false));
+    subscription.on("join", ({ info }) => {
+      this.moves.emit({ info, isHere: true });
+    });
+    subscription.on("leave", ({ info }) => {
+      this.moves.emit({ info, isHere: false });
+    });
     subscription.subscribe();
   }
 
   /** Subscribes to joins and leaves, which the server sends only if the subscription asks for them. */
   hearJoins(): void {
-    if (this.#hearsJoins) {
-      this.#loadPresence();
-      return;
-    }
-    this.#hearsJoins = true;
+    if (this.hearsJoins) return;
+    this.hearsJoins = true;
     if (!this.#subscription) return;
     this.#drop();
     this.#set("subscribing");
@@ -246,13 +251,6 @@ export class Feed {
     if (this.#connection.isConnected) this.#connection.listeners.error.emit(this.#error(error));
   }
 
-  #loadPresence(): void {
-    if (!this.#hearsJoins || !this.#subscription || !this.isJoined) return;
-    this.presences.load(askPresence(this.#subscription, this.#connection.django)).catch((error: unknown) => {
-      this.failed(error);
-    });
-  }
-
   #drop(): void {
     this.#subscription?.removeAllListeners();
     this.#connection.client?.removeSubscription(this.#subscription ?? null);
@@ -263,7 +261,7 @@ export class Feed {
     this.#set("idle");
     this.#drop();
     this.sequence = new Sequence();
-    this.#wasLive = this.#hearsJoins = false;
+    this.#wasLive = this.hearsJoins = false;
     this.#gap = undefined;
     this.#connection.closed(this);
   }
@@ -285,7 +283,6 @@ export class Feed {
       this.#wasLive = true;
       if (this.sequence.hasGap) this.#lose();
       else this.#set(this.#gap ? "lost" : "live");
-      this.#loadPresence();
     });
   }
 

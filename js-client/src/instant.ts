@@ -7,12 +7,12 @@ import { SignedOutError } from "./errors.js";
 import { byteLength } from "./size.js";
 import { startCall, startRequest } from "./start-call.js";
 import { createId, TAB_HEADER } from "./tab.js";
+import type { InstantOptions } from "./options.js";
 import type {
   Call,
   CallOptions,
   ChannelInfo,
   InstantEventMap,
-  InstantOptions,
   ListenOptions,
   RequestOptions,
   Status,

@@ -2,7 +2,8 @@ import type { Centrifuge } from "centrifuge";
 
 import { SignedOutError } from "./errors.js";
 import { createInstant, type Instant } from "./instant.js";
-import type { ChannelInfo, InstantOptions } from "./types.js";
+import type { InstantOptions } from "./options.js";
+import type { ChannelInfo } from "./types.js";
 
 /** A message in the format of the client of django-instant 4. */
 export interface Message {

@@ -1,11 +1,11 @@
 import type { Connection } from "./connection.js";
-import { loadCalls } from "./load-calls.js";
+import { load } from "./load.js";
 import type { Call, CallOptions, RequestOptions, TicketState } from "./types.js";
 
-/** Calls a method, with what `load-calls.js` loads. See `Instant.rpc()`. */
+/** Calls a method, with a part that is loaded then. See `Instant.rpc()`. */
 export function startCall<Result>(connection: Connection, method: string, data: unknown, options: CallOptions = {}): Call<Result> {
   const began = Date.now();
-  const running = loadCalls(options).then(({ startCall: start }) => start(connection, method, data, options, began));
+  const running = load("calls", options).then(({ startCall: start }) => start(connection, method, data, options, began));
   const nothing = (): undefined => undefined;
   const call: Call<Result> = Object.assign(
     running.then(({ result }) => result as Promise<Result>),

@@ -1,5 +1,6 @@
 import type { Instant } from "./instant.js";
-import type { Status, StatusTexts } from "./types.js";
+import type { StatusTexts } from "./options.js";
+import type { Status } from "./types.js";
 
 /** Milliseconds of trouble before people are told. */
 const PATIENCE = 2000;

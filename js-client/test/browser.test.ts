@@ -12,6 +12,7 @@ const site = useSite();
 const root = new URL("../", import.meta.url);
 const run = (dataset: Record<string, string>, before?: object): Record<string, unknown> =>
   openWindow(site.django.url, dataset, before);
+const urls = (): object => (JSON.parse(pageConfig(site.django.url)) as { urls: object }).urls;
 const config = (): Record<string, string> => ({ instant: pageConfig(site.django.url) });
 
 test("without data-instant the page gets the functions only", () => {
@@ -116,6 +117,11 @@ test("the first call loads the other script, once and with the page's nonce", as
   expect(await published).toMatchObject({ message: "hi", own: true, channel: "public" });
   const history = runInContext(`instant.channel("public").history()`, window) as Promise<{ messages: object[] }>;
   expect((await history).messages).toMatchObject([{ message: "hi" }]);
+  const people = runInContext(
+    `new Promise((resolve) => instant.channel("public").onPresence(({ joined }) => resolve(joined)))`,
+    window,
+  ) as Promise<object[]>;
+  expect(await people).toMatchObject([{ user: "", connections: 1 }]);
   site.centrifugo.permits = false;
   const denied = runInContext(`instant.channel("public").history().catch(({ name, code }) => [name, code])`, window) as Promise<unknown>;
   expect(await denied).toEqual(["ChannelError", 103]);
@@ -143,6 +149,21 @@ test("a page that says nothing finds it beside the first, and loads it again aft
   expect(await call).toBe("pong");
   const src = `${site.django.url}/static/instant/instant.calls.min.js`;
   expect(window["scripts"]).toEqual([src, src].map((url) => ({ src: url, nonce: "n0nce" })));
+  runInContext("instant.disconnect()", window);
+});
+
+test("the first listener that acknowledges loads a script of its own", async () => {
+  const stored = "https://cdn.example/instant/instant.stored.min.js?v=2";
+  const window = run({ instant: pageConfig(site.django.url, { stored, urls: { ...urls(), messages: `${site.django.url}/instant/messages/` } }) });
+  site.django.stored.push({ channel: "public", position: 1, payload: { id: "1", message: "waited" } as { id: string } });
+  const texts: string[] = [];
+  window["add"] = (text: string) => texts.push(text);
+  runInContext(`instant.channel("public").on("*", ({ message }) => add(message), { ack: true })`, window);
+  await soon(() => {
+    expect(texts).toEqual(["waited"]);
+    expect(site.django.stored).toEqual([]);
+  });
+  expect(window["scripts"]).toEqual([{ src: stored, nonce: "n0nce" }]);
   runInContext("instant.disconnect()", window);
 });
 

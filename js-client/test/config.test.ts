@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 
 import { resolveConfig, setPageConfig } from "../src/config.js";
 import { ConfigError } from "../src/errors.js";
-import type { PageConfig, WebSocketConstructor } from "../src/types.js";
+import type { PageConfig, WebSocketConstructor } from "../src/options.js";
 
 const WebSocket = (() => undefined) as unknown as WebSocketConstructor;
 const PAGE = {

@@ -34,6 +34,9 @@ export class FakeDjango {
   readonly told = new Map<string, unknown>();
   /** The states of channels as `snapshot/` tells them. */
   readonly states = new Map<string, () => Snapshot>();
+  /** Stored messages, and how many of them are in an answer. */
+  stored: { readonly channel: string; readonly position: number; readonly payload: { readonly id: string } }[] = [];
+  messagesAtOnce = 100;
   /** Seconds for which tokens can be used, and after which connections and subscriptions end. */
   use = 30;
   connectionLife = 3600;
@@ -137,6 +140,18 @@ export class FakeDjango {
       // Django takes both names.
       const told = this.told.get(`${view} ${String(body["channel"]).replace(this.prefix, "")}`);
       return told === undefined ? { status: 403, body: { error: "no such channel" } } : { status: 200, body: told };
+    }
+    if (view === "messages/outstanding") {
+      const channel = String(body["channel"]);
+      if (!rights.includes(channel)) return { status: 403, body: { error: "no such channel" } };
+      const waiting = this.stored.filter((one) => one.channel === channel && one.position > Number(body["after"] ?? 0));
+      const page = waiting.slice(0, Math.min(Number(body["limit"]), this.messagesAtOnce));
+      return { status: 200, body: { messages: page, next: page.length < waiting.length ? (page.at(-1)?.position ?? null) : null } };
+    }
+    if (view === "messages/acknowledge") {
+      const ids = body["ids"] as string[];
+      this.stored = this.stored.filter(({ payload }) => !ids.includes(payload.id));
+      return { status: 200, body: { acknowledged: ids } };
     }
     if (view === "snapshot") {
       const names = body["channels"] as string[];

@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { WebSocket } from "ws";
 
 import { createInstant } from "../src/instant.js";
-import type { WebSocketConstructor } from "../src/types.js";
+import type { WebSocketConstructor } from "../src/options.js";
 import { FakeDjango } from "./fake-django.js";
 import { KINDS, RealServer } from "./real-server.js";
 import { soon } from "./site.js";

@@ -2,7 +2,8 @@ import { describe, expect, test, vi } from "vitest";
 
 import { ConnectError, RefusedError, SignedOutError, SupersededError } from "../src/errors.js";
 import type { Instant } from "../src/instant.js";
-import type { InstantOptions, Status } from "../src/types.js";
+import type { InstantOptions } from "../src/options.js";
+import type { Status } from "../src/types.js";
 import { sign } from "./fake-centrifugo.js";
 import { Inbox, soon, until, useSite } from "./site.js";
 

@@ -2,7 +2,7 @@
 import { expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 
-import type { WebSocketConstructor } from "../src/types.js";
+import type { WebSocketConstructor } from "../src/options.js";
 import { until, useSite } from "./site.js";
 
 const site = useSite();

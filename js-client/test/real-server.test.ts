@@ -2,7 +2,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
 import type { Instant } from "../src/instant.js";
-import type { EventSourceConstructor, InstantOptions, Presence } from "../src/types.js";
+import type { EventSourceConstructor, InstantOptions } from "../src/options.js";
+import type { Presence } from "../src/types.js";
 import { EventSource as NodeEventSource } from "./event-source.js";
 import { TOKEN_KEY } from "./fake-centrifugo.js";
 import { Proxy } from "./proxy.js";

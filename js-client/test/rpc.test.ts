@@ -1,7 +1,8 @@
 /** Calls of methods that Python answers. */
 import { describe, expect, test } from "vitest";
 
-import type { CallOptions, InstantOptions } from "../src/types.js";
+import type { InstantOptions } from "../src/options.js";
+import type { CallOptions } from "../src/types.js";
 import type { Answer } from "./fake-django.js";
 import { Refusal } from "./fake-centrifugo.js";
 import { soon, until, useSite } from "./site.js";

@@ -7,7 +7,7 @@ import { WebSocket } from "ws";
 
 import { resolveConfig } from "../src/config.js";
 import { Transports } from "../src/transports.js";
-import type { WebSocketConstructor } from "../src/types.js";
+import type { WebSocketConstructor } from "../src/options.js";
 
 const root = new URL("../", import.meta.url);
 const read = (file: string): unknown => JSON.parse(readFileSync(new URL(file, root), "utf8"));

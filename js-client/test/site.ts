@@ -3,7 +3,8 @@ import { WebSocket } from "ws";
 
 import { createInstant, type Instant } from "../src/instant.js";
 import { type InstantClient, useInstant } from "../src/legacy.js";
-import type { InstantMessage, InstantOptions, Status, WebSocketConstructor } from "../src/types.js";
+import type { InstantOptions, WebSocketConstructor } from "../src/options.js";
+import type { InstantMessage, Status } from "../src/types.js";
 import { FakeCentrifugo } from "./fake-centrifugo.js";
 import { FakeDjango } from "./fake-django.js";
 

@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { WebSocket } from "ws";
 
 import { createInstant, type Instant } from "../src/instant.js";
-import type { WebSocketConstructor } from "../src/types.js";
+import type { WebSocketConstructor } from "../src/options.js";
 import { FakeDjango } from "./fake-django.js";
 import { Proxy } from "./proxy.js";
 import { type Kind, KINDS, RealServer } from "./real-server.js";

@@ -3,7 +3,8 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import type { Instant } from "../src/instant.js";
 import { defineStatusElement } from "../src/status-element.js";
-import type { Status, StatusTexts } from "../src/types.js";
+import type { StatusTexts } from "../src/options.js";
+import type { Status } from "../src/types.js";
 
 /** The part of HTMLElement that is used. */
 class FakeElement {

@@ -1,7 +1,7 @@
 import { expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 
-import type { WebSocketConstructor } from "../src/types.js";
+import type { WebSocketConstructor } from "../src/options.js";
 import { Proxy } from "./proxy.js";
 import { soon, until, useSite } from "./site.js";
 

@@ -1,4 +1,4 @@
-/** The entry point of the script that `load-calls.script.ts` loads. */
+/** The entry point of the script that `load.script.ts` loads. */
 import * as calls from "./index.js";
 
 Object.assign(document.currentScript as HTMLScriptElement, calls);

@@ -1,9 +1,9 @@
 import type { HistoryResult } from "centrifuge";
 
-import { ask } from "../ask.js";
 import type { Connection } from "../connection.js";
 import type { Feed } from "../feed.js";
 import type { History, HistoryOptions } from "../types.js";
+import { orDjango } from "./or-django.js";
 
 /** How many messages `history()` asks for by default, and the most that Django returns. */
 const LIMIT = 100;
@@ -16,7 +16,7 @@ export async function history(
 ): Promise<History> {
   const wanted = { limit, reverse, ...(since && { since }) };
   const { publications, offset, epoch } = await feed.call((subscription) =>
-    ask(subscription.history(wanted), async () => {
+    orDjango(subscription.history(wanted), async () => {
       const { body } = await django.post("history", { channel: subscription.channel, ...wanted, limit: Math.min(limit, LIMIT) });
       return body as unknown as HistoryResult;
     }),

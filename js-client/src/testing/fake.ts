@@ -1,7 +1,8 @@
 import { RpcError } from "../errors.js";
 import { createInstant, type Instant } from "../instant.js";
 import { isRecord } from "../json.js";
-import type { InstantOptions, Right, WebSocketConstructor } from "../types.js";
+import type { InstantOptions, WebSocketConstructor } from "../options.js";
+import type { Right } from "../types.js";
 
 /** The arguments of `publish()` in Python, with this package's names. */
 export interface FakePublication {
