@@ -8,6 +8,8 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 
+from instant.stored.sending import aresend, asend, resend, send
+
 if TYPE_CHECKING:
     from instant.inbound.call import Call
     from instant.inbound.policies.options import PolicyOptions
@@ -22,6 +24,8 @@ __all__ = [
     "aping",
     "apong",
     "arequest",
+    "aresend",
+    "asend",
     "aunread",
     "collect",
     "mark_read",
@@ -30,7 +34,9 @@ __all__ = [
     "ping",
     "pong",
     "request",
+    "resend",
     "responder",
+    "send",
     "unread",
 ]
 

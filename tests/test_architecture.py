@@ -40,8 +40,7 @@ MAY_IMPORT = {
     "inbound": {
         "backends", "centrifugo", "channels", "conf", "deliveries", "exceptions", "models", "namespaces", "permissions",
         "personal.part", "producers", "publishing", "revoking.host", "revoking.looker", "rights", "signals",
-        "stored.request_messages",
-        "tenancy",
+        "stored.browser_publishing", "stored.creating", "stored.request_messages", "tenancy",
     },
     "server": {
         "centrifugo", "channels.names", "conf", "deliveries", "exceptions", "inbound", "namespaces", "permissions", "publishing",

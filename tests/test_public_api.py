@@ -35,8 +35,9 @@ PINNED = {
     ),
     "instant.html": "bell connect_sources push_options script script_config state websocket_url",
     "instant.messages": (
-        "aacknowledge acknowledge amark_read anotify aoutstanding aping apong arequest aunread "
-        "collect mark_read notify outstanding ping pong request responder unread"
+        "aacknowledge acknowledge amark_read anotify aoutstanding aping apong arequest aresend "
+        "asend aunread collect mark_read notify outstanding ping pong request resend responder "
+        "send unread"
     ),
     "instant.middleware": "StateMiddleware TabMiddleware current_tab",
     "instant.models": (

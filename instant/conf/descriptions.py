@@ -200,8 +200,9 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Which messages are rows in the database, too, until their readers acknowledged them, see "
         "[Stored channels](stored.md). `MESSAGES` is the rule for channels in the admin that have "
         "none of their own, `REQUESTS` and `RESPONSES` the same for requests and answers: "
-        '`"disabled"`, `"cache"`, `"cacheall"` or `"store"`. `MAX_AGE` (seconds) and `MAX_COUNT` '
-        "(of one channel) delete earlier. `None`: rows aren't asked; namespaces with "
+        '`"disabled"`, `"cache"`, `"cacheall"` or `"store"`. With `CREATE` what a user sends to a '
+        "channel that isn't there makes it, if they may add channels. `MAX_AGE` (seconds) and "
+        "`MAX_COUNT` (of one channel) delete earlier. `None`: rows aren't asked; namespaces with "
         "`delivery = Stored(…)` are stored all the same.",
     ),
     "PUSH": Description(

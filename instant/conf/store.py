@@ -14,6 +14,7 @@ DEFAULT_STORE: Mapping[str, Any] = {
     "MESSAGES": "disabled",
     "REQUESTS": None,
     "RESPONSES": None,
+    "CREATE": False,
     "MAX_AGE": None,
     "MAX_COUNT": None,
 }
@@ -32,6 +33,8 @@ class Store:
     """For channels to which requests go; None: as ``messages``."""
     responses: str | None
     """For channels on which they are answered; None: as ``messages``."""
+    create: bool
+    """Whether a message to a channel that isn't there makes it, for users who may add channels."""
     max_age: int | None
     """Seconds after which a message is deleted, whoever has acknowledged it."""
     max_count: int | None
@@ -54,6 +57,9 @@ def parse_store(given: object) -> Store | None:
         if values[key] not in rules:
             listed = ", ".join(map(repr, rules))
             raise ValueError(f"is wrong: {key!r} must be one of {listed}, not {values[key]!r}")
+    if not isinstance(values["CREATE"], bool):
+        wrong = repr(values["CREATE"])
+        raise ValueError(f"is wrong: 'CREATE' must be True or False, not {wrong}")  # noqa: TRY004
     for key, most in _MOST.items():
         number = values[key]
         if number is None:

@@ -13,6 +13,7 @@ from instant import permissions
 from instant.inbound.answers import Refused
 from instant.inbound.registry import Handler, find_handler, handlers, is_method
 from instant.namespaces import find_namespace
+from instant.stored import creating
 
 __all__ = ["find_method", "find_moderator"]
 
@@ -55,13 +56,13 @@ def find_moderator(user: Any, channel: str, data: Any) -> tuple[Handler | None, 
     Return the handler of what a user publishes, where there is one, and the channel's arguments.
 
     Raises Refused for whoever may not publish, and for what is no JSON object. Where the server
-    decides that itself, it doesn't ask.
+    decides that itself, it doesn't ask. A channel that isn't there may be made, see creating.py.
     """
     if not isinstance(data, dict):
         raise Refused(400, "publish a JSON object")
     found = find_namespace(channel)
     if found is not None and found[0].client_publish == "subscribers":
         raise Refused
-    if not permissions.ask(user, "publish", channel):
+    if not (permissions.ask(user, "publish", channel) or creating.create(user, channel)):
         raise Refused
     return find_handler("publish", channel), found[1] if found is not None else {}

@@ -19,6 +19,7 @@ from instant.inbound.registry import Handler
 from instant.inbound.requests import find_method, find_moderator
 from instant.inbound.reserved import take_id
 from instant.namespaces import find_namespace
+from instant.stored.browser_publishing import keep_page
 
 __all__ = ["acall_rpc", "apublish_as", "call_rpc", "publish_as"]
 
@@ -68,11 +69,11 @@ def publish_as(
     """
     Publish as a page of the user does, None for a visitor; return what subscribers get.
 
-    The channel's rule, the handler and its policies as for a page. Nothing is sent. Raises Refused
-    and Disconnect, and whatever else the handler raises.
+    The channel's rule, the handler and its policies as for a page; where the channel is stored, it
+    is stored. Nothing is sent. Raises Refused and Disconnect, and whatever else the handler raises.
     """
     handler, call, finish = _publication(user, channel, data, meta, session)
-    return finish(run(handler, call)) if handler is not None else call.data
+    return finish(run(handler, call) if handler is not None else call.data)
 
 
 async def apublish_as(
@@ -86,7 +87,8 @@ async def apublish_as(
     """See publish_as()."""
     asked = await sync_to_async(_publication)(user, channel, data, meta, session)
     handler, call, finish = asked
-    return finish(await arun(handler, call)) if handler is not None else call.data
+    returned = await arun(handler, call) if handler is not None else call.data
+    return await sync_to_async(finish)(returned)
 
 
 def _method(
@@ -128,17 +130,26 @@ def _publication(
         session=session if handler is not None and handler.session else None,
         **parts,
     )
-    return handler, call, lambda data: _as_json(published(handler, call, data)) if handler else data
+
+    def finish(returned: Any) -> Any:
+        data = returned if handler is None else _as_json(published(handler, call, returned))
+        return keep_page(caller, channel, data) if _is_asked(channel) else data
+
+    return handler, call, finish
+
+
+def _is_asked(channel: str) -> bool:
+    """Tell whether the server asks Django about publications, or lets all subscribers."""
+    found = find_namespace(channel)
+    return found is None or found[0].client_publish != "subscribers"
 
 
 def _moderator(user: Any, channel: str, data: Any) -> tuple[Handler | None, Mapping[str, Any]]:
-    found = find_namespace(channel)
-    if found is None or found[0].client_publish != "subscribers":
+    if _is_asked(channel):
         return find_moderator(user, channel, data)
-    # The server lets all subscribers, and doesn't ask.
     if not permissions.ask(user, "subscribe", channel):
         raise Refused
-    return None, found[1]
+    return None, {}
 
 
 _CLIENT = "00000000-0000-4000-8000-000000000000"

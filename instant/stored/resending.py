@@ -8,6 +8,8 @@ from uuid import uuid4
 
 from instant.backends import get_backend
 from instant.publishing.publication import Envelope, Publication
+from instant.revoking.affected import Affected
+from instant.revoking.enforce import enforce, is_on
 from instant.stored.model import Message
 from instant.tenancy import current as tenancy
 from instant.tenancy import wire
@@ -17,19 +19,33 @@ __all__ = ["resend"]
 
 def resend(messages: Iterable[Message]) -> int:
     """
-    Send messages to whoever is subscribed now, and return how many there were.
+    Send messages to whoever is subscribed and may be now, and return how many there were.
 
     They keep their ids, by which a page knows those that it has shown; nothing is stored anew.
     Raises PublishError.
     """
-    envelopes = [_envelope(message) for message in messages]
-    if envelopes:
-        get_backend().send(envelopes)
-    return len(envelopes)
+    by_tenant: dict[str, list[Message]] = {}
+    for message in messages:
+        by_tenant.setdefault(message.tenant, []).append(message)
+    for tenant, found in by_tenant.items():
+        if tenancy.are_used():
+            with tenancy.activate(tenant):
+                _resend(found)
+        else:
+            _resend(found)
+    return sum(map(len, by_tenant.values()))
+
+
+def _resend(messages: list[Message]) -> None:
+    if is_on():
+        for error in enforce([Affected(channels={message.name for message in messages})]):
+            if error is not None:
+                raise error
+    get_backend().send([_envelope(message) for message in messages])
 
 
 def _envelope(message: Message) -> Envelope:
-    name = message.channel if message.row is None else message.row.name
+    name = message.name
     payload = {**message.payload, "channel": name} if message.row else message.payload
     body = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode()
     publication = Publication(message.uuid.hex, name, payload)

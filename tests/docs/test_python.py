@@ -39,6 +39,7 @@ PUBLISHED = {
         "$staff $staff",
     ],
     "docs/state.md": ["order:42"],
+    "docs/stored.md": ["$runs"],
     "docs/testing.md": ["public"],
 }
 """The channels to which the blocks of a document publish, block by block."""

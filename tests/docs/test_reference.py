@@ -94,7 +94,7 @@ def test_modules_that_are_named_exist(name):
     """`instant.x.y` in the text can be imported as users do."""
     for path in re.findall(r"`(instant(?:\.\w+)+)(?:\(\))?[^`]*`", text(name)):
         if path in LOGGERS or re.match(
-            r"instant\.([EW]\d+|(view|change)_\w+|ticket\b|cancel\b|urls|min|ts|v1|"
+            r"instant\.([EW]\d+|(add|view|change)_\w+|ticket\b|cancel\b|urls|min|ts|v1|"
             r"calls|rpc|channel|tab|on|headers|status|outstanding|acknowledge|bell|stored\.min)\b",
             path,
         ):

@@ -24,10 +24,16 @@ HERE = "tests/stored/test_dasf.py"
 RULES, REQUESTS = "tests/stored/test_rules.py", "tests/stored/test_requests.py"
 OBJECTS, STATUS = "tests/rights/test_objects.py", "tests/views/test_channel_status.py"
 AVAILABILITY, ADMIN = "tests/stored/test_availability.py", "tests/stored/test_admin.py"
+SENDING = "tests/stored/test_sending.py"
 TAGS = "tests/stored/test_template_tags.py"
 
 SHOWN = {
-    "F1 topics made by messages": "Python's publish() makes no channel: a name may be misspelt",
+    "F1 topics made by messages": [
+        (SENDING, "test_f1_a_message_makes_its_channel"),
+        (SENDING, "test_f1_only_for_those_who_may_add_channels"),
+        (SENDING, "test_f1_no_name_that_isn_t_a_private_rows"),
+        (SENDING, "test_f1_off_by_default"),
+    ],
     "F2 the four rules": [
         (RULES, "test_f2_cache_lets_a_message_go_when_one_reader_acknowledged"),
         (RULES, "test_f2_cacheall_lets_it_go_when_every_reader_did"),
@@ -56,7 +62,10 @@ SHOWN = {
     ],
     "F11 what a message has": [(HERE, "test_f11_a_messages_fields")],
     "F12 what is outstanding": [(HERE, "test_f12_what_is_outstanding")],
-    "F13 stored or not, it is sent": [(HERE, "test_f13_a_message_is_sent_whether_stored_or_not")],
+    "F13 stored or not, it is sent": [
+        (HERE, "test_f13_a_message_is_sent_whether_stored_or_not"),
+        (SENDING, "test_a_sender_needs_the_right_and_is_noted"),
+    ],
     "F14 response topics": [
         (HERE, "test_f14_an_answer_is_for_whoever_asked"),
         (REQUESTS, "test_requests_and_answers_are_messages_where_the_rule_says_so"),
