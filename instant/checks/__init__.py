@@ -13,6 +13,7 @@ instant.E008 ``PostgresBrokerBackend``, and PostgreSQL isn't the engine
 instant.E009 ``PostgresBrokerBackend``, and Django has no PostgreSQL
 instant.E010 a state is public, and only users may connect
 instant.E011 a handler can't answer, or two of them claim one name
+instant.E012 a stored namespace lets pages publish without Django's knowing
 instant.E014 queued calls, and what is to run them isn't there
 instant.E015 notifications are to be pushed, or reminded of, and what does it isn't there
 instant.E017 a channel is declared twice, or no row may have its name
@@ -39,6 +40,7 @@ instant.W019 handlers' policies use a cache that loses count (``check --deploy``
 instant.W020 requests are transactions that may show the past, so pages begin without a state
 instant.W021 queued calls, and no setting says what runs them; or Celery takes others first
 instant.W022 ``GATEWAY`` is on, and there is no handler that it could call
+instant.W023 by the server's config pages publish to stored channels without Django's knowing
 instant.W030 pages see only who is present on their own node
 instant.W031 the server's config has an engine with which nobody knows who is present on all nodes
 instant.W032 reminders of notifications have no links, since nobody knows the site's address

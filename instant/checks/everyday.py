@@ -24,6 +24,7 @@ from instant.checks.notifications import notifications
 from instant.checks.outbox import outbox
 from instant.checks.pages import pages
 from instant.checks.queues import queues
+from instant.checks.stored import stored
 from instant.checks.tenants import tenants
 from instant.conf import isolation
 from instant.exceptions import InstantConfigError, InvalidChannelName
@@ -68,6 +69,7 @@ def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
     yield from outbox(current)
     yield from notifications(current)
     yield from queues(current)
+    yield from stored(current)
     try:
         get_backend()
     except InstantConfigError as exc:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from instant.centrifugo.config.switches import switched
+
 __all__ = ["exposing"]
 
 _OF_CLIENT = (
@@ -40,12 +42,12 @@ def exposing(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _of_channels(where: str, options: Mapping[str, Any]) -> Iterator[str]:
     # Where a proxy is asked, the server ignores what a client wants at connect.
-    if _on(options.get("allow_subscribe_for_client")) and not _on(
+    if switched(options.get("allow_subscribe_for_client")) and not switched(
         options.get("subscribe_proxy_enabled")
     ):
         yield f"allow_subscribe_for_client in {where}"
     for name in _OF_CHANNELS:
-        if _on(options.get(name)):
+        if switched(options.get(name)):
             yield f"{name} in {where}"
     if options.get("subscription_type") == "shared_poll":
         yield f"subscription_type in {where}"
@@ -55,9 +57,4 @@ def _at(config: Mapping[str, Any], *path: str) -> Any:
     found: Any = config
     for key in path:
         found = found.get(key) if isinstance(found, Mapping) else None
-    return _on(found)
-
-
-def _on(value: Any) -> Any:
-    """Return the value, None for what the server reads as off: it takes texts for switches."""
-    return None if value in (0, "", "0", "f", "F", "false", "FALSE", "False") else value
+    return switched(found)
