@@ -32,7 +32,7 @@ INSTANT = {instant}
 REALTIME = """
 from datetime import timedelta
 from instant import Namespace
-from instant.deliveries import AtMostOnce, Latest, Recoverable
+from instant.deliveries import AtMostOnce, Latest, Recoverable, Stored
 
 class Kept(Namespace):
     name, pattern, authorize = "kept", "<str:lane>", "open"
@@ -45,6 +45,10 @@ class Newest(Namespace):
 class Once(Namespace):
     name, pattern, authorize = "once", "<str:lane>", "open"
     delivery = AtMostOnce()
+
+class Waits(Namespace):
+    name, pattern, authorize = "waits", "<str:lane>", "open"
+    delivery = Stored("store", size=20_000, ttl=timedelta(hours=1))
 """
 OUTBOX = Path(__file__).resolve().parents[2] / "docs" / "outbox.md"
 QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -279,6 +283,18 @@ class World:
             "k.execute('SELECT channel, publisher, number FROM fact ORDER BY publisher, number'); "
             "print(*(' '.join(map(str, row)) for row in k.fetchall()), sep=chr(10))"
         )
+        return self._listed(code)
+
+    def stored(self):
+        """Return what is stored, by channel, in its order."""
+        code = (
+            "from instant.models import Message; "
+            "told = [(m.channel, m.payload['data']) for m in Message.objects.all()]; "
+            'print(*(f\'{c} {d["publisher"]} {d["number"]}\' for c, d in told), sep=chr(10))'
+        )
+        return self._listed(code)
+
+    def _listed(self, code):
         found = {}
         for line in self._manage("shell", "-v0", "-c", code).split("\n"):
             if line:
