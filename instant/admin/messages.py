@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import Exists, QuerySet
+from django.db.models import BooleanField, Exists, ExpressionWrapper, QuerySet, Subquery
+from django.db.models.lookups import IsNull
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -50,6 +51,17 @@ class _DeliveredFilter(admin.SimpleListFilter):
         return queryset
 
 
+def _is_acknowledged() -> ExpressionWrapper:
+    """
+    Return the condition, as what is looked up for each message of the page.
+
+    For EXISTS PostgreSQL reads all acknowledgements, since it has all messages in mind.
+    """
+    first = Subquery(acknowledged().values("pk")[:1])
+    there: Any = IsNull(first, False)  # noqa: FBT003  as in __isnull=False
+    return ExpressionWrapper(there, output_field=BooleanField())
+
+
 class _ChannelFilter(AvailabilityFilter):
     title = _("availability of the channel")
     prefix = "row"
@@ -79,7 +91,7 @@ class MessageAdmin(HiddenColumns, _MessageAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         """Leave other tenants' messages out, and the content where it isn't shown."""
         rows: QuerySet[Message] = super().get_queryset(request)
-        found = rows.annotate(is_delivered=Exists(acknowledged()))
+        found = rows.annotate(is_delivered=_is_acknowledged())
         if tenant := tenancy.current():
             found = found.filter(tenant=tenant)
         shown: QuerySet[Message] = found if self._shows_content(request) else found.defer(*_CONTENT)

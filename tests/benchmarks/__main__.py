@@ -1,7 +1,8 @@
 """
 ``make bench``: all tables, or those named.
 
-There are canned, server, outbox, queue, tokens, revoking, policies, fanout, calls, asking, saving.
+There are canned, server, outbox, queue, stored, tokens, revoking, policies, fanout, calls, asking
+and saving.
 """
 
 import contextlib
@@ -32,6 +33,7 @@ from tests.benchmarks import (
     revoking,
     revoking_cost,
     saving,
+    stored,
 )
 from tests.benchmarks.timing import pin
 from tests.cluster import ABSENT, HOST, Cluster, programs
@@ -125,6 +127,16 @@ def jobs():
         again_on_postgres("queue")
 
 
+def kept():
+    databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+    try:
+        stored.run()
+    finally:
+        teardown_databases(databases, verbosity=0)
+    if HOST not in os.environ:  # else we are the one that asks PostgreSQL
+        again_on_postgres("stored")
+
+
 def saves():
     databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
     try:
@@ -138,6 +150,7 @@ TABLES = {
     "server": server,
     "outbox": rows,
     "queue": jobs,
+    "stored": kept,
     "tokens": tokens,
     "revoking": rights,
     "policies": handlers,

@@ -249,3 +249,21 @@ def test_who_may_see_it_may_filter_by_it(editor):
     page = client.get(f"{MESSAGES}?content__contains=secret")
     assert page.status_code == 200
     assert "0 messages" in page.content.decode()
+
+
+def test_the_list_says_what_was_acknowledged_and_looks_that_up_for_its_page(
+    admin, make_user, make_channel
+):
+    """An EXISTS would have PostgreSQL read all acknowledgements for each page."""
+    ann, bob = make_user("ann"), make_user("bob")
+    make_channel("$lab", "groups", members=[ann, bob])
+    done, waits = publish("$lab", 1).id, publish("$lab", 2).id
+    acknowledge(ann, [done])
+    with CaptureQueriesContext(connection) as caught:
+        response = admin.get(MESSAGES)
+    found = {one.uuid.hex: one.is_delivered for one in response.context["cl"].result_list}
+    assert found == {done: True, waits: False}
+    [asked] = [q["sql"] for q in caught if "is_delivered" in q["sql"]]
+    assert "EXISTS" not in asked
+    [first, *_] = admin.get(f"{MESSAGES}?o=4").context["cl"].result_list
+    assert first.uuid.hex == waits
