@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
-from django.db import transaction
 from django.db.models import BooleanField, Exists, ExpressionWrapper, QuerySet, Subquery
 from django.db.models.lookups import IsNull
 from django.http import HttpRequest
@@ -21,7 +20,7 @@ from instant.models import Channel, Message
 from instant.rights import accounts
 from instant.stored.acknowledging import let_go
 from instant.stored.resending import resend
-from instant.stored.rows import database, locked, own
+from instant.stored.rows import locked, own, writing
 from instant.tenancy import current as tenancy
 
 __all__ = ["MessageAdmin"]
@@ -175,7 +174,7 @@ class MessageAdmin(HiddenColumns, _MessageAdmin):
         # Where writes go: the list may be a replica's.
         before = own().filter(pk__in=keys).count()
         for start in range(0, len(keys), _AT_ONCE):
-            with transaction.atomic(using=database()):
+            with writing():
                 let_go(locked(own(), keys[start : start + _AT_ONCE]))
         count = before - own().filter(pk__in=keys).count()
         told = ngettext("%(count)d message was deleted.", "%(count)d messages were deleted.", count)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError
 from django.db.models import Exists, OuterRef, QuerySet
 
 from instant.namespaces import find_namespace
@@ -19,7 +19,7 @@ from instant.rights.primary import reading_from_primary
 from instant.stored import outstanding
 from instant.stored.model import Acknowledgement, Message
 from instant.stored.pinging import pongs
-from instant.stored.rows import Messages, database, locked, own
+from instant.stored.rows import Messages, database, locked, own, writing
 from instant.stored.rules import RESPONSES, Effective, are_rows_asked, of_namespace, of_row
 
 __all__ = ["acknowledge", "let_go", "rule_of"]
@@ -92,14 +92,13 @@ def _over(messages: Sequence[Message]) -> list[int]:
 
 
 def _acknowledge(user: Any, wanted: Sequence[UUID]) -> list[UUID]:
-    alias = database()
-    with transaction.atomic(using=alias):
+    with writing():
         # A broadcast has one id on all of its channels: only what is the user's is locked.
         may = outstanding.readable(user, own().filter(uuid__in=wanted))
         mine = locked(own(), list(may.values_list("pk", flat=True)))
         if not mine:
             return []
-        Acknowledgement._base_manager.using(alias).bulk_create(  # noqa: SLF001
+        Acknowledgement._base_manager.using(database()).bulk_create(  # noqa: SLF001
             [Acknowledgement(message=one, user_id=user.pk) for one in mine], ignore_conflicts=True
         )
         let_go(mine)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 
@@ -16,7 +15,7 @@ from instant.models import Channel
 from instant.namespaces import find_namespace, registered
 from instant.stored.acknowledging import let_go
 from instant.stored.model import Acknowledgement, Message
-from instant.stored.rows import Messages, database, locked, own
+from instant.stored.rows import Messages, database, locked, own, writing
 from instant.stored.rules import RESPONSES, are_rows_asked, of_namespace, of_row
 from instant.tenancy import current as tenancy
 
@@ -81,7 +80,7 @@ def _kept_for_ever() -> Q:
 
 def _look(batch: Sequence[int], now: datetime) -> int:
     """Delete those of a batch that may go; return how many did."""
-    with transaction.atomic(using=database()):
+    with writing():
         found = locked(own(), batch)
         old = [one.pk for one in found if _is_old(one, now)]
         _delete(old)

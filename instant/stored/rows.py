@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
-from django.db import connections, router
+from django.db import connections, router, transaction
 from django.db.models import QuerySet
 
 from instant.stored.model import Message
 from instant.tenancy import current as tenancy
 
-__all__ = ["Messages", "database", "locked", "own"]
+__all__ = ["Messages", "database", "locked", "own", "writing"]
 
 Messages = QuerySet[Message]
 
@@ -27,6 +28,21 @@ def own() -> Messages:
         .filter(tenant=tenancy.current())
         .order_by("pk")
     )
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """
+    Run the body in a transaction that writes.
+
+    Where SQLite has read first it can't wait for another's write, and fails at once: “database is
+    locked”. So the lock is taken before anything is read.
+    """
+    alias = database()
+    with transaction.atomic(using=alias):
+        if connections[alias].vendor == "sqlite":
+            Message._base_manager.using(alias).filter(pk=0).update(is_reply=False)  # noqa: SLF001
+        yield
 
 
 def locked(messages: Messages, keys: Collection[int]) -> list[Message]:

@@ -2,10 +2,12 @@
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from instant import Namespace, publish
 from instant.deliveries import Stored
-from instant.messages import acknowledge, collect, notify
+from instant.messages import acknowledge, collect, mark_read, notify
 from instant.models import Message
 from instant.stored import collecting
 
@@ -154,3 +156,24 @@ def test_archives_and_read_notifications_are_not_looked_at_each_time(
     monkeypatch.setattr(collecting, "let_go", looked.extend)
     assert collect() == 0
     assert sorted(message.channel for message in looked) == ["$team", "room:1"]
+
+
+@pytest.mark.only_on("sqlite")
+@pytest.mark.parametrize("work", ["acknowledge", "mark_read", "collect"])
+def test_sqlite_is_locked_before_it_is_read(make_channel, make_user, store, work):
+    """Whoever has read first is refused at once where somebody else has written meanwhile."""
+    store(MESSAGES="cacheall")
+    ann, bob = make_user("ann"), make_user("bob")
+    make_channel("$team", "groups", members=[ann, bob])
+    id_ = publish("$team", "x").id
+    notify(ann, "Hello")
+    acknowledge(bob, [id_])
+    with CaptureQueriesContext(connection) as asked:
+        {
+            "acknowledge": lambda: acknowledge(ann, [id_]),
+            "mark_read": lambda: mark_read(ann),
+            "collect": collect,
+        }[work]()
+    said = [query["sql"].split()[0] for query in asked.captured_queries]
+    begun = said.index("SAVEPOINT")  # a test case's own transaction is around
+    assert said[begun + 1] == "UPDATE"

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, QuerySet
 
 from instant.channels.names import user_channel
@@ -15,7 +14,7 @@ from instant.permissions import is_known
 from instant.producers import publish
 from instant.stored.model import Acknowledgement
 from instant.stored.notifications.model import Notification
-from instant.stored.rows import database
+from instant.stored.rows import database, writing
 from instant.tenancy import current as tenancy
 
 __all__ = ["READ_EVENT", "listed", "mark_read", "of_user", "one", "shown", "unread", "waiting"]
@@ -75,7 +74,7 @@ def mark_read(
         found = found.filter(message__lte=newest or 0)
     read: list[str] = []
     while True:
-        with transaction.atomic(using=database()):
+        with writing():
             some = list(
                 found.order_by("message").values_list("message", "message__uuid")[:_AT_ONCE]
             )
