@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import instant.fields
+import instant.stored.deleting
 
 
 class Migration(migrations.Migration):
@@ -155,7 +156,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         help_text="Empty for a channel of a namespace, or a user's own.",
                         null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
+                        on_delete=instant.stored.deleting.messages,
                         related_name="messages",
                         to="instant.channel",
                         verbose_name="channel's row",
@@ -200,7 +201,7 @@ class Migration(migrations.Migration):
                 (
                     "user",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
+                        on_delete=instant.stored.deleting.acknowledgements,
                         related_name="+",
                         to=settings.AUTH_USER_MODEL,
                         verbose_name="user",
@@ -209,7 +210,7 @@ class Migration(migrations.Migration):
                 (
                     "message",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
+                        on_delete=instant.stored.deleting.acknowledgements,
                         related_name="acknowledgements",
                         to="instant.message",
                         verbose_name="message",

@@ -1,10 +1,9 @@
 """Notifications: whose they are, of the messages in users' own channels."""
 
-import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-import instant.stored.notifications.model
+import instant.stored.deleting
 
 
 class Migration(migrations.Migration):
@@ -20,7 +19,7 @@ class Migration(migrations.Migration):
                 (
                     "message",
                     models.OneToOneField(
-                        on_delete=django.db.models.deletion.CASCADE,
+                        on_delete=instant.stored.deleting.acknowledgements,
                         primary_key=True,
                         related_name="notification",
                         serialize=False,
@@ -31,7 +30,7 @@ class Migration(migrations.Migration):
                 (
                     "user",
                     models.ForeignKey(
-                        on_delete=instant.stored.notifications.model.with_messages,
+                        on_delete=instant.stored.deleting.notifications,
                         related_name="+",
                         to=settings.AUTH_USER_MODEL,
                         verbose_name="user",

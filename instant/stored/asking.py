@@ -36,8 +36,8 @@ def accepted(call: Call, queue: str, priority: int, backlog: int) -> dict[str, A
     within = call._within  # noqa: SLF001  ours
     expires = None if within is None else timezone.now() + timedelta(seconds=within)
     columns: dict[str, Any] = {"method": queue, "expires_at": expires}
+    row = _channel(queue.removeprefix(REQUESTS))  # before: SQLite wants to write first
     with transaction.atomic(using=rows.database()):
-        row = _channel(queue.removeprefix(REQUESTS))
         columns["asked"] = request_messages.write(queue, row, call.user, call.data)
         return accept(call, queue, priority, **columns)
 

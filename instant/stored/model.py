@@ -13,6 +13,7 @@ from django.utils.translation import pgettext_lazy
 
 from instant.channels.names import MAX_BYTES
 from instant.fields import NameField
+from instant.stored import deleting
 
 __all__ = ["Acknowledgement", "Message"]
 
@@ -37,7 +38,7 @@ class Message(models.Model):
     )
     row = models.ForeignKey(
         "instant.Channel",
-        models.CASCADE,
+        deleting.messages,
         null=True,
         blank=True,
         related_name="messages",
@@ -110,10 +111,16 @@ class Acknowledgement(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     message = models.ForeignKey(
-        Message, models.CASCADE, related_name="acknowledgements", verbose_name=_("message")
+        Message,
+        deleting.acknowledgements,
+        related_name="acknowledgements",
+        verbose_name=_("message"),
     )
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user")
+        settings.AUTH_USER_MODEL,
+        deleting.acknowledgements,
+        related_name="+",
+        verbose_name=_("user"),
     )
     created_at = models.DateTimeField(_("acknowledged"), default=timezone.now)
 

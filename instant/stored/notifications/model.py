@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from instant.stored import deleting
 from instant.stored.model import Message
 
 __all__ = ["Notification"]
-
-
-def with_messages(collector: Any, field: Any, sub_objs: Any, using: str) -> None:
-    """Delete the messages too: their channel is one that nobody has any more."""
-    models.CASCADE(collector, field, sub_objs, using)
-    messages = Message._base_manager.using(using)  # noqa: SLF001  Django's documented API
-    collector.collect(list(messages.filter(pk__in=[one.pk for one in sub_objs])))
 
 
 class Notification(models.Model):
@@ -29,13 +21,13 @@ class Notification(models.Model):
 
     message = models.OneToOneField(
         Message,
-        models.CASCADE,
+        deleting.acknowledgements,
         primary_key=True,
         related_name="notification",
         verbose_name=_("message"),
     )
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, with_messages, related_name="+", verbose_name=_("user")
+        settings.AUTH_USER_MODEL, deleting.notifications, related_name="+", verbose_name=_("user")
     )
 
     remind_at = models.DateTimeField(

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -20,7 +19,7 @@ from instant.stored.note import Note, noted
 from instant.stored.notifications.links import check_url
 from instant.stored.notifications.model import Notification
 from instant.stored.push import queue
-from instant.stored.rows import database, own
+from instant.stored.rows import database, own, writing
 
 __all__ = ["EVENT", "notify"]
 
@@ -57,7 +56,7 @@ def notify(
         return None
     names = dict(zip(user_channels(keys), keys, strict=True))
     alias = database()
-    with transaction.atomic(using=alias):
+    with writing():
         known = set()
         if idempotency_key:
             known = set(_messages(id_for(idempotency_key)).values_list("channel", flat=True))
