@@ -31,6 +31,9 @@ __all__ = [
 _HANDLED: tuple[Literal["subscribe", "publish", "rpc"], ...] = ("subscribe", "publish", "rpc")
 """The kinds that handlers are about."""
 
+_NAMED = 3
+"""How many of those for whom the server asks an error names."""
+
 _LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
 """What Django allows under DEBUG if ALLOWED_HOSTS is empty; see its ``get_host()``."""
 
@@ -50,14 +53,20 @@ def urls(conf: Conf) -> Mapping[Kind, str] | None:
         if (cls.authorize == "proxy" or cls.client_publish == "ask") and not list(cls.problems())
     ]
     called = bool(handlers("rpc"))
-    asking += [handler.place for handler in handlers("rpc", "publish")]
+    # Not those of ours, which are there because of theirs.
+    asking += [
+        handler.place
+        for handler in handlers("rpc", "publish")
+        if not handler.function_name.startswith("instant.")
+    ]
     if not asking and not conf.proxy_url_given:
         return None
     if conf.proxy_url is None:
+        who = " and ".join([*asking[:_NAMED], *(["others"] if len(asking) > _NAMED else [])])
         raise InstantConfigError(
-            f"{' and '.join(asking)}: with authorize “proxy” or client_publish “ask”, and for "
-            f"handlers, the server asks Django. Set INSTANT = "
-            f'{{"PROXY_URL": "http://127.0.0.1:8000"}} to the address where it finds Django.'
+            f"{who}: with authorize “proxy” or client_publish “ask”, and for handlers, the server "
+            f'asks Django. Set INSTANT = {{"PROXY_URL": "http://127.0.0.1:8000"}} to the address '
+            f"where it finds Django."
         )
     try:
         kinds = (*KINDS, RPC) if called else KINDS

@@ -12,6 +12,7 @@ from instant.exceptions import InvalidChannelName
 from instant.rights import tokens
 from instant.stored import acknowledging, outstanding
 from instant.stored.model import Message
+from instant.stored.times import aware
 from instant.tenancy import current as tenancy
 from instant.tenancy import wire
 
@@ -108,6 +109,6 @@ def _asked(question: Mapping[str, Any]) -> tuple[str | None, int, int]:
 def _shown(message: Message) -> dict[str, Any]:
     return {
         "channel": message.name,
-        "created": message.created_at.isoformat(),
+        "created": aware(message.created_at).isoformat(),
         "payload": message.payload,
     }

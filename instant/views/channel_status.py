@@ -11,6 +11,7 @@ from instant import conf, permissions
 from instant.namespaces import Action
 from instant.stored import pinging
 from instant.stored import status as statuses
+from instant.stored.times import aware
 from instant.tenancy import current as tenancy
 from instant.views.endpoint import BadRequest, Body, Forbidden, endpoint
 from instant.views.formats import JsonObjects
@@ -78,8 +79,8 @@ def _status(channel: str) -> dict[str, Any]:
         "status": found.availability,
         "message": _TEXTS[found.availability],
         "by": found.by,
-        "last_ping": found.last_ping,
-        "last_pong": found.last_pong,
+        "last_ping": found.last_ping and aware(found.last_ping),
+        "last_pong": found.last_pong and aware(found.last_pong),
     }
 
 

@@ -9,7 +9,7 @@ from django.test import override_settings
 from django.test.utils import override_script_prefix
 from django.urls import path
 
-from instant import Namespace, conf
+from instant import Namespace, conf, responder
 from instant.exceptions import InstantConfigError
 from instant.server import proxy_urls
 
@@ -57,6 +57,16 @@ def test_e004_nobody_says_where(folder, options):
         assert messages() == []
     with use(folder), override_settings(DEBUG=True):
         assert messages() == []
+
+
+def test_e004_names_what_the_project_declares_and_few_of_it(folder, registry):
+    for number in range(5):
+        responder(f"r{number}")(lambda call: None)
+    with use(folder):
+        [message] = messages()
+    assert "instant." not in message.msg.partition("with authorize")[0]
+    assert message.msg.count("<lambda>") == 3
+    assert " and others: with" in message.msg
 
 
 def test_e004_without_instants_urls(folder):

@@ -20,6 +20,7 @@ from instant.stored.notifications.links import check_url
 from instant.stored.notifications.model import Notification
 from instant.stored.push import queue
 from instant.stored.rows import database, own, writing
+from instant.stored.times import aware
 
 __all__ = ["EVENT", "notify"]
 
@@ -47,7 +48,7 @@ def notify(
         "body": str(body),
         "url": check_url(str(url)),
         "kind": kind,
-        "created": timezone.now().isoformat(timespec="milliseconds"),
+        "created": aware(timezone.now()).isoformat(timespec="milliseconds"),
     }
     if data is not None:
         content["data"] = data
