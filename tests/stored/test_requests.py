@@ -469,3 +469,24 @@ def test_a_worker_leaves_a_pool_of_connections_alone(settings):
         connections_.all.return_value = [mock.Mock(settings_dict=one) for one in (pooled, plain)]
         workers.keep_connections()
     assert (pooled["CONN_MAX_AGE"], plain["CONN_MAX_AGE"]) == (0, 60)
+
+
+def test_answers_that_are_kept_cost_no_look_more_than_a_few(
+    predict, asked, make_user, settings, monkeypatch
+):
+    monkeypatch.setattr(upkeep, "_PASSED", 3)
+    settings.INSTANT = {**settings.INSTANT, "STORE": {"MESSAGES": "store"}}
+    ann = make_user("ann")
+    tickets = [asked(ann, data={"x": 1}) for _ in range(8)]
+    run_jobs("request:predict")
+    Ticket.objects.update(ended_at=timezone.now() - timedelta(days=2))
+    Message.objects.filter(channel=f"ticket:{tickets[6].pk}").delete()
+    looked = 0
+    while Ticket.objects.count() == 8:
+        upkeep.look()
+        looked += 1
+        assert looked <= 3
+        assert len(upkeep._passed) == (looked < 3)
+    assert not Ticket.objects.filter(pk=tickets[6].pk).exists()
+    upkeep.look()
+    assert Ticket.objects.count() == 7

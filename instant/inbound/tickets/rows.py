@@ -27,6 +27,7 @@ __all__ = [
     "AFTER_SEEN",
     "AGAIN",
     "UNTOLD",
+    "Rows",
     "beat",
     "cancel",
     "claim",

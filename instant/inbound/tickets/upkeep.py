@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, InterfaceError
-from django.db.models import Q
+from django.db.models import Exists, Q
 from django.utils import timezone
 
 from instant import conf
@@ -33,7 +33,13 @@ EVERY = 5.0
 _AT_ONCE = 100
 """Rows of each kind that one look does something about."""
 
+_PASSED = 500
+"""Old tickets of which one look asks whether their answers are stored."""
+
 _looked: dict[str, float] = {}
+
+_passed: dict[str, tuple[datetime | None, str]] = {}
+"""By tenant: the last of those of which the last look has asked."""
 
 
 def now_and_then() -> None:
@@ -109,14 +115,30 @@ def _remove_old(now: datetime) -> int:
     """Delete some tickets that ended long enough ago."""
     until = now - timedelta(seconds=conf.current().jobs.keep)
     is_old = Q(ended_at__lt=until) | Q(ended_at__isnull=False, expires_at__lt=now)
-    old = rows.own().filter(is_old).order_by("ended_at")
-    if (kept := request_messages.kept()) is not None:
-        old = old.exclude(kept)  # whoever asked may want to read its answer
-    ids = list(old.values_list("pk", flat=True)[:_AT_ONCE])
+    old = rows.own().filter(is_old).order_by("ended_at", "pk")
+    kept = request_messages.kept()
+    ids = list(old.values_list("pk", flat=True)[:_AT_ONCE]) if kept is None else _unkept(old, kept)
     if ids:
         gone = rows.own().filter(pk__in=ids)
         gone._raw_delete(gone.db)  # noqa: SLF001  one statement, whoever listens to all models
     return len(ids)
+
+
+def _unkept(old: rows.Rows, kept: Exists) -> list[str]:
+    """
+    Return which of some old tickets have no answer that is stored: whoever asked may read it.
+
+    There may be any number that have, so each look goes on where the last one has ended.
+    """
+    tenant = tenancy.current()
+    if (passed := _passed.pop(tenant, None)) is not None:
+        ended_at, pk = passed
+        old = old.filter(Q(ended_at__gt=ended_at) | Q(ended_at=ended_at, pk__gt=pk))
+    some = list(old.values_list("ended_at", "pk")[:_PASSED])
+    if len(some) == _PASSED:
+        _passed[tenant] = some[-1]
+    found = rows.own().filter(pk__in=[pk for _, pk in some]).exclude(kept)
+    return list(found.values_list("pk", flat=True))
 
 
 def everywhere() -> Iterator[str]:
