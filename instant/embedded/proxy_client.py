@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from urllib.parse import urlsplit
 
@@ -12,10 +13,13 @@ from instant.embedded.tokens.jwks import MissingKey
 from instant.embedded.tokens.jwks_client import JwksClient
 
 from .errors import ClientError
+from .plain_http import Address, PlainHttp, plain_address, written_headers
 
 log = logging.getLogger("instant.embedded")
 
 _OK = 200
+_FRAMING = frozenset({"connection", "content-length", "host", "transfer-encoding"})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class ProxyClient:
@@ -23,6 +27,8 @@ class ProxyClient:
 
     def __init__(self) -> None:
         self._http: aiohttp.ClientSession | None = None
+        self._plain = PlainHttp()
+        self._addresses: dict[str, Address | None] = {}
         self._keys = JwksClient()
 
     def _pool(self) -> aiohttp.ClientSession:
@@ -39,26 +45,10 @@ class ProxyClient:
     async def ask(self, request: ProxyRequest) -> ProxyReply:
         """Ask the application; a failure of any kind is a failed reply."""
         proxy = request.proxy
-        headers = [
-            *(
-                (name, value)
-                for name, value in proxy.static_headers.items()
-                if name.lower() not in {known for known, _ in request.headers}
-            ),
-            *request.headers,
-            ("Content-Type", "application/json"),
-        ]
         try:
-            async with self._pool().post(
-                proxy.endpoint,
-                data=request.body.encode(),
-                headers=headers,
-                timeout=aiohttp.ClientTimeout(total=proxy.timeout or None),
-            ) as response:
-                if response.status != _OK:
-                    return self._of_status(request, response.status)
-                return read_reply(request.kind, await response.text("utf-8", "replace"))
-        except (aiohttp.ClientError, OSError, ValueError) as exc:  # OSError: timeouts too
+            async with asyncio.timeout(proxy.timeout or None):
+                status, text = await self._post(request)
+        except (aiohttp.ClientError, OSError, EOFError, ValueError) as exc:  # OSError: timeouts too
             log.warning(
                 "%s proxy: nothing answers at %s: %s",
                 request.kind,
@@ -66,6 +56,22 @@ class ProxyClient:
                 type(exc).__name__,
             )
             return ProxyReply(failed=True)
+        return read_reply(request.kind, text) if status == _OK else self._of_status(request, status)
+
+    async def _post(self, request: ProxyRequest) -> tuple[int, str]:
+        """Return the status of the answer, and its text where that is read."""
+        endpoint = request.proxy.endpoint
+        headers, body = _headers(request), request.body.encode()
+        if endpoint not in self._addresses:
+            self._addresses[endpoint] = plain_address(endpoint)
+        address = self._addresses[endpoint]
+        if address is not None and not any(name.lower() in _FRAMING for name, _ in headers):
+            status, found = await self._plain.post(address, written_headers(headers), body)
+            if status not in _REDIRECTS:
+                return status, found.decode(errors="replace")
+        async with self._pool().post(endpoint, data=body, headers=headers) as response:
+            text = await response.text("utf-8", "replace") if response.status == _OK else ""
+            return response.status, text
 
     @staticmethod
     def _of_status(request: ProxyRequest, status: int) -> ProxyReply:
@@ -86,8 +92,19 @@ class ProxyClient:
 
     async def close(self) -> None:
         """Close the pool."""
+        self._plain.close()
         if self._http is not None:
             await self._http.close()
+
+
+def _headers(request: ProxyRequest) -> list[tuple[str, str]]:
+    known = {name for name, _ in request.headers}
+    fixed = request.proxy.static_headers.items()
+    return [
+        *((name, value) for name, value in fixed if name.lower() not in known),
+        *request.headers,
+        ("Content-Type", "application/json"),
+    ]
 
 
 def _without_login(url: str) -> str:

@@ -12,7 +12,7 @@ FOLDER = Path(instant.embedded.__file__).parent
 # Each imports only from what stands before it; modules outside rooms stand for themselves.
 ORDER = [
     "errors", "algorithms", "json_scan", "json_text", "json_types", "wire_forms", "config", "tokens", "state", "session",
-    "proxy_client", "transports", "http_api", "server", "", "threaded", "__main__",
+    "plain_http", "proxy_client", "transports", "http_api", "server", "", "threaded", "__main__",
 ]  # fmt: skip
 
 
