@@ -18,6 +18,16 @@ from instant.views.either import either
 app_name = "instant"
 
 urlpatterns: list[URLPattern] = [
+    # First what is asked most: Django tries one after the other.
+    either("proxy/rpc/", centrifugo_proxy.rpc, name="proxy_rpc"),
+    either("proxy/publish/", centrifugo_proxy.publish, name="proxy_publish"),
+    either("proxy/subscribe/", centrifugo_proxy.subscribe, name="proxy_subscribe"),
+    either("proxy/sub_refresh/", centrifugo_proxy.sub_refresh, name="proxy_sub_refresh"),
+    # The same for pools, so that what balances them can tell by the path.
+    either("proxy/rpc/<str:pool>/", centrifugo_proxy.rpc, name="proxy_rpc"),
+    either("proxy/publish/<str:pool>/", centrifugo_proxy.publish, name="proxy_publish"),
+    either("proxy/subscribe/<str:pool>/", centrifugo_proxy.subscribe, name="proxy_subscribe"),
+    either("proxy/sub_refresh/<str:pool>/", centrifugo_proxy.sub_refresh, name="proxy_sub_refresh"),
     path("login/", identity.login, name="login"),
     path("get_token/", identity.get_token, name="get_token"),
     path("subscribe/", identity.subscribe, name="subscribe"),
@@ -38,13 +48,4 @@ urlpatterns: list[URLPattern] = [
     path("push/worker.js", push.worker, name="push_worker"),
     path("rpc/<str:method>/", gateway.rpc, name="rpc"),
     path("worker/<str:action>/", worker.worker, name="worker"),
-    either("proxy/subscribe/", centrifugo_proxy.subscribe, name="proxy_subscribe"),
-    either("proxy/publish/", centrifugo_proxy.publish, name="proxy_publish"),
-    either("proxy/rpc/", centrifugo_proxy.rpc, name="proxy_rpc"),
-    either("proxy/sub_refresh/", centrifugo_proxy.sub_refresh, name="proxy_sub_refresh"),
-    # The same for pools, so that what balances them can tell by the path.
-    either("proxy/subscribe/<str:pool>/", centrifugo_proxy.subscribe, name="proxy_subscribe"),
-    either("proxy/publish/<str:pool>/", centrifugo_proxy.publish, name="proxy_publish"),
-    either("proxy/rpc/<str:pool>/", centrifugo_proxy.rpc, name="proxy_rpc"),
-    either("proxy/sub_refresh/<str:pool>/", centrifugo_proxy.sub_refresh, name="proxy_sub_refresh"),
 ]

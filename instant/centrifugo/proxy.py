@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Literal, NoReturn
@@ -113,7 +113,9 @@ ENDED: Mapping[str, Any] = {"expired": True}
 """The result that ends a subscription when the server asks to prolong it; an error does not."""
 
 
-def read_request(body: bytes, kind: Kind = "subscribe", pool: str = "") -> ProxyRequest:
+def read_request(
+    body: bytes, kind: Kind = "subscribe", pool: str = "", address: str = ""
+) -> ProxyRequest:
     """
     Read the body of a request; unknown fields are ignored. Raises MalformedRequest.
 
@@ -122,7 +124,7 @@ def read_request(body: bytes, kind: Kind = "subscribe", pool: str = "") -> Proxy
     if len(body) > MAX_BODY:
         raise MalformedRequest(f"the body has {len(body):,} bytes, more than {MAX_BODY:,}")
     try:
-        fields = json.loads(body, parse_constant=_refuse, parse_float=_finite)
+        fields = _loads(body)
     except (ValueError, RecursionError):
         raise MalformedRequest("the body is not JSON") from None
     if not isinstance(fields, dict):
@@ -138,6 +140,7 @@ def read_request(body: bytes, kind: Kind = "subscribe", pool: str = "") -> Proxy
         meta=fields["meta"] if isinstance(fields.get("meta"), dict) else {},
         transport=_text(fields, "transport", ""),
         pool=pool,
+        address=address,
     )
 
 
@@ -183,7 +186,7 @@ def encode(
     given: Mapping[str, Any] | Refusal | Disconnect, encoder: type[json.JSONEncoder] | None = None
 ) -> bytes:
     """Return the body of a reply; raises TypeError or ValueError as reply() and JSON do."""
-    return json.dumps(reply(given), cls=encoder, separators=(",", ":"), allow_nan=False).encode()
+    return _dumps(reply(given), encoder or json.JSONEncoder).encode()
 
 
 def _text(fields: Mapping[str, Any], name: str, default: str | None = None) -> str:
@@ -200,9 +203,13 @@ def _binary(fields: Mapping[str, Any]) -> Any:
     except ValueError as exc:
         raise MalformedRequest("“b64data” is not base64") from exc
     try:
-        return json.loads(data, parse_constant=_refuse, parse_float=_finite)
+        return _loads(data)
     except (ValueError, RecursionError):
         return data
+
+
+def _loads(text: bytes) -> Any:
+    return _decode(text.decode(json.detect_encoding(text), "surrogatepass"))
 
 
 def _finite(text: str) -> float:
@@ -214,3 +221,17 @@ def _finite(text: str) -> float:
 
 def _refuse(_constant: str) -> NoReturn:
     raise ValueError  # NaN and Infinity are not JSON
+
+
+# json.loads() and json.dumps() make another one each time.
+_decode = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).decode
+
+
+_encoders: dict[type[json.JSONEncoder], Callable[[Any], str]] = {}
+
+
+def _dumps(value: Any, cls: type[json.JSONEncoder]) -> str:
+    encode = _encoders.get(cls)
+    if encode is None:
+        encode = _encoders[cls] = cls(separators=(",", ":"), allow_nan=False).encode
+    return encode(value)

@@ -95,7 +95,8 @@ def publish(event: ProxyRequest, request: HttpRequest) -> Answer | Asked:
 def rpc(event: ProxyRequest, request: HttpRequest) -> Asked:
     """Answer what a handler returns for a method; the server calls a pool's as ``pool:method``."""
     check_connection(event.client)
-    event = replace(event, method=event.method.removeprefix(f"{event.pool}:"))
+    if event.pool:
+        event = replace(event, method=event.method.removeprefix(f"{event.pool}:"))
     handler = find_method(event.method, event.pool)
 
     def finish(answer: Any) -> Answer:

@@ -144,10 +144,8 @@ def _answer(
                 HEADER,
             )
             return encode(DENIED)
-        event = replace(
-            read_request(read_body(request, MAX_BODY), kind, pool),
-            address=forwarded_address(request.META, conf.current().trusted_proxies),
-        )
+        address = forwarded_address(request.META, conf.current().trusted_proxies)
+        event = read_request(read_body(request, MAX_BODY), kind, pool, address)
         with reading_from_primary(), _own_names(event) as own, _requests_transactions():
             found = view(own, request)
             if not isinstance(found, Asked):
