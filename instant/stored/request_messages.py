@@ -23,10 +23,10 @@ from instant.permissions import is_known
 from instant.stored.model import Message
 from instant.stored.note import Note, noted
 from instant.stored.rows import database, own
-from instant.stored.rules import REQUESTS, RESPONSES, of_row
+from instant.stored.rules import REQUESTS, RESPONSES, is_used, of_row
 from instant.tenancy import current as tenancy
 
-__all__ = ["EVENT", "answering", "end", "erase", "kept", "write"]
+__all__ = ["EVENT", "answering", "end", "erase", "kept", "may_be_stored", "write"]
 
 EVENT = "instant:request"
 """The event class of a request's message."""
@@ -58,6 +58,11 @@ def kept() -> Exists | None:
         return None
     name = Concat(Value(channel_of("")), OuterRef("pk"), output_field=CharField())
     return Exists(own().filter(channel=name, is_reply=True))
+
+
+def may_be_stored() -> bool:
+    """Tell whether anything may be written beside a request, or beside what answers it."""
+    return is_used()
 
 
 @contextmanager

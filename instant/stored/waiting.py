@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -24,12 +24,13 @@ from instant.inbound.reserved import TICKET
 from instant.inbound.tickets import bells, cancelling, rows
 from instant.inbound.tickets.model import Ticket
 from instant.inbound.tickets.still import run_jobs
+from instant.inbound.tickets.telling import FIELDS
 from instant.stored.responding import find_responder
 
 __all__ = ["answered_here", "arequest", "request"]
 
-_PAUSES = (0.005, 0.02, 0.05, 0.05, 0.1, 0.1)
-"""Seconds between the first looks at a row; of a worker on this host the bell rings."""
+_PAUSES = (0.02, 0.05, 0.1, 0.1)
+"""Seconds between the first looks at a row; a worker on this host rings the bell."""
 
 _PAUSE = 0.2
 """Between two later ones."""
@@ -61,7 +62,7 @@ def request(name: str, data: Any, *, timeout: float, user: Any, on_progress: Tol
         try:
             for pause in follower.pauses():
                 bell.wait(pause)
-                if follower.look():
+                if follower.hear(bell.said) or follower.look():
                     return follower.result()
         except BaseException:
             follower.give_up()
@@ -89,7 +90,7 @@ async def arequest(
         try:
             for pause in follower.pauses():
                 await _rung(bell, pause)
-                if await sync_to_async(follower.look)():
+                if follower.hear(bell.said) or await sync_to_async(follower.look)():
                     return follower.result()
         except BaseException:
             await asyncio.shield(asyncio.ensure_future(sync_to_async(follower.give_up)()))
@@ -161,15 +162,23 @@ class _Follower:
             number += 1
             yield min(pause, left)
 
+    def hear(self, said: bytes) -> bool:
+        """Tell whether it has ended by what the bell was rung with, which may be nothing."""
+        return bool(said) and self._note(json.loads(said))
+
     def look(self) -> bool:
         """Tell whether it has ended, and how far it is; wait where the database is away."""
         try:
-            self._ticket = rows.find(self._id)
+            found = rows.own().filter(pk=self._id).values(*FIELDS).first()
         except (OperationalError, InterfaceError):
             connections[rows.database()].close_if_unusable_or_obsolete()
             return False
-        if self._ticket is None:
+        if found is None:
             raise Cancelled("The request was deleted.")
+        return self._note(found)
+
+    def _note(self, found: Mapping[str, Any]) -> bool:
+        self._ticket = Ticket(pk=self._id, **found)
         self._tell(self._ticket)
         return self._ticket.has_ended
 

@@ -13,9 +13,10 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.core.checks import run_checks
-from django.db import OperationalError, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.db.models import signals
 from django.db.transaction import TransactionManagementError
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from instant import arequest, on_rpc, request, responder
@@ -23,9 +24,10 @@ from instant.handlers import Cancelled, Refused
 from instant.inbound.openapi import document
 from instant.inbound.registry import find_handler
 from instant.inbound.requests import find_method
-from instant.inbound.tickets import bells, cancelling, erasing, rows, upkeep, waking
+from instant.inbound.tickets import bells, cancelling, erasing, rows, telling, upkeep, waking
 from instant.messages import acknowledge, outstanding
 from instant.models import Channel, Message, Ticket
+from instant.stored import waiting
 from instant.stored.worker import RequestWorker
 from instant.testing import answered_here, call_rpc, run_jobs
 from tests.conftest import close_connections
@@ -201,6 +203,60 @@ def test_python_asks_and_waits(predict, worker, publications):
     # Nobody could follow it, and nobody is told.
     publications.assert_nothing_published()
     assert Ticket.objects.get().expires_at > timezone.now() + timedelta(minutes=9)
+
+
+def test_the_bell_says_how_it_has_ended(predict, worker, monkeypatch):
+    def look(follower):
+        raise AssertionError("the row is asked")
+
+    worker()
+    monkeypatch.setattr(waiting._Follower, "look", look)
+    monkeypatch.setattr(waiting, "_PAUSES", (20,))
+    told = []
+    assert request("predict", {"x": 4}, on_progress=lambda *given: told.append(given)) == {"y": 8}
+    assert told == [(0.5, "half")]
+    with pytest.raises(Refused, match="x is negative"):
+        request("predict", {"x": -1})
+
+
+def test_an_answer_that_is_too_long_for_the_bell(registry, worker):
+    registry_answer = "x" * 100_000
+    responder("long")(lambda call: registry_answer)
+    worker("request:long")
+    assert request("long") == registry_answer
+
+
+def test_the_bell_says_nothing_of_what_is_not_committed(predict, asked, make_user):
+    ticket = asked(make_user("ann"), data={"x": 1})
+    with bells.Bell(bells.of_asker(ticket.pk)) as bell:
+        with transaction.atomic():
+            run_jobs("request:predict")
+        assert bell.wait(20)
+        assert bell.said == b""
+
+
+def test_an_end_that_nobody_follows_is_one_statement(predict, django_assert_num_queries):
+    with suppress(TimeoutError):
+        request("predict", {"x": 1}, timeout=0.01)
+    Ticket.objects.update(state="queued", claim="", code=None, ended_at=None)
+    ticket = rows.claim(["request:predict"])
+    with django_assert_num_queries(1):
+        assert telling.ending(ticket, "done", result="1")
+
+
+def test_who_waits_is_not_counted_for_each_request(registry, asked, make_user):
+    @responder("counted", backlog=40)
+    def predict(call):
+        return 1
+
+    def counts():
+        with CaptureQueriesContext(connection) as queries:
+            asked(ann, "counted")
+        return sum("COUNT(" in query["sql"] for query in queries)
+
+    ann = make_user("ann")
+    # A tenth of the room that there was may be taken before it is looked at again.
+    assert [counts() for _ in range(7)] == [1, 0, 0, 0, 0, 1, 0]
 
 
 def test_async_python_asks_and_waits(predict, worker):

@@ -23,6 +23,11 @@ __all__ = ["Bell", "of_asker", "of_workers", "ring", "ring_all"]
 
 _numbers = count()
 
+_MOST = 60_000
+"""Bytes that a bell is rung with at most."""
+
+_NOTHING = b"!"
+
 
 def of_workers(queue: str) -> str:
     """Return what the names of the bells of a queue's workers begin with."""
@@ -42,6 +47,8 @@ class Bell:
         self._name = f"{name}{own}.sock"
         self._path: Path | None = None
         self.socket: socket.socket | None = None
+        self.said = b""
+        """What it was rung with last; ``b""`` where that was nothing."""
 
     def __enter__(self) -> Self:
         if hasattr(socket, "AF_UNIX"):
@@ -50,6 +57,7 @@ class Bell:
             try:
                 path = folder() / self._name
                 bell.bind(str(path))
+                path.chmod(0o600)
             except OSError:
                 bell.close()
             else:
@@ -85,30 +93,34 @@ class Bell:
         """Take out all that has come."""
         if self.socket is not None:
             with contextlib.suppress(OSError):
-                while self.socket.recv(8):
-                    pass
+                while said := self.socket.recv(_MOST):
+                    self.said = said if said != _NOTHING else self.said
 
 
-def ring(name: str) -> None:
-    """Wake whoever has the bell of this name; raises nothing."""
+def ring(name: str, said: bytes = b"") -> None:
+    """Wake whoever has the bell of this name, and say so much, if it fits; raises nothing."""
     with contextlib.suppress(OSError):
-        _ring(folder() / f"{name}.sock")
+        _ring(folder() / f"{name}.sock", said if 0 < len(said) < _MOST else _NOTHING)
 
 
-def ring_all(beginning: str) -> None:
-    """Wake everybody whose bell's name begins so; raises nothing."""
+def ring_all(beginning: str) -> int:
+    """Wake everybody whose bell's name begins so, and return how many there are; raises nothing."""
+    count = 0
     with contextlib.suppress(OSError):
         for path in folder().glob(f"{beginning}*.sock"):
             try:
                 _ring(path)
             except ConnectionRefusedError:
                 path.unlink(missing_ok=True)  # its process was killed
+                continue
             except OSError:
-                continue  # it is full: whoever has it wakes anyway
+                pass  # it is full: whoever has it wakes anyway
+            count += 1
+    return count
 
 
-def _ring(path: Path) -> None:
+def _ring(path: Path, said: bytes = _NOTHING) -> None:
     if hasattr(socket, "AF_UNIX"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
             bell.settimeout(0)
-            bell.sendto(b"!", str(path))
+            bell.sendto(said, str(path))

@@ -9,8 +9,11 @@ job computes.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
 from django.db import DatabaseError, InterfaceError, connections
@@ -34,6 +37,30 @@ _PATIENCE = 1000
 """Milliseconds for which it waits on SQLite while the job has the database's lock."""
 
 
+class _Threads:
+    """Threads beside jobs, kept for the next ones: to start one takes as long as a query."""
+
+    def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin anew, as a process that was forked has to: none of the threads came along."""
+        self._executor: ThreadPoolExecutor | None = None
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Run it in a thread of its own; as many as there are jobs of this process at a time."""
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(_MOST, thread_name_prefix="instant-ticket")
+            if hasattr(os, "register_at_fork"):
+                os.register_at_fork(after_in_child=self._forget)
+        self._executor.submit(work)
+
+
+_MOST = 10_000
+
+_threads = _Threads()
+
+
 class Heart:
     """
     What a job that runs tells, and is told; in a block around the job.
@@ -50,9 +77,7 @@ class Heart:
         self._lock = threading.Lock()
         self._called, self._stopped = threading.Event(), threading.Event()
         self._over = False
-        self._thread = threading.Thread(
-            target=self._run, name=f"instant-ticket-{ticket.pk[:6]}", daemon=True
-        )
+        self._has_begun, self._ended = False, threading.Event()
 
     def tell(self, done: Any, message: str) -> None:
         """Have the caller told how far it is, soon; raises as check() does."""
@@ -75,22 +100,31 @@ class Heart:
         return pending
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        _threads.run(self._run)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped.set()
         self._called.set()
-        self._thread.join()
+        with self._lock:
+            self._stopped.set()
+            is_needless = not self._has_begun
+        if not is_needless:
+            self._ended.wait()
+
+    def _begins(self) -> bool:
+        """Tell whether there is anything to do yet; whoever leaves the block waits for it then."""
+        if self.ticket.is_request and self._called.wait(BETWEEN):
+            # Most are answered before anybody asks how far they are, and need no connection.
+            self._called.clear()
+        with self._lock:
+            self._has_begun = not self._stopped.is_set()
+        return self._has_begun
 
     def _run(self) -> None:
+        if not self._begins():
+            return
         try:
-            if self.ticket.is_request and self._called.wait(BETWEEN):
-                # Most are answered before anybody asks how far they are, and need no connection.
-                self._called.clear()
             with tenancy.activate(self.ticket.tenant):
-                if self._stopped.is_set():
-                    return
                 alias = rows.database()
                 if connections[alias].vendor == "sqlite":
                     with connections[alias].cursor() as cursor:
@@ -104,6 +138,7 @@ class Heart:
             logger.exception("Nobody renews the lease of ticket %s.", self.ticket.pk)
         finally:
             connections.close_all()  # this thread's own
+            self._ended.set()
 
     def step(self) -> None:
         """Look whether it is still ours, send what was told since, renew the lease in time."""

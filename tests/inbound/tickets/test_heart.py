@@ -1,5 +1,7 @@
 """The thread beside a job, step by step: without the thread, whose connection would see no memory."""
 
+import threading
+
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
@@ -108,3 +110,16 @@ def test_what_was_not_sent_is_written_with_the_end(beside):
     beside.tell(0.9, "last")
     assert beside.last == {"progress": "0.9", "message": "last"}
     assert beside.last == {}
+
+
+def test_one_thread_is_beside_one_job_after_another(monkeypatch):
+    seen = []
+    monkeypatch.setattr(heart.Heart, "step", lambda self: seen.append(threading.get_ident()))
+    for number in range(5):
+        ticket = Ticket(pk=f"t{number}", queue="q", method="x")
+        beside = heart.Heart(ticket, 60)
+        with beside:
+            while len(seen) == number:
+                beside._called.set()
+        assert beside._ended.is_set()
+    assert len(set(seen)) == 1
