@@ -17,6 +17,7 @@ from instant.exceptions import InvalidChannelName
 from instant.fields import NameField
 from instant.inbound.listening.model import Listener
 from instant.inbound.tickets.model import Ticket
+from instant.inbound.tickets.seen import WorkerSeen
 from instant.namespaces import row_namespaces
 from instant.publishing.outbox.model import OutboxRow
 from instant.revoking.model import Revocation
@@ -41,6 +42,7 @@ __all__ = [
     "QueuedPush",
     "Revocation",
     "Ticket",
+    "WorkerSeen",
     "WorkerToken",
     "validate_name",
 ]

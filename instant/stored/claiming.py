@@ -17,7 +17,7 @@ from instant.inbound.answers import Refused
 from instant.inbound.callers import check_caller
 from instant.inbound.registry import find_handler
 from instant.inbound.reserved import REQUESTS
-from instant.inbound.tickets import contents, rights, rows, telling, upkeep
+from instant.inbound.tickets import contents, rights, rows, seen, telling, upkeep
 from instant.inbound.tickets.model import Ticket
 
 __all__ = ["Claimed", "answer", "beat", "claim", "give_back"]
@@ -35,6 +35,7 @@ Claimed = dict[str, Any]
 def claim(responder: str) -> Claimed | None:
     """Claim the most urgent request; one whose caller may not ask any more ends here."""
     upkeep.now_and_then()
+    seen.note(f"{REQUESTS}{responder}")
     for _ in range(_AT_ONCE):
         ticket = rows.claim([f"{REQUESTS}{responder}"])
         if ticket is None:
@@ -83,6 +84,7 @@ def beat(responder: str, id_: str, claim_: str, told: Mapping[str, Any] | None) 
     ticket = _claimed(responder, id_, claim_)
     if ticket is None:
         return False
+    seen.note(ticket.queue)
     changes = {} if told is None else contents.progress(told.get("progress"), told["message"])
     if not rows.beat(ticket, **changes):
         return False

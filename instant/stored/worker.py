@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import connections
 
-from instant.inbound.tickets import bells
+from instant.inbound.tickets import bells, seen
 from instant.inbound.tickets.worker import Worker
 
 __all__ = ["RequestWorker", "keep_connections"]
@@ -32,6 +32,9 @@ class RequestWorker(Worker):
     def __init__(self, queue: str, parent: int = 0, *, most: int | None = None) -> None:
         super().__init__([queue], parent, most=most)
         self._queue = queue
+
+    def _note(self) -> None:
+        seen.note(self._queue)
 
     def run(self) -> None:
         """Work until stop(); each worker has a bell of its own, so that all of a host wake."""

@@ -24,7 +24,7 @@ from instant.handlers import Cancelled, Refused
 from instant.inbound.openapi import document
 from instant.inbound.registry import find_handler
 from instant.inbound.requests import find_method
-from instant.inbound.tickets import bells, cancelling, erasing, rows, telling, upkeep, waking
+from instant.inbound.tickets import bells, cancelling, erasing, rows, seen, telling, upkeep, waking
 from instant.messages import acknowledge, outstanding
 from instant.models import Channel, Message, Ticket
 from instant.stored import waiting
@@ -38,6 +38,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @pytest.fixture(autouse=True)
 def _looks_anew(monkeypatch):
     monkeypatch.setattr(upkeep, "_looked", {})
+    monkeypatch.setattr(seen, "_looked", {})
+    monkeypatch.setattr(seen, "_noted", {})
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from typing import Any, Self
 from django.db import DatabaseError, InterfaceError, connections
 
 from instant.inbound.answers import Cancelled
-from instant.inbound.tickets import contents, rows, telling
+from instant.inbound.tickets import contents, rows, seen, telling
 from instant.inbound.tickets.model import Ticket
 from instant.tenancy import current as tenancy
 
@@ -150,6 +150,8 @@ class Heart:
             changes = self.last
             for name, value in changes.items():
                 setattr(ticket, name, value)
+            if ticket.is_request:
+                seen.note(ticket.queue)
             if changes or self._is_new:
                 telling.tell(ticket)
             self._is_new = False

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connections, router, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
@@ -218,6 +219,8 @@ def cancel(ticket: Ticket) -> bool:
 def expire(ticket: Ticket) -> bool:
     """End a request that nobody answered in time, as cancel() does."""
     error = "nobody answered in time"
+    if settings.DEBUG and not ticket.attempts:
+        error += f": does “manage.py runworker {ticket.queue.removeprefix(REQUESTS)}” run?"
     return _stop(ticket, {"state": Ticket.State.FAILED, "code": 504, "error": error})
 
 

@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 
 from instant import conf
 from instant.inbound.reserved import REQUESTS
-from instant.inbound.tickets import bells
+from instant.inbound.tickets import bells, seen
 from instant.publishing.commit_hook import wait_for_commit
 from instant.revoking.host import ring
 from instant.tenancy import current as tenancy
@@ -58,7 +58,7 @@ def _wake_all(calls: Iterable[_Call]) -> None:
         runner = conf.current().jobs.runner
         for tenant, queue, priority in calls:
             if queue.startswith(REQUESTS):
-                bells.ring_all(bells.of_workers(queue))
+                _wake_workers(tenant, queue)
             elif runner in _SENDERS:
                 import_string(_SENDERS[runner])(tenant, queue, priority)
             else:
@@ -66,3 +66,10 @@ def _wake_all(calls: Iterable[_Call]) -> None:
     except Exception:
         # The call stands: its row is committed, and upkeep wakes again.
         logger.exception("What runs queued jobs can't be woken; they wait.")
+
+
+def _wake_workers(tenant: str, queue: str) -> None:
+    """Wake the workers of a responder, and warn where there are none."""
+    if not bells.ring_all(bells.of_workers(queue)):
+        with tenancy.activate(tenant):
+            seen.warn_where_nobody_is(queue)

@@ -96,6 +96,7 @@ class Worker:
     def _next(self) -> bool:
         close_old_connections()
         if not tenancy.are_used():
+            self._note()
             found = work.run_next("", self._queues)
         else:
             tenant = self._most_urgent()
@@ -105,6 +106,9 @@ class Worker:
             self.stop()
         return found
 
+    def _note(self) -> None:
+        """Note that somebody works for the current tenant, where anybody asks."""
+
     def _most_urgent(self) -> str | None:
         """Return the tenant whose next job goes first of all."""
         best: tuple[int, float] | None = None
@@ -113,6 +117,7 @@ class Worker:
         are_all_away = True
         for tenant in upkeep.everywhere():
             upkeep.now_and_then()
+            self._note()
             try:
                 head = rows.head(self._queues)
             except (DatabaseError, InterfaceError) as exc:
