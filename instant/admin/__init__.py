@@ -1,10 +1,11 @@
-"""What the admin shows: channels, messages, notifications, what waits in the outbox, and calls."""
+"""What the admin shows: channels, messages, notifications, the outbox, queued calls, and tokens."""
 
 from instant.admin.channels import ChannelAdmin, ChannelForm
 from instant.admin.messages import MessageAdmin
 from instant.admin.notifications import NotificationAdmin, PushSubscriptionAdmin
 from instant.admin.outbox import OutboxRowAdmin
 from instant.admin.tickets import TicketAdmin
+from instant.admin.worker_tokens import WorkerTokenAdmin
 
 __all__ = [
     "ChannelAdmin",
@@ -14,4 +15,5 @@ __all__ = [
     "OutboxRowAdmin",
     "PushSubscriptionAdmin",
     "TicketAdmin",
+    "WorkerTokenAdmin",
 ]
