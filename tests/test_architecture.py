@@ -40,15 +40,16 @@ MAY_IMPORT = {
     "inbound": {
         "backends", "centrifugo", "channels", "conf", "deliveries", "exceptions", "models", "namespaces", "permissions",
         "personal.part", "producers", "publishing", "revoking.host", "revoking.looker", "rights", "signals",
-        "stored.browser_publishing", "stored.creating", "stored.request_messages", "tenancy",
+        "stored.browser_publishing", "stored.creating", "stored.request_messages", "stored.wake_up", "tenancy",
     },
     "server": {
         "centrifugo", "channels.names", "conf", "deliveries", "exceptions", "inbound", "namespaces", "permissions", "publishing",
         "revoking", "rights", "stored.notifications.running", "tenancy",
     },
     "stored": {
-        "backends", "channels", "conf", "deliveries", "exceptions", "fields", "inbound", "models", "namespaces", "permissions",
-        "personal.part", "presence", "producers", "publishing", "revoking", "rights", "signals", "tenancy",
+        "backends", "centrifugo.subscriber", "channels", "conf", "deliveries", "exceptions", "fields", "inbound", "models",
+        "namespaces", "permissions", "personal.part", "presence", "producers", "publishing", "revoking", "rights",
+        "signals", "tenancy",
     },
     "personal": {"tenancy"},
     "tenancy": {"centrifugo", "channels", "conf", "exceptions"},

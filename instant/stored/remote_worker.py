@@ -20,13 +20,14 @@ from instant.inbound.registry import Handler
 from instant.inbound.tickets import contents
 from instant.inbound.tickets.heart import BETWEEN
 from instant.inbound.tickets.processes import Hopeless
+from instant.stored.wake_up_listener import WakeUpListener
 
 __all__ = ["Forbidden", "RemoteWorker"]
 
 logger = logging.getLogger("instant.tickets")
 
-_EVERY = 0.5
-"""Seconds between two questions, where nothing waits."""
+_PAUSE = 0.5
+"""Seconds between two tries to answer."""
 
 _AWAY = 2.0
 """Seconds until a site that is away is asked again."""
@@ -161,6 +162,7 @@ class RemoteWorker:
         self._parent = parent
         """The process that has forked us, and without which we work no longer; 0 for none."""
         self._stopped = threading.Event()
+        self._wake_up = WakeUpListener(self._how_to_listen)
         self._complained = False
         self.ran = 0
         """How many requests it has answered."""
@@ -168,35 +170,45 @@ class RemoteWorker:
     def stop(self) -> None:
         """Claim no other request; for a signal's handler."""
         self._stopped.set()
+        self._wake_up.wake()
 
     def run(self) -> None:
         """Work until stop(). Raises Forbidden where the site doesn't want this worker."""
         site = _Site(self._url, self._token)
+        self._wake_up.start()
         try:
             while not self._stopped.is_set() and self._parent in {0, os.getppid()}:
-                pause = self._turn(site)
-                if pause:
-                    self._stopped.wait(pause)
+                self._turn(site)
+        finally:
+            self._wake_up.stop()
+            site.close()
+
+    def _how_to_listen(self) -> Mapping[str, Any]:
+        """Ask the site, in the thread that listens."""
+        site = _Site(self._url, self._token)
+        try:
+            return site.post("listen")
         finally:
             site.close()
 
-    def _turn(self, site: _Site) -> float:
-        """Answer one request; return for how long nothing is to be expected."""
+    def _turn(self, site: _Site) -> None:
+        """Answer one request, or wait until there may be one."""
         try:
             claimed = site.post("claim").get("request")
         except (_Away, ValueError) as exc:
             if not self._complained:
                 logger.error("Requests can't be claimed: %s", exc)  # noqa: TRY400
             self._complained = True
-            return _AWAY
+            self._wake_up.wait(_AWAY)
+            return
         self._complained = False
         if claimed is None:
-            return _EVERY
+            self._wake_up.wait()
+            return
         self._answer(site, claimed)
         self.ran += 1
         if self._most is not None and self.ran >= self._most:
             self.stop()
-        return 0.0
 
     def _answer(self, site: _Site, claimed: Mapping[str, Any]) -> None:
         named = {"id": claimed["id"], "claim": claimed["claim"]}
@@ -252,7 +264,7 @@ class RemoteWorker:
                 if time.monotonic() >= until:
                     logger.error("Request %s can't be answered: %s", claimed["id"], exc)  # noqa: TRY400
                     return
-                time.sleep(_EVERY)
+                time.sleep(_PAUSE)
             except ValueError as exc:
                 logger.error("Request %s can't be answered: %s", claimed["id"], exc)  # noqa: TRY400
                 return

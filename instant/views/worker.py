@@ -12,8 +12,9 @@ from django.core.signals import got_request_exception
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from instant.html import websocket_url
 from instant.rights.primary import reading_from_primary
-from instant.stored import claiming
+from instant.stored import claiming, wake_up
 from instant.stored.worker_token import find_token
 from instant.views.body import BodyRefused, BodyTooLarge, read_body
 from instant.views.caching import keep_out_of_caches
@@ -33,9 +34,10 @@ _MOST = 2_500_000
 @csrf_exempt  # no browser adds the token
 def worker(request: HttpRequest, action: str) -> JsonResponse:
     """
-    Answer a worker: ``claim``, ``beat``, ``answer`` or ``give_back``, each a POST of JSON.
+    Answer a worker: ``claim``, ``beat``, ``answer``, ``give_back`` or ``listen``, POSTs of JSON.
 
-    ``claim`` answers ``{"request": …}``, or null where nothing waits; the others ``{"is_yours"}``,
+    ``claim`` answers ``{"request": …}``, or null where nothing waits; ``listen`` where and with
+    which tokens to listen to what wakes it; the others ``{"is_yours"}``,
     which is False where the request was cancelled, or is another worker's by now. 401 for a token
     that is wrong or revoked.
     """
@@ -53,7 +55,7 @@ def worker(request: HttpRequest, action: str) -> JsonResponse:
 
 
 def _answered(request: HttpRequest, action: str) -> Mapping[str, Any]:
-    if action not in _ACTIONS:
+    if action not in {*_ACTIONS, "listen"}:
         raise Answered("There is no such action.", status=404)
     if request.method != "POST":
         raise Answered("Use POST.", status=405, headers={"Allow": "POST"})
@@ -63,6 +65,9 @@ def _answered(request: HttpRequest, action: str) -> Mapping[str, Any]:
         challenge = {"WWW-Authenticate": "Bearer"}
         raise Answered("The token is wrong, or was revoked.", status=401, headers=challenge)
     body = _body(request)
+    if action == "listen":
+        url = websocket_url(request)
+        return {"url": url if isinstance(url, str) else url[0], **wake_up.card(token.responder)}
     try:
         return _ACTIONS[action](token.responder, body)
     except (KeyError, TypeError, AttributeError, ValueError) as exc:

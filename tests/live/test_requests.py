@@ -161,6 +161,7 @@ REMOTE = """
 from site_settings import *
 DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": "/nowhere/db.sqlite3"}}}}
 INSTANT = {{**INSTANT, "DIR": "{folder}/nothing"}}
+{more}
 """
 """The settings of a machine that reaches neither the database nor the message server's folder."""
 
@@ -168,8 +169,9 @@ INSTANT = {{**INSTANT, "DIR": "{folder}/nothing"}}
 class Elsewhere:
     """Workers that have a token, and no database."""
 
-    def __init__(self, site):  # noqa: F811
-        (site.folder / "remote_settings.py").write_text(REMOTE.format(folder=site.folder))
+    def __init__(self, site, more=""):  # noqa: F811
+        text = REMOTE.format(folder=site.folder, more=more)
+        (site.folder / "remote_settings.py").write_text(text)
         self.site = site
         self.token = site.run("workertoken", "build").splitlines()[0]
 
@@ -228,6 +230,37 @@ def test_a_worker_on_another_machine_whose_request_is_cancelled(site):  # noqa: 
     assert site.begun("a") == 1
     assert site.states(page, "done")[-1]["result"] == {"name": "b"}
     assert worker.poll() is None
+    page.close()
+
+
+IDLE = """
+from instant.stored import wake_up_listener as found
+found._OFTEN = found._SELDOM = 600.0
+def wait(listener, seconds=None, wait=found.WakeUpListener.wait):
+    print("idle", flush=True)
+    wait(listener, seconds)
+found.WakeUpListener.wait = wait
+"""
+"""A worker that says that it waits, and which nothing but the message server wakes."""
+
+
+def test_a_worker_on_another_machine_is_woken(site):  # noqa: F811
+    with (site.folder / "site_settings.py").open("a") as file:
+        file.write(f"\nINSTANT['PUBLIC_URL'] = {site.server.url!r}\n")
+    site.web.kill()
+    site.web.wait()
+    site.serve()
+    elsewhere = Elsewhere(site, IDLE)
+    page = site.page()
+    worker = elsewhere.start()
+    for _ in range(2):  # once before it listens, and once since
+        assert worker.stdout.readline() == "idle\n"
+    for name in ("a", "b"):
+        site.ask(page, name=name)
+        assert site.states(page, "done")[-1]["result"] == {"name": name}
+        assert worker.stdout.readline() == "idle\n"
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(PATIENCE) == 0
     page.close()
 
 

@@ -3,14 +3,22 @@
 import json
 from types import SimpleNamespace
 
+import jwt
 import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from instant import responder
+from instant import permissions, responder
 from instant.inbound.tickets import upkeep
+from instant.inbound.tickets.channel import TicketChannel, wake_up_channel
 from instant.models import Ticket, WorkerToken
-from instant.stored import worker_token
+from instant.stored import wake_up, worker_token
 from instant.testing import call_rpc
 from instant.views.worker import worker
+
+WAKE_UP = "ticket:wake.up.predict"
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("registry")]
 
@@ -72,7 +80,7 @@ def test_a_request_from_its_claim_to_its_answer(ann, ask, publications):
     assert ask("answer", named | {"result": {"y": 2}}) == {"is_yours": True}
     ticket.refresh_from_db()
     assert (ticket.state, ticket.result, ticket.message) == ("done", '{"y":2}', "half")
-    states = [p.payload["data"]["state"] for p in publications]
+    states = [p.payload["data"]["state"] for p in publications if p.channel != WAKE_UP]
     assert states == ["running", "running", "done"]
     # The answer came, and only what answered it got lost.
     assert ask("answer", named | {"result": 1}) == {"is_yours": False}
@@ -195,3 +203,58 @@ def test_who_may_not_ask_any_more_is_refused_before_a_worker_sees_it(ann, ask, m
     assert ask("claim")["request"]["id"] == later.pk
     ticket.refresh_from_db()
     assert (ticket.state, ticket.code) == ("failed", 401)
+
+
+def test_how_to_listen_to_what_wakes_a_worker(ann, ask, settings):
+    settings.CENTRIFUGO_HMAC_KEY = key = "k" * 32
+    found = ask("listen")
+    assert (found["url"], found["channel"]) == (
+        "ws://testserver:8427/connection/websocket", WAKE_UP,
+    )  # fmt: skip
+    for name, channel in (("token", None), ("channel_token", WAKE_UP)):
+        claims = jwt.decode(found[name], key, ["HS256"], options={"verify_aud": False})
+        # A visitor, who may do nothing else.
+        assert (claims["sub"], claims.get("channel")) == ("", channel)
+    settings.INSTANT = {
+        **settings.INSTANT,
+        "PUBLIC_URL": ["wss://a.example/ws", "wss://b.example/ws"],
+    }
+    assert ask("listen")["url"] == "wss://a.example/ws"
+    ask("listen", bearer="", status=401)
+
+
+def test_nobody_else_may_listen_to_it(ann):
+    name = wake_up_channel("predict")
+    assert not permissions.may(ann, "subscribe", name)
+    assert not permissions.may(AnonymousUser(), "subscribe", name)
+    # Those who are there are workers, whom nobody throws out.
+    assert TicketChannel().can_subscribe_users([AnonymousUser(), ann], id="wake.up.predict") == [
+        True, False,
+    ]  # fmt: skip
+
+
+def test_workers_elsewhere_are_woken(ann, token, publications, monkeypatch):
+    monkeypatch.setattr(wake_up, "_known", {})
+    request_of(ann, "other", None)
+    publications.assert_nothing_published()
+    request_of(ann)
+    [wake] = publications
+    assert (wake.channel, wake.payload["data"]) == (WAKE_UP, {})
+
+
+def test_whether_there_are_any_is_asked_now_and_then(ann, token, monkeypatch):
+    monkeypatch.setattr(wake_up, "_known", {})
+    clock = [1000.0]
+    monkeypatch.setattr(wake_up.time, "monotonic", lambda: clock[0])
+
+    def queries():
+        with CaptureQueriesContext(connection) as found:
+            wake_up.wake("request:predict")
+        return len(found)
+
+    assert [queries(), queries()] == [1, 0]
+    WorkerToken.objects.update(revoked_at=timezone.now())
+    clock[0] += 31
+    assert [queries(), queries()] == [1, 0]
+    clock[0] += 6
+    assert queries() == 1

@@ -8,8 +8,9 @@ from typing import Any
 
 from instant.deliveries import Latest
 from instant.namespaces import Namespace
+from instant.permissions import is_known
 
-__all__ = ["TicketChannel", "channel_of"]
+__all__ = ["TicketChannel", "channel_of", "wake_up_channel"]
 
 
 class TicketChannel(Namespace, abstract=True):
@@ -41,10 +42,21 @@ class TicketChannel(Namespace, abstract=True):
 
     @staticmethod
     def _may(user: Any, id_: str, *, visitors: bool) -> bool:
+        if id_.startswith(_WAKE_UP):
+            return visitors and not is_known(user)  # workers are there, with tokens of visitors
         from instant.inbound.tickets import rights, rows  # noqa: PLC0415  they need the models
 
         ticket = rows.find(id_)
         return ticket is not None and rights.may_follow(ticket, user, visitors=visitors)
+
+
+_WAKE_UP = "wake.up."
+"""What no ticket's id begins with."""
+
+
+def wake_up_channel(responder: str) -> str:
+    """Return the name of the channel that wakes a responder's workers on other machines."""
+    return channel_of(f"{_WAKE_UP}{responder}")
 
 
 def channel_of(id_: str) -> str:

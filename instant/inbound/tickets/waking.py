@@ -70,6 +70,10 @@ def _wake_all(calls: Iterable[_Call]) -> None:
 
 def _wake_workers(tenant: str, queue: str) -> None:
     """Wake the workers of a responder, and warn where there are none."""
-    if not bells.ring_all(bells.of_workers(queue)):
-        with tenancy.activate(tenant):
+    from instant.stored import wake_up  # noqa: PLC0415  it publishes, and needs the models
+
+    count = bells.ring_all(bells.of_workers(queue))
+    with tenancy.activate(tenant):
+        wake_up.wake(queue)
+        if not count:
             seen.warn_where_nobody_is(queue)
