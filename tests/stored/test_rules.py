@@ -167,7 +167,7 @@ def test_publishing_to_200_readers_takes_three_queries(
         publish("$team", "x")
 
 
-@pytest.mark.only_on("postgresql")  # a SQLite in memory is one connection's at a time
+@pytest.mark.only_on("postgresql", "mysql")  # a SQLite in memory is one connection's at a time
 @pytest.mark.django_db(transaction=True)
 def test_two_readers_at_once_leave_nothing_behind(make_channel, make_user, store):
     store(MESSAGES="cacheall")
