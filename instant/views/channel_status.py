@@ -31,8 +31,9 @@ class _StatusObjects(JsonObjects):
     """JSON objects; 503 where nobody is there, so that a monitor needs to read no JSON."""
 
     def response(self, _request: HttpRequest, content: Mapping[str, Any]) -> HttpResponse:
-        """Return the answer."""
-        return JsonResponse(content, status=200 if content["status"] == "online" else 503)
+        """Return the answer; 202 where the status isn't said."""
+        codes = {None: 202, "online": 200}
+        return JsonResponse(content, status=codes.get(content.get("status"), 503))
 
 
 @endpoint("GET", own_credentials=True, form=_StatusObjects())
@@ -49,25 +50,33 @@ def status(request: HttpRequest, body: Body, *, name: str) -> dict[str, Any]:  #
 @endpoint("POST", own_credentials=True, form=_StatusObjects())
 def ping(request: HttpRequest, body: Body, *, name: str) -> dict[str, Any]:  # noqa: ARG001
     """
-    Ping the channel, and answer as status() does: what came of it shows a moment later.
+    Ping the channel, for those who may publish there.
 
-    For those who may publish there.
+    Answer as status() does those who may see the status, others 202: what came of it shows a
+    moment later.
     """
     channel = _channel(request, name, "publish")
     if not pinging.ping(channel):
         raise BadRequest("This channel answers no pings.")
-    return _status(channel)
+    return _status_for(request, channel, "The channel was pinged.")
 
 
 @endpoint("POST", own_credentials=True, form=_StatusObjects())
 def pong(request: HttpRequest, body: Body, *, name: str) -> dict[str, Any]:  # noqa: ARG001
-    """Note that the user, who may subscribe, is there; answer as status() does."""
+    """Note that the user, who may subscribe, is there; answer as ping() does."""
     channel = _channel(request, name, "subscribe")
     if not permissions.is_known(request.user):  # else any visitor could say so
         raise Forbidden("Log in first.")
     if not pinging.pong(channel):
         raise BadRequest("This channel answers no pings.")
-    return _status(channel)
+    return _status_for(request, channel, "It is noted that you are there.")
+
+
+def _status_for(request: HttpRequest, channel: str, done: str) -> dict[str, Any]:
+    """Return the status for those who may see it: to publish or to subscribe gives no right to."""
+    if permissions.ask(request.user, "status", channel):
+        return _status(channel)
+    return {"message": done}
 
 
 def _status(channel: str) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def test_f16_who_may_see_the_status(page, lab):
 
 
 def test_f16_ping_is_post_for_whoever_may_publish(page, lab, captured):
-    lab(publish_level="subscribers")
+    lab(publish_level="subscribers", status_level="subscribers")
     web = page("ann")
     assert web.get(f"{LAB}/ping/").status_code == 405
     assert not list(captured)
@@ -99,6 +99,17 @@ def test_f16_ping_is_post_for_whoever_may_publish(page, lab, captured):
     Channel.objects.update(publish_level="nobody", answers_pings=True)
     assert web.post(f"{LAB}/ping/", content_type=JSON).status_code == 403
     assert len(captured) == 2
+
+
+def test_who_may_not_see_the_status_learns_nothing_of_it(page, lab):
+    row = lab(publish_level="subscribers", status_level="staff")
+    web = page("ann")
+    for name in ("ping", "pong"):
+        answer = web.post(f"{LAB}/{name}/", content_type=JSON)
+        assert (answer.status_code, list(answer.json())) == (202, ["message"])
+    row.refresh_from_db()
+    assert row.availability == "online"
+    assert web.get(f"{LAB}/status/").status_code == 403
 
 
 def test_another_sites_page_pings_and_answers_nothing(page, lab, captured):
