@@ -42,7 +42,7 @@ PINNED = {
     "instant.middleware": "StateMiddleware TabMiddleware current_tab",
     "instant.models": (
         "Acknowledgement Channel Listener Message Notification OutboxRow PushSubscription QueuedPush "
-        "Revocation Ticket WorkerToken validate_name"
+        "Revocation Ticket WorkerSeen WorkerToken validate_name"
     ),
     "instant.namespaces": (
         "METHODS Action Namespace NamespaceError NoChannelMatch find_namespace registered "

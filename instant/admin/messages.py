@@ -50,7 +50,7 @@ class _DeliveredFilter(admin.SimpleListFilter):
         return queryset
 
 
-def _is_acknowledged() -> ExpressionWrapper:
+def _is_acknowledged() -> ExpressionWrapper[Any]:
     """
     Return the condition, as what is looked up for each message of the page.
 

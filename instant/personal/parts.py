@@ -16,6 +16,7 @@ __all__ = ["MODULES", "parts"]
 MODULES = (
     "instant.rights.personal",
     "instant.stored.notifications.personal",
+    "instant.stored.push.personal",
     "instant.stored.personal",
     "instant.publishing.outbox.personal",
     "instant.inbound.tickets.personal",

@@ -18,6 +18,7 @@ from instant.models import (
     Message,
     Notification,
     OutboxRow,
+    PushSubscription,
     Revocation,
     Ticket,
 )
@@ -33,6 +34,8 @@ pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
 NAMES_NOBODY = {
     "Listener": "names and positions of processes",
+    "QueuedPush": "goes with its subscription",
+    "WorkerSeen": "when a responder had a worker",
     "WorkerToken": "what machines show; its label is the staff's",
 }
 """Models of ours that know no user, and why."""
@@ -86,6 +89,9 @@ def make(user):
     ticket.save()
     with noted(Note(always=True, is_reply=True)):
         publish(f"ticket:{ticket.pk}", data=f"answer for {name}")
+    PushSubscription.objects.create(
+        user=user, endpoint=f"https://fcm.googleapis.com/{name}", digest=name
+    )
     ledger.write(Affected(subscriptions={str(user.pk): {"$team"}}), timezone.now())
 
 
@@ -218,6 +224,7 @@ def test_what_was_erased_as_json(everything, run):
     assert told["erased"] == {
         "channels": 3,
         "notifications": 1,
+        "push_subscriptions": 1,
         "messages_received": 1,
         "messages_sent": 2,
         "acknowledgements": 1,

@@ -11,7 +11,7 @@ from django.utils import translation
 
 from instant import responder
 from instant.handlers import Cancelled, Disconnect, Refused
-from instant.stored import remote_worker
+from instant.stored import remote_worker, wake_up_listener
 from instant.stored.remote_worker import Forbidden, RemoteWorker
 from instant.stored.responding import find_responder
 
@@ -41,6 +41,8 @@ class Site:
         assert session.headers["Authorization"] == "Bearer the token"
         assert url.startswith(f"{URL}worker/")
         action, body = url.rstrip("/").rpartition("/")[2], json.loads(data)
+        if action == "listen":  # nobody wakes it: it asks often
+            return Answer(status=503)
         self.asked.append((action, body))
         try:
             if (waiting := self.answers.get(action)) and (answer := waiting.pop(0)) is not None:
@@ -61,11 +63,14 @@ class Site:
 @pytest.fixture
 def site(monkeypatch):
     site = Site()
-    monkeypatch.setattr(
-        requests.Session, "post", lambda self, url, **options: site.post(self, url, **options)
-    )
-    for name in ("_EVERY", "_AWAY", "BETWEEN"):
+
+    def post(session, url, **options):
+        return site.post(session, url, **options)
+
+    monkeypatch.setattr(requests.Session, "post", post)
+    for name in ("_PAUSE", "_AWAY", "BETWEEN"):
         monkeypatch.setattr(remote_worker, name, 0.001)
+    monkeypatch.setattr(wake_up_listener, "_OFTEN", 0.001)
     return site
 
 

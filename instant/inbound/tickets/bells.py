@@ -81,7 +81,7 @@ class Bell:
         # Not select(), which takes no socket that a busy server has after its first 1,024.
         self.socket.settimeout(seconds)
         try:
-            self.socket.recv(8)
+            self.socket.recv(1, socket.MSG_PEEK)  # clear() reads what it says
         except OSError:  # nothing has come
             return False
         finally:

@@ -34,7 +34,16 @@ from instant.stored.push.model import PushSubscription
 from instant.stored.rows import database
 from instant.tenancy import current as tenancy
 
-__all__ = ["collect", "connect", "has_ended", "is_subscribed", "own", "subscribe", "unsubscribe"]
+__all__ = [
+    "Subscriptions",
+    "collect",
+    "connect",
+    "has_ended",
+    "is_subscribed",
+    "own",
+    "subscribe",
+    "unsubscribe",
+]
 
 logger = logging.getLogger("instant.push")
 
