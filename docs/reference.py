@@ -38,6 +38,8 @@ COMMANDS = (
     "pingchannels",
     "vapidkeys",
     "relay_push",
+    "instanttypes",
+    "asyncapi",
     "openapi",
     "rungrpc",
 )

@@ -17,7 +17,8 @@ Two roots: what goes wrong while the program runs, and what is wrong in its sett
     ImproperlyConfigured (Django)
     └── InstantConfigError        a setting, a key or the config file is missing or wrong
     ValueError
-    └── InvalidChannelName        a name that no client could subscribe to
+    ├── InvalidChannelName        a name that no client could subscribe to
+    └── InvalidPayload            data that isn't as the namespace declares its events
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ __all__ = [
     "InstantError",
     "InvalidAPIKey",
     "InvalidChannelName",
+    "InvalidPayload",
     "InvalidReply",
     "PayloadTooLarge",
     "PublishError",
@@ -48,6 +50,10 @@ _INTERNAL = 100
 
 class InstantConfigError(ImproperlyConfigured):
     """A setting, a key or the config file is missing or wrong; the message names what to do."""
+
+
+class InvalidPayload(ValueError):
+    """The data of an event isn't as its namespace declares it; the message names the fields."""
 
 
 class InvalidChannelName(ValueError):

@@ -87,6 +87,15 @@ class Namespace:
 
     It is then asked for an anonymous visitor, whoever asks. Needs ``authorize = "open"``.
     """
+    events: ClassVar[Any] = None
+    """
+    The events of its channels, each with the type of its data: a class with annotations, or a dict.
+
+    A dataclass, a TypedDict, a pydantic model, or a serializer of Django REST framework. What is
+    published is checked with ``DEBUG`` and in test runs.
+    """
+    validate: ClassVar[bool] = False
+    """Whether what is published is checked against ``events`` in production, too."""
     depends_on: ClassVar[Mapping[str, Callable[[Any], _Dependent] | Mapping[str, Any]]] = {}
     """
     Models whose changes may take rights away, by label.

@@ -20,6 +20,7 @@ from instant.publishing.after_commit import defer
 from instant.publishing.batch import batch, join_batch
 from instant.publishing.payload import Content, check, encode, encoded, id_for
 from instant.publishing.publication import Envelope, Publication, Publications
+from instant.schemas.events import are_declared
 from instant.stored import rules as stored
 from instant.tenancy import current as tenancy
 
@@ -185,6 +186,7 @@ def _prepared(
     For the tenant, or the current one; payload and publications have its own names.
     """
     check(content, timeout)
+    content = _typed(channels, content)
     key = uuid4().hex if not idempotency_key else id_for(idempotency_key)
     first: dict[str, Any] = {"channel": channels[0]} if names_channel else {}
     first["site"] = site_name() if site is None else site
@@ -210,9 +212,18 @@ def _prepared(
             made |= {name: Publication(key, name, payload, "refused") for name in names}
             continue
         check(rest, timeout)
-        envelopes.append(envelope(names, rest))
+        envelopes.append(envelope(names, _typed(names, rest)))
         made |= {publication.channel: publication for publication in envelopes[-1].publications}
     return envelopes, [made[name] for name in channels]
+
+
+def _typed(channels: Sequence[str], content: Content) -> Content:
+    """Check content against what its namespace declares, if any does."""
+    if not channels or not are_declared():
+        return content
+    from instant.schemas.checking import checked  # noqa: PLC0415  only who declares events pays
+
+    return checked(channels, content)
 
 
 async def _aprepared(

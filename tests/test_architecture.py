@@ -17,7 +17,7 @@ DJANGOS = {
 ROOMS = {
     "broadcasting", "centrifugo", "channels", "conf", "embedded", "inbound", "pages", "personal", "publishing",
     "revoking", "rights",
-    "server", "stored", "tenancy", "views",
+    "schemas", "server", "stored", "tenancy", "views",
 }  # fmt: skip
 
 MAY_IMPORT = {
@@ -57,6 +57,7 @@ MAY_IMPORT = {
         "backends", "centrifugo", "conf", "exceptions", "namespaces", "permissions", "rights", "tenancy",
     },
     "broadcasting": {"backends", "exceptions", "producers", "publishing", "tenancy"},
+    "schemas": {"conf", "exceptions", "inbound", "namespaces", "publishing"},
     "views": {
         "backends", "centrifugo", "channels", "conf", "exceptions", "html", "inbound", "namespaces",
         "pages", "permissions", "revoking", "rights", "stored", "tenancy",

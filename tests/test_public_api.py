@@ -25,8 +25,8 @@ PINNED = {
     "instant.deliveries": "RULES AtMostOnce Delivery Latest Recoverable Stored",
     "instant.enforcement": "arecheck arevoke recheck revoke",
     "instant.exceptions": (
-        "BatchError InstantConfigError InstantError InvalidAPIKey InvalidChannelName InvalidReply "
-        "PayloadTooLarge PublishError PublishTimeout ServerNotAsked ServerRefused ServerUnreachable "
+        "BatchError InstantConfigError InstantError InvalidAPIKey InvalidChannelName InvalidPayload "
+        "InvalidReply PayloadTooLarge PublishError PublishTimeout ServerNotAsked ServerRefused ServerUnreachable "
         "UnknownNamespace"
     ),
     "instant.handlers": (

@@ -31,6 +31,7 @@ from instant.exceptions import InstantConfigError, InvalidChannelName
 from instant.namespaces import registered, row_namespaces
 from instant.revoking.receivers import depends_on
 from instant.rights import credentials
+from instant.schemas import events
 from instant.server import proxy_urls
 from instant.server.sync import compare
 
@@ -120,7 +121,7 @@ def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
 def _namespaces() -> Iterator[CheckMessage]:
     by_name: dict[str, list[str]] = {}
     for cls in registered():
-        for problem in (*cls.problems(), *depends_on.problems(cls)):
+        for problem in (*cls.problems(), *depends_on.problems(cls), *events.problems(cls)):
             yield Error(problem, obj=cls, id="instant.E003")
         name = getattr(cls, "name", None)
         if isinstance(name, str):

@@ -16,7 +16,7 @@ from django.core.signals import setting_changed
 
 from instant.conf.keys import DEFAULTS
 
-__all__ = ["begin", "begin_with_command", "end", "hides_backend", "notice"]
+__all__ = ["begin", "begin_with_command", "end", "hides_backend", "is_test_run", "notice"]
 
 _IN_TESTS: Mapping[str, Any] = {
     "BACKEND": "instant.backends.locmem.LocmemBackend",
@@ -37,6 +37,12 @@ def notice() -> None:
             begin()
         else:
             end()
+
+
+def is_test_run() -> bool:
+    """Tell whether this is a test run."""
+    notice()
+    return _noticed
 
 
 def _is_test_environment() -> bool:

@@ -57,6 +57,11 @@ class Arguments:
         return [] if self._open else sorted(set(names) - self.of_channel)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether one parameter gets the whole payload."""
+        return bool(self._whole)
+
+    @property
     def adapter(self) -> Any:
         """Pydantic's TypeAdapter of the payload; None where the function takes nothing of it."""
         return self._adapter if self._parameters or self._open else None

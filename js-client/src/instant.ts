@@ -7,6 +7,7 @@ import { SignedOutError } from "./errors.js";
 import { byteLength } from "./size.js";
 import { startCall, startRequest } from "./start-call.js";
 import { createId, TAB_HEADER } from "./tab.js";
+import type { AnyMethod, Given, InstantMethods, ResultOf } from "./methods.js";
 import type { InstantOptions } from "./options.js";
 import type {
   Call,
@@ -136,8 +137,11 @@ export class Instant {
    * be loaded. The answer comes over the page's connection; a call that is made before waits for it. If the page
    * can't connect and Django has a gateway, the call is made over HTTP.
    */
-  rpc<Result = unknown>(method: string, data: unknown = {}, options?: CallOptions): Call<Result> {
-    return startCall<Result>(this.#connection, method, data, options);
+  // eslint-disable-next-line @typescript-eslint/no-redundant-type-constituents -- empty here, filled by the application
+  rpc<Name extends keyof InstantMethods & string>(method: Name, ...given: Given<Name, CallOptions>): Call<ResultOf<Name>>;
+  rpc<Result = unknown>(method: AnyMethod, data?: unknown, options?: CallOptions): Call<Result>;
+  rpc(method: string, data: unknown = {}, options?: CallOptions): Call {
+    return startCall(this.#connection, method, data, options);
   }
 
   /**
@@ -150,7 +154,7 @@ export class Instant {
 
   /** Takes up a queued call by its `ticket`, also on another page or after a reload. */
   ticket<Result = unknown>(id: string, options?: CallOptions): Call<Result> {
-    return this.rpc("instant.ticket", { id }, options);
+    return startCall<Result>(this.#connection, "instant.ticket", { id }, options);
   }
 
   /** Returns the SDK's client, for what this class does not cover; `undefined` before the first attempt to connect. */

@@ -37,6 +37,7 @@ declare global {
   const csrfToken: string
   const ownChannel: string
   function count(unread: number): void
+  function draw(message: unknown): void
   function show(...values: unknown[]): HTMLElement
 }
 """

@@ -41,6 +41,7 @@ PUBLISHED = {
     "docs/state.md": ["order:42"],
     "docs/stored.md": ["$runs"],
     "docs/testing.md": ["public"],
+    "docs/types.md": ["order:42 order:42"],
 }
 """The channels to which the blocks of a document publish, block by block."""
 
