@@ -32,6 +32,7 @@ class InstantConfig(AppConfig):
         from instant.revoking.receivers import depends_on  # noqa: PLC0415  they need the models
         from instant.rights import declared_rows  # noqa: PLC0415  it needs the models
         from instant.server import autostart, web_process  # noqa: PLC0415  they need the settings
+        from instant.stored import background  # noqa: PLC0415  likewise
         from instant.stored import methods as stored  # noqa: PLC0415  after what apps declare
         from instant.stored.notifications import running as notifying  # noqa: PLC0415  the models
         from instant.stored.push import subscriptions  # noqa: PLC0415  likewise
@@ -46,6 +47,7 @@ class InstantConfig(AppConfig):
         jobs.register_tasks()
         stored.declare()
         subscriptions.connect()
+        background.register_tasks()
         if web_process.role() in {web_process.Role.RUNSERVER, web_process.Role.WORKER}:
             follow_up.start_with_server()
             outbox.start_with_server()

@@ -7,10 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models.functions import Substr
 from django.utils import timezone
 
 from instant import conf
 from instant.channels.names import USER_NAMESPACE
+from instant.inbound.tickets import rows, upkeep
+from instant.inbound.tickets.channel import TicketChannel, channel_of
 from instant.models import Channel
 from instant.namespaces import find_namespace, registered
 from instant.stored.acknowledging import let_go
@@ -45,7 +48,10 @@ def _collect() -> int:
     while batch := list(_candidates(last, now).values_list("pk", flat=True)[:_AT_ONCE]):
         last = batch[-1]
         deleted += _look(batch, now)
-    return deleted + _over_count()
+    deleted += _over_count() + _without_ticket()
+    while upkeep.remove_old(timezone.now()):  # those whose answers are gone by now, too
+        pass
+    return deleted
 
 
 def _candidates(last: int, now: datetime) -> Messages:
@@ -74,8 +80,8 @@ def _kept_for_ever() -> Q:
     if of_row("", role=RESPONSES).rule == "store":
         kept |= Q(row=None, is_reply=True)
     rules = ["store", ""] if of_row("").rule == "store" else ["store"]
-    rows = Channel._base_manager.filter(store__in=rules).order_by()  # noqa: SLF001
-    return kept | Q(row__in=rows.values("pk"), is_reply=False)
+    channels = Channel._base_manager.filter(store__in=rules).order_by()  # noqa: SLF001
+    return kept | Q(row__in=channels.values("pk"), is_reply=False)
 
 
 def _look(batch: Sequence[int], now: datetime) -> int:
@@ -99,8 +105,8 @@ def _over_count() -> int:
     if all(limits.most is None for limits in _all_limits()):
         return 0
     deleted = 0
-    rows = own().filter(row__isnull=False).order_by().values_list("row").annotate(Count("pk"))
-    for row, count in list(rows):
+    of_rows = own().filter(row__isnull=False).order_by().values_list("row").annotate(Count("pk"))
+    for row, count in list(of_rows):
         deleted += _excess(own().filter(row=row), count, _limits(row, "").most)
     names = own().filter(row=None).order_by().values_list("channel").annotate(Count("pk"))
     for channel, count in list(names):
@@ -123,6 +129,19 @@ def _excess(messages: Messages, count: int, most: int | None) -> int:
     return deleted
 
 
+def _without_ticket() -> int:
+    """Delete answers whose ticket is gone: nobody knows any more who may read them."""
+    tickets = rows.own().filter(pk=OuterRef("ticket"))
+    start = len(channel_of("")) + 1
+    answers = own().filter(row=None, is_reply=True, channel__startswith=channel_of(""))
+    gone = answers.annotate(ticket=Substr("channel", start)).filter(~Exists(tickets))
+    deleted = 0
+    while keys := list(gone.values_list("pk", flat=True)[:_AT_ONCE]):
+        _delete(keys)
+        deleted += len(keys)
+    return deleted
+
+
 def _all_limits() -> list[_Limits]:
     """Return what all namespaces and the settings say."""
     found = [_Limits(cls.delivery.max_age, cls.delivery.max_count) for cls in registered()]
@@ -130,9 +149,9 @@ def _all_limits() -> list[_Limits]:
 
 
 def _limits(row: Any, channel: str) -> _Limits:
-    """Return what the namespace says, or for rows and users' own channels INSTANT["STORE"]."""
+    """Return what the namespace says; of rows, answers and users' own INSTANT["STORE"]."""
     declared = find_namespace(channel) if row is None else None
-    if declared is not None:
+    if declared is not None and declared[0] is not TicketChannel:
         delivery = declared[0].delivery
         return _Limits(delivery.max_age, delivery.max_count)
     store = conf.current().store

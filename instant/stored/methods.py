@@ -12,7 +12,7 @@ from instant.inbound import registry
 from instant.inbound.answers import Refused
 from instant.inbound.call import Call
 
-__all__ = ["acknowledge", "declare", "outstanding"]
+__all__ = ["acknowledge", "declare", "is_stored", "outstanding"]
 
 
 def declare() -> None:
@@ -25,12 +25,13 @@ def declare() -> None:
     called = registry.handlers("rpc")
     if not called or any(handler.function is outstanding for handler in called):
         return
-    if _is_stored():
+    if is_stored():
         registry.register("rpc", "instant.outstanding")(outstanding)
         registry.register("rpc", "instant.acknowledge")(acknowledge)
 
 
-def _is_stored() -> bool:
+def is_stored() -> bool:
+    """Tell whether messages of anything are stored."""
     if any(cls.delivery.rule != "disabled" for cls in namespaces.registered()):
         return True
     try:

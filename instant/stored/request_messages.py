@@ -26,7 +26,7 @@ from instant.stored.rows import database, own
 from instant.stored.rules import REQUESTS, RESPONSES, is_used, of_row
 from instant.tenancy import current as tenancy
 
-__all__ = ["EVENT", "answering", "end", "erase", "kept", "may_be_stored", "write"]
+__all__ = ["EVENT", "answering", "end", "erase", "kept", "may_be_stored", "read", "write"]
 
 EVENT = "instant:request"
 """The event class of a request's message."""
@@ -97,6 +97,16 @@ def _let_go(asked: Message) -> None:
     rule = of_row(asked.row.store if asked.row else "", role=REQUESTS).rule
     if rule in {"cache", "disabled"} or (rule == "cacheall" and asked.row is None):
         asked.delete()
+
+
+def read(ticket: Ticket, user: Any) -> None:
+    """Acknowledge the answer of a request: whoever asked has it."""
+    if conf.current().store is None or not is_known(user):
+        return
+    from instant.stored.acknowledging import acknowledge  # noqa: PLC0415  it asks what publishes
+
+    answers = own().filter(channel=channel_of(ticket.pk), is_reply=True)
+    acknowledge(user, answers.values_list("uuid", flat=True))
 
 
 def erase(tickets: Sequence[str], asked: Sequence[int]) -> None:

@@ -51,6 +51,26 @@ test("a request is the promise of its answer, with progress", async () => {
   expect(asked).toEqual([{ name: "predict", data: { x: 1 }, timeout: 60 }]);
 });
 
+test("Django is told that the answer was seen, and need not keep it", async () => {
+  const told: unknown[] = [];
+  answerWithTicket();
+  const answer = site.centrifugo.methods.get("instant.ticket");
+  site.centrifugo.methods.set("instant.ticket", (data) => {
+    told.push(data);
+    return answer?.(data);
+  });
+  const request = site.instant().request("predict");
+  await request.ticket;
+  await soon(() => {
+    expect(site.centrifugo.subscribed).toEqual([CHANNEL]);
+  });
+  change({ state: "done", result: 1 });
+  await request;
+  await soon(() => {
+    expect(told).toContainEqual({ id: "t1", seen: true });
+  });
+});
+
 test("a channel asks the responder of its name", async () => {
   const asked = answerWithTicket();
   const instant = site.instant();

@@ -25,7 +25,7 @@ from instant.inbound.openapi import document
 from instant.inbound.registry import find_handler
 from instant.inbound.requests import find_method
 from instant.inbound.tickets import bells, cancelling, erasing, rows, seen, telling, upkeep, waking
-from instant.messages import acknowledge, outstanding
+from instant.messages import acknowledge, collect, outstanding
 from instant.models import Channel, Message, Ticket
 from instant.stored import waiting
 from instant.stored.worker import RequestWorker
@@ -434,6 +434,67 @@ def test_requests_and_answers_are_messages_where_the_rule_says_so(
     assert replies.all().exists() == is_kept
     upkeep.look()
     assert Ticket.objects.exists() == is_kept
+
+
+def answered(asked, ann):
+    ticket = asked(ann, data={"x": 1})
+    run_jobs("request:predict")
+    return ticket
+
+
+def test_a_page_that_has_seen_its_answer_leaves_nothing(predict, asked, make_user, settings):
+    settings.INSTANT = {**settings.INSTANT, "STORE": {"RESPONSES": "cacheall"}}
+    ann = make_user("ann")
+    ticket = answered(asked, ann)
+    call_rpc(ann, "instant.ticket", {"id": ticket.pk})
+    assert outstanding(ann)  # it may have been on its way
+    call_rpc(ann, "instant.ticket", {"id": ticket.pk, "seen": True})
+    assert not Message.objects.exists()
+    assert Ticket.objects.get().expires_at <= timezone.now() + timedelta(minutes=10)
+    Ticket.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    upkeep.look()
+    assert not Ticket.objects.exists()
+
+
+def test_what_has_not_ended_was_not_seen(predict, asked, make_user, settings):
+    settings.INSTANT = {**settings.INSTANT, "STORE": {"RESPONSES": "store"}}
+    ann = make_user("ann")
+    ticket = asked(ann, data={"x": 1})
+    call_rpc(ann, "instant.ticket", {"id": ticket.pk, "seen": True})
+    assert Ticket.objects.get().expires_at is None
+    run_jobs("request:predict")
+    [answer] = outstanding(ann)
+    with pytest.raises(Refused):
+        call_rpc(make_user("eve"), "instant.ticket", {"id": ticket.pk, "seen": True})
+    assert outstanding(ann) == [answer]
+
+
+@pytest.mark.parametrize("end", [cancelling.cancel, cancelling.expire])
+@pytest.mark.parametrize("rule", ["cache", "store"])
+def test_a_request_that_nobody_answers_goes_as_one_that_was(
+    rule, end, predict, asked, make_user, settings
+):
+    settings.INSTANT = {**settings.INSTANT, "STORE": {"REQUESTS": rule}}
+    end(asked(make_user("ann"), data={"x": 1}))
+    assert Message.objects.exists() is (rule == "store")
+
+
+def test_answers_are_collected_with_their_tickets(predict, asked, make_user, settings):
+    settings.INSTANT = {**settings.INSTANT, "STORE": {"RESPONSES": "store"}}
+    ann = make_user("ann")
+    first, second = answered(asked, ann), answered(asked, ann)
+    Ticket.objects.filter(pk=first.pk).delete()
+    assert collect() == 1
+    assert [one.channel for one in Message.objects.all()] == [f"ticket:{second.pk}"]
+    # As long as its answer is kept, so is the ticket; and no longer.
+    Ticket.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert collect() == 0
+    assert Ticket.objects.exists()
+    settings.INSTANT = {**settings.INSTANT, "STORE": {"RESPONSES": "store", "MAX_AGE": 60}}
+    Message.objects.update(created_at=timezone.now() - timedelta(minutes=2))
+    assert collect() == 1
+    assert not Message.objects.exists()
+    assert not Ticket.objects.exists()
 
 
 def test_the_channel_of_the_name_says_how_requests_are_stored(predict, asked, make_user, settings):

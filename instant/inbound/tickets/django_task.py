@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -11,7 +12,7 @@ from instant.inbound.tickets import work
 
 _framework = import_module("django.tasks" if find_spec("django.tasks") else "django_tasks")
 
-__all__ = ["backend", "run_job", "send"]
+__all__ = ["backend", "declare", "run_job", "send"]
 
 
 def backend() -> Any:
@@ -25,7 +26,13 @@ def _any_queue() -> str:
     return min(queues) if queues else "default"
 
 
-@_framework.task(queue_name=_any_queue(), backend=conf.current().jobs.backend)  # type: ignore[untyped-decorator]
+def declare(function: Callable[..., Any]) -> Any:
+    """Make a task of a function, for the backend that runs ours."""
+    using = _framework.task(queue_name=_any_queue(), backend=conf.current().jobs.backend)
+    return using(function)
+
+
+@declare
 def run_job(tenant: str, queue: str) -> bool:
     """Run the most urgent job of a queue."""
     return work.run_next(tenant, [queue])

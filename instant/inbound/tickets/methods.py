@@ -36,13 +36,20 @@ def declare(*, session: bool = False) -> None:
         ]
 
 
-def ticket(call: Call, id: str) -> dict[str, Any]:  # noqa: A002  the page's word
-    """Answer how far a ticket is, and a token for its channel; 404 for whoever may not know."""
+def ticket(call: Call, id: str, seen: bool = False) -> dict[str, Any]:  # noqa: A002  the page's word
+    """
+    Answer how far a ticket is, and a token for its channel; 404 for whoever may not know.
+
+    Who has ``seen`` the answer of a request says so: it is acknowledged, where it is stored.
+    """
     from instant.inbound.tickets import accept, cancelling, rows, telling  # noqa: PLC0415  they need the models
+    from instant.stored import request_messages  # noqa: PLC0415  likewise
 
     found = _found(call, id)
     if found.is_request:
         found = rows.seen(cancelling.expire_if_due(found))
+        if seen and found.has_ended:
+            request_messages.read(found, call.user)
     return {"ticket": telling.state_of(found), **accept.card(found, call.user)}
 
 

@@ -23,7 +23,7 @@ from instant.inbound.tickets.model import Ticket
 from instant.stored import request_messages
 from instant.tenancy import current as tenancy
 
-__all__ = ["EVERY", "everywhere", "look", "now_and_then"]
+__all__ = ["EVERY", "everywhere", "look", "now_and_then", "remove_old"]
 
 logger = logging.getLogger("instant.tickets")
 
@@ -71,7 +71,7 @@ def look() -> int:
             .update(due_at=now + 3 * rows.UNTOLD)
         ):
             telling.tell_end(ticket)
-    return len(due) + _end_expired(now) + _remove_old(now)
+    return len(due) + _end_expired(now) + remove_old(now)
 
 
 def _wake(ticket: Ticket) -> None:
@@ -111,8 +111,8 @@ def _end_expired(now: datetime) -> int:
     return len(found)
 
 
-def _remove_old(now: datetime) -> int:
-    """Delete some tickets that ended long enough ago."""
+def remove_old(now: datetime) -> int:
+    """Delete some tickets that ended long enough ago; return how many."""
     until = now - timedelta(seconds=conf.current().jobs.keep)
     is_old = Q(ended_at__lt=until) | Q(ended_at__isnull=False, expires_at__lt=now)
     old = rows.own().filter(is_old).order_by("ended_at", "pk")

@@ -12,6 +12,8 @@ import { CANCELLED, rpcError } from "./refusals.js";
 /** The methods of Django that tell of a ticket, and cancel it. */
 export const TICKET = "instant.ticket";
 const CANCEL = "instant.cancel";
+/** The methods whose tickets may be of requests. */
+const KEPT = ["instant.request", TICKET];
 /** Milliseconds for their answers, and between questions while no messages arrive: twice as long each time, up to the last. */
 const PATIENCE = 10_000;
 const POLL_FROM = 1000;
@@ -201,6 +203,8 @@ export class Follower {
     this.#isOver = rank(state) === RANKS.done;
     this.#states.emit(state);
     if (!this.#isOver) return;
+    // Django keeps the answer of a request until somebody has seen it. It is no trouble if it isn't told.
+    if (KEPT.includes(this.#method)) this.#question({ seen: true }).catch(() => undefined);
     if (state.state === "done") this.#settle.resolve(state.result);
     else {
       const { code = CANCELLED, message = state.state } = state.error ?? {};
@@ -223,8 +227,8 @@ export class Follower {
     return this.#isOver;
   }
 
-  #question(): Promise<unknown> {
-    return ask(this.#connection, TICKET, { id: this.id }, { end: Date.now() + PATIENCE, wakes: false });
+  #question(more?: object): Promise<unknown> {
+    return ask(this.#connection, TICKET, { id: this.id, ...more }, { end: Date.now() + PATIENCE, wakes: false });
   }
 
   /** Asks Django for the state; states that arrive meanwhile wait. */
