@@ -46,7 +46,9 @@ def _resend(messages: list[Message]) -> None:
 
 def _envelope(message: Message) -> Envelope:
     name = message.name
-    payload = {**message.payload, "channel": name} if message.row else message.payload
+    payload = message.payload
+    if "channel" in payload:  # a row may have got another name
+        payload = {**payload, "channel": name}
     body = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode()
     publication = Publication(message.uuid.hex, name, payload)
     on_wire = wire.channel(message.tenant, name) if tenancy.are_used() else name

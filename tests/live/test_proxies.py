@@ -8,10 +8,13 @@ import time
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.db import transaction
 from django.test import override_settings
 
 from instant import Namespace, conf, namespaces, publish
+from instant.messages import resend
+from instant.models import Channel, Message
 from instant.rights.tokens import Signer
 from instant.server.sync import compare, write
 from tests.live.servers import LiveServer, use
@@ -329,3 +332,29 @@ def test_a_user_who_is_gone(live, connect, make_user):
     rows = get_user_model().objects.filter(pk=user.pk)
     rows._raw_delete(rows.db)  # without the signals that end the connection
     assert page.subscribe("doc:1")["error"] == DENIED
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_page_publishes_makes_a_stored_channel(start, connect, make_user, kind):
+    live = start(kind, STORE={"MESSAGES": "store", "CREATE": True})
+    ann, bob = make_user("ann"), make_user("bob")
+    ann.user_permissions.add(Permission.objects.get(codename="add_channel"))
+    page, other = connect(live, ann), connect(live, bob)
+    said = {"channel": "$new", "data": {"message": "hi"}}
+    assert other.ask(publish=said)["error"] == DENIED
+    assert page.ask(publish=said)["publish"] == {}
+    channel, message = Channel.objects.get(), Message.objects.get()
+    assert (message.row, message.sender) == (channel, ann)
+    channel.members.add(bob)
+    for subscriber, user in ((page, ann), (other, bob)):
+        assert "error" not in subscriber.subscribe("$new", Signer(user).channel_token("$new").value)
+    resend(message)
+    for subscriber in (page, other):
+        assert subscriber.publications(1) == [("$new", message.payload)]
+    # As a rule would that nobody told: who may not read it any more doesn't get it.
+    members = Channel.members.through.objects.filter(user=bob)
+    members._raw_delete(members.db)
+    resend(message)
+    assert page.publications(1) == [("$new", message.payload)]
+    pushes = other.pushes()
+    assert [set(line["push"]) for line in pushes] == [{"channel", "unsubscribe"}]
