@@ -102,7 +102,7 @@ def _acknowledge(user: Any, wanted: Sequence[UUID]) -> list[UUID]:
             [Acknowledgement(message=one, user_id=user.pk) for one in mine], ignore_conflicts=True
         )
         let_go(mine)
-        _answered(mine)
+    _answered(mine)  # behind it: readers would wait for each other at their channel's row
     return list(dict.fromkeys(one.uuid for one in mine))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -23,6 +24,9 @@ EVENT_CLASS = "instant:ping"
 """Of the message to which somebody who is there answers; it is never stored."""
 
 _AT_ONCE = 500
+
+_APART = timedelta(seconds=1)
+"""So long an answer stands for those after it: less than what clocks may differ by."""
 
 
 def ping(channel: str) -> bool:
@@ -68,8 +72,18 @@ def pong(channel: str, *, user: Any = None) -> bool:
 
 
 def pongs(rows: Collection[Any]) -> int:
-    """Note that somebody answered on channels, by primary key; return on how many that says so."""
-    return _rows().filter(pk__in=rows, answers_pings=True).update(last_pong=timezone.now())
+    """
+    Note that somebody answered on channels, by primary key; return how many answer pings.
+
+    Of many answers one a second is written: their readers would wait for each other, or fail
+    where transactions are REPEATABLE READ.
+    """
+    now = timezone.now()
+    found = dict(_rows().filter(pk__in=rows, answers_pings=True).values_list("pk", "last_pong"))
+    old = [pk for pk, last in found.items() if last is None or not now - _APART < last <= now]
+    if old:
+        _rows().filter(pk__in=old).update(last_pong=now)
+    return len(found)
 
 
 def _ping(keys: Sequence[Any]) -> None:

@@ -211,3 +211,15 @@ def test_the_command_outlives_a_restart_of_the_database(make_channel, monkeypatc
     call_command("pingchannels", every=60)
     out, err = capsys.readouterr()
     assert (out, err) == ("Pinged: 1.\n" * 3, "")
+
+
+def test_many_answers_write_one_a_second(make_channel, monkeypatch):
+    make_channel("lab", answers_pings=True)
+    written = []
+    for seconds in (0, 0.5, 0.9, 1.1, 1.2, -30, 2.5):
+        now = NOW + timedelta(seconds=seconds)
+        monkeypatch.setattr("django.utils.timezone.now", lambda now=now: now)
+        assert pong("lab")
+        written.append((Channel.objects.get().last_pong - NOW).total_seconds())
+    # A clock that was put back says when somebody was there, too.
+    assert written == [0, 0, 0, 1.1, 1.1, -30, 2.5]
