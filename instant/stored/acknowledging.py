@@ -118,9 +118,7 @@ def _acknowledged_by_all(messages: Messages, like: Message) -> Messages:
         readers: Any = row_rights.readers(like.row)
     else:
         declared = find_namespace(like.channel)
-        if declared is None:
-            return messages
-        readers = declared[0]().readers(**declared[1])
+        readers = () if declared is None else declared[0]().readers(**declared[1])
     done = Acknowledgement._base_manager.filter(user=OuterRef("pk"))  # noqa: SLF001
     if isinstance(readers, QuerySet):
         waiting = readers.order_by().filter(~Exists(done.filter(message=OuterRef(OuterRef("pk")))))

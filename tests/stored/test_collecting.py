@@ -12,6 +12,7 @@ from instant.deliveries import Stored
 from instant.messages import acknowledge, collect
 from instant.models import Message
 from instant.stored import collecting
+from tests.tenancy.conftest import tenants  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.django_db
 
@@ -76,3 +77,40 @@ def test_age_and_count_of_a_namespace(registry):
     assert first in ids()
     assert collect() == 2
     assert ids() == [second, other]
+
+
+def test_what_another_took_meanwhile_is_not_waited_for(make_channel, store, monkeypatch):
+    """Two collect at once: the other one's messages are gone before they are counted."""
+    store(MESSAGES="store", MAX_COUNT=1)
+    make_channel("news")
+    for number in range(1, 5):
+        publish("news", number)
+    real = collecting._delete
+
+    def both(keys):
+        real(keys)
+        Message.objects.all().delete()
+
+    monkeypatch.setattr(collecting, "_delete", both)
+    assert collect() == 2
+    assert not ids()
+
+
+def test_without_the_setting_rows_have_no_limits(make_channel, store, settings):
+    store(MESSAGES="store", MAX_COUNT=1)
+    make_channel("news")
+    publish("news", 1)
+    publish("news", 2)
+    settings.INSTANT = {key: value for key, value in settings.INSTANT.items() if key != "STORE"}
+    assert collect() == 0
+
+
+def test_all_tenants_messages_are_collected(make_channel, store, tenants):  # noqa: F811
+    store(MESSAGES="store", MAX_COUNT=1)
+    make_channel("news")
+    for name in ("acme", "globex"):
+        with tenants.activate(name):
+            for number in range(1, 4):
+                publish("news", number)
+    assert collect() == 4
+    assert sorted(one.tenant for one in Message.objects.all()) == ["acme", "globex"]
