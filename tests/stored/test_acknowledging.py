@@ -22,6 +22,7 @@ from instant.messages import (
 )
 from instant.models import Acknowledgement, Message
 from instant.stored import acknowledging
+from instant.stored import outstanding as looking
 from instant.stored.acknowledging import let_go, rule_of
 from instant.stored.note import Note, noted
 from tests.conftest import close_connections
@@ -187,3 +188,24 @@ def test_how_rows_call_themselves(make_channel, make_user, store):
     acknowledge(ann, [id_])
     message, done = Message.objects.get(), Acknowledgement.objects.get()
     assert (str(message), str(done)) == (f"$all: {id_}", f"{message.pk}: {ann.pk}")
+
+
+def test_of_many_channels_those_with_the_oldest_messages_are_looked_at(
+    registry, make_user, monkeypatch
+):
+    class Room(Namespace):
+        name, pattern, delivery = "room", "<int:pk>", Stored("store")
+
+        def can_subscribe(self, user, pk):
+            return True
+
+    asked = []
+    real = looking.grants
+    monkeypatch.setattr(looking, "MOST", 2)
+    monkeypatch.setattr(
+        looking, "grants", lambda user, names: asked.append(names) or real(user, names)
+    )
+    sent = [publish(f"room:{pk}", "x").id for pk in (3, 1, 2)]
+    found = outstanding(make_user("ann"), limit=2)
+    assert [one.uuid.hex for one in found] == sent[:2]
+    assert asked == [["room:3", "room:1"]]

@@ -12,7 +12,9 @@ from instant.inbound import registry as handlers
 from instant.inbound.answers import Refused
 from instant.models import Acknowledgement, Message
 from instant.stored import methods, pages
+from instant.tenancy import current as tenancy
 from instant.testing import call_rpc
+from tests.tenancy.conftest import tenants  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.django_db
 
@@ -203,3 +205,15 @@ def test_they_alone_are_no_reason_to_ask_django(registry, store):
     store()
     methods.declare()
     assert handlers.handlers() == []
+
+
+def test_pages_name_channels_as_the_server_does(make_channel, make_user, store, tenants):  # noqa: F811
+    store(MESSAGES="store")
+    ann = make_user("ann")
+    make_channel("$team", "groups", members=[ann])
+    with tenants.activate("acme"):
+        id_ = publish("$team", "x").id
+        on_wire = tenancy.to_wire("$team")
+        assert on_wire != "$team"
+        [found] = pages.page_of(ann, {"channel": on_wire})["messages"]
+    assert found["payload"]["id"] == id_
