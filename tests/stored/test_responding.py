@@ -11,12 +11,12 @@ from instant.deliveries import Stored
 from instant.handlers import Cancelled, Refused
 from instant.inbound.registry import find_handler
 from instant.inbound.tickets import bells
-from instant.models import Ticket
+from instant.models import Message, Ticket
 from instant.namespaces import Namespace
 from instant.stored import methods, waiting
 from instant.stored.responding import METHOD
 from instant.stored.worker import keep_connections
-from instant.testing import answered_here, call_rpc
+from instant.testing import answered_here, call_rpc, run_jobs
 from tests.conftest import close_connections
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry")]
@@ -214,3 +214,13 @@ def test_refusals_of_the_methods(make_user, store):
     with pytest.raises(Refused) as refused:
         call_rpc(ann, "instant.outstanding", {"channel": "$nobodys"})
     assert refused.value.code == 403
+
+
+def test_answers_for_visitors_are_not_stored(store):
+    """Nobody could ask for them."""
+    store(RESPONSES="store")
+    responder("predict", anonymous=True)(lambda call: 1)
+    call_rpc(None, METHOD, {"name": "predict"})
+    assert run_jobs("request:predict") == 1
+    assert Ticket.objects.get().state == "done"
+    assert not Message.objects.exists()
