@@ -23,7 +23,7 @@ from instant.permissions import is_known
 from instant.stored.model import Message
 from instant.stored.note import Note, noted
 from instant.stored.rows import database, own
-from instant.stored.rules import REQUESTS, RESPONSES, is_used, of_row
+from instant.stored.rules import REQUESTS, RESPONSES, are_rows_asked, is_used, of_row
 from instant.tenancy import current as tenancy
 
 __all__ = ["EVENT", "answering", "end", "erase", "kept", "may_be_stored", "read", "write"]
@@ -109,12 +109,15 @@ def read(ticket: Ticket, user: Any) -> None:
     acknowledge(user, answers.values_list("uuid", flat=True))
 
 
-def erase(tickets: Sequence[str], asked: Sequence[int]) -> None:
+def erase(tickets: Sequence[str], asked: Sequence[int], *, is_asked: bool = False) -> None:
     """
     Delete the answers of tickets, by id, and their requests, by key: nobody may read them now.
 
-    A request that belongs to a channel's row is for its readers, who keep it.
+    A request that belongs to a channel's row is for its readers, who keep it. Where nothing is
+    stored now messages may be left: they are looked for if ``is_asked``.
     """
+    if not is_asked and not are_rows_asked():
+        return
     names = [channel_of(id_) for id_ in tickets]
     own().filter(channel__in=names, is_reply=True, row=None).delete()
     if asked:

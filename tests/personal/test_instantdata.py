@@ -7,6 +7,8 @@ import pytest
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from instant import publish, responder
@@ -324,6 +326,21 @@ def test_a_user_who_is_deleted_takes_answers_and_questions_along(everything):
     assert not Message.objects.filter(content__contains="asked by zoe").exists()
     assert Message.objects.filter(content__contains="answer for bob").exists()
     assert Message.objects.filter(content__contains="asked by bob").exists()
+
+
+@pytest.mark.parametrize("value", [{}, {"STORE": {"MESSAGES": "sometimes"}}])
+def test_where_nothing_is_stored_now_a_deletion_asks_no_messages(everything, settings, value):
+    """And a wrong setting, of which a check tells, fails nobody's deletion."""
+    zoe = everything[0]
+    settings.INSTANT = {
+        "DIR": settings.INSTANT["DIR"],
+        "BACKEND": settings.INSTANT["BACKEND"],
+        **value,
+    }
+    with CaptureQueriesContext(connection) as caught:
+        erasing.erase([str(zoe.pk)])
+    assert not Ticket.objects.filter(owner=str(zoe.pk)).exists()
+    assert not [q for q in caught if "instant_message" in q["sql"]]
 
 
 def test_a_request_of_a_channel_stays_for_its_readers(everything):

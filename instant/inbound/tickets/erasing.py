@@ -11,7 +11,6 @@ from django.contrib.auth import get_user_model
 from django.db import DatabaseError, connections, transaction
 from django.db.models import signals
 
-from instant import conf
 from instant.inbound.tickets import rows
 from instant.inbound.tickets.channel import channel_of
 from instant.inbound.tickets.running import is_used
@@ -81,5 +80,5 @@ def _erase_some(named: Sequence[tuple[str, int | None]], is_asked: bool) -> None
     with transaction.atomic(using=rows.database()):
         gone = rows.own().filter(pk__in=ids)
         gone._raw_delete(gone.db)  # noqa: SLF001  one statement, whoever listens to all models
-        if is_asked or conf.current().store is not None:
-            request_messages.erase(ids, [asked for _, asked in named if asked is not None])
+        asked = [key for _, key in named if key is not None]
+        request_messages.erase(ids, asked, is_asked=is_asked)
