@@ -107,6 +107,26 @@ def test_a_request_that_is_given_back(ann, ask):
     assert ask("claim")["request"]["id"] == ticket.pk
 
 
+def test_a_request_that_another_has_by_now(ann, ask):
+    """Whose lease was over says and answers nothing more, though the token is the same."""
+    ticket = request_of(ann)
+    first = ask("claim")["request"]
+    Ticket.objects.update(due_at=timezone.now())
+    upkeep.look()
+    second = ask("claim")["request"]
+    assert (second["id"], second["attempts"]) == (ticket.pk, 2)
+    lost = {"id": first["id"], "claim": first["claim"]}
+    assert ask("beat", lost | {"progress": 0.5, "message": "x"}) == {"is_yours": False}
+    assert ask("answer", lost | {"result": "of the first"}) == {"is_yours": False}
+    assert ask("give_back", lost) == {"is_yours": False}
+    ticket.refresh_from_db()
+    assert (ticket.state, ticket.message) == ("running", "")
+    ask("answer", {"id": second["id"], "claim": second["claim"], "result": "of the second"})
+    ticket.refresh_from_db()
+    assert (ticket.state, ticket.result) == ("done", '"of the second"')
+    assert ask("beat", {"id": ticket.pk, "claim": ""}) == {"is_yours": False}
+
+
 def test_a_token_opens_one_responder_only(ann, ask):
     ticket = request_of(ann, "other", {})
     assert ask("claim") == {"request": None}
