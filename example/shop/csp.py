@@ -30,6 +30,7 @@ def policy(request):
             "default-src 'none'",
             f"script-src {scripts}",
             "style-src 'self'",
+            "worker-src 'self'",  # the service worker, for notifications without a page
             "img-src 'self'",
             # Another port is another origin, so the message server's is named: with ws: and, for
             # networks that let no WebSocket through, with http:.

@@ -106,6 +106,14 @@ INSTANT = {
     # Of a job whose process was killed nothing is heard, and ten seconds later another one runs it.
     "JOBS": {"RUNNER": "runjobs", "LEASE": 10},
 }
+if "EXAMPLE_VAPID_KEY" in os.environ:
+    # Notifications for those who have closed the page: the bell ends with a switch for it then.
+    # The key is what “manage.py vapidkeys” prints; pip install "django-instant[push]".
+    INSTANT["PUSH"] = {
+        "PRIVATE_KEY": os.environ["EXAMPLE_VAPID_KEY"],
+        "CONTACT": "mailto:shop@example.com",
+        "DELAY": int(os.environ.get("EXAMPLE_PUSH_DELAY", "0")),
+    }
 if "EXAMPLE_WS_PORT" in os.environ:
     # runws writes it into the server's file, where a shell without this variable finds it.
     CENTRIFUGO_PORT = int(os.environ["EXAMPLE_WS_PORT"])

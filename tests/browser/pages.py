@@ -18,7 +18,7 @@ class Visitor:
         self.problems = []
         self.is_cut = False
         """True while the browser itself is expected to complain about the connection."""
-        self.expects_404 = False
+        self.expects_404 = self.expects_403 = False
         context.add_init_script(LISTEN_FOR_VIOLATIONS)
         context.on("console", self._console)
         context.on("weberror", lambda error: self.problems.append(str(error.error)))
@@ -68,6 +68,7 @@ class Visitor:
             (self.is_cut and "WebSocket connection" in message.text)
             or self._is_cut_off(message.location["url"])
             or (self.expects_404 and "status of 404" in message.text)
+            or (self.expects_403 and "status of 403" in message.text)
         ):
             self.problems.append(f"{message.type}: {message.text}")
 
@@ -80,6 +81,7 @@ class Visitor:
         if (
             response.status >= 400
             and not (self.expects_404 and response.status == 404)
+            and not (self.expects_403 and response.status == 403)
             and not self._is_cut_off(response.url)
         ):
             self.problems.append(f"{response.url}: {response.status}")

@@ -122,6 +122,9 @@ def environment(folder):
         "EXAMPLE_DB": str(folder / "db.sqlite3"),
         "EXAMPLE_CENTRIFUGO_DIR": str(folder / "centrifugo"),
         "EXAMPLE_IMPORTS": str(folder / "imports"),
+        # The bell has its switch, and nothing is sent to a push service.
+        "EXAMPLE_VAPID_KEY": "qEL-Ejtk7zQ7gVXPWNnqqPqzvVMH7qvLPMDHdvMW5mw",
+        "EXAMPLE_PUSH_DELAY": "86400",
         # Django's own test settings are named in the tests' environment.
         "DJANGO_SETTINGS_MODULE": "shop.settings",
     }
