@@ -15,6 +15,7 @@ __all__ = ["MODULES", "parts"]
 
 MODULES = (
     "instant.rights.personal",
+    "instant.stored.push.personal",
     "instant.stored.notifications.personal",
     "instant.stored.push.personal",
     "instant.stored.personal",

@@ -29,7 +29,7 @@ class _Later:
         keys = list(self._found.using(using).values_list(self._column, flat=True))
         for start in range(0, len(keys), _AT_ONCE):
             batch = keys[start : start + _AT_ONCE]
-            for name in ("Acknowledgement", "Notification"):
+            for name in ("Acknowledgement", "Notification", "QueuedPush"):
                 _rows(name, using).filter(message__in=batch)._raw_delete(using)  # noqa: SLF001
             rows = _rows("Message", using)
             rows.filter(request__in=batch).update(request=None)

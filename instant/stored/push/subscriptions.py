@@ -31,7 +31,7 @@ from instant.permissions import is_known
 from instant.revoking import sessions
 from instant.stored.push.addresses import check_endpoint
 from instant.stored.push.model import PushSubscription
-from instant.stored.rows import database
+from instant.stored.rows import database, writing
 from instant.tenancy import current as tenancy
 
 __all__ = [
@@ -85,7 +85,7 @@ def subscribe(request: Any, given: Mapping[str, Any]) -> None:
         "expires_at": _end(request.session, given.get("expirationTime")),
         "renewed_at": timezone.now(),
     }
-    with transaction.atomic(using=database()):
+    with writing():
         one, _ = own().update_or_create(
             digest=_digest(endpoint), defaults=values, create_defaults=values
         )

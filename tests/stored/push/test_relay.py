@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from instant.messages import mark_read, notify
-from instant.models import PushSubscription, QueuedPush
+from instant.models import Message, PushSubscription, QueuedPush
 from instant.stored.push import queue, vapid
 from instant.stored.push.relay import PushRelay
 
@@ -315,3 +315,15 @@ def test_no_setting_shows_its_key(push, settings):
     from instant import conf
 
     assert settings.INSTANT["PUSH"]["PRIVATE_KEY"] not in repr(conf.current())
+
+
+def test_a_user_who_is_deleted_takes_what_waits_along(ann, make_user, subscribe, service):
+    bob = make_user("bob")
+    subscribe(ann)
+    subscribe(bob)
+    notify([ann, bob], "x")
+    ann.delete()
+    connection.check_constraints()
+    assert [one.subscription.user for one in QueuedPush.objects.all()] == [bob]
+    Message.objects.all().delete()
+    assert not QueuedPush.objects.exists()
