@@ -17,7 +17,6 @@ MODULES = (
     "instant.rights.personal",
     "instant.stored.push.personal",
     "instant.stored.notifications.personal",
-    "instant.stored.push.personal",
     "instant.stored.personal",
     "instant.publishing.outbox.personal",
     "instant.inbound.tickets.personal",
