@@ -124,7 +124,7 @@ def test_what_nobody_acknowledged_is_not_read_again_and_again(
     read()
     for number in range(20):
         publish("$team", number)  # nobody has acknowledged these
-    with django_assert_max_num_queries(9) as asked:
+    with django_assert_max_num_queries(12) as asked:
         collect()
     assert not [q for q in asked.captured_queries if '"content"' in q["sql"]]
 
