@@ -13,6 +13,7 @@ from django.db import transaction
 from django.test import override_settings
 
 from instant import Namespace, conf, namespaces, publish
+from instant.deliveries import Stored
 from instant.messages import resend
 from instant.models import Channel, Message
 from instant.rights.tokens import Signer
@@ -358,3 +359,15 @@ def test_what_a_page_publishes_makes_a_stored_channel(start, connect, make_user,
     assert page.publications(1) == [("$new", message.payload)]
     pushes = other.pushes()
     assert [set(line["push"]) for line in pushes] == [{"channel", "unsubscribe"}]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_everybody_may_read_is_sent_again_to_all(start, declared, connect, make_user, kind):
+    declared._declare("wide", authorize="open", delivery=Stored("store"))
+    live = start(kind)
+    ann = make_user("ann")
+    page = connect(live, ann)
+    sent = publish("wide:1", "x")
+    assert "error" not in page.subscribe("wide:1", Signer(ann).channel_token("wide:1").value)
+    assert resend(Message.objects.all()) == 1
+    assert page.publications(1) == [("wide:1", sent.payload)]
