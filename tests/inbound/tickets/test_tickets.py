@@ -564,3 +564,26 @@ def test_a_rule_of_the_connection_counts_for_the_ticket_too(queued, call, run_ne
     assert call(ann, "instant.ticket", {"id": ticket.pk})["ticket"]["state"] == "queued"
     assert run_next().result == "7"
     assert call(ann, "instant.ticket", {"id": ticket.pk}, client="c2")["ticket"]["result"] == 7
+
+
+@pytest.mark.parametrize("queues", [(), ("bulk",), ("bulk", "other")])
+def test_one_is_claimed_whole_and_in_order(queues, build, call, make_user):
+    ann = make_user("ann")
+    ids = [call(ann, "report.build", {"year": year})["instant:ticket"]["id"] for year in (1, 2)]
+    Ticket.objects.create(method="x", queue="request:x", priority=100)
+    claimed = rows.claim(queues)
+    row = Ticket.objects.get(pk=ids[0])
+    names = [field.attname for field in Ticket._meta.concrete_fields]
+    assert {n: getattr(claimed, n) for n in names} == {n: getattr(row, n) for n in names}
+    assert (row.state, row.attempts, len(row.claim)) == ("running", 1, 32)
+    assert rows.claim(queues).pk == ids[1]
+    assert rows.claim(queues) is None
+
+
+@pytest.mark.only_on("postgresql")
+def test_one_is_claimed_in_one_statement(build, call, make_user, django_assert_num_queries):
+    call(make_user("ann"), "report.build", {"year": 1})
+    with django_assert_num_queries(1):
+        assert rows.claim(["bulk"])
+    with django_assert_num_queries(1):
+        assert rows.claim(["bulk"]) is None
