@@ -43,6 +43,7 @@ LONGEST = (
     "test_sharing.py",
     "test_demo.py",
     "test_queue.py",
+    "test_stored.py",
     "test_networks.py",
     "test_idle.py",
     "test_rights.py",
