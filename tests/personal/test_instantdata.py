@@ -306,6 +306,7 @@ def test_with_tenants_it_is_one_of_them(everything, run, exported, tenants):  # 
         run("zoe", "--tenant", "nobody")
     [found] = exported("zoe", "--tenant", "acme")["notifications"]
     assert found["title"] == "of acme"
+    assert exported("zoe", "--tenant", "acme")["acknowledgements"] == []
     assert exported("zoe", "--tenant", "globex")["notifications"] == []
     run("zoe", "--tenant", "acme", "--erase", "--noinput")
     assert {one.message.tenant for one in Notification.objects.all()} == {""}
