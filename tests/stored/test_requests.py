@@ -69,16 +69,32 @@ def asked(make_user):
     return asked
 
 
+class LookingWorker(RequestWorker):
+    """Says when it has looked for the first time."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.looked = threading.Event()
+
+    def _turn(self):
+        try:
+            return super()._turn()
+        finally:
+            self.looked.set()
+
+
 @pytest.fixture
 def worker(transactional_db):
     """Work in a thread until the test is over."""
     running = []
 
     def start(queue="request:predict", **options):
-        worker = RequestWorker(queue, **options)
+        worker = LookingWorker(queue, **options)
         thread = threading.Thread(target=worker.run)
         thread.start()
         running.append((worker, thread))
+        # SQLite in memory doesn't wait for a lock: not in the middle of its first look.
+        worker.looked.wait(2)
         return worker
 
     yield start
