@@ -18,7 +18,7 @@ export class PushSwitch {
   readonly #push: BellPush;
   readonly #texts: BellTexts;
   readonly #button: HTMLButtonElement;
-  readonly #note = element("p", { class: "why", role: "status" });
+  readonly #note = element("p", { class: "why", id: "why", "aria-live": "polite" });
   readonly row: HTMLElement;
   #channel = "";
   #isBusy = false;
@@ -28,7 +28,7 @@ export class PushSwitch {
     this.#texts = texts;
     this.#button = element(
       "button",
-      { class: "switch", type: "button", role: "switch", "aria-checked": "false" },
+      { class: "switch", type: "button", role: "switch", "aria-checked": "false", "aria-describedby": "why" },
       element("span", {}, texts.push ?? ""),
       element("span", { class: "track", "aria-hidden": "true" }),
     );
