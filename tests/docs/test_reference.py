@@ -184,7 +184,8 @@ def test_levels_of_rows():
 def test_endpoints_are_listed():
     names_ = {str(pattern.pattern).replace("<str:", "<") for pattern in urls.urlpatterns}
     listed = {
-        re.search(r"([\w/<>]+(?:/|\.js))`$", first)[1] for first, _ in rows("docs/endpoints.md", "endpoint")
+        re.search(r"([\w/<>]+(?:/|\.js))`$", first)[1]
+        for first, _ in rows("docs/endpoints.md", "endpoint")
     }
     assert listed == {name for name in names_ if not name.startswith("proxy/")}
     for name in names_ - listed:
