@@ -54,3 +54,5 @@ CENTRIFUGO_API_KEY = "test-api-key"
 # Guardian would make a user of this name for anonymous visitors.
 ANONYMOUS_USER_NAME = None
 SILENCED_SYSTEM_CHECKS = ["guardian.W001"]  # its backend is hooked where a test asks it
+# Newer versions of Django warn where it is missing.
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
