@@ -18,7 +18,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 @pytest.fixture(autouse=True)
-def _anew(monkeypatch):
+def _anew(monkeypatch, tmp_path):
+    # Other processes of the test run have workers, too.
+    monkeypatch.setattr(bells, "folder", lambda: tmp_path)
     for module, name in ((upkeep, "_looked"), (seen, "_looked"), (seen, "_noted")):
         monkeypatch.setattr(module, name, {})
 
