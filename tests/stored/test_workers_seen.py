@@ -1,7 +1,9 @@
 """Whether anybody is there who answers: noted by workers, told where nobody is."""
 
 import logging
+import tempfile
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -18,9 +20,15 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 @pytest.fixture(autouse=True)
-def _anew(monkeypatch, tmp_path):
-    # Other processes of the test run have workers, too.
-    monkeypatch.setattr(bells, "folder", lambda: tmp_path)
+def _own_bells(monkeypatch):
+    # Other processes of the test run have workers, too. The name of a socket is short.
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setattr(bells, "folder", lambda: Path(folder))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _anew(monkeypatch):
     for module, name in ((upkeep, "_looked"), (seen, "_looked"), (seen, "_noted")):
         monkeypatch.setattr(module, name, {})
 
