@@ -117,7 +117,7 @@ def test_a_new_project_in_an_empty_environment(wheel, tmp_path):
         for secret in (config["http_api"]["key"], config["client"]["token"]["hmac_secret_key"]):
             assert secret not in "".join(said)
         code = (
-            f"from django.conf import settings; settings.CENTRIFUGO_PORT = {port};"
+            f"from django.test import override_settings; override_settings(CENTRIFUGO_PORT={port}).enable();"
             "from instant import publish; print(publish('public', 'hello').state);"
             "from django.test import Client;"
             "r = Client(headers={'Host': 'localhost'}).get('/instant/get_token/').json();"
