@@ -127,7 +127,7 @@ class Listener:
     ) -> None:
         known = {} if created else instance.__dict__.get(_KNOWN, {})
         old = None if created else _as_before(instance, known)
-        changed = created or self._is_changed(instance, known, update_fields)
+        changed = created or self._is_changed(instance, known, old, update_fields)
         self.refreshed(instance, update_fields)
         if raw or not changed or is_muted(self._model):  # a fixture's relations come later
             return
@@ -185,25 +185,29 @@ class Listener:
             self._take("updated", one, using, names, names)
 
     def _is_changed(
-        self, instance: Any, known: dict[str, Any], update_fields: Collection[str] | None
+        self,
+        instance: Any,
+        known: dict[str, Any],
+        old: Any,
+        update_fields: Collection[str] | None,
     ) -> bool:
         """Tell whether a field that counts was saved with another value than it had."""
         if self._fields is None:
             return True
         watched = {field.attname: field for field in self._fields}
-        if (is_deleted := self._declaration.is_deleted) is not None:
-            old = _as_before(instance, known)
-            if old is None or bool(is_deleted(old)) != bool(is_deleted(instance)):
-                return True
+        is_deleted = self._declaration.is_deleted
+        if is_deleted is not None and (
+            old is None or bool(is_deleted(old)) != bool(is_deleted(instance))
+        ):
+            return True
         if update_fields is not None:
             saved = set(update_fields)
             watched = {n: f for n, f in watched.items() if {f.name, f.attname} & saved}
         if any(name not in known or known[name] != instance.__dict__.get(name) for name in watched):
             return True
         # It may have moved by a field that isn't told, as to another parent.
-        moved = [n for n, value in known.items() if instance.__dict__.get(n, value) != value]
-        old = _as_before(instance, known) if moved else None
-        return old is not None and self._channels(old) != self._channels(instance)
+        moved = any(instance.__dict__.get(n, value) != value for n, value in known.items())
+        return moved and self._channels(old) != self._channels(instance)
 
     def _take(
         self,

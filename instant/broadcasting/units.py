@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connections
 
 from instant.broadcasting.change import Change
+from instant.publishing.batch import innermost_block
 
 __all__ = ["collecting", "is_muted", "muted", "opened"]
 
@@ -24,7 +25,7 @@ class _Collection:
     def __init__(self) -> None:
         self.changes: dict[str, list[Change]] = {}
         self.blocks = {
-            connection.alias: _block(connection)
+            connection.alias: innermost_block(connection)
             for connection in connections.all(initialized_only=True)
         }
         """The atomic blocks in which it was opened."""
@@ -71,11 +72,6 @@ def collecting(connection: Any) -> list[Change] | None:
     found = _collecting.get()
     if found is None or not found.is_open:
         return None
-    if found.blocks.get(connection.alias) != _block(connection):
+    if found.blocks.get(connection.alias) != innermost_block(connection):
         return None
     return found.changes.setdefault(connection.alias, [])
-
-
-def _block(connection: Any) -> tuple[Any, int] | None:
-    blocks = connection.atomic_blocks
-    return (blocks[-1], len(blocks)) if connection.in_atomic_block and blocks else None

@@ -12,7 +12,7 @@ from instant import conf
 from instant.inbound.registry import Handler, handlers
 from instant.inbound.reserved import REQUESTS, TICKET
 
-__all__ = ["document"]
+__all__ = ["adapters", "document"]
 
 _REF = "#/components/schemas/{model}"
 _ERROR = "InstantError"
@@ -95,14 +95,18 @@ def _schemas(listed: Sequence[Handler]) -> tuple[Mapping[Any, Any], Mapping[str,
         return {}, {}
     from pydantic import TypeAdapter  # noqa: PLC0415  a site without handlers doesn't pay
 
-    inputs = [(handler, *one) for handler in listed for one in _adapters(handler)]
+    inputs = [(handler, *one) for handler in listed for one in adapters(handler)]
     # All in one go, so that two classes of one name have two names.
     found, rest = TypeAdapter.json_schemas(inputs, by_alias=True, ref_template=_REF)
     return found, rest.get("$defs", {})
 
 
-def _adapters(handler: Handler) -> Iterator[tuple[Any, Any]]:
-    """Yield what JSON Schema has words for; a class of the project's may be anything."""
+def adapters(handler: Handler) -> Iterator[tuple[Any, Any]]:
+    """
+    Yield pydantic's mode and adapter of a handler's payload and of its answer.
+
+    Those that JSON Schema has words for: a class of the project's may be anything.
+    """
     from pydantic import TypeAdapter  # noqa: PLC0415  see _schemas()
     from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError  # noqa: PLC0415
 

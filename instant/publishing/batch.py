@@ -18,7 +18,7 @@ from instant.backends import get_backend
 from instant.publishing.delivery import adeliver_quietly, deliver_quietly
 from instant.publishing.publication import Envelope
 
-__all__ = ["batch", "join_batch", "join_batch_of_block"]
+__all__ = ["batch", "innermost_block", "join_batch", "join_batch_of_block"]
 
 _current: ContextVar[batch | None] = ContextVar("instant_batch", default=None)
 
@@ -85,7 +85,7 @@ class batch:  # noqa: N801  used as a verb, like contextlib's context managers
         """Take envelopes along; False where this is another atomic block, or the batch's end."""
         with self._lock:
             block = self._blocks.get(connection.alias)
-            if self._closed or block is None or block != _block(connection):
+            if self._closed or block is None or block != innermost_block(connection):
                 return False
             self._in_transaction.setdefault(connection.alias, []).extend(envelopes)
             return True
@@ -93,7 +93,7 @@ class batch:  # noqa: N801  used as a verb, like contextlib's context managers
     @_sync_only
     def __enter__(self) -> Self:
         for connection in connections.all(initialized_only=True):
-            if (block := _block(connection)) is not None:
+            if (block := innermost_block(connection)) is not None:
                 self._blocks[connection.alias] = block
         return self._open()
 
@@ -123,7 +123,7 @@ class batch:  # noqa: N801  used as a verb, like contextlib's context managers
         """Hand over what is part of a transaction, or give it up after an exception."""
         for alias, envelopes in self._in_transaction.items():
             connection = connections[alias]
-            if exc_type is not None or _block(connection) != self._blocks[alias]:
+            if exc_type is not None or innermost_block(connection) != self._blocks[alias]:
                 for envelope in envelopes:
                     envelope.give_up()
                 if exc_type is None:
@@ -166,7 +166,7 @@ class batch:  # noqa: N801  used as a verb, like contextlib's context managers
         return due
 
 
-def _block(connection: BaseDatabaseWrapper) -> tuple[object, int] | None:
+def innermost_block(connection: BaseDatabaseWrapper) -> tuple[object, int] | None:
     """Return the innermost atomic block of a connection, and how deep it is; None outside."""
     blocks = connection.atomic_blocks
     return (blocks[-1], len(blocks)) if connection.in_atomic_block and blocks else None

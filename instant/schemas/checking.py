@@ -24,7 +24,8 @@ def checked(channels: Sequence[str], content: Content) -> Content:
     event class is for nobody to check.
     """
     for cls in _asked(channels):
-        content = _checked(cls, channels[0], content)
+        channel = next(name for name in channels if name.startswith(f"{cls.name}:"))
+        content = _checked(cls, channel, content)
     return content
 
 

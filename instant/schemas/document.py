@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator
-from typing import Any, get_type_hints
+from typing import Any
 
+from instant.inbound.openapi import adapters
 from instant.inbound.registry import Handler, handlers
 from instant.inbound.reserved import REQUESTS
 from instant.schemas.events import declared
@@ -40,7 +39,9 @@ class Schemas:
             else:
                 inputs.append((("event", cls.name, event.name), "serialization", event.adapter))
         for handler in methods():
-            inputs += _of_handler(handler)
+            for mode, adapter in adapters(handler):
+                what = "arguments" if mode == "validation" else "result"
+                inputs.append(((what, handler.name), mode, adapter))
         self.definitions: dict[str, Any] = {}
         if inputs:
             self._fill(inputs, ref)
@@ -81,26 +82,6 @@ def methods() -> list[Handler]:
     """Return the handlers of methods that pages call by name: no patterns, no responders."""
     found = {h.name: h for h in handlers("rpc") if "*" not in h.name}  # of two a check tells
     return [found[name] for name in sorted(found) if not name.startswith(REQUESTS)]
-
-
-def _of_handler(handler: Handler) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield what JSON Schema has words for; a class of the project's may be anything."""
-    from pydantic import TypeAdapter  # noqa: PLC0415  see Schemas
-    from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError  # noqa: PLC0415
-
-    hints = get_type_hints(inspect.unwrap(handler.function), include_extras=True)
-    found: list[tuple[str, Any, Callable[[], Any]]] = []
-    if handler.arguments.adapter is not None:
-        found.append(("arguments", "validation", lambda: handler.arguments.adapter))
-    if "return" in hints:
-        found.append(("result", "serialization", lambda: TypeAdapter(hints["return"])))
-    for what, mode, make in found:
-        try:
-            adapter = make()
-            adapter.json_schema(mode=mode)
-        except (PydanticInvalidForJsonSchema, PydanticUserError):
-            continue
-        yield (what, handler.name), mode, adapter
 
 
 def _as_template(pattern: str) -> str:

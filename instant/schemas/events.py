@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, get_type_hints
 
+from instant import namespaces
 from instant.namespaces import Namespace, registered
 from instant.schemas.serializers import is_serializer, schema_of, wrong_fields
 
@@ -78,7 +79,7 @@ def events_of(cls: type[Namespace]) -> Mapping[str, EventType]:
 
 def are_declared() -> bool:
     """Tell whether any namespace declares events: one look at each."""
-    return any(cls.events is not None for cls in registered())
+    return any(cls.events is not None for cls in namespaces._registry)  # noqa: SLF001  no copy
 
 
 def declared() -> Iterator[tuple[type[Namespace], EventType]]:

@@ -66,24 +66,41 @@ def server():
         )
 
 
-def tokens():
-    databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+@contextlib.contextmanager
+def database():
+    """Make the tests' database for a while."""
+    made = setup_databases(verbosity=0, interactive=False, aliases={"default"})
     try:
-        granting.run()
+        yield
     finally:
-        teardown_databases(databases, verbosity=0)
+        teardown_databases(made, verbosity=0)
+
+
+def on_sqlite(run):
+    """Return what measures on the tests' database."""
+
+    def measure():
+        with database():
+            run()
+
+    return measure
+
+
+def on_both(name, run):
+    """Return what measures on SQLite and, in a process of its own, on PostgreSQL."""
+
+    def measure():
+        on_sqlite(run)()
+        if HOST not in os.environ:  # else we are the one that asks PostgreSQL
+            again_on_postgres(name)
+
+    return measure
 
 
 def rows():
-    databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
-    try:
-        outbox.run()
-    finally:
-        teardown_databases(databases, verbosity=0)
-    if HOST in os.environ:  # we are the one that asks PostgreSQL
-        return
-    again_on_postgres("outbox")
-    outbox.latency()
+    on_both("outbox", outbox.run)()
+    if HOST not in os.environ:
+        outbox.latency()
 
 
 def again_on_postgres(name):
@@ -97,67 +114,24 @@ def again_on_postgres(name):
 
 
 def rights():
-    databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
-    try:
-        if HOST in os.environ:  # we are the one that asks PostgreSQL
-            revoking_cost.run()
-            return
+    if HOST not in os.environ:
         revoking.run()
-        revoking_cost.run()
-    finally:
-        teardown_databases(databases, verbosity=0)
-    again_on_postgres("revoking")
-
-
-def handlers():
-    databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
-    try:
-        policies.run_all()
-    finally:
-        teardown_databases(databases, verbosity=0)
-
-
-def jobs():
-    databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
-    try:
-        queueing.run()
-    finally:
-        teardown_databases(databases, verbosity=0)
-    if HOST not in os.environ:  # else we are the one that asks PostgreSQL
-        again_on_postgres("queue")
-
-
-def kept():
-    databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
-    try:
-        stored.run()
-    finally:
-        teardown_databases(databases, verbosity=0)
-    if HOST not in os.environ:  # else we are the one that asks PostgreSQL
-        again_on_postgres("stored")
-
-
-def saves():
-    databases = setup_databases(verbosity=0, interactive=False, aliases={"default"})
-    try:
-        saving.run()
-    finally:
-        teardown_databases(databases, verbosity=0)
+    revoking_cost.run()
 
 
 TABLES = {
     "canned": canned,
     "server": server,
     "outbox": rows,
-    "queue": jobs,
-    "stored": kept,
-    "tokens": tokens,
-    "revoking": rights,
-    "policies": handlers,
+    "queue": on_both("queue", queueing.run),
+    "stored": on_both("stored", stored.run),
+    "tokens": on_sqlite(granting.run),
+    "revoking": on_both("revoking", rights),
+    "policies": on_sqlite(policies.run_all),
     "fanout": fanout.run,
     "calls": calls.run,
     "asking": asking.run,
-    "saving": saves,  # last: its model broadcasts from then on
+    "saving": on_sqlite(saving.run),  # last: its model broadcasts from then on
 }
 
 

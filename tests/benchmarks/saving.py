@@ -17,7 +17,7 @@ class _Rollback(Exception):
 
 def run(count=300, times=7):
     """Save one user again and again, before its model broadcasts and after."""
-    user = get_user_model().objects.create(username="bench")
+    user = get_user_model().objects.create(username="saver")
     numbers = iter(range(10_000_000))
 
     def save():

@@ -1,5 +1,7 @@
 """Models tell their channels what becomes of them."""
 
+from types import SimpleNamespace
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
@@ -99,6 +101,13 @@ def test_expressions_are_what_the_database_made_of_them(sent):
     entry.action_flag = F("action_flag") + 1
     entry.save()
     assert told(sent)[-1] == ("log", "logentry.updated", {"pk": entry.pk, "action_flag": 2})
+
+
+def test_what_may_be_changed_in_place_is_not_remembered():
+    """A list that is another one now is the same object: it always counts as changed."""
+    row = SimpleNamespace(number=1, tags=[], more={}, none=None, count=F("count"))
+    receivers.remember(row, ["number", "tags", "more", "none", "count", "deferred"])
+    assert vars(row)[receivers._KNOWN] == {"number": 1, "none": None}
 
 
 def test_events_names_and_payloads(sent):

@@ -61,6 +61,12 @@ def test_what_is_not_as_declared_is_refused_with_the_field(sent, data, event, to
     assert not sent
 
 
+def test_the_channel_that_is_named_is_the_one_that_declares_it():
+    declare()
+    with pytest.raises(InvalidPayload, match=r"^order:1: "):
+        broadcast(["news", "order:1"], data={}, event_class="paid")
+
+
 def test_what_has_no_declared_event_is_nobodys_business(sent):
     declare()
     publish("order:1", "a text")

@@ -19,7 +19,8 @@ from django.utils import timezone
 from instant import conf
 from instant.publishing.commit_hook import wait_for_commit
 from instant.revoking.host import ring
-from instant.stored.push.model import PushSubscription, QueuedPush
+from instant.stored.push import subscriptions
+from instant.stored.push.model import QueuedPush
 from instant.stored.rows import database
 from instant.tenancy import current as tenancy
 
@@ -70,7 +71,7 @@ def _browsers(messages: Mapping[int, Any]) -> Iterable[tuple[int, int]]:
     for message, user in messages.items():
         of_user.setdefault(user, []).append(message)
     users = list(of_user)
-    found = PushSubscription._base_manager.using(database()).filter(tenant=tenancy.current())  # noqa: SLF001
+    found = subscriptions.own()
     for start in range(0, len(users), _AT_ONCE):
         some = found.filter(user__in=users[start : start + _AT_ONCE]).order_by("pk")
         for pk, user in some.values_list("pk", "user"):
