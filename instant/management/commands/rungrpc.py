@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 from argparse import ArgumentTypeError
+from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -90,7 +91,11 @@ class Command(BaseCommand):
         server.start()
         self.stdout.write(f"gRPC at {server.where} ({how}). Stop with Ctrl-C.")
         self.stdout.flush()
-        told.get()
+        while True:
+            # A signal that comes just before get() blocks is seen when it no longer does.
+            with suppress(Empty):
+                told.get(timeout=1)
+                break
         if not server.stop():
             self.stderr.write(self.style.WARNING("Calls still ran after the grace period: ended."))
             self.stderr.flush()
