@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from django.core.cache import caches
@@ -17,6 +18,7 @@ from instant.inbound.encoder import AnswerEncoder
 from instant.inbound.lease import Lease
 from instant.inbound.policies.alone import found_or_alone
 from instant.inbound.policies.base import Policy, Proceed, Steps, checked_seconds
+from instant.inbound.policies.commit import keep_after_commit
 from instant.inbound.policies.keys import as_text, caller, key_of
 from instant.inbound.registry import Handler
 
@@ -31,7 +33,7 @@ _ATTRIBUTES = ("user", "client", "address", "session", "meta", "transport")
 
 class Cached(Policy):
     """
-    Keeps answers for so many seconds, as JSON; whatever is raised isn't kept.
+    Keeps answers for so many seconds, as JSON; whatever is raised or rolled back isn't kept.
 
     Each tenant, language, user and payload has an answer of its own, and whatever ``vary`` names
     besides: an attribute of the call or a function of it. Visitors who aren't logged in count as
@@ -77,10 +79,12 @@ class Cached(Policy):
         try:
             answer = yield Proceed()
             text = json.dumps(answer, cls=AnswerEncoder, allow_nan=False)
-            self._keep(alias, key, text, handler)
-            return json.loads(text)
-        finally:
+        except BaseException:
             found.give_back()
+            raise
+        # A transaction around the call may be rolled back yet (ATOMIC_REQUESTS).
+        keep_after_commit(found, partial(self._keep, alias, key, text, handler))
+        return json.loads(text)
 
     def key(self, call: Call, handler: Handler) -> str:
         """Return the key of the answer to a call."""

@@ -6,19 +6,19 @@ import hashlib
 import json
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.core.cache import caches
-from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 from instant import conf
 from instant.inbound.answers import Disconnect, Refused
 from instant.inbound.call import Call
 from instant.inbound.encoder import AnswerEncoder
-from instant.inbound.lease import SECONDS, Lease
+from instant.inbound.lease import SECONDS
 from instant.inbound.policies.alone import found_or_alone
 from instant.inbound.policies.base import Policy, Proceed, Steps, checked_seconds
+from instant.inbound.policies.commit import keep_after_commit
 from instant.inbound.policies.keys import as_text, caller, key_of
 from instant.inbound.registry import Handler
 
@@ -62,7 +62,7 @@ class Once(Policy):
             raise Refused(503, "not available", temporary=True) from None
         if isinstance(found, str):
             return _again(json.loads(found), digest)
-        memory = _Memory(alias, key, self.seconds, found, handler)
+        memory = _Memory(alias, key, self.seconds, handler)
         try:
             answer = yield Proceed()
             text = memory.text({"of": digest, "answer": answer})
@@ -74,7 +74,7 @@ class Once(Policy):
         except BaseException:
             found.give_back()
             raise
-        memory.write_after_commit(text)
+        keep_after_commit(found, partial(memory.write, text))
         return json.loads(text)["answer"]
 
     def problems(self, handler: Handler) -> list[str]:
@@ -88,36 +88,16 @@ class Once(Policy):
 
 @dataclass(frozen=True, slots=True)
 class _Memory:
-    """Where it stands how a call was answered, and the lease of whoever answers it."""
+    """Where it stands how a call was answered."""
 
     alias: str
     key: str
     seconds: int
-    lease: Lease
     handler: Handler
 
     @staticmethod
     def text(record: dict[str, Any]) -> str:
         return json.dumps(record, cls=AnswerEncoder, allow_nan=False)
-
-    def write_after_commit(self, text: str) -> None:
-        """Remember it once all that was done is done for good; after a rollback never."""
-        waiting = [c for c in connections.all(initialized_only=True) if _in_transaction(c)]
-        left = len(waiting)
-
-        def committed() -> None:
-            nonlocal left
-            left -= 1
-            if left <= 0:
-                self.write(text)
-                self.lease.give_back()
-
-        if not waiting:
-            committed()
-            return
-        self.lease.end_with(committed)
-        for connection in waiting:
-            connection.on_commit(committed, robust=True)
 
     def write(self, text: str) -> None:
         try:
@@ -132,12 +112,6 @@ class _Memory:
                     self.handler.name,
                     SECONDS,
                 )
-
-
-def _in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether it may be rolled back; a test case's own transaction always is, and no other."""
-    blocks = connection.atomic_blocks
-    return not all(getattr(block, "_from_testcase", False) for block in blocks)
 
 
 def _whose(call: Call) -> str:

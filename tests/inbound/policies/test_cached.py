@@ -2,18 +2,20 @@
 
 import asyncio
 import threading
+import time
 from dataclasses import dataclass
 from datetime import date
 from types import SimpleNamespace
 
 import pytest
 from asgiref.sync import ThreadSensitiveContext
+from django.db import transaction
 from django.test import override_settings
 from django.utils import translation
 
 from instant import on_publish, on_rpc
 from instant.handlers import Call, Refused
-from instant.inbound import lease
+from instant.inbound import lease, limiter
 from instant.inbound.dispatch import arun, run
 from instant.inbound.registry import handlers
 from tests.inbound.policies.asking import ANN, BOB, NOBODY, caller, refused, sync
@@ -54,6 +56,21 @@ def test_each_tenant_has_its_own(ask, monkeypatch):
         monkeypatch.setattr("instant.tenancy.current.current", lambda name=tenant: name)
         seen.append(ask(count.function))
     assert seen == [1, 2, 1]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("commits", [True, False])
+def test_what_is_rolled_back_is_not_kept(registry, commits, monkeypatch):
+    count = Count(cache=30)
+    ask = caller(sync)
+    with transaction.atomic():
+        assert ask(count.function) == 1
+        [held] = lease._keeper._held  # others wait for the commit
+        transaction.set_rollback(not commits)
+    assert held not in lease._keeper._held
+    now = time.time()
+    monkeypatch.setattr(limiter.time, "time", lambda: now + lease.SECONDS + 1)
+    assert ask(count.function) == (1 if commits else 2)
 
 
 def test_methods_of_one_pattern_are_different(ask):
