@@ -160,7 +160,7 @@ def test_a_page_that_is_looked_at_shows_it_itself(ada, visit):
         "navigator.serviceWorker.addEventListener('message', ({ data }) => window.asked = data.instantPush)"
     )
     worker.push(first := newest(ada)["id"])
-    page.wait_for_function(f"window.asked === '{first}'")
+    page.wait_for_function(f"() => window.asked === '{first}'")
     # The second one, for which no bell speaks, shows that the first has been dealt with.
     page.evaluate("document.querySelector('instant-bell').remove()")
     move(sam, path, "shipped")

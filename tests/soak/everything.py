@@ -117,7 +117,7 @@ def play(world, browser, kills):
     world.start("web")
     page = browser.new_page()
     page.goto(f"http://127.0.0.1:{world.web_port}/?channels={','.join(CHANNELS)}")
-    page.wait_for_function("instant.status === 'live'", timeout=PATIENCE * 1000)
+    page.wait_for_function("() => instant.status === 'live'", timeout=PATIENCE * 1000)
     official = Official(f"ws://127.0.0.1:{world.port}/connection/websocket")
     wait_for(lambda: official.is_live)
     over = threading.Event()
