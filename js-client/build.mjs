@@ -2,7 +2,7 @@
  * Builds the scripts for Django's static files and the package for npm.
  *
  *   node build.mjs           writes ../instant/static/instant/ (the script, those that it loads when they are
- *                            needed, the bell's, those of web push, and licences) and dist/
+ *                            needed, the bell's, that of live pages, those of web push, and licences) and dist/
  *   node build.mjs --check   writes nothing; exits with 1 if the committed files differ from what the source gives
  */
 import { spawnSync } from "node:child_process";
@@ -20,6 +20,7 @@ const name = "instant.min.js";
 const callsName = "instant.calls.min.js";
 const storedName = "instant.stored.min.js";
 const bellName = "instant.bell.min.js";
+const liveName = "instant.live.min.js";
 const pushName = "instant.push.min.js";
 const workerName = "instant.worker.min.js";
 const licences = "instant.min.js.LICENSE.txt";
@@ -97,7 +98,10 @@ async function notices() {
   const code = await readFile(`${sdk}/build/index.mjs`, "utf8");
   const inside = (code.match(/\/\*[^]*?\*\/|(?:^[ \t]*\/\/.*\n)+/gm) ?? []).filter((comment) => comment.includes("Copyright"));
   const parts = [await readFile(`${sdk}/LICENSE`, "utf8"), await readFile(`${root}node_modules/events/LICENSE`, "utf8")];
-  const text = [`${name} contains centrifuge-js ${version}:`, ...parts, ...new Set(inside)]
+  const morph = `${root}node_modules/idiomorph`;
+  const { version: morphVersion } = JSON.parse(await readFile(`${morph}/package.json`, "utf8"));
+  const morphs = [`${liveName} contains idiomorph ${morphVersion}:`, await readFile(`${morph}/LICENSE`, "utf8")];
+  const text = [`${name} contains centrifuge-js ${version}:`, ...parts, ...new Set(inside), ...morphs]
     .map((part) => part.replace(/\r/g, "").replace(/[ \t]+$/gm, "").trim())
     .join("\n\n");
   return { version, text: `${text}\n` };
@@ -128,9 +132,10 @@ const [{ text: calls }, { text: stored }] = await Promise.all([
   loaded("stored", "the first listener that acknowledges"),
 ]);
 // They use the public interface only, and JSON whose names stay.
-const [{ text: bell }, { text: push }, { text: worker }] = await Promise.all(
+const [{ text: bell }, { text: live }, { text: push }, { text: worker }] = await Promise.all(
   [
     ["bell/browser", "The element <instant-bell>."],
+    ["live/browser", `What shows HTML of the server. Contains idiomorph, 0BSD: see ${licences}.`],
     ["push/browser", "What lets a browser be notified without a page."],
     ["push/worker", "The service worker of web push."],
   ].map(([entry, what]) =>
@@ -148,6 +153,7 @@ const files = [
   [callsName, calls],
   [storedName, stored],
   [bellName, bell],
+  [liveName, live],
   [pushName, push],
   [workerName, worker],
   [licences, licenceText],
@@ -182,7 +188,7 @@ process.stdout.write(
   `${name}: ${size(built)} bytes of gzip (at most ${SCRIPT_LIMIT}): centrifuge ${size(sdk)} and ours ${own} ` +
     `(${size(alone)} when compressed by itself; at most ${OWN_LIMIT})\n${callsName}: ${size(calls)} bytes\n` +
     `${storedName}: ${size(stored)} bytes\n${bellName}: ${size(bell)} bytes\n` +
-    `${pushName}: ${size(push)} bytes\n${workerName}: ${size(worker)} bytes\n`,
+    `${liveName}: ${size(live)} bytes\n${pushName}: ${size(push)} bytes\n${workerName}: ${size(worker)} bytes\n`,
 );
 if (size(built) > SCRIPT_LIMIT || Math.max(own, size(alone)) > OWN_LIMIT) {
   process.stderr.write("The script is over its budget.\n");
