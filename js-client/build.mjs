@@ -2,7 +2,8 @@
  * Builds the scripts for Django's static files and the package for npm.
  *
  *   node build.mjs           writes ../instant/static/instant/ (the script, those that it loads when they are
- *                            needed, the bell's, that of live pages, those of web push, and licences) and dist/
+ *                            needed, the bell's, that of live pages, those of web push, and licences) and
+ *                            dist/, with the hooks
  *   node build.mjs --check   writes nothing; exits with 1 if the committed files differ from what the source gives
  */
 import { spawnSync } from "node:child_process";
@@ -29,6 +30,9 @@ const licences = "instant.min.js.LICENSE.txt";
 const SCRIPT_LIMIT = 30 * 1024;
 // The last 256 bytes begin calls and load the other scripts.
 const OWN_LIMIT = 10 * 1024 + 256;
+/** Each framework's hooks, which applications bundle. */
+const HOOKS = ["react", "vue", "svelte"];
+const HOOKS_LIMIT = 1024;
 
 /** Empties classes of the SDK that nothing here can reach: transports that `src/transports.ts` never names, and Protobuf. */
 const withoutUnused = {
@@ -148,6 +152,13 @@ const [{ text: bell }, { text: live }, { text: push }, { text: worker }] = await
   ),
 );
 
+const hooks = await Promise.all(
+  HOOKS.map(async (name) => {
+    const options = { ...shared, entryPoints: [`src/${name}/index.ts`], minify: true, packages: "external" };
+    return [name, size((await build(options)).outputFiles[0].text)];
+  }),
+);
+
 const files = [
   [name, built],
   [callsName, calls],
@@ -174,7 +185,8 @@ if (process.argv.includes("--check")) {
   await rm(`${root}dist`, { recursive: true, force: true });
   await mkdir(`${root}dist`);
   // Both entries share their common code, or each class would exist twice.
-  const entryPoints = { index: "src/index.ts", testing: "src/testing/index.ts", bell: "src/bell/index.ts" };
+  const entries = ["testing", "bell", ...HOOKS].map((entry) => [entry, `src/${entry}/index.ts`]);
+  const entryPoints = { index: "src/index.ts", ...Object.fromEntries(entries) };
   await build({ ...shared, entryPoints, outdir: "dist", packages: "external", splitting: true, write: true });
   for (const [file, text] of files) await writeFile(`${root}dist/${file}`, text);
   const types = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"], {
@@ -188,9 +200,14 @@ process.stdout.write(
   `${name}: ${size(built)} bytes of gzip (at most ${SCRIPT_LIMIT}): centrifuge ${size(sdk)} and ours ${own} ` +
     `(${size(alone)} when compressed by itself; at most ${OWN_LIMIT})\n${callsName}: ${size(calls)} bytes\n` +
     `${storedName}: ${size(stored)} bytes\n${bellName}: ${size(bell)} bytes\n` +
-    `${liveName}: ${size(live)} bytes\n${pushName}: ${size(push)} bytes\n${workerName}: ${size(worker)} bytes\n`,
+    `${liveName}: ${size(live)} bytes\n${pushName}: ${size(push)} bytes\n${workerName}: ${size(worker)} bytes\n` +
+    `hooks (at most ${HOOKS_LIMIT}): ${hooks.map(([name, bytes]) => `${name} ${bytes}`).join(", ")}\n`,
 );
 if (size(built) > SCRIPT_LIMIT || Math.max(own, size(alone)) > OWN_LIMIT) {
   process.stderr.write("The script is over its budget.\n");
+  process.exit(1);
+}
+if (hooks.some(([, bytes]) => bytes > HOOKS_LIMIT)) {
+  process.stderr.write("Hooks are over their budget.\n");
   process.exit(1);
 }

@@ -8,6 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { transform } from "esbuild";
+
 import { blocksIn, modules } from "./readme.mjs";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
@@ -38,7 +40,8 @@ try {
   compile("nodenext", "nodenext");
 
   const tested = blocksIn("ts").find((code) => code.includes("djangoinstant/testing"));
-  writeFileSync(join(folder, "tested.mjs"), `${tested}\npage.instant.disconnect();\n`);
+  const { code } = await transform(`${tested}\npage.instant.disconnect();\n`, { loader: "ts" });
+  writeFileSync(join(folder, "tested.mjs"), code);
   run(process.execPath, "tested.mjs");
   process.stdout.write(`${packed.trim()}: sound; ${files.length} blocks of the README compiled in two ways, one run\n`);
 } finally {

@@ -137,6 +137,7 @@ def test_every_language_is_looked_at():
         "json",
         "yaml",
         "ts",
+        *("jsx", "vue", "svelte"),  # js-client/test/hooks-docs.test.ts
         "sql",  # tests/publishing/test_known_namespaces.py
         "text",
         "xml",  # tests/views/test_gateway.py

@@ -2,6 +2,9 @@
 import { expectTypeOf } from "vitest";
 
 import type { Instant } from "djangoinstant";
+import { useRpc } from "djangoinstant/react";
+import { useRpc as useSvelteRpc } from "djangoinstant/svelte";
+import { useRpc as useVueRpc } from "djangoinstant/vue";
 
 declare module "djangoinstant" {
   interface InstantMethods {
@@ -30,3 +33,19 @@ void instant.rpc("cart.add", { product: "7" });
 void instant.rpc("cart.ad", { product: 7 });
 // @ts-expect-error it takes nothing
 void instant.rpc("now", { year: 2026 });
+
+// Hooks.
+const add = useRpc("cart.add");
+expectTypeOf(add.call({ product: 7 })).resolves.toEqualTypeOf<{ total: number }>();
+expectTypeOf(add.result).toEqualTypeOf<{ total: number } | undefined>();
+expectTypeOf(useVueRpc("cart.add").state.value.result).toEqualTypeOf<{ total: number } | undefined>();
+expectTypeOf(useVueRpc("now").call()).resolves.toBeString();
+expectTypeOf(useSvelteRpc("cart.add").current.result).toEqualTypeOf<{ total: number } | undefined>();
+// @ts-expect-error it needs a product
+void add.call();
+// @ts-expect-error there is no such method
+useRpc("cart.ad");
+// @ts-expect-error there is no such method
+useVueRpc("cart.ad");
+// @ts-expect-error the product is a number
+void useSvelteRpc("cart.add").call({ product: "7" });

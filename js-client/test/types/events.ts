@@ -2,6 +2,9 @@
 import { expectTypeOf } from "vitest";
 
 import { type Call, type Channel, type Instant, type InstantMessage, type Presence, RpcError, type Status } from "djangoinstant";
+import { useChannel, useEvent, useLiveState, useRpc } from "djangoinstant/react";
+import { useEvent as useSvelteEvent } from "djangoinstant/svelte";
+import { useEvent as useVueEvent, useLiveState as useVueLiveState } from "djangoinstant/vue";
 
 declare module "djangoinstant" {
   interface InstantEvents {
@@ -107,3 +110,21 @@ order.on("shipped", () => undefined, { once: true });
 instant.status = "live";
 // @ts-expect-error a status that isn't there
 if (instant.status === "online") instant.disconnect();
+
+// Hooks.
+useEvent("a", "shipped", ({ data }) => {
+  expectTypeOf(data).toEqualTypeOf<{ readonly order: number }>();
+});
+useVueEvent("a", "shipped", ({ data }) => data.order);
+useSvelteEvent(() => "a", "", ({ data }) => data.note);
+// @ts-expect-error there is no such event
+useEvent("a", "shiped", () => undefined);
+// @ts-expect-error there is no such event
+useVueEvent("a", "shiped", () => undefined);
+// @ts-expect-error there is no such event
+useSvelteEvent("a", "shiped", () => undefined);
+expectTypeOf(useChannel<{ readonly status: string }>("a").channel).toEqualTypeOf<Channel<{ readonly status: string }> | undefined>();
+expectTypeOf(useLiveState<number>("a")).toEqualTypeOf<number | undefined>();
+expectTypeOf(useVueLiveState<number, string>("a", { reduce: (state, { data }) => state + data.length }).value).toEqualTypeOf<number | undefined>();
+expectTypeOf(useRpc<{ total: number }>("cart.add").result).toEqualTypeOf<{ total: number } | undefined>();
+expectTypeOf(useRpc<{ total: number }>("cart.add").call({ product: 7 })).resolves.toEqualTypeOf<{ total: number }>();
