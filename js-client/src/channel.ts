@@ -307,7 +307,7 @@ export class Channel<Data = unknown> {
       removed?.();
     });
     this.#removers.add(remove);
-    feed.hold();
+    feed.hold(options.since);
     return remove;
   }
 }

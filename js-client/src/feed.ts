@@ -8,7 +8,7 @@ import { toMessage } from "./message.js";
 import { onServer } from "./names.js";
 import { takePageState } from "./page-state.js";
 import { Sequence } from "./sequence.js";
-import type { ChannelStatus, Denial, InstantMessage, LostInfo, Presence, Right, Snapshot } from "./types.js";
+import type { ChannelStatus, Denial, InstantMessage, LostInfo, Position, Presence, Right, Snapshot } from "./types.js";
 
 /** Milliseconds to stay subscribed without a listener: a replaced page fragment adds its listener again. */
 const GRACE = 300;
@@ -97,11 +97,12 @@ export class Feed {
     return state;
   }
 
-  /** Counts one more listener. */
-  hold(): void {
+  /** Counts one more listener. The first one may say from which position on it hears the channel. */
+  hold(since?: Position): void {
     this.#holders += 1;
     clearTimeout(this.#grace);
     if (this.isHeld) return;
+    if (since?.epoch) this.sequence.startAt(since);
     this.#set("subscribing");
     // Listeners that are added in the same task decide how to subscribe.
     queueMicrotask(() => {

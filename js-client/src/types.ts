@@ -214,6 +214,11 @@ export interface ListenOptions {
    * no second one. On channels, a key belongs to the channel.
    */
   readonly key?: string;
+  /**
+   * The position in the channel's history up to which the page knows everything: what came after it is delivered
+   * first, and if the server no longer has that, messages are lost (`onLost`). Counts for the channel's first listener.
+   */
+  readonly since?: Position;
 }
 
 /** Options of functions that add a listener for messages. */

@@ -22,6 +22,57 @@ async function graceIsOver(instant: Instant): Promise<void> {
   });
 }
 
+describe("a position that the page knows", () => {
+  const said = (message: string): object => ({ message });
+
+  test("what came after it arrives first", async () => {
+    for (const text of ["old", "known", "missed"]) site.centrifugo.publish("public", said(text));
+    const { epoch } = site.centrifugo;
+    const instant = site.instant();
+    const inbox = new Inbox();
+    instant.channel("public").on("*", inbox.add, { since: { offset: 2, epoch } });
+    await inbox.holds("missed");
+    site.centrifugo.publish("public", said("next"));
+    await inbox.holds("missed", "next");
+  });
+
+  test("of two listeners the first one's counts", async () => {
+    for (const text of ["known", "missed"]) site.centrifugo.publish("public", said(text));
+    const { epoch } = site.centrifugo;
+    const [first, second] = [new Inbox(), new Inbox()];
+    const channel = site.instant().channel("public");
+    channel.on("*", first.add, { since: { offset: 1, epoch } });
+    channel.on("*", second.add, { since: { offset: 2, epoch } });
+    await first.holds("missed");
+    await second.holds("missed");
+  });
+
+  test("one of another history is a loss", async () => {
+    site.centrifugo.publish("public", said("who knows"));
+    const channel = site.instant().channel("public");
+    const lost = vi.fn();
+    channel.onLost(lost);
+    channel.on("*", () => undefined, { since: { offset: 1, epoch: "forgotten" } });
+    await subscribed("public");
+    expect(channel.status).toBe("live");
+    expect(lost).not.toHaveBeenCalled(); // the first listener said nothing of a position
+    channel.leave();
+    await subscribed();
+    channel.on("*", () => undefined, { since: { offset: 1, epoch: "forgotten" } });
+    channel.onLost(lost);
+    await soon(() => {
+      expect(lost).toHaveBeenCalledOnce();
+    });
+  });
+
+  test("without a history there is none", async () => {
+    const channel = site.instant().channel("public");
+    channel.on("*", () => undefined, { since: { offset: 0, epoch: "" } });
+    await subscribed("public");
+    expect(site.centrifugo.received.find(({ name }) => name === "subscribe")?.params.recover).toBeUndefined();
+  });
+});
+
 describe("sharing", () => {
   test("handles of the same name share one subscription, which ends with the last listener", async () => {
     site.django.rights.set("", ["public", "other"]);
