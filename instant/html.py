@@ -9,16 +9,17 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.http import HttpRequest
 from django.http.request import split_domain_port
+from django.template import Context
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 
 from instant import conf
 from instant.exceptions import InstantConfigError
 from instant.namespaces import tokenless_namespaces
-from instant.pages import embedding
+from instant.pages import embedding, loading
 from instant.stored.push import vapid
 from instant.tenancy import current as tenancy
 from instant.tenancy import wire
@@ -26,6 +27,7 @@ from instant.tenancy import wire
 __all__ = [
     "bell",
     "connect_sources",
+    "live_script",
     "push_options",
     "script",
     "script_config",
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 
+_LIVE_VIEWS: tuple[str, ...] = ()
 _VIEWS = ("get_token", "history", "login", "logout", "presence", "snapshot", "subscribe")
 
 
@@ -123,6 +126,30 @@ def script(nonce: str | None = None) -> SafeString:
         '<script src="{}" data-instant="{}"{}></script>',
         static("instant/instant.min.js"),
         config,
+        format_html(' nonce="{}"', nonce) if nonce else "",
+    )
+
+
+def live_script(where: HttpRequest | Context | None) -> SafeString:
+    """
+    Return the tag of the script of live pages, the first time that a request needs it.
+
+    ``where`` is the request, or the context of a template. Empty afterwards, and without a request,
+    as in an email. The tags of live pages call it themselves.
+    """
+    request = loading.request_of(where)
+    if request is None or not loading.is_first(request):
+        return mark_safe("")
+    config = {
+        "urls": {name: reverse(f"instant:{name}") for name in _LIVE_VIEWS},
+        # Seconds after which what the page would show again by has ended.
+        "life": conf.current().token_life,
+    }
+    nonce = loading.nonce(where)
+    return format_html(
+        '<script src="{}" data-instant-live="{}" defer{}></script>',
+        static("instant/instant.live.min.js"),
+        json.dumps(config, separators=(",", ":"), sort_keys=True),
         format_html(' nonce="{}"', nonce) if nonce else "",
     )
 

@@ -13,7 +13,7 @@ from django.urls import path
 from django.utils import translation
 
 from instant.exceptions import InstantConfigError
-from instant.html import bell, connect_sources, push_options
+from instant.html import bell, connect_sources, live_script, push_options
 
 TEMPLATE = "{% load instant %}{% instant_script %}"
 
@@ -183,6 +183,27 @@ def test_the_bell_is_the_same_for_everybody():
     assert bell("n0nce").endswith(' defer nonce="n0nce"></script>')
     with translation.override("de"):
         assert "{n} ungelesen" in bell()
+
+
+def test_the_script_of_live_pages_is_there_once_a_request():
+    request = RequestFactory().get("/")
+    text = "{% load instant %}{% instant_live %}"
+    made = Template(text).render(RequestContext(request))
+    assert made.startswith('<script src="/static/instant/instant.live.min.js" ')
+    assert made.endswith(" defer></script>")
+    assert config(made.replace("data-instant-live", "data-instant"))["life"] == 3600
+    assert live_script(request) == ""
+    assert Template(text).render(RequestContext(request)) == ""
+    assert live_script(RequestFactory().get("/")) == made
+    assert live_script(None) == live_script(Context()) == ""  # an email has no scripts
+
+
+def test_the_script_of_live_pages_has_the_nonce():
+    request = RequestFactory().get("/")
+    request.csp_nonce = "n0nce"
+    assert live_script(request).endswith(' defer nonce="n0nce"></script>')
+    context = RequestContext(RequestFactory().get("/"), {"csp_nonce": "other"})
+    assert live_script(context).endswith(' defer nonce="other"></script>')
 
 
 def test_the_bell_offers_what_the_settings_switch_on(settings):

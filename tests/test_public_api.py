@@ -33,7 +33,7 @@ PINNED = {
         "Call Cancelled Disconnect Message Outgoing Policy Proceed Published Refused Wait before_send "
         "on_connect on_message on_publish on_refresh on_rpc on_subscribe"
     ),
-    "instant.html": "bell connect_sources push_options script script_config state websocket_url",
+    "instant.html": "bell connect_sources live_script push_options script script_config state websocket_url",
     "instant.messages": (
         "aacknowledge acknowledge amark_read anotify aoutstanding aping apong arequest aresend "
         "asend aunread collect mark_read notify outstanding ping pong request resend responder "

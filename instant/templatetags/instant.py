@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from instant import html
 from instant.exceptions import InstantConfigError
+from instant.pages import loading
 
 register = template.Library()
 
@@ -19,13 +20,19 @@ register = template.Library()
 @register.simple_tag(takes_context=True)
 def instant_script(context: template.Context) -> SafeString:
     """Load the client; ``window.instant`` and ``window.$instant`` exist from here on."""
-    return html.script(_nonce(context))
+    return html.script(loading.nonce(context))
 
 
 @register.simple_tag(takes_context=True)
 def instant_bell(context: template.Context) -> SafeString:
     """Show how many notifications are unread; <instant-bell> lists them on a click."""
-    return html.bell(_nonce(context))
+    return html.bell(loading.nonce(context))
+
+
+@register.simple_tag(takes_context=True)
+def instant_live(context: template.Context) -> SafeString:
+    """Load the script of live pages, for elements that are written by hand."""
+    return html.live_script(context)
 
 
 @register.simple_tag(takes_context=True)
@@ -80,22 +87,3 @@ def _outside_of_caches(parser: template.base.Parser, token: template.base.Token)
             "and a position that is old. Put it behind {% endcache %}."
         )
     return _compile(parser, token)
-
-
-def _nonce(context: template.Context) -> str | None:
-    """
-    Return the nonce of Django 6's Content Security Policy or of django-csp.
-
-    Both are lazy, and false until somebody asks for their text.
-    """
-    request: Any = context.get("request")
-    nonce = context.get("csp_nonce")
-    if nonce is None:
-        nonce = getattr(request, "csp_nonce", None)
-    if nonce is None and request is not None:
-        try:
-            from django.middleware.csp import get_nonce  # noqa: PLC0415  Django 6 and later
-        except ImportError:
-            return None
-        nonce = get_nonce(request)
-    return None if nonce is None else str(nonce)
