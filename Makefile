@@ -11,12 +11,13 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test test-unit test-under-load test-client test-newest test-oldest test-postgres coverage lint format docs client messages bench soak packages caches chromium postgres
+.PHONY: help demo test test-slow test-unit test-under-load test-client test-newest test-oldest test-postgres coverage lint format docs client messages bench soak packages caches chromium postgres
 
 help:
 	@echo 'make demo    the example site with a server, ready to use'
-	@echo 'make test    all tests; installs what they need'
-	@echo 'make coverage  the same, and what they leave out'
+	@echo 'make test    the tests; installs what they need'
+	@echo 'make test-slow  those that kill processes, build environments or wait for minutes'
+	@echo 'make coverage  all of both, and what they leave out'
 	@echo 'make test-under-load  what waits on time, ten times while all cores are busy'
 	@echo 'make test-postgres  those that ask the database, on a PostgreSQL that is started for them'
 	@echo 'make lint    ruff, mypy, TypeScript, bundle, migrations, documents'
@@ -86,7 +87,11 @@ demo: $(VENV)/.installed
 
 # On all cores, the client's own tests among them; the tests of a file stay together, see tests/conftest.py.
 test: packages $(VENV)/.tested js-client/node_modules/.package-lock.json
-	$(BIN)/python -X dev -m pytest -n auto $(TESTS)
+	$(BIN)/python -X dev -m pytest -n auto -m 'not slow' $(TESTS)
+
+# What kills processes again and again, builds environments or waits. CI runs it too, with all others: make coverage.
+test-slow: packages $(VENV)/.tested js-client/node_modules/.package-lock.json
+	$(BIN)/python -X dev -m pytest -n auto -m slow $(TESTS)
 
 test-unit: $(VENV)/.tested
 	$(BIN)/python -X dev -m pytest -n auto -m 'not browser and not slow and not conformance' $(TESTS)

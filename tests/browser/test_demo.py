@@ -7,8 +7,13 @@ import subprocess
 import sys
 import urllib.request
 
+import pytest
+
 from tests.browser.site import EXAMPLE, Demo, environment
 from tests.ports import free_port
+
+# Each starts the site anew, and some of them three times.
+pytestmark = pytest.mark.slow
 
 
 def options(server="embedded"):

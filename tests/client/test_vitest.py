@@ -3,12 +3,9 @@
 import subprocess
 from pathlib import Path
 
-import pytest
-
 CLIENT = Path(__file__).resolve().parents[2] / "js-client"
 
 
-@pytest.mark.slow
 def test_the_client_passes_its_own_tests():
     done = subprocess.run(
         ["npm", "test", "--silent"],
