@@ -17,7 +17,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "tests/client/" in item.path.as_posix():
             item.add_marker(pytest.mark.browser)
-            if not item.get_closest_marker("slow"):  # vitest runs the client's own
+            if item.path.name != "test_vitest.py":
                 item.add_marker(pytest.mark.timed)
 
 

@@ -9,21 +9,11 @@ import signal
 
 import pytest
 
-from tests.cluster import Cluster, programs
 from tests.live.outbox_site import PATIENCE, Site
+from tests.live.pairs import PAIRS, made
 from tests.ports import free_port
-from tests.real_server import BINARY
 
 pytestmark = [pytest.mark.conformance, pytest.mark.slow]
-
-PAIRS = [
-    pytest.param(("embedded", "sqlite"), id="embedded-sqlite"),
-    pytest.param(("embedded", "postgresql"), id="embedded-postgresql"),
-    pytest.param(
-        ("centrifugo", "postgresql"), id="centrifugo-postgresql", marks=pytest.mark.real_server
-    ),
-]
-"""Each server and each database, and each test on as few as show all."""
 
 DIES_AFTER_THE_COMMIT = """
 import os, signal
@@ -74,22 +64,9 @@ Relay().drain()
 """
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    found = programs()
-    if found is None:
-        yield None
-        return
-    with Cluster(found) as running:
-        yield running
-
-
 @pytest.fixture(params=PAIRS)
 def site(request, tmp_path, cluster):
-    kind, database = request.param
-    if database == "postgresql" and cluster is None:
-        pytest.skip("PostgreSQL is not installed on this machine.")
-    found = Site(kind, database, tmp_path, cluster)
+    found = made(Site, request.param, tmp_path, cluster)
     try:
         yield found
     finally:
@@ -264,8 +241,6 @@ def test_rows_of_all_of_unicode_arrive_as_they_are(site):
 def test_what_runs_the_server_sends_the_rows(site, how):
     """And the row that was there before."""
     site.shell('from instant import publish; publish("news", "before")')
-    if site.kind == "centrifugo":
-        site.env["CENTRIFUGO_BIN"] = BINARY
     arguments = ["runws", "--server", site.kind]
     if how == "runserver":
         arguments = ["runserver", "--noreload", f"127.0.0.1:{free_port()}"]

@@ -11,19 +11,9 @@ import pytest
 
 from tests.live.jobs_site import JobsSite
 from tests.live.outbox_site import PATIENCE
-from tests.live.test_queue import cluster  # noqa: F401  a fixture
-from tests.real_server import BINARY
+from tests.live.pairs import EVERY_PAIR, made
 
 pytestmark = [pytest.mark.conformance, pytest.mark.slow]
-
-PAIRS = [
-    pytest.param(("embedded", "sqlite"), id="embedded-sqlite"),
-    pytest.param(("embedded", "postgresql"), id="embedded-postgresql"),
-    pytest.param(("centrifugo", "sqlite"), id="centrifugo-sqlite", marks=pytest.mark.real_server),
-    pytest.param(
-        ("centrifugo", "postgresql"), id="centrifugo-postgresql", marks=pytest.mark.real_server
-    ),
-]
 
 REALTIME = """
 import os, signal
@@ -142,17 +132,12 @@ class StoredSite(JobsSite):
 
 
 @pytest.fixture
-def start(request, tmp_path, cluster):  # noqa: F811
+def start(request, tmp_path, cluster):
     running = []
 
     def start(pair, backend):
-        kind, database = pair
-        if database == "postgresql" and cluster is None:
-            pytest.skip("PostgreSQL is not installed on this machine.")
-        site = StoredSite(kind, database, tmp_path, cluster, backend)
+        site = made(StoredSite, pair, tmp_path, cluster, backend)
         running.append(site)
-        if kind == "centrifugo":
-            site.env["CENTRIFUGO_BIN"] = BINARY
         site.server.start()
         site.serve()
         return site
@@ -162,7 +147,7 @@ def start(request, tmp_path, cluster):  # noqa: F811
         site.close()
 
 
-@pytest.fixture(params=PAIRS)
+@pytest.fixture(params=EVERY_PAIR)
 def site(request, start):
     return start(request.param, "http")
 
@@ -188,7 +173,7 @@ def test_what_was_stored_and_never_sent_is_outstanding(site):
     other.close()
 
 
-@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("pair", EVERY_PAIR)
 def test_with_the_outbox_it_arrives_too(start, pair):
     site = start(pair, "outbox")
     page = site.reader()
