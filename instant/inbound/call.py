@@ -51,6 +51,8 @@ class Call:
     """The message of a publication, which its handler may change."""
     event_class: str = ""
     """The class of its event, likewise."""
+    whisper: bool = False
+    """Whether nobody keeps what is published, as a page's ``channel.whisper()`` asks for."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """What ``@on_connect`` has noted for the connection. The client doesn't see it."""
     address: str = ""

@@ -12,6 +12,7 @@ from django.conf import settings
 from instant import permissions
 from instant.inbound.answers import Refused
 from instant.inbound.registry import Handler, find_handler, handlers, is_method
+from instant.inbound.reserved import is_whisper
 from instant.namespaces import find_namespace
 from instant.stored import creating
 
@@ -63,6 +64,8 @@ def find_moderator(user: Any, channel: str, data: Any) -> tuple[Handler | None, 
     found = find_namespace(channel)
     if found is not None and found[0].client_publish == "subscribers":
         raise Refused
-    if not (permissions.ask(user, "publish", channel) or creating.create(user, channel)):
+    if not permissions.ask(user, "publish", channel) and (
+        is_whisper(data) or not creating.create(user, channel)
+    ):
         raise Refused
     return find_handler("publish", channel), found[1] if found is not None else {}

@@ -18,7 +18,9 @@ __all__ = [
     "METHODS",
     "REQUESTS",
     "TICKET",
+    "WHISPER",
     "check_id",
+    "is_whisper",
     "take_id",
     "take_tenant",
     "with_tenant",
@@ -38,6 +40,9 @@ ID = KEYS + "id"
 
 TICKET = KEYS + "ticket"
 """What an answer has instead of a result, where the call was put off."""
+
+WHISPER = KEYS + "whisper"
+"""The key by which a page's publication says that nobody is to keep it."""
 
 _TENANT = KEYS + "tenant"
 _IDS = re.compile(r"[-_a-zA-Z0-9]{1,64}")
@@ -59,6 +64,11 @@ def check_id(given: Any) -> str:
     if not isinstance(given, str) or not _IDS.fullmatch(given):
         raise Refused(400, f"{ID}: 1 to 64 letters, digits, “-” and “_”")
     return given
+
+
+def is_whisper(data: Any) -> bool:
+    """Tell whether nobody is to keep what a page has published."""
+    return isinstance(data, dict) and data.get(WHISPER) is True
 
 
 def take_tenant(meta: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:

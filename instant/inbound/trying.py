@@ -17,7 +17,7 @@ from instant.inbound.encoder import AnswerEncoder
 from instant.inbound.page_publication import published, unwrapped
 from instant.inbound.registry import Handler
 from instant.inbound.requests import find_method, find_moderator
-from instant.inbound.reserved import take_id
+from instant.inbound.reserved import WHISPER, is_whisper, take_id
 from instant.namespaces import find_namespace
 from instant.stored.browser_publishing import keep_page
 
@@ -116,7 +116,10 @@ def _publication(
     caller, sent = _caller(user), _as_json(data)
     handler, kwargs = _moderator(caller, channel, sent)
     name, parts = "", {"data": sent}
+    whispered = is_whisper(sent) and _is_asked(channel)
     if handler is not None:
+        if whispered:
+            del sent[WHISPER]
         sent, name = take_id(sent)
         parts = unwrapped(sent)
     call = Call(
@@ -128,11 +131,14 @@ def _publication(
         transport="websocket",
         kwargs=kwargs,
         session=session if handler is not None and handler.session else None,
+        whisper=whispered,
         **parts,
     )
 
     def finish(returned: Any) -> Any:
         data = returned if handler is None else _as_json(published(handler, call, returned))
+        if whispered:
+            return {**data, WHISPER: True}
         return keep_page(caller, channel, data) if _is_asked(channel) else data
 
     return handler, call, finish

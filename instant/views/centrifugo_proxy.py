@@ -27,7 +27,7 @@ from instant.inbound.page_publication import published, unwrapped
 from instant.inbound.payloads import flaw
 from instant.inbound.registry import Handler, find_handler
 from instant.inbound.requests import find_method, find_moderator
-from instant.inbound.reserved import take_id
+from instant.inbound.reserved import WHISPER, is_whisper, take_id
 from instant.namespaces import Namespace, find_namespace
 from instant.rights import accounts, namespace_rules, tokens
 from instant.stored.browser_publishing import keep_page
@@ -77,14 +77,22 @@ def publish(event: ProxyRequest, request: HttpRequest) -> Answer | Asked:
     check_connection(event.client)
     user = _user(event.user)
     moderator, kwargs = find_moderator(user, event.channel, event.data)
+    whispered = is_whisper(event.data)
     if moderator is None:
+        if whispered:
+            return {"skip_history": True}
         data = keep_page(user, event.channel, event.data)
         mirror.copy_page(event.channel, data)
         return {} if data is event.data else {"data": data}
-    call = _call(moderator, event, user, request, kwargs=kwargs)
+    if whispered:
+        event = replace(event, data={k: v for k, v in event.data.items() if k != WHISPER})
+    call = _call(moderator, event, user, request, kwargs=kwargs, whisper=whispered)
 
     def finish(returned: Any) -> Answer:
-        data = keep_page(user, event.channel, published(moderator, call, returned))
+        data = published(moderator, call, returned)
+        if whispered:
+            return {"data": {**data, WHISPER: True}, "skip_history": True}
+        data = keep_page(user, event.channel, data)
         mirror.copy_page(event.channel, data)
         return {"data": data}
 

@@ -260,6 +260,15 @@ export class Channel<Data = unknown> {
     return publish(this.#connection, this.#feed, message) as Promise<InstantMessage<PayloadOf<Name, Data>> | undefined>;
   }
 
+  /**
+   * Publishes what nobody keeps: no history, no store, for those who listen now. Django decides as for `publish()`,
+   * and `client_publish` must be `"ask"`.
+   */
+  async whisper<Name extends EventName>(event: Name, data?: PayloadOf<Name, Data>): Promise<void> {
+    const { whisper } = await load("calls");
+    return whisper(this.#connection, this.#feed, event, data);
+  }
+
   /** Removes the listeners that were added through this handle. Other handles of the channel keep theirs. */
   leave(): void {
     for (const remove of [...this.#removers]) remove();

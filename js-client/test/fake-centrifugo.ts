@@ -103,6 +103,8 @@ export class FakeCentrifugo {
   onPublish: (data: unknown) => unknown = (data) => data;
   /** Channels to which pages may publish that may not listen. */
   readonly open = new Set<string>();
+  /** False: the server decides itself who may publish. */
+  asksDjango = true;
   /** False: what pages publish is accepted, and reaches nobody. */
   delivers = true;
   /** Replies with presence wait for this promise. */
@@ -159,10 +161,12 @@ export class FakeCentrifugo {
   /** Sends a channel's newest publication (again). */
   deliverNewest(channel: string): void {
     const publication = this.#history(channel).at(-1);
+    this.#send(channel, this.keepsHistory ? publication : { data: publication?.data });
+  }
+
+  #send(channel: string, pub: object | undefined): void {
     for (const peer of this.#peers) {
-      if (!peer.channels.has(channel)) continue;
-      const pub = this.keepsHistory ? publication : { data: publication?.data };
-      peer.socket.send(JSON.stringify({ push: { channel, pub } }));
+      if (peer.channels.has(channel)) peer.socket.send(JSON.stringify({ push: { channel, pub } }));
     }
   }
 
@@ -321,7 +325,11 @@ export class FakeCentrifugo {
   #call(peer: Peer, name: string, channel: string, { data, limit = 0, reverse = false, since }: Params): object {
     if (name === "publish") {
       const published = this.onPublish(data);
-      if (this.delivers) this.publish(channel, published, { client: peer.client, user: peer.user ?? "" });
+      if (!this.delivers) return {};
+      const info = { client: peer.client, user: peer.user ?? "" };
+      // As Django answers to what it is asked about.
+      if (this.asksDjango && (data as Record<string, unknown>)["instant:whisper"] === true) this.#send(channel, { data: published, info });
+      else this.publish(channel, published, info);
       return {};
     }
     if (name === "presence") {

@@ -122,3 +122,39 @@ test("who may publish and not listen gets nothing back", async () => {
     expect(box.status).toBe("idle");
   });
 });
+
+describe("whisper()", () => {
+  test("is heard by those who listen, and nobody keeps it", async () => {
+    const [here, there] = [site.instant(), site.instant()];
+    const heard: unknown[] = [];
+    there.channel("public").on("typing", ({ data, own }) => heard.push([data, own]));
+    here.channel("public").on("typing", ({ data }) => heard.push(data), { own: false });
+    await there.channel("public").subscribed();
+    await here.channel("public").whisper("typing", { by: "ann" });
+    await here.channel("public").publish({ message: "kept" });
+    await soon(() => {
+      expect(heard).toEqual([[{ by: "ann" }, false]]);
+    });
+    const { messages, offset } = await there.channel("public").history();
+    expect([messages.map(({ message }) => message), offset]).toEqual([["kept"], 1]);
+    // Nothing is missing after it.
+    site.centrifugo.cut();
+    site.centrifugo.publish("public", { message: "missed" });
+    expect(await there.channel("public").once("*")).toMatchObject({ message: "missed", recovered: true });
+  });
+
+  test("says where the server keeps it, because it does not ask Django", async () => {
+    const room = site.instant().channel("public");
+    site.centrifugo.asksDjango = false;
+    await expect(room.whisper("typing")).rejects.toMatchObject({ name: "ChannelError", channel: "public", code: 108 });
+    site.centrifugo.keepsHistory = false;
+    await room.whisper("typing");
+  });
+
+  test("is refused as what is published", async () => {
+    site.centrifugo.onPublish = () => {
+      throw new Refusal(409, "no");
+    };
+    await expect(site.instant().channel("public").whisper("typing")).rejects.toMatchObject({ code: 409, message: "no" });
+  });
+});

@@ -104,3 +104,14 @@ test("revoked rights, lost messages and the end of a session", async () => {
   });
   expect(await instant.login("anna", "any password")).toEqual([]);
 });
+
+test("what a page whispers arrives, and is in no history", async () => {
+  const page = fake({ user: "7" });
+  const room = page.instant.channel("room");
+  const next = room.once("typing");
+  await page.joined("room");
+  await room.whisper("typing", { by: "ann" });
+  expect(await next).toMatchObject({ data: { by: "ann" }, own: true });
+  expect(page.published).toMatchObject([{ channel: "room", eventClass: "typing", whisper: true }]);
+  expect((await room.history()).messages).toEqual([]);
+});

@@ -25,6 +25,7 @@ declare module "djangoinstant" {
     shipped: { status: string }
     "order.updated": { pk: number; status: string }
     chat: { by?: string; text: string }
+    typing: { by: string }
     "instant:ping": undefined
     "instant:notification": { title: string; url: string }
     "instant:notifications-read": { unread: number }
@@ -34,6 +35,7 @@ declare global {
   const instant: Instant
   const $instant: typeof Module
   const badge: HTMLElement
+  const input: HTMLInputElement
   const csrfToken: string
   const ownChannel: string
   function count(unread: number): void

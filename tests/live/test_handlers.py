@@ -105,6 +105,36 @@ def test_a_publication(live, connect, make_user, declared):  # noqa: F811
     assert page.publications(1) == [("room:1", {"text": "hello", "by": "ann"})]
 
 
+def test_a_whisper_is_heard_and_in_no_history(live, connect, make_user, declared):  # noqa: F811
+    """Neither a gap nor a position comes of it, whichever server it is."""
+    ann = make_user("ann")
+    page = connect(live, ann)
+    token = Signer(ann).channel_token("room:1").value
+    began = page.subscribe("room:1", token)["subscribe"]
+    assert began["recoverable"]
+    refused = page.ask(
+        publish={"channel": "room:1", "data": {"text": "spam", "instant:whisper": True}}
+    )
+    assert refused["error"] == {"code": 409, "message": "no spam"}
+
+    def publish(**data):
+        page.tell(publish={"channel": "room:1", "data": data})
+        return page.push("pub")["pub"]
+
+    whispered = publish(text="I", **{"instant:whisper": True})
+    assert whispered["data"] == {"text": "I", "by": "ann", "instant:whisper": True}
+    assert "offset" not in whispered
+    assert whispered["info"]["user"] == str(ann.pk)
+    kept = publish(text="I know")
+    assert kept["offset"] == began.get("offset", 0) + 1
+    # Whoever comes back has missed the message and nothing else.
+    again = connect(live, ann).subscribe(
+        "room:1", token, recover=True, epoch=began["epoch"], offset=began.get("offset", 0)
+    )["subscribe"]
+    assert again["recovered"]
+    assert [one["data"]["text"] for one in again["publications"]] == ["I know"]
+
+
 @pytest.fixture
 def browser(live, make_user):
     """A logged-in page: its session, its token, and a connection that has its cookie."""

@@ -23,6 +23,7 @@ from instant.channels.names import check_name
 from instant.exceptions import InstantConfigError, PublishError, PublishTimeout, ServerRefused
 from instant.inbound.listening.message import Message
 from instant.inbound.listening.sdk import ClientEvents, SubscriptionEvents, centrifuge
+from instant.inbound.reserved import is_whisper
 from instant.rights.accounts import Listener
 from instant.rights.tokens import Signer
 from instant.tenancy import current as tenancy
@@ -232,7 +233,9 @@ class Stream:
         self._gaps.add(name)
 
     async def take(self, name: str, data: Any, offset: int) -> None:
-        """Queue a publication; one that is known already is dropped."""
+        """Queue a publication; one that is known already is dropped, and what pages whisper."""
+        if not offset and is_whisper(data):
+            return
         position = self._positions.get(name)
         if offset and position is not None:
             if offset <= position[0]:

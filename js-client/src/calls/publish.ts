@@ -9,6 +9,8 @@ import { withDetails } from "./refusals.js";
 
 /** The code that a WebSocket closes with after a message that is too large. */
 const TOO_LARGE = 1009;
+/** The server's code for what is not available. */
+const NOT_ASKED = 108;
 /** Codes from here on are the server's; others are the SDK's, and stand for a missing answer. */
 const FROM_SERVER = 100;
 
@@ -50,6 +52,17 @@ export function checkSize(connection: Connection, channel: string, data: object)
   if (size < sizeLimit) return;
   const message = `${channel}: ${String(size)} bytes, the server accepts less than ${String(sizeLimit)}`;
   throw new ChannelError(message, { channel, code: TOO_LARGE });
+}
+
+/** The key by which Django knows that nobody is to keep a publication. */
+const WHISPER = "instant:whisper";
+
+/** See `Channel.whisper()`. */
+export async function whisper(connection: Connection, feed: Feed, eventClass: string, data: unknown): Promise<void> {
+  const arrived = await publish(connection, feed, { eventClass, data, [WHISPER]: true } as Outgoing<EventName, unknown>);
+  if (arrived?.offset === undefined) return;
+  const { name: channel } = feed;
+  throw new ChannelError(`${channel}: the server did not ask Django, and keeps it: client_publish = "ask"`, { channel, code: NOT_ASKED });
 }
 
 /** See `Channel.publish()`. */

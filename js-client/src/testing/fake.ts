@@ -4,6 +4,9 @@ import { isRecord } from "../json.js";
 import type { InstantOptions, WebSocketConstructor } from "../options.js";
 import type { Right } from "../types.js";
 
+/** The key by which a page says that nobody is to keep what it publishes. */
+const WHISPER = "instant:whisper";
+
 /** The arguments of `publish()` in Python, with this package's names. */
 export interface FakePublication {
   readonly message?: string;
@@ -13,6 +16,8 @@ export interface FakePublication {
   readonly id?: string;
   /** The page that caused it. With `instant.tab` the message is the page's own. */
   readonly tab?: string;
+  /** True for what the page has whispered. */
+  readonly whisper?: boolean;
 }
 
 export interface FakeOptions {
@@ -189,10 +194,13 @@ export class FakeInstant {
     }
     if (command.publish) {
       const { data } = command.publish;
-      const { event_class, ...rest } = isRecord(data) ? data : { data };
-      this.published.push({ ...rest, channel, ...(typeof event_class === "string" && { eventClass: event_class }) });
+      const { event_class, [WHISPER]: whispered, ...rest } = isRecord(data) ? data : { data };
+      const eventClass = typeof event_class === "string" && { eventClass: event_class };
+      this.published.push({ ...rest, channel, ...eventClass, ...(whispered === true && { whisper: true }) });
       queueMicrotask(() => {
-        this.#store(channel, data, { client: "fake", user: this.user ?? "" });
+        const info = { client: "fake", user: this.user ?? "" };
+        if (whispered === true) this.#push(channel, { pub: { data, info } });
+        else this.#store(channel, data, info);
       });
       return reply({ publish: {} });
     }
