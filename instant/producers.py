@@ -264,11 +264,15 @@ def _store(envelopes: Sequence[Envelope], *, on_commit: bool, using: str | None)
     if not kept:
         _hand_on(envelopes, on_commit=on_commit, using=using)
         return
-    alias = rows.database()
+    alias, connection = rows.database(), transaction.get_connection(using)
+    waits = _waits(connection)
+    if on_commit and waits and connection.alias != alias:
+        keep.write_after_commit(connection, kept)
+        _hand_on(envelopes, on_commit=on_commit, using=using)
+        return
     # No savepoint: what can't be stored fails the transaction that it is a part of.
     with transaction.atomic(using=alias, savepoint=False):
         keep.write(kept)
-        waits = _waits(transaction.get_connection(using))
         _hand_on(envelopes, on_commit=on_commit, using=using if waits else alias)
 
 

@@ -7,15 +7,18 @@ Publications to stored channels: a row each, in the transaction of the publish.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
 
 from instant.channels.names import USER_NAMESPACE
 from instant.models import Channel
 from instant.namespaces import find_namespace
+from instant.publishing.commit_hook import wait_for_commit
 from instant.publishing.publication import Envelope, Publications
 from instant.rights.rows import may_be
 from instant.stored import note
@@ -24,7 +27,9 @@ from instant.stored.rows import database, own
 from instant.stored.rules import are_rows_asked, of_row
 from instant.tenancy import current as tenancy
 
-__all__ = ["Kept", "kept", "write"]
+__all__ = ["Kept", "kept", "write", "write_after_commit"]
+
+logger = logging.getLogger("instant.producers")
 
 _AT_ONCE = 500
 """Names of rows that are asked for, and messages that are written, in one query."""
@@ -85,6 +90,26 @@ def write(messages: Sequence[Kept]) -> None:
         for one in messages
     ]
     own().bulk_create(made, batch_size=_AT_ONCE, ignore_conflicts=True)
+
+
+def write_after_commit(connection: BaseDatabaseWrapper, messages: Sequence[Kept]) -> None:
+    """
+    Write their rows once a transaction of another database is committed, before they are sent.
+
+    After a rollback there are none. Who dies in between has neither stored nor sent anything.
+    """
+    waiting = [(messages, note.current(), tenancy.current())]
+    wait_for_commit(connection, waiting, _write_quietly, first=True)
+
+
+def _write_quietly(waiting: list[tuple[Sequence[Kept], note.Note, str]]) -> None:
+    for messages, beside, tenant in waiting:
+        try:
+            with tenancy.activate(tenant), note.noted(beside):
+                write(messages)
+        except Exception:
+            names = ", ".join(sorted({one.channel for one in messages}))
+            logger.exception("After the commit: messages of %s were not stored.", names)
 
 
 def _publications(envelope: Envelope) -> Iterator[tuple[str, str]]:

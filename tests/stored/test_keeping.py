@@ -2,8 +2,10 @@
 
 import pytest
 from django.core.management import call_command
+from django.db import DatabaseError, transaction
 
 from instant import Namespace, broadcast, publish, user_channel
+from instant.backends.locmem import LocmemBackend
 from instant.deliveries import Stored
 from instant.models import Channel, Message
 from instant.stored import keep, rules
@@ -105,3 +107,39 @@ def test_what_a_page_publishes_where_nothing_is_stored(make_user, django_assert_
 def test_the_command_says_how_many(capsys):
     call_command("collect_messages")
     assert capsys.readouterr().out == "0 stored messages were deleted.\n"
+
+
+class TestOfAnotherDatabasesTransaction:
+    pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+
+    def test_what_is_rolled_back_there_is_not_stored(self, room, publications):
+        with transaction.atomic(using="other"):
+            publish("room:1", "x", using="other")
+            transaction.set_rollback(True, using="other")
+        assert (channels(), list(publications)) == ([], [])
+
+    def test_what_is_committed_there_is_stored_and_then_sent(self, room, make_user, monkeypatch):
+        there = []
+        monkeypatch.setattr(LocmemBackend, "send", lambda *_: there.append(channels()))
+        ann = make_user("ann")
+        with transaction.atomic(using="other"), noted(Note(sender=ann, context=[1])):
+            publish("room:1", "x", using="other")
+            assert channels() == []
+        assert there == [["room:1"]]
+        [message] = Message.objects.all()
+        assert (message.sender, message.context) == (ann, "[1]")
+
+    def test_what_goes_at_once_is_stored_at_once(self, room, publications):
+        with transaction.atomic(using="other"):
+            publish("room:1", "x", using="other", on_commit=False)
+            assert channels() == ["room:1"]
+
+    def test_where_that_fails_it_is_logged_and_sent(self, room, publications, monkeypatch, caplog):
+        def fails(messages):
+            raise DatabaseError("disk full")
+
+        monkeypatch.setattr(keep, "write", fails)
+        with transaction.atomic(using="other"):
+            publish("room:1", "x", using="other")
+        publications.assert_published("room:1", "x")
+        assert "messages of room:1 were not stored" in caplog.text
