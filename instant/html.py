@@ -20,6 +20,7 @@ from instant import conf
 from instant.exceptions import InstantConfigError
 from instant.namespaces import tokenless_namespaces
 from instant.pages import embedding, loading
+from instant.pages import source as sources
 from instant.stored.push import vapid
 from instant.tenancy import current as tenancy
 from instant.tenancy import wire
@@ -31,6 +32,7 @@ __all__ = [
     "push_options",
     "script",
     "script_config",
+    "source",
     "state",
     "websocket_url",
 ]
@@ -196,6 +198,19 @@ def push_options() -> dict[str, Any] | None:
     views = ("worker", "subscribe", "unsubscribe")
     urls = {name: reverse(f"instant:push_{name}") for name in views}
     return None if key is None else {"key": key, "urls": urls}
+
+
+def source(channel: str, *, events: str = "") -> SafeString:
+    """
+    Return an element that shows what ``send_html()`` sends to a channel, and tells of messages.
+
+    It dispatches DOM events for each message, for those with one of the ``events`` (separated by
+    commas or spaces) where there are any. It names the position of the channel, which the server
+    tells within ``TIMEOUT``: what is published from now on comes, however late the page subscribes.
+    There is none on an event loop, in a transaction that may not see the newest, and where the
+    server can't be reached. Raises InvalidChannelName.
+    """
+    return sources.element(channel, events)
 
 
 def state(request: HttpRequest, *channels: str | Iterable[str]) -> SafeString:

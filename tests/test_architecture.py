@@ -7,7 +7,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "instant"
 
 PUBLIC = {
-    "backends", "broadcasts", "deliveries", "enforcement", "exceptions", "handlers", "html", "messages", "middleware",
+    "backends", "broadcasts", "deliveries", "enforcement", "exceptions", "handlers", "html", "live", "messages", "middleware",
     "namespaces", "permissions", "presence", "producers", "pytest_plugin", "signals", "states", "tenants", "testing",
 }  # fmt: skip
 DJANGOS = {
@@ -54,7 +54,8 @@ MAY_IMPORT = {
     "personal": {"tenancy"},
     "tenancy": {"centrifugo", "channels", "conf", "exceptions"},
     "pages": {
-        "backends", "centrifugo", "conf", "exceptions", "namespaces", "permissions", "rights", "tenancy",
+        "backends", "centrifugo", "channels.names", "conf", "exceptions", "namespaces", "permissions", "producers",
+        "publishing", "rights", "tenancy",
     },
     "broadcasting": {"backends", "exceptions", "producers", "publishing", "tenancy"},
     "schemas": {"conf", "exceptions", "inbound", "namespaces", "publishing"},

@@ -33,7 +33,11 @@ PINNED = {
         "Call Cancelled Disconnect Message Outgoing Policy Proceed Published Refused Wait before_send "
         "on_connect on_message on_publish on_refresh on_rpc on_subscribe"
     ),
-    "instant.html": "bell connect_sources live_script push_options script script_config state websocket_url",
+    "instant.html": (
+        "bell connect_sources live_script push_options script script_config source state "
+        "websocket_url"
+    ),
+    "instant.live": "asend_html send_html",
     "instant.messages": (
         "aacknowledge acknowledge amark_read anotify aoutstanding aping apong arequest aresend "
         "asend aunread collect mark_read notify outstanding ping pong request resend responder "

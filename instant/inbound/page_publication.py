@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from instant.inbound.answers import Published, Refused
+from instant.inbound.reserved import KEYS
 
 if TYPE_CHECKING:
     from instant.inbound.call import Call
     from instant.inbound.registry import Handler
 
-__all__ = ["arguments_of", "published", "unwrapped"]
+__all__ = ["arguments_of", "check_event", "published", "unwrapped"]
 
 _SAID = frozenset({"site", "channel", "message", "data", "event_class"})
 """An object with one of these keys is what publish() makes; others are data as a whole."""
@@ -25,6 +26,16 @@ _MARKS = ("channel", "id", "tab")
 """Which publication it is, and of which page: kept, whatever a handler makes of the rest."""
 
 _KNOWN = (*_MARKS, "site", "bucket")
+
+
+def check_event(sent: Mapping[str, Any]) -> None:
+    """
+    Raise Refused (400) where a page says a class of events that only Django says.
+
+    Such as that of HTML: what is stored is sent again, by Django.
+    """
+    if _text(sent.get("event_class")).startswith(KEYS):
+        raise Refused(400, f"event_class: only Django publishes what begins with {KEYS!r}")
 
 
 def unwrapped(sent: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from instant import permissions
 from instant.inbound.answers import Refused
+from instant.inbound.page_publication import check_event
 from instant.inbound.registry import Handler, find_handler, handlers, is_method
 from instant.inbound.reserved import is_whisper
 from instant.namespaces import find_namespace
@@ -56,7 +57,7 @@ def find_moderator(user: Any, channel: str, data: Any) -> tuple[Handler | None, 
     """
     Return the handler of what a user publishes, where there is one, and the channel's arguments.
 
-    Raises Refused for whoever may not publish, and for what is no JSON object. Where the server
+    Raises Refused for whoever may not publish, and for what no page publishes. Where the server
     decides that itself, it doesn't ask. A channel that isn't there may be made, see creating.py.
     """
     if not isinstance(data, dict):
@@ -68,4 +69,5 @@ def find_moderator(user: Any, channel: str, data: Any) -> tuple[Handler | None, 
         is_whisper(data) or not creating.create(user, channel)
     ):
         raise Refused
+    check_event(data)
     return find_handler("publish", channel), found[1] if found is not None else {}

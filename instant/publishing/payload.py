@@ -12,7 +12,7 @@ from django.utils.crypto import salted_hmac
 from instant.exceptions import PayloadTooLarge
 from instant.publishing.origin_tab import current_tab
 
-__all__ = ["MAX_PAYLOAD", "Content", "check", "encode", "encoded", "id_for"]
+__all__ = ["HTML", "MAX_PAYLOAD", "Content", "check", "encode", "encoded", "id_for"]
 
 MAX_PAYLOAD = 1_000_000
 """
@@ -22,6 +22,16 @@ default); the server takes more without a word and disconnects every subscriber 
 
 _FOREVER = 86_400.0
 """Seconds, a day: what is longer is a mistake."""
+
+
+class _Own(str):
+    """A class of events that code of projects can't say, whatever it got from a browser."""
+
+    __slots__ = ()
+
+
+HTML = _Own("instant:html")
+"""The class of events whose HTML pages insert."""
 
 # NaN is not JSON: one would stop every browser that receives it.
 encode = DjangoJSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
@@ -41,6 +51,8 @@ def check(content: Content, timeout: float | None) -> None:
     """Refuse with ValueError what can't be published."""
     if content.message is None and content.data is None:
         raise ValueError("publish() needs a message or data.")
+    if content.event_class == HTML and not isinstance(content.event_class, _Own):
+        raise ValueError(f"{HTML!r} is what send_html() publishes: pages insert it as HTML.")
     if timeout is not None and not 0 < timeout < _FOREVER:
         raise ValueError(f"timeout is in seconds, more than 0, not {timeout!r}.")
 

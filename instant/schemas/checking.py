@@ -9,6 +9,7 @@ from django.conf import settings
 
 from instant.conf import isolation
 from instant.exceptions import InvalidPayload
+from instant.inbound.reserved import KEYS
 from instant.namespaces import Namespace, find_namespace, registered
 from instant.publishing.payload import Content
 from instant.schemas.events import events_of
@@ -21,7 +22,7 @@ def checked(channels: Sequence[str], content: Content) -> Content:
     Return the content with data as JSON has it; raise InvalidPayload where it isn't as declared.
 
     Checked with ``DEBUG``, in test runs, and for namespaces that say ``validate``. What has no
-    event class is for nobody to check.
+    event class is for nobody to check, nor is what Instant tells pages itself.
     """
     for cls in _asked(channels):
         channel = next(name for name in channels if name.startswith(f"{cls.name}:"))
@@ -40,7 +41,7 @@ def _asked(channels: Sequence[str]) -> list[type[Namespace]]:
 
 def _checked(cls: type[Namespace], channel: str, content: Content) -> Content:
     name = content.event_class
-    if name is None:
+    if name is None or name.startswith(KEYS):
         return content
     events = events_of(cls)
     event = events.get(name)

@@ -48,6 +48,14 @@ def instant_state(context: template.Context, *channels: str | Iterable[str]) -> 
 
 
 @register.simple_tag(takes_context=True)
+def instant_source(context: template.Context, channel: str, events: str = "") -> SafeString:
+    """Show what ``send_html()`` sends to the channel, and tell the page of its messages."""
+    if loading.request_of(context) is None:
+        return SafeString("")  # an email
+    return html.live_script(context) + html.source(channel, events=events)
+
+
+@register.simple_tag(takes_context=True)
 def instant_ws_url(context: template.Context) -> str:
     """Return where the message server is, the first address of several; for other clients."""
     request = context.get("request", getattr(context, "request", None))

@@ -41,6 +41,9 @@ declare global {
   function count(unread: number): void
   function draw(message: unknown): void
   function show(...values: unknown[]): HTMLElement
+  interface HTMLElementTagNameMap {
+    "turbo-frame": HTMLElement & { reload(): Promise<void> }
+  }
 }
 """
 """What the documents' scripts take for granted: the page's globals, and what is the page's own."""

@@ -29,6 +29,7 @@ PUBLISHED = {
     ],
     "docs/channels.md": ["user:1", "order:42"],
     "docs/handlers.md": ["order:42"],
+    "docs/html.md": ["orders-de orders-fr"],
     "docs/migrating/dasf.md": ["$hello-topic"],
     "docs/migrating/mease.md": ["websocket:all"],
     "docs/notifications.md": ["user:1", "user:1 user:1"],

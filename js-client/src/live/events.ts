@@ -1,6 +1,6 @@
 /** What pages hear of a channel without JavaScript of their own: events, which bubble from an element. */
 import type { Channel } from "../channel.js";
-import type { ChannelStatus, InstantMessage } from "../types.js";
+import type { ChannelStatus, InstantMessage, Position } from "../types.js";
 
 /** Dispatches an event from an element; false where a listener has called `preventDefault()`. */
 export function tell(element: Element, name: string, detail: unknown): boolean {
@@ -12,13 +12,14 @@ export function tell(element: Element, name: string, detail: unknown): boolean {
  *
  * `instant:message`, with the message, for those that `wants` lets through; `instant:open` when messages arrive from
  * now on, after each connection; `instant:lost` when some were lost, and `instant:denied`, with the channel. `then` gets
- * each message whose event no listener has prevented.
+ * each message whose event no listener has prevented. `since` is the position from which they are heard.
  */
 export function follow(
   element: Element,
   channel: Channel,
   wants: (message: InstantMessage) => boolean,
   then: (message: InstantMessage) => void,
+  since?: Position,
 ): () => void {
   const over = new AbortController();
   const { signal } = over;
@@ -34,7 +35,7 @@ export function follow(
   };
   channel.on("*", (message) => {
     if (!wants(message) || tell(element, "instant:message", message)) then(message);
-  }, { signal });
+  }, { signal, ...(since && { since }) });
   channel.onLost((lost) => { tell(element, "instant:lost", lost); }, { signal });
   channel.onStatus(hear, { signal });
   // Another element may listen already. Whoever inserts this one hears of it when that is done.

@@ -32,7 +32,14 @@ export function defineSource(instant: Instant): void {
       connectedCallback(): void {
         const name = this.getAttribute("channel");
         if (this.#end || !name) return;
-        this.#end = follow(this, instant.channel(name), this.#wants, show);
+        const epoch = this.getAttribute("epoch");
+        const since = epoch ? { epoch, offset: Number(this.getAttribute("offset")) } : undefined;
+        const show = (message: InstantMessage): void => {
+          // Turbo and htmx may keep this element with the page as it is then, and put it back.
+          if (since && message.offset !== undefined) this.setAttribute("offset", String(message.offset));
+          insert(message);
+        };
+        this.#end = follow(this, instant.channel(name), this.#wants, show, since);
       }
 
       disconnectedCallback(): void {
@@ -60,7 +67,7 @@ export function defineSource(instant: Instant): void {
 }
 
 /** Shows a message with HTML, if Django has published it: what a browser has published names its connection. */
-function show(message: InstantMessage): void {
+function insert(message: InstantMessage): void {
   if (message.eventClass !== HTML || message.client || applied.has(message)) return;
   applied.add(message);
   const { html = "", target, action } = message.data as Fragment;
