@@ -289,6 +289,12 @@ def test_one_idempotency_key_is_one_id(publications):
     assert re.fullmatch("[0-9a-f]{32}", first.id)
 
 
+def test_an_id_of_a_key_is_a_uuid_that_every_database_takes(publications):
+    for number in range(50):
+        found = uuid.UUID(publish("a", "x", idempotency_key=str(number)).id)
+        assert (found.variant, found.version) == (uuid.RFC_4122, 8)
+
+
 def test_an_id_can_not_be_told_from_its_key(publications):
     """A reader who may publish would send one like it first, and pages drop the second."""
     one = publish("a", "x", idempotency_key="order-42")

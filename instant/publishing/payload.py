@@ -89,8 +89,10 @@ def id_for(idempotency_key: str) -> str:
     Return the one ``id`` of all publications with a key.
 
     The server publishes the first of them only, and pages know it by this id. Readers can't
-    tell it in advance: by publishing one like it they would have pages drop the real one.
+    tell it in advance: by publishing one like it they would have pages drop the real one. It is
+    the hex of a UUID of version 8 (RFC 9562, 5.8), since MariaDB's type takes no other bits.
     """
     if not isinstance(idempotency_key, str):
         raise TypeError(f"idempotency_key must be a str, not {type(idempotency_key).__name__}.")
-    return salted_hmac("instant.producers", idempotency_key, algorithm="sha256").hexdigest()[:32]
+    text = salted_hmac("instant.producers", idempotency_key, algorithm="sha256").hexdigest()
+    return f"{text[:12]}8{text[13:16]}{'89ab'[int(text[16], 16) % 4]}{text[17:32]}"

@@ -23,7 +23,7 @@ from instant.publishing.publication import Envelope, Publications
 from instant.rights.rows import may_be
 from instant.stored import note
 from instant.stored.model import Message
-from instant.stored.rows import database, own
+from instant.stored.rows import database, insert, own
 from instant.stored.rules import are_rows_asked, of_row
 from instant.tenancy import current as tenancy
 
@@ -32,7 +32,7 @@ __all__ = ["Kept", "kept", "write", "write_after_commit"]
 logger = logging.getLogger("instant.producers")
 
 _AT_ONCE = 500
-"""Names of rows that are asked for, and messages that are written, in one query."""
+"""Names of rows that are asked for in one query."""
 
 
 class Kept(NamedTuple):
@@ -89,7 +89,7 @@ def write(messages: Sequence[Kept]) -> None:
         )
         for one in messages
     ]
-    own().bulk_create(made, batch_size=_AT_ONCE, ignore_conflicts=True)
+    insert(own(), made, "channel", "uuid")
 
 
 def write_after_commit(connection: BaseDatabaseWrapper, messages: Sequence[Kept]) -> None:

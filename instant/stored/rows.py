@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from django.db import connections, router, transaction
+from django.db import IntegrityError, connections, router, transaction
 from django.db.models import QuerySet
 
 from instant.stored.model import Message
 from instant.tenancy import current as tenancy
 
-__all__ = ["Messages", "database", "locked", "own", "writing"]
+__all__ = ["Messages", "database", "insert", "locked", "own", "writing"]
 
 Messages = QuerySet[Message]
+
+_AT_ONCE = 500
+"""Rows that are written in one query."""
 
 
 def database() -> str:
@@ -28,6 +32,27 @@ def own() -> Messages:
         .filter(tenant=tenancy.current())
         .order_by("pk")
     )
+
+
+def insert(rows: QuerySet[Any], made: Sequence[Any], *key: str) -> None:
+    """
+    Write rows; those that are there already, with the same key, stay as they are.
+
+    MySQL takes any error for such a conflict, and leaves the row out or writes another value. So
+    there they are asked for: IntegrityError where one is missing, as others raise by themselves.
+    """
+    rows.bulk_create(made, batch_size=_AT_ONCE, ignore_conflicts=True)
+    if connections[rows.db].vendor != "mysql":
+        return
+    for start in range(0, len(made), _AT_ONCE):
+        wanted = {tuple(getattr(one, name) for name in key) for one in made[start:][:_AT_ONCE]}
+        values = dict(zip(key, map(set, zip(*wanted, strict=True)), strict=True))
+        there = rows.filter(**{f"{name}__in": found for name, found in values.items()})
+        if missing := wanted.difference(there.values_list(*key)):
+            raise IntegrityError(
+                f"The database left out {len(missing)} of {len(made)} rows, of which one is "
+                f"{min(map(str, missing))}: a user or a channel may be gone."
+            )
 
 
 @contextmanager

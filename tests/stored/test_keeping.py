@@ -2,7 +2,8 @@
 
 import pytest
 from django.core.management import call_command
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db.models import QuerySet
 
 from instant import Namespace, broadcast, publish, user_channel
 from instant.backends.locmem import LocmemBackend
@@ -107,6 +108,17 @@ def test_what_a_page_publishes_where_nothing_is_stored(make_user, django_assert_
 def test_the_command_says_how_many(capsys):
     call_command("collect_messages")
     assert capsys.readouterr().out == "0 stored messages were deleted.\n"
+
+
+def test_what_mysql_leaves_out_is_an_error(room, monkeypatch):
+    """Its INSERT IGNORE takes whatever is wrong for a row that is there already."""
+    publish("room:1", "there", idempotency_key="k")
+    monkeypatch.setattr(connection, "vendor", "mysql")
+    publish("room:1", "there", idempotency_key="k")
+    monkeypatch.setattr(QuerySet, "bulk_create", lambda *_, **__: [])
+    publish("room:1", "there", idempotency_key="k")
+    with pytest.raises(IntegrityError, match=r"left out 1 of 2 rows, of which one is .*room:2"):
+        broadcast(["room:1", "room:2"], "x", idempotency_key="k")
 
 
 class TestOfAnotherDatabasesTransaction:

@@ -19,15 +19,13 @@ from instant.stored.note import Note, noted
 from instant.stored.notifications.links import check_url
 from instant.stored.notifications.model import Notification
 from instant.stored.push import queue
-from instant.stored.rows import database, own, writing
+from instant.stored.rows import database, insert, own, writing
 from instant.stored.times import aware
 
 __all__ = ["EVENT", "notify"]
 
 EVENT = "instant:notification"
 """The event class of a notification."""
-
-_AT_ONCE = 500
 
 
 def notify(
@@ -102,5 +100,5 @@ def _write(id_: str, names: dict[str, Any]) -> None:
     rows = [Notification(message_id=pk, user_id=user, remind_at=due) for pk, user in users.items()]
     manager = Notification._base_manager.using(database())  # noqa: SLF001
     # Somebody else may have notified with the same key meanwhile: theirs are those messages.
-    manager.bulk_create(rows, batch_size=_AT_ONCE, ignore_conflicts=True)
+    insert(manager.all(), rows, "message_id")
     queue.write(users)
