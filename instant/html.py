@@ -13,7 +13,7 @@ from django.template import Context
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from instant import conf
@@ -38,7 +38,6 @@ __all__ = [
 ]
 
 
-_LIVE_VIEWS: tuple[str, ...] = ()
 _VIEWS = ("get_token", "history", "login", "logout", "presence", "snapshot", "subscribe")
 
 
@@ -139,21 +138,7 @@ def live_script(where: HttpRequest | Context | None) -> SafeString:
     ``where`` is the request, or the context of a template. Empty afterwards, and without a request,
     as in an email. The tags of live pages call it themselves.
     """
-    request = loading.request_of(where)
-    if request is None or not loading.is_first(request):
-        return mark_safe("")
-    config = {
-        "urls": {name: reverse(f"instant:{name}") for name in _LIVE_VIEWS},
-        # Seconds after which what the page would show again by has ended.
-        "life": conf.current().token_life,
-    }
-    nonce = loading.nonce(where)
-    return format_html(
-        '<script src="{}" data-instant-live="{}" defer{}></script>',
-        static("instant/instant.live.min.js"),
-        json.dumps(config, separators=(",", ":"), sort_keys=True),
-        format_html(' nonce="{}"', nonce) if nonce else "",
-    )
+    return loading.script(where)
 
 
 def bell(nonce: str | None = None) -> SafeString:

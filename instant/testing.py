@@ -7,7 +7,8 @@ page begins with. ``call_rpc()`` and ``publish_as()`` do what a page does with h
 ``run_jobs()`` runs the jobs of queued calls; within ``answered_here()`` requests are answered by
 whoever asks, within ``answering()`` by the test. ``stored_messages()`` holds what was stored, and
 who has acknowledged it.
-``instant_server()`` runs a real server for pages that are tested end to end. The
+``instant_server()`` runs a real server for pages that are tested end to end, and
+``wait_until_live()`` waits until their fragments hear what changes. The
 pytest plugin (loaded by itself) offers the fixtures ``publications`` and ``instant_server``. Test
 runs reach no server but those that a test asks for, whoever runs them: ``locmem`` is their backend.
 """
@@ -31,6 +32,7 @@ from instant.broadcasting.sending import committed, expected
 from instant.inbound.tickets.still import run_jobs
 from instant.inbound.trying import acall_rpc, apublish_as, call_rpc, publish_as
 from instant.pages.asserting import assert_state
+from instant.pages.waiting import wait_until_live
 from instant.publishing.after_commit import hand_over
 from instant.publishing.commit_hook import CommitHook
 from instant.publishing.outbox import waiting
@@ -62,6 +64,7 @@ __all__ = [
     "publish_as",
     "run_jobs",
     "stored_messages",
+    "wait_until_live",
 ]
 
 

@@ -54,8 +54,8 @@ MAY_IMPORT = {
     "personal": {"tenancy"},
     "tenancy": {"centrifugo", "channels", "conf", "exceptions"},
     "pages": {
-        "backends", "centrifugo", "channels.names", "conf", "exceptions", "namespaces", "permissions", "producers",
-        "publishing", "rights", "tenancy",
+        "backends", "broadcasting", "centrifugo", "channels.names", "conf", "exceptions", "namespaces", "permissions",
+        "producers", "publishing", "rights", "tenancy",
     },
     "broadcasting": {"backends", "exceptions", "producers", "publishing", "tenancy"},
     "schemas": {"conf", "exceptions", "inbound", "namespaces", "publishing"},

@@ -65,7 +65,7 @@ PINNED = {
         "AnsweredRequest AnsweredRequests CapturedPublications InstantServer InstantTestMixin "
         "OutboxPublications StoredMessages acall_rpc answered_here answering apublish_as "
         "assert_permissions assert_state call_rpc capture_publications instant_server outbox "
-        "publish_as run_jobs stored_messages"
+        "publish_as run_jobs stored_messages wait_until_live"
     ),
 }
 """What the public modules promise; a name is added on purpose and taken away never."""

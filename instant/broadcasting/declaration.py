@@ -16,7 +16,9 @@ __all__ = ["EVENTS", "Declaration", "declarations", "problems", "register"]
 
 EVENTS = ("created", "updated", "deleted")
 
-_OPTIONS = {"channels", "events", "fields", "payload", "serializer", "is_deleted", "name"}
+_OPTIONS = {
+    "channels", "events", "fields", "payload", "serializer", "is_deleted", "name", "visible_to",
+}  # fmt: skip
 
 _registry: list[tuple[Any, type]] = []
 """What was declared for models of others: model or label, and the class that says what."""
@@ -39,6 +41,8 @@ class Declaration:
     """Returns the data of a message about an instance, instead of primary key and fields."""
     is_deleted: Callable[[Any], Any] | None
     """Tells of an instance whether it counts as deleted though its row is there."""
+    visible_to: Callable[[Any, Any], Any] | None
+    """Returns of a queryset what a user may see in pages, where that isn't all."""
 
 
 def register(model: Any, options: type) -> None:
@@ -104,9 +108,9 @@ def _wrong(model: Any, options: type) -> Iterator[str]:
     events = given.get("events", EVENTS)
     if isinstance(events, str) or not set(events) <= set(EVENTS):
         yield f".events must be some of {', '.join(map(repr, EVENTS))}, not {events!r}."
-    for name in ("payload", "is_deleted"):
+    for name in ("payload", "is_deleted", "visible_to"):
         if name in given and not callable(given[name]):
-            yield f".{name} must be a function of an instance, not {given[name]!r}."
+            yield f".{name} must be a function, not {given[name]!r}."
     if "payload" in given and "serializer" in given:
         yield " has a payload and a serializer. One of them makes the message."
     if "serializer" in given:
@@ -151,6 +155,7 @@ def _read(model: Any, options: type) -> Declaration:
         many=() if found is None else tuple(f for f in found if f.many_to_many),
         payload=payload,
         is_deleted=given.get("is_deleted"),
+        visible_to=given.get("visible_to"),
     )
 
 

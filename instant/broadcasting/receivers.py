@@ -68,6 +68,11 @@ class Listener:
         self._told = None if fields is None else [field.attname for field in fields]
         self._fields = fields
 
+    @property
+    def declaration(self) -> Declaration:
+        """What the model says."""
+        return self._declaration
+
     def connect(self) -> None:
         """Listen, any number of times."""
         meta, uid = self._model._meta, "instant.broadcasting"  # noqa: SLF001

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.http import HttpRequest
 from django.template import Context
+from django.templatetags.static import static
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
 
-__all__ = ["is_first", "is_loaded", "nonce", "request_of"]
+from instant import conf
+from instant.exceptions import InstantConfigError
+
+__all__ = ["is_loaded", "nonce", "request_of", "script"]
 
 _NAME = "_instant_live_script"
+_VIEWS = ("fragments",)
 
 
 def request_of(where: HttpRequest | Context | None) -> HttpRequest | None:
@@ -21,12 +30,28 @@ def request_of(where: HttpRequest | Context | None) -> HttpRequest | None:
     return where
 
 
-def is_first(request: HttpRequest) -> bool:
-    """Tell once for each request that the script is still to be loaded."""
-    if getattr(request, _NAME, False):
-        return False
+def script(where: HttpRequest | Context | None) -> SafeString:
+    """See ``instant.html.live_script()``."""
+    request = request_of(where)
+    if request is None or getattr(request, _NAME, False):
+        return mark_safe("")
     is_loaded(request)
-    return True
+    try:
+        urls = {name: reverse(f"instant:{name}") for name in _VIEWS}
+    except NoReverseMatch as exc:
+        raise InstantConfigError(
+            "Live pages need Instant's URLs. Add to urls.py: "
+            'path("instant/", include("instant.urls"))'
+        ) from exc
+    # Seconds after which what the page would show again by has ended.
+    config = {"urls": urls, "life": conf.current().token_life}
+    found = nonce(where)
+    return format_html(
+        '<script src="{}" data-instant-live="{}" defer{}></script>',
+        static("instant/instant.live.min.js"),
+        json.dumps(config, separators=(",", ":"), sort_keys=True),
+        format_html(' nonce="{}"', found) if found else "",
+    )
 
 
 def is_loaded(request: HttpRequest) -> None:

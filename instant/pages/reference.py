@@ -7,6 +7,7 @@ be read, since it is signed and not encrypted, and it can't be made or changed o
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from django.core import signing
@@ -14,7 +15,7 @@ from django.core import signing
 from instant import conf
 from instant.tenancy import current as tenancy
 
-__all__ = ["InvalidReference", "read", "sign"]
+__all__ = ["InvalidReference", "read", "read_shared", "sign", "sign_shared"]
 
 
 class InvalidReference(ValueError):
@@ -40,6 +41,30 @@ def read(kind: str, text: Any) -> dict[str, Any]:
         raise InvalidReference("The reference has expired.") from None
     except signing.BadSignature:
         raise InvalidReference("The reference is not one of this site's.") from None
+    return dict(found)
+
+
+def sign_shared(kind: str, what: dict[str, Any]) -> str:
+    """
+    Return a reference that is the same for everybody who asks within a ``TOKEN_LIFE``.
+
+    So the address that has it is one that caches know. It ends between one ``TOKEN_LIFE`` and two.
+    """
+    life = conf.current().token_life
+    until = (int(time.time()) // life + 2) * life
+    return signing.Signer(salt=_salt(f"shared:{kind}")).sign_object([until, what], compress=True)
+
+
+def read_shared(kind: str, text: Any) -> dict[str, Any]:
+    """Return what sign_shared() was given; raise InvalidReference."""
+    if not isinstance(text, str):
+        raise InvalidReference("A reference is a text.")
+    try:
+        until, found = signing.Signer(salt=_salt(f"shared:{kind}")).unsign_object(text)
+    except signing.BadSignature:
+        raise InvalidReference("The reference is not one of this site's.") from None
+    if time.time() > until:
+        raise InvalidReference("The reference has expired.")
     return dict(found)
 
 

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from instant import html
 from instant.exceptions import InstantConfigError
 from instant.pages import loading
+from instant.pages.fragments import tag
 
 register = template.Library()
 
@@ -81,6 +82,12 @@ def payload_pre(message: Any) -> SafeString:
     if data is None:
         return SafeString("")
     return format_html("<pre>{}</pre>", json.dumps(data, indent=2, ensure_ascii=False))
+
+
+@register.tag("live")
+def live(parser: template.base.Parser, token: template.base.Token) -> template.Node:
+    """Show an object, and show it again when it changes; see ``instant/pages/fragments/tag.py``."""
+    return tag.parse(parser, token)
 
 
 _compile = register.tags["instant_state"]

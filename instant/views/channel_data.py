@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
-from django.db import connections, transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
 from instant import conf, permissions
 from instant.backends import get_backend
@@ -23,6 +22,7 @@ from instant.rights.refusals import log_once, without_state
 from instant.tenancy import current as tenancy
 from instant.tenancy.commands import own_subject
 from instant.views.endpoint import BadRequest, Body, Forbidden, Unavailable, endpoint
+from instant.views.transactions import outside_of_transactions
 
 __all__ = ["history", "presence", "snapshot"]
 
@@ -124,17 +124,7 @@ def _states(
     return states.found, states.failed
 
 
-def _outside_of_transactions(
-    view: Callable[[HttpRequest], HttpResponse],
-) -> Callable[[HttpRequest], HttpResponse]:
-    for alias in connections:
-        view = transaction.non_atomic_requests(alias)(view)
-    return view
-
-
-# With ATOMIC_REQUESTS a database that repeats its reads (MySQL) would show the state of the first
-# query, which is older than the position: what was published in between would be missed.
-snapshot = _outside_of_transactions(snapshot)
+snapshot = outside_of_transactions(snapshot)
 
 _REFUSED = "You may not do that, or there is no such channel."
 _NO_SERVER = "Publications reach no message server here."

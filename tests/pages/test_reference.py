@@ -69,3 +69,28 @@ def test_another_tenants_is_refused():
         pytest.raises(InvalidReference, match="not one of this site's"),
     ):
         reference.read("fragment", text)
+
+
+def test_a_shared_one_is_the_same_for_a_while_and_ends(monkeypatch):
+    life, begin = 3600, 1_800_000_000
+    now = begin
+    monkeypatch.setattr(reference.time, "time", lambda: now)
+    text = reference.sign_shared("fragment", WHAT)
+    now = begin + life - 1
+    assert reference.sign_shared("fragment", WHAT) == text
+    now = begin + life
+    assert reference.sign_shared("fragment", WHAT) != text
+    assert reference.read_shared("fragment", text) == WHAT
+    now = begin + 2 * life + 1
+    with pytest.raises(InvalidReference, match="expired"):
+        reference.read_shared("fragment", text)
+
+
+def test_a_shared_one_is_no_other():
+    with pytest.raises(InvalidReference):
+        reference.read("fragment", reference.sign_shared("fragment", WHAT))
+    with pytest.raises(InvalidReference):
+        reference.read_shared("fragment", reference.sign("fragment", WHAT))
+    for text in (None, 3, "", "a:b"):
+        with pytest.raises(InvalidReference):
+            reference.read_shared("fragment", text)

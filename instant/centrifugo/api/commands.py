@@ -8,6 +8,7 @@ to a client was observed on v6.9.1.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from instant.exceptions import InvalidReply, PublishError
 __all__ = [
     "ACCESS_ENDED",
     "ASK_AGAIN",
+    "Audience",
     "Channels",
     "Command",
     "Disconnect",
@@ -36,6 +38,7 @@ ASK_AGAIN = 4000
 ACCESS_ENDED = 3503
 """Disconnect code “force disconnect”: the client does not reconnect."""
 
+_GLOB = re.compile(r"[\\*?\[\]{}]")
 _MAX_COMMANDS = 500
 _OK = 200
 
@@ -136,6 +139,23 @@ class Channels(Command):
     def result(self, reply: Mapping[str, Any]) -> set[str]:
         """See Command."""
         return set(reply.get("channels") or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Audience(Command):
+    """Ask how many connections hear a channel, on all nodes, with presence or without."""
+
+    method: ClassVar[str] = "channels"
+    channel: str
+
+    def parameters(self) -> dict[str, Any]:
+        """See Command: a channel's name may have characters of a glob."""
+        return {"pattern": _GLOB.sub(r"\\\g<0>", self.channel)}
+
+    def result(self, reply: Mapping[str, Any]) -> int:
+        """See Command."""
+        found = (reply.get("channels") or {}).get(self.channel) or {}
+        return int(found.get("num_clients") or 0)
 
 
 @dataclass(frozen=True, slots=True)

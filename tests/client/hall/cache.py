@@ -9,7 +9,7 @@ server {{
   listen 127.0.0.1:{port};
   proxy_set_header Host $http_host;
   location / {{ proxy_pass http://127.0.0.1:{target}; }}
-  location /state/ {{
+  location ~ ^/(state|instant/fragments)/ {{
     proxy_pass http://127.0.0.1:{target};
     # All that isn't said to be private is kept for everybody.
     proxy_cache pages; proxy_cache_valid 200 {seconds}s; proxy_cache_lock on;

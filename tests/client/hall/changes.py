@@ -7,6 +7,7 @@ from django.contrib.auth.models import Group, User
 
 from instant import publish
 from tests.client.hall import counters
+from tests.client.hall.fragments import make_note, remove_note, rename_note, rename_quietly  # noqa: F401
 
 released = threading.Event()
 """Until it is set, a handler waits."""

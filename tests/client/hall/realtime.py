@@ -3,7 +3,7 @@
 from instant import Namespace, on_publish, on_rpc
 from instant.deliveries import AtMostOnce, Recoverable
 from instant.handlers import Refused
-from tests.client.hall import changes, counters
+from tests.client.hall import changes, counters, fragments  # noqa: F401  it declares, too
 
 
 def _is_in(user, group):

@@ -11,7 +11,7 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.csrf import csrf_exempt
 
 from instant import html
-from tests.client.hall import changes
+from tests.client.hall import changes, fragments
 
 PAGE = "<!doctype html><title>Hall</title>{% load instant %}{% instant_script %}"
 
@@ -84,6 +84,8 @@ urlpatterns = [
     path("", page),
     path("state/<name>/", state),
     path("strict/", strict),
+    path("fragment/<int:pk>/", fragments.fragment),
+    path("public/<int:pk>/", fragments.public),
     path("password/", password),
     path("change/<name>/", change),
     path("instant/", include("instant.urls")),

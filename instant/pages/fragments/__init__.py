@@ -1,0 +1,1 @@
+"""{% live %}: parts of a page that are shown again when their object changes."""
