@@ -42,7 +42,7 @@ class Page:
         page.on("console", self._console)
         self.files = {}
 
-    def open(self, body, *, head="", nonce="", policy=None):
+    def open(self, body, *, head="", nonce="", policy=None, sources=1):
         """Open it with a body, and wait until the script has begun."""
         said = f' nonce="{nonce}"' if nonce else ""
         html = (
@@ -54,7 +54,7 @@ class Page:
         self.serve("/", html, "text/html", headers)
         self.serve("/live.js", SCRIPT, "text/javascript")
         self.page.goto(URL)
-        assert self.page.evaluate("instant.heard('news')") == 1
+        assert self.page.evaluate("instant.heard('news')") == sources
         return self.page
 
     def serve(self, path, body, kind="text/html", headers=None):

@@ -13,6 +13,7 @@ export function start(scripts: Iterable<HTMLScriptElement>): void {
     // The one that was parsed from text never runs.
     const running = document.createElement("script");
     for (const attribute of script.attributes) running.setAttributeNode(attribute.cloneNode() as Attr);
+    if (script.nonce) running.nonce = script.nonce; // which the browser hides from attributes
     running.async = script.hasAttribute("async");
     running.append(...script.childNodes);
     script.replaceWith(running);

@@ -23,6 +23,9 @@ const applied = new WeakSet<InstantMessage>();
  */
 export function defineSource(instant: Instant): void {
   if (customElements.get("instant-source")) return;
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync("instant-source { display: contents }"); // no gap in a grid
+  document.adoptedStyleSheets.push(sheet);
   customElements.define(
     "instant-source",
     class extends HTMLElement {
