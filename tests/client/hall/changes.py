@@ -6,6 +6,7 @@ import threading
 from django.contrib.auth.models import Group, User
 
 from instant import publish
+from instant.live import send_html
 from tests.client.hall import counters
 from tests.client.hall.fragments import make_note, remove_note, rename_note, rename_quietly  # noqa: F401
 
@@ -76,3 +77,9 @@ def count(channel, times=1):
 def say(channel, *texts):
     for text in texts:
         publish(channel, text)
+
+
+def add(channel, *numbers):
+    """Send a row for each number to pages with an <instant-source>."""
+    for number in numbers:
+        send_html(channel, "item.html", {"number": number}, target="#list", action="append")

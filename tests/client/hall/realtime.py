@@ -80,6 +80,17 @@ class Street(Namespace):
     authorize = "open"
 
 
+class Wall(Namespace):
+    """Everybody writes, and nobody is asked."""
+
+    name = "wall"
+    pattern = "<int:pk>"
+    client_publish = "subscribers"
+
+    def can_subscribe(self, user, pk):
+        return True
+
+
 class Tally(Namespace):
     """A number that is one viewer's business."""
 

@@ -48,6 +48,22 @@ def state(request, name):
     return found
 
 
+SOURCE = """<!doctype html><title>Source</title>{% load instant %}{% instant_script %}
+{% instant_source name %}<ul id="list"></ul>
+<script>
+  window.heard = [];
+  for (const name of ["message", "open", "lost", "denied"])
+    addEventListener("instant:" + name, ({ detail }) => heard.push(name + (detail.client ? " of a page" : "")));
+</script>"""
+
+
+def source(request, name):
+    """Listen to HTML; with ?late some is sent between rendering and the page's subscription."""
+    found = page(request, SOURCE, name=name)
+    changes.add(name, *range(int(request.GET.get("late", 0))))
+    return found
+
+
 def page(request, text=PAGE, **context):
     return HttpResponse(engines["django"].from_string(text).render(context, request))
 
@@ -83,6 +99,7 @@ def password(request):
 urlpatterns = [
     path("", page),
     path("state/<name>/", state),
+    path("source/<name>/", source),
     path("strict/", strict),
     path("fragment/<int:pk>/", fragments.fragment),
     path("public/<int:pk>/", fragments.public),
