@@ -71,18 +71,20 @@ def connect_sources(request: HttpRequest) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def script_config() -> dict[str, Any]:
+def script_config(*, shared: bool | None = None) -> dict[str, Any]:
     """
     Return what the script needs to know: addresses, names, and the texts of <instant-status>.
 
     No token and no user data; the texts are in the language that is active, and ``prefix`` is
-    there for a tenant's pages only: what its names have before them on the server.
+    there for a tenant's pages only: what its names have before them on the server. With
+    ``shared``, else with ``SHARED_CONNECTION``, the tabs of a browser share one connection.
     """
+    settings = conf.current()
     try:
         urls = {name: reverse(f"instant:{name}") for name in _VIEWS}
         # The script puts the rest behind it.
         urls["messages"] = reverse("instant:outstanding").removesuffix("outstanding/")
-        if conf.current().gateway:  # the script puts a method's name behind it
+        if settings.gateway:  # the script puts a method's name behind it
             urls["rpc"] = reverse("instant:rpc", args=["-"]).removesuffix("-/")
     except NoReverseMatch as exc:
         raise InstantConfigError(
@@ -96,12 +98,17 @@ def script_config() -> dict[str, Any]:
         # Loaded when they are used first. A storage may put hashes into their names.
         "calls": static("instant/instant.calls.min.js"),
         "stored": static("instant/instant.stored.min.js"),
+        **(
+            {"shared": static("instant/instant.shared.min.js")}
+            if (settings.shared_connection if shared is None else shared)
+            else {}
+        ),
         "csrf": {
             "cookie": django_settings.CSRF_COOKIE_NAME,
             "header": _header(django_settings.CSRF_HEADER_NAME),
         },
         # A page that sends more at once would lose its connection.
-        "size_limit": conf.current().size_limit,
+        "size_limit": settings.size_limit,
         # Whose channels are subscribed to without a token, because the server asks Django itself.
         "tokenless": tokenless_namespaces(),
         "texts": {
@@ -120,9 +127,13 @@ def _header(meta: str) -> str:
     return meta.removeprefix("HTTP_").replace("_", "-").title()
 
 
-def script(nonce: str | None = None) -> SafeString:
-    """Return the script tag. It is the same for everybody of a site, so pages can be cached."""
-    config = json.dumps(script_config(), separators=(",", ":"), sort_keys=True)
+def script(nonce: str | None = None, *, shared: bool | None = None) -> SafeString:
+    """
+    Return the script tag. It is the same for everybody of a site, so pages can be cached.
+
+    ``shared`` is for this page what the setting ``SHARED_CONNECTION`` is for all.
+    """
+    config = json.dumps(script_config(shared=shared), separators=(",", ":"), sort_keys=True)
     return format_html(
         '<script src="{}" data-instant="{}"{}></script>',
         static("instant/instant.min.js"),

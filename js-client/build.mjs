@@ -20,6 +20,7 @@ const target = fileURLToPath(new URL("../instant/static/instant/", import.meta.u
 const name = "instant.min.js";
 const callsName = "instant.calls.min.js";
 const storedName = "instant.stored.min.js";
+const sharedName = "instant.shared.min.js";
 const bellName = "instant.bell.min.js";
 const liveName = "instant.live.min.js";
 const pushName = "instant.push.min.js";
@@ -131,9 +132,10 @@ const loaded = (folder, what) =>
     banner: `/* Instant, MIT. What ${what} loads. Built from js-client/: do not edit. */`,
     mangleCache,
   });
-const [{ text: calls }, { text: stored }] = await Promise.all([
+const [{ text: calls }, { text: stored }, { text: sharedText }] = await Promise.all([
   loaded("calls", "the first call"),
   loaded("stored", "the first listener that acknowledges"),
+  loaded("shared", "a page that shares its connection"),
 ]);
 // They use the public interface only, and JSON whose names stay.
 const [{ text: bell }, { text: live }, { text: push }, { text: worker }] = await Promise.all(
@@ -163,6 +165,7 @@ const files = [
   [name, built],
   [callsName, calls],
   [storedName, stored],
+  [sharedName, sharedText],
   [bellName, bell],
   [liveName, live],
   [pushName, push],
@@ -198,9 +201,11 @@ if (process.argv.includes("--check")) {
 
 process.stdout.write(
   `${name}: ${size(built)} bytes of gzip (at most ${SCRIPT_LIMIT}): centrifuge ${size(sdk)} and ours ${own} ` +
-    `(${size(alone)} when compressed by itself; at most ${OWN_LIMIT})\n${callsName}: ${size(calls)} bytes\n` +
-    `${storedName}: ${size(stored)} bytes\n${bellName}: ${size(bell)} bytes\n` +
-    `${liveName}: ${size(live)} bytes\n${pushName}: ${size(push)} bytes\n${workerName}: ${size(worker)} bytes\n` +
+    `(${size(alone)} when compressed by itself; at most ${OWN_LIMIT})\n` +
+    files
+      .slice(1, -1)
+      .map(([file, text]) => `${file}: ${size(text)} bytes\n`)
+      .join("") +
     `hooks (at most ${HOOKS_LIMIT}): ${hooks.map(([name, bytes]) => `${name} ${bytes}`).join(", ")}\n`,
 );
 if (size(built) > SCRIPT_LIMIT || Math.max(own, size(alone)) > OWN_LIMIT) {

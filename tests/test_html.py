@@ -58,6 +58,24 @@ def test_one_external_script_with_its_config():
     assert "nonce" not in tag
 
 
+@pytest.mark.parametrize(
+    ("setting", "given", "shared"),
+    [
+        (False, "", False),
+        (False, " shared=True", True),
+        (True, "", True),
+        (True, " shared=False", False),
+    ],
+)
+def test_tabs_share_a_connection_where_the_page_or_the_setting_says_so(
+    settings, setting, given, shared
+):
+    settings.INSTANT = {**settings.INSTANT, "SHARED_CONNECTION": setting}
+    tag = Template(TEMPLATE.replace("script %", f"script{given} %")).render(Context())
+    found = config(tag).get("shared")
+    assert found == ("/static/instant/instant.shared.min.js" if shared else None)
+
+
 def test_it_is_the_same_for_everybody(make_user, rf):
     user = make_user("ann")
     request = rf.get("/")

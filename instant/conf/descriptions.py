@@ -182,6 +182,11 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "Whether `rpc/<method>/` answers callers without a connection by the handlers of the apps. "
         "See [The gateway](gateway.md)."
     ),
+    "SHARED_CONNECTION": Description(
+        "Whether the tabs of a browser share one connection to the message server, where the same "
+        "user is signed in. `{% instant_script shared=True %}` says it for one page. See "
+        "[One connection a browser](tabs.md)."
+    ),
     "TENANT": Description(
         "Dotted path of what knows the site's tenants, so that none sees another's channels and "
         "users on the server that they share: `instant.tenants.SchemaTenants` for django-tenants, "

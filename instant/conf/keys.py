@@ -45,6 +45,7 @@ DEFAULTS: dict[str, Any] = {
     "STORE": None,
     "PUSH": None,
     "REMINDERS": None,
+    "SHARED_CONNECTION": False,
 }
 """The keys of ``INSTANT`` and what holds where one is not given."""
 
@@ -151,6 +152,7 @@ TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         ),
     ),
     "GATEWAY": ("True or False", lambda v: isinstance(v, bool)),
+    "SHARED_CONNECTION": ("True or False", lambda v: isinstance(v, bool)),
     "TENANT": ("a dotted path", lambda v: v is None or (isinstance(v, str) and "." in v)),
     "TOKEN_USE": ("a whole number of seconds above 0", _is_int),
     "TOKEN_LIFE": ("a whole number of seconds above 0", _is_int),

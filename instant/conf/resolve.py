@@ -93,6 +93,7 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         trusted_proxies=_read("TRUSTED_PROXIES", parse_proxies, values),
         authentication=tuple(values["AUTHENTICATION"]),
         gateway=values["GATEWAY"],
+        shared_connection=values["SHARED_CONNECTION"],
         tenant=values["TENANT"],
         jobs=_read("JOBS", parse_jobs, values),
         store=_read("STORE", parse_store, values),

@@ -85,6 +85,8 @@ class Conf:
     """Seconds for which rows that were sent are kept; None: not at all."""
     outbox_consumer: str | None = field(repr=False)
     """What Centrifugo connects to, where it sends the rows; None: a relay does."""
+    shared_connection: bool
+    """Whether the tabs of a browser share one connection, where a page says nothing."""
     check_queries: int
     """How many database queries a check may cost the request whose change it follows."""
     sweep: int | None

@@ -19,9 +19,13 @@ register = template.Library()
 
 
 @register.simple_tag(takes_context=True)
-def instant_script(context: template.Context) -> SafeString:
-    """Load the client; ``window.instant`` and ``window.$instant`` exist from here on."""
-    return html.script(loading.nonce(context))
+def instant_script(context: template.Context, shared: bool | None = None) -> SafeString:
+    """
+    Load the client; ``window.instant`` and ``window.$instant`` exist from here on.
+
+    With ``shared=True`` the tabs of a browser share one connection.
+    """
+    return html.script(loading.nonce(context), shared=shared)
 
 
 @register.simple_tag(takes_context=True)

@@ -23,7 +23,9 @@ export interface Config {
   readonly timeout: number;
   readonly reconnectDelay: readonly [minimum: number, maximum: number];
   readonly fetch: typeof globalThis.fetch;
-  readonly WebSocket: WebSocketConstructor;
+  /** Replaced when the page begins to share its connection; then `shared` is false. */
+  WebSocket: WebSocketConstructor;
+  shared: unknown;
   readonly EventSource: EventSourceConstructor | undefined;
 }
 
@@ -79,6 +81,7 @@ export function resolveConfig(options: InstantOptions): Config {
     reconnectDelay: options.reconnectDelay ?? [500, 20_000],
     fetch: options.fetch ?? ((...request) => globalThis.fetch(...request)),
     WebSocket,
+    shared: options.shared ?? page?.shared,
     EventSource,
   };
 }

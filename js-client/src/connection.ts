@@ -6,6 +6,7 @@ import { Django, isOffline } from "./django.js";
 import { ConnectError, InstantError, SignedOutError, SupersededError, type RefusedError } from "./errors.js";
 import type { Feed } from "./feed.js";
 import { COLLECT, Grants, IdentityChanged, TOKEN_EXPIRED } from "./grants.js";
+import { load } from "./load.js";
 import { Listeners } from "./listeners.js";
 import { endsUser, refusesUser } from "./signed-out.js";
 import { StreamSlot } from "./stream-slot.js";
@@ -236,6 +237,7 @@ export class Connection {
       // Called before every attempt, after getToken: the place to replace a token that is too old, or that
       // belongs to a user who was signed in before.
       getData: async () => {
+        if (config.shared) await load("shared", config).then(({ share }) => { share(this); }, () => undefined);
         // A page that has to wait for its turn tries a WebSocket from time to time.
         let turn: Promise<boolean> | undefined;
         while ((turn = this.#slot.take(transports.next(client), config.timeout)) && !(await turn)) transports.tryWebSocket(client);

@@ -43,6 +43,8 @@ export interface PageConfig {
   readonly calls?: string;
   /** The same for the script that is loaded when messages are acknowledged first. */
   readonly stored?: string;
+  /** The same for the script by which tabs share one connection. With it they do. */
+  readonly shared?: string;
 }
 
 /** A WebSocket constructor, as far as it is used. */
@@ -108,6 +110,13 @@ export interface InstantOptions {
    * @default 5000
    */
   readonly timeout?: number;
+  /**
+   * True: the tabs of a browser share one WebSocket, if the same user is signed in. One of them has it; when that tab
+   * goes, the next one takes over, and nothing is missed.
+   *
+   * @default the page's, else false
+   */
+  readonly shared?: boolean;
   /** The shortest and the longest time between attempts to connect, in milliseconds. @default [500, 20000] */
   readonly reconnectDelay?: readonly [minimum: number, maximum: number];
   /** Another `fetch`, for tests or Node. @default globalThis.fetch */

@@ -42,7 +42,7 @@ export class Transports {
 
   constructor(config: Config) {
     this.#config = config;
-    const { WebSocket, EventSource, fetch } = config;
+    const { EventSource, fetch } = config;
     let emulation = "";
     const pass = (url: string): string => {
       emulation = url.replace(/\/connection\/.*/, EMULATION);
@@ -51,7 +51,7 @@ export class Transports {
     // The SDK calls these two with `new`, so arrow functions would not do.
     this.options = {
       websocket: function socket(url: string) {
-        const socket = new WebSocket(url);
+        const socket = new config.WebSocket(url);
         const send = socket.send.bind(socket);
         socket.send = (frame) => {
           for (const part of split(frame as string, (text) => byteLength(text) < config.sizeLimit)) send(part);

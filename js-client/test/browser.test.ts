@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 
 import { Refusal } from "./fake-centrifugo.js";
 import { soon, useSite } from "./site.js";
+import { Channel, Locks } from "./tabs.js";
 import { openWindow, pageConfig } from "./window.js";
 
 const site = useSite();
@@ -165,6 +166,44 @@ test("the first listener that acknowledges loads a script of its own", async () 
   });
   expect(window["scripts"]).toEqual([{ src: stored, nonce: "n0nce" }]);
   runInContext("instant.disconnect()", window);
+});
+
+test("pages that share a connection load a script of its own, and find each other", async () => {
+  const shared = "https://cdn.example/instant/instant.shared.min.js";
+  const browser = { navigator: { locks: new Locks() }, BroadcastChannel: Channel, setInterval, clearInterval };
+  const texts: string[] = [];
+  const windows = [1, 2].map((number) => {
+    const window = openWindow(
+      site.django.url,
+      { instant: pageConfig(site.django.url, { shared }) },
+      { ...browser, add: (text: string) => texts.push(`${String(number)}: ${text}`) },
+    );
+    runInContext(`instant.channel("public").on("*", ({ message }) => add(message))`, window);
+    return window;
+  });
+  for (const window of windows) {
+    await soon(() => {
+      expect(runInContext(`instant.channel("public").status`, window)).toBe("live");
+    });
+    expect(window["scripts"]).toEqual([{ src: shared, nonce: "n0nce" }]);
+  }
+  site.centrifugo.publish("public", { message: "one" });
+  await soon(() => {
+    expect(texts.sort()).toEqual(["1: one", "2: one"]);
+  });
+  expect(site.centrifugo.users).toEqual([""]);
+  for (const window of windows) runInContext("instant.disconnect()", window);
+});
+
+test("a page whose script for it can't be loaded has its own connection", async () => {
+  const window = run({ instant: pageConfig(site.django.url, { shared: "https://cdn.example/gone.js" }) });
+  window["isCut"] = true;
+  window["url"] = site.django.url;
+  runInContext(`window.other = $instant.createInstant({ timeout: 100 }); other.connect()`, window);
+  await soon(() => {
+    expect(runInContext("other.status", window)).toBe("live");
+  });
+  runInContext("other.disconnect()", window);
 });
 
 test("settings that cannot be read are an error", () => {

@@ -14,6 +14,8 @@ const read = (file: string): unknown => JSON.parse(readFileSync(new URL(file, ro
 
 /** What `src/calls/ask.ts` uses: the time for an answer, read when a call begins, and how a call begins at once. */
 const CALLS = ["_callPromise", "_config"];
+/** The token that a connection begins with: `src/shared/link.ts` asks whose it is. */
+const TOKEN = "_token";
 /** The fields that `src/transports.ts` sets, with what the SDK has in them at first. */
 const FIELDS = { _currentTransportIndex: 0, _transportWasOpen: false, _triedAllTransports: false };
 
@@ -29,7 +31,23 @@ test.each(Object.entries(FIELDS))("the private field %s is there", (name, value)
 test("no other private field is touched", () => {
   const sources = readdirSync(new URL("src/", root), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
   const named = sources.flatMap((name) => readFileSync(new URL(`src/${name}`, root), "utf8").match(/(?<!--)\b_[a-z]\w+/gi) ?? []);
-  expect([...new Set(named)].sort()).toEqual([...CALLS, ...Object.keys(FIELDS)].sort());
+  expect([...new Set(named)].sort()).toEqual([...CALLS, TOKEN, ...Object.keys(FIELDS)].sort());
+});
+
+test("the token is there before the connection is made", async () => {
+  let seen: unknown;
+  const client: Centrifuge = new Centrifuge([{ transport: "websocket", endpoint: "ws://127.0.0.1:9" }], {
+    getToken: () => Promise.resolve("of nobody"),
+    websocket: function () {
+      seen = Reflect.get(client, TOKEN);
+      client.disconnect();
+      return {};
+    },
+  });
+  client.connect();
+  await expect.poll(() => seen).toBe("of nobody");
+  client.setToken("newer");
+  expect(Reflect.get(client, TOKEN)).toBe("newer");
 });
 
 test("a call begins at once, with the time that the config has then", async () => {

@@ -1,11 +1,13 @@
 """What is done behind a page's back."""
 
 import importlib
+import json
 import threading
+import urllib.request
 
 from django.contrib.auth.models import Group, User
 
-from instant import publish
+from instant import conf, publish
 from instant.live import send_html
 from tests.client.hall import counters
 from tests.client.hall.fragments import make_note, remove_note, rename_note, rename_quietly  # noqa: F401
@@ -67,6 +69,17 @@ def deactivate(user):
 def wake_up():
     """Import what Instant imports when it first asks the server; on a busy machine a page gives up."""
     importlib.import_module("cent")
+
+
+def clients():
+    """Return how many connections the message server has."""
+    settings = conf.current()
+    request = urllib.request.Request(
+        f"{settings.api_url}/api/info", data=b"{}", headers={"X-API-Key": settings.api_key}
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        nodes = json.load(response)["result"]["nodes"]
+    return sum(node.get("num_clients", 0) for node in nodes)
 
 
 def count(channel, times=1):

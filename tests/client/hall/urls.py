@@ -16,6 +16,8 @@ from tests.client.hall import changes, fragments
 PAGE = "<!doctype html><title>Hall</title>{% load instant %}{% instant_script %}"
 
 
+SHARED = PAGE.replace("instant_script", "instant_script shared=True")
+
 STATE = """<!doctype html><title>State</title>{% load instant %}{% instant_script %}
 {% instant_state name %}
 <script>
@@ -64,6 +66,10 @@ def source(request, name):
     return found
 
 
+def shared(request):
+    return page(request, SHARED)
+
+
 def page(request, text=PAGE, **context):
     return HttpResponse(engines["django"].from_string(text).render(context, request))
 
@@ -103,6 +109,7 @@ urlpatterns = [
     path("strict/", strict),
     path("fragment/<int:pk>/", fragments.fragment),
     path("public/<int:pk>/", fragments.public),
+    path("shared/", shared),
     path("password/", password),
     path("change/<name>/", change),
     path("instant/", include("instant.urls")),

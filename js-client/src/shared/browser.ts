@@ -1,0 +1,4 @@
+/** The entry point of the script that `load.script.ts` loads. */
+import * as shared from "./index.js";
+
+Object.assign(document.currentScript as HTMLScriptElement, shared);
