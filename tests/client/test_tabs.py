@@ -294,3 +294,74 @@ def test_without_locks_each_tab_has_its_own(browser, channel):
         tab.evaluate(LISTEN, channel)
         tab.wait_for_function(LIVE)
     assert len(leaders(tabs)) == 2
+
+
+SINCE = """(name) => {
+  window.texts = [];
+  const since = { offset: 1, epoch: "" };
+  const getToken = async () => {
+    const [, csrf] = /csrftoken=(\\w+)/.exec(document.cookie);
+    const headers = { "Content-Type": "application/json", "X-CSRFToken": csrf };
+    const body = JSON.stringify({ channels: [name] });
+    const answer = await fetch("/instant/subscribe/", { method: "POST", headers, body });
+    return (await answer.json()).channels[0].token;
+  };
+  const subscription = instant.getClient().newSubscription(name, { since, getToken });
+  subscription.on("publication", ({ data }) => texts.push(data.message));
+  subscription.subscribe();
+}"""
+
+
+def test_a_tab_that_is_behind_gets_what_came_since_and_the_others_hear_it_once(
+    hall, browser, channel
+):
+    hall.change("say", channel, "one", "two")
+    first, behind, other = browser(3)
+    for tab in (first, other):
+        tab.evaluate(LISTEN, channel)
+        tab.wait_for_function(LIVE)
+    behind.evaluate("() => instant.connect()")
+    with Publisher(hall, channel) as publisher:
+        first.wait_for_function("() => heard.length > 3")
+        # The leader doesn't have the second message: it subscribes anew, while others arrive.
+        behind.evaluate(SINCE, channel)
+        behind.wait_for_function("() => texts.length > 10")
+    for tab in (first, other):
+        tab.wait_for_function(HEARD, arg=publisher.texts)
+        assert tab.evaluate("lost") == 0
+    expected = ["two", *publisher.texts]
+    behind.wait_for_function("(expected) => texts.join() === expected.join()", arg=expected)
+    assert len(leaders([first, behind, other])) == 1
+
+
+def test_who_is_there_is_told_the_tab_that_asks(hall, browser, channel):
+    number = channel.partition(":")[2]
+    room = f"room:{number}"
+    for name in ("una", "vic"):
+        hall.change("register", f"{name}{number}", "guests")
+    tabs = browser(2)
+    tabs[0].evaluate("(name) => instant.login(name, 'pw')", f"una{number}")
+    for tab in tabs:
+        tab.evaluate(LISTEN, room)
+        tab.wait_for_function(LIVE)
+    tabs[1].evaluate(
+        """() => {
+          window.people = [];
+          channel.onPresence((told) => { people = told.people.map(({ info }) => info.name).sort(); });
+        }"""
+    )
+    tabs[1].wait_for_function("(name) => people.join() === name", arg=f"una{number}")
+    hall.change("say", room, "one")
+    for tab in tabs:
+        tab.wait_for_function(HEARD, arg=["one"])
+        assert tab.evaluate("lost") == 0
+    visitor = tabs[0].context.browser.new_context()
+    vic = Tab(visitor, f"{hall.url}/shared/")
+    vic.evaluate("(name) => instant.login(name, 'pw')", f"vic{number}")
+    vic.evaluate(LISTEN, room)
+    tabs[1].wait_for_function(
+        "(names) => people.join() === names", arg=f"una{number},vic{number}"
+    )
+    visitor.close()
+    tabs[1].wait_for_function("(name) => people.join() === name", arg=f"una{number}")
+    has_one_connection(hall, tabs)
