@@ -30,6 +30,7 @@ COMMANDS = (
     "listen",
     "enforce",
     "collect_messages",
+    "collect_streams",
     "instantdata",
     "relay_outbox",
     "runjobs",

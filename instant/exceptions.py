@@ -4,16 +4,21 @@ The errors of Instant.
 Two roots: what goes wrong while the program runs, and what is wrong in its settings::
 
     InstantError
-    └── PublishError              a publication did not reach the server whole
-        ├── ServerUnreachable     no connection, or it broke off (a ConnectionError too)
-        │   └── ServerNotAsked    many failed before this one, which was not tried
-        ├── PublishTimeout        no answer within INSTANT["TIMEOUT"] (a TimeoutError too)
-        ├── InvalidAPIKey         HTTP 401: the server knows another API key
-        ├── InvalidReply          an answer that is not Centrifugo's
-        ├── PayloadTooLarge       too large for any subscriber (a ValueError too)
-        ├── ServerRefused         the server answered with an error code
-        │   └── UnknownNamespace  error 102: the namespace is not in the server's config
-        └── BatchError            some items of a broadcast or a batch were refused
+    ├── PublishError              a publication did not reach the server whole
+    │   ├── ServerUnreachable     no connection, or it broke off (a ConnectionError too)
+    │   │   └── ServerNotAsked    many failed before this one, which was not tried
+    │   ├── PublishTimeout        no answer within INSTANT["TIMEOUT"] (a TimeoutError too)
+    │   ├── InvalidAPIKey         HTTP 401: the server knows another API key
+    │   ├── InvalidReply          an answer that is not Centrifugo's
+    │   ├── PayloadTooLarge       too large for any subscriber (a ValueError too)
+    │   ├── ServerRefused         the server answered with an error code
+    │   │   └── UnknownNamespace  error 102: the namespace is not in the server's config
+    │   └── BatchError            some items of a broadcast or a batch were refused
+    └── StreamError               a stream can't be written, or not any more
+        ├── StreamBusy            somebody else writes it
+        ├── StreamCancelled       nobody wants to read on
+        ├── StreamLost            it was deleted, or begun anew by another writer
+        └── StreamTooLong         the text would be over its limit (a ValueError too)
     ImproperlyConfigured (Django)
     └── InstantConfigError        a setting, a key or the config file is missing or wrong
     ValueError
@@ -41,6 +46,11 @@ __all__ = [
     "ServerNotAsked",
     "ServerRefused",
     "ServerUnreachable",
+    "StreamBusy",
+    "StreamCancelled",
+    "StreamError",
+    "StreamLost",
+    "StreamTooLong",
     "UnknownNamespace",
 ]
 
@@ -171,3 +181,23 @@ class BatchError(PublishError):
     def is_temporary(self) -> bool:
         """See PublishError: whether that is true of one of them."""
         return any(error.is_temporary for error in self.errors)
+
+
+class StreamError(InstantError):
+    """A stream can't be written, or not any more; the base of what ``instant.streams`` raises."""
+
+
+class StreamBusy(StreamError):
+    """Somebody else writes to the channel's stream, and is alive."""
+
+
+class StreamCancelled(StreamError):
+    """Nobody wants to read on: a page has stopped the stream, or Python code has."""
+
+
+class StreamLost(StreamError):
+    """The stream was deleted, or begun anew by another writer."""
+
+
+class StreamTooLong(StreamError, ValueError):
+    """What was to be written would make the text longer than it may be; nothing of it was."""

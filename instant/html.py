@@ -22,6 +22,7 @@ from instant.namespaces import tokenless_namespaces
 from instant.pages import embedding, loading
 from instant.pages import source as sources
 from instant.stored.push import vapid
+from instant.streaming import element as streaming
 from instant.tenancy import current as tenancy
 from instant.tenancy import wire
 
@@ -34,6 +35,8 @@ __all__ = [
     "script_config",
     "source",
     "state",
+    "stream",
+    "stream_script",
     "websocket_url",
 ]
 
@@ -234,3 +237,21 @@ def _flat(channels: Iterable[Any]) -> list[str]:
                 "{% instant_state … %}?"
             )
     return found
+
+
+def stream(request: HttpRequest, channel: str, **attributes: Any) -> SafeString:
+    """
+    Return <instant-stream> with what was written to the channel, which its script continues.
+
+    The text is there for whom may subscribe to the channel, and for nobody else; the answer is
+    marked ``private`` by StateMiddleware, unless the channel is open to everybody. It needs the
+    script of stream_script() in the page. ``attributes`` become the element's: ``aria_live``
+    becomes ``aria-live``. Raises InstantConfigError without that middleware.
+    """
+    _flat([channel])
+    return streaming.element(request, channel, attributes)
+
+
+def stream_script(request: HttpRequest | None = None, nonce: str | None = None) -> SafeString:
+    """Return the tag of the script of <instant-stream>; empty the second time in a request."""
+    return streaming.script(request, nonce)

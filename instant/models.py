@@ -27,6 +27,7 @@ from instant.stored.model import Acknowledgement, Message
 from instant.stored.notifications.model import Notification
 from instant.stored.push.model import PushSubscription, QueuedPush
 from instant.stored.worker_token import WorkerToken
+from instant.streaming.model import Stream, StreamChunk
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -41,6 +42,8 @@ __all__ = [
     "PushSubscription",
     "QueuedPush",
     "Revocation",
+    "Stream",
+    "StreamChunk",
     "Ticket",
     "WorkerSeen",
     "WorkerToken",

@@ -3,10 +3,10 @@ Helpers for the tests of projects that use Instant.
 
 ``capture_publications()`` works everywhere; ``InstantTestMixin`` brings it to every test of a
 TestCase. ``assert_permissions()`` holds rights as a table, ``assert_state()`` the state that a
-page begins with. ``call_rpc()`` and ``publish_as()`` do what a page does with handlers, and
-``run_jobs()`` runs the jobs of queued calls; within ``answered_here()`` requests are answered by
-whoever asks, within ``answering()`` by the test. ``stored_messages()`` holds what was stored, and
-who has acknowledged it.
+page begins with, ``assert_stream()`` what was streamed. ``call_rpc()`` and ``publish_as()`` do what
+a page does with handlers, and ``run_jobs()`` runs the jobs of queued calls; within
+``answered_here()`` requests are answered by whoever asks, within ``answering()`` by the test.
+``stored_messages()`` holds what was stored, and who has acknowledged it.
 ``instant_server()`` runs a real server for pages that are tested end to end, and
 ``wait_until_live()`` waits until their fragments hear what changes. The
 pytest plugin (loaded by itself) offers the fixtures ``publications`` and ``instant_server``. Test
@@ -42,6 +42,7 @@ from instant.rights.asserting import assert_permissions
 from instant.stored.answering import AnsweredRequest, AnsweredRequests, answering
 from instant.stored.asserting import ANY, StoredMessages, stored_messages
 from instant.stored.waiting import answered_here
+from instant.streaming.asserting import assert_stream
 
 __all__ = [
     "AnsweredRequest",
@@ -57,6 +58,7 @@ __all__ = [
     "apublish_as",
     "assert_permissions",
     "assert_state",
+    "assert_stream",
     "call_rpc",
     "capture_publications",
     "instant_server",

@@ -12,6 +12,7 @@ from instant.views import (
     messages,
     notifications,
     push,
+    streams,
     worker,
 )
 from instant.views.either import either
@@ -48,6 +49,8 @@ urlpatterns: list[URLPattern] = [
     path("push/unsubscribe/", push.unsubscribe, name="push_unsubscribe"),
     path("push/notification/", push.notification, name="push_notification"),
     path("push/worker.js", push.worker, name="push_worker"),
+    path("streams/", streams.text, name="streams"),
+    path("streams/stop/", streams.stop, name="streams_stop"),
     path("rpc/<str:method>/", gateway.rpc, name="rpc"),
     path("worker/<str:action>/", worker.worker, name="worker"),
 ]

@@ -2,8 +2,8 @@
  * Builds the scripts for Django's static files and the package for npm.
  *
  *   node build.mjs           writes ../instant/static/instant/ (the script, those that it loads when they are
- *                            needed, the bell's, that of live pages, those of web push, and licences) and
- *                            dist/, with the hooks
+ *                            needed, those of the bell, of live pages, of streams and of web push, and licences)
+ *                            and dist/, with the hooks
  *   node build.mjs --check   writes nothing; exits with 1 if the committed files differ from what the source gives
  */
 import { spawnSync } from "node:child_process";
@@ -18,13 +18,6 @@ import { minify } from "terser";
 const root = fileURLToPath(new URL(".", import.meta.url));
 const target = fileURLToPath(new URL("../instant/static/instant/", import.meta.url));
 const name = "instant.min.js";
-const callsName = "instant.calls.min.js";
-const storedName = "instant.stored.min.js";
-const sharedName = "instant.shared.min.js";
-const bellName = "instant.bell.min.js";
-const liveName = "instant.live.min.js";
-const pushName = "instant.push.min.js";
-const workerName = "instant.worker.min.js";
 const licences = "instant.min.js.LICENSE.txt";
 
 /** The maximum size of the script and of our part of it, in bytes of gzip. */
@@ -124,34 +117,31 @@ const [{ text: built, mangleCache }, { text: sdk }, { text: alone }] = await Pro
   [{ ...script, banner }, sdkAlone, { ...script, format: "esm", external: ["centrifuge"] }].map(smallest),
 );
 const own = size(built) - size(sdk);
-// It uses objects of the first one, so their names are shortened as there.
-const loaded = (folder, what) =>
-  smallest({
-    entryPoints: [`src/${folder}/browser.ts`],
-    format: "iife",
-    banner: `/* Instant, MIT. What ${what} loads. Built from js-client/: do not edit. */`,
-    mangleCache,
-  });
-const [{ text: calls }, { text: stored }, { text: sharedText }] = await Promise.all([
-  loaded("calls", "the first call"),
-  loaded("stored", "the first listener that acknowledges"),
-  loaded("shared", "a page that shares its connection"),
-]);
-// They use the public interface only, and JSON whose names stay.
-const [{ text: bell }, { text: live }, { text: push }, { text: worker }] = await Promise.all(
+const scriptOf = (part) => `instant.${part}.min.js`;
+
+/** What the script loads when it is needed. They use its objects, so their names are shortened as there. */
+const LOADED = [
+  ["calls", "the first call"],
+  ["stored", "the first listener that acknowledges"],
+  ["shared", "a page that shares its connection"],
+];
+/** Scripts of their own. They use the public interface only, and JSON whose names stay. */
+const ALONE = [
+  ["bell", "bell/browser", "The element <instant-bell>."],
+  ["live", "live/browser", `What shows HTML of the server. Contains idiomorph, 0BSD: see ${licences}.`],
+  ["stream", "stream/browser", "The element <instant-stream>."],
+  ["push", "push/browser", "What lets a browser be notified without a page."],
+  ["worker", "push/worker", "The service worker of web push."],
+];
+const told = (what) => `/* Instant, MIT. ${what} Built from js-client/: do not edit. */`;
+const parts = await Promise.all(
   [
-    ["bell/browser", "The element <instant-bell>."],
-    ["live/browser", `What shows HTML of the server. Contains idiomorph, 0BSD: see ${licences}.`],
-    ["push/browser", "What lets a browser be notified without a page."],
-    ["push/worker", "The service worker of web push."],
-  ].map(([entry, what]) =>
-    smallest({
-      entryPoints: [`src/${entry}.ts`],
-      format: "iife",
-      banner: `/* Instant, MIT. ${what} Built from js-client/: do not edit. */`,
-      mangleProps: undefined,
-    }),
-  ),
+    ...LOADED.map(([part, what]) => [part, `${part}/browser`, told(`What ${what} loads.`), { mangleCache }]),
+    ...ALONE.map(([part, entry, what]) => [part, entry, told(what), { mangleProps: undefined }]),
+  ].map(async ([part, entry, banner, names]) => {
+    const { text } = await smallest({ entryPoints: [`src/${entry}.ts`], format: "iife", banner, ...names });
+    return [scriptOf(part), text];
+  }),
 );
 
 const hooks = await Promise.all(
@@ -161,17 +151,7 @@ const hooks = await Promise.all(
   }),
 );
 
-const files = [
-  [name, built],
-  [callsName, calls],
-  [storedName, stored],
-  [sharedName, sharedText],
-  [bellName, bell],
-  [liveName, live],
-  [pushName, push],
-  [workerName, worker],
-  [licences, licenceText],
-];
+const files = [[name, built], ...parts, [licences, licenceText]];
 
 if (process.argv.includes("--check")) {
   for (const [file, text] of files) {
@@ -188,7 +168,7 @@ if (process.argv.includes("--check")) {
   await rm(`${root}dist`, { recursive: true, force: true });
   await mkdir(`${root}dist`);
   // Both entries share their common code, or each class would exist twice.
-  const entries = ["testing", "bell", ...HOOKS].map((entry) => [entry, `src/${entry}/index.ts`]);
+  const entries = ["testing", "bell", "stream", ...HOOKS].map((entry) => [entry, `src/${entry}/index.ts`]);
   const entryPoints = { index: "src/index.ts", ...Object.fromEntries(entries) };
   await build({ ...shared, entryPoints, outdir: "dist", packages: "external", splitting: true, write: true });
   for (const [file, text] of files) await writeFile(`${root}dist/${file}`, text);
@@ -202,8 +182,7 @@ if (process.argv.includes("--check")) {
 process.stdout.write(
   `${name}: ${size(built)} bytes of gzip (at most ${SCRIPT_LIMIT}): centrifuge ${size(sdk)} and ours ${own} ` +
     `(${size(alone)} when compressed by itself; at most ${OWN_LIMIT})\n` +
-    files
-      .slice(1, -1)
+    parts
       .map(([file, text]) => `${file}: ${size(text)} bytes\n`)
       .join("") +
     `hooks (at most ${HOOKS_LIMIT}): ${hooks.map(([name, bytes]) => `${name} ${bytes}`).join(", ")}\n`,

@@ -8,7 +8,7 @@ PACKAGE = Path(__file__).parent.parent / "instant"
 
 PUBLIC = {
     "backends", "broadcasts", "deliveries", "enforcement", "exceptions", "handlers", "html", "live", "messages", "middleware",
-    "namespaces", "permissions", "presence", "producers", "pytest_plugin", "signals", "states", "tenants", "testing",
+    "namespaces", "permissions", "presence", "producers", "pytest_plugin", "signals", "states", "streams", "tenants", "testing",
 }  # fmt: skip
 DJANGOS = {
     "admin", "apps", "checks", "fields", "locale", "management", "migrations", "models", "static",
@@ -17,7 +17,7 @@ DJANGOS = {
 ROOMS = {
     "broadcasting", "centrifugo", "channels", "conf", "embedded", "inbound", "pages", "personal", "publishing",
     "revoking", "rights",
-    "schemas", "server", "stored", "tenancy", "views",
+    "schemas", "server", "stored", "streaming", "tenancy", "views",
 }  # fmt: skip
 
 MAY_IMPORT = {
@@ -57,11 +57,15 @@ MAY_IMPORT = {
         "backends", "broadcasting", "centrifugo", "channels.names", "conf", "exceptions", "namespaces", "permissions",
         "producers", "publishing", "rights", "tenancy",
     },
+    "streaming": {
+        "channels", "conf", "exceptions", "fields", "models", "namespaces", "pages.privacy", "permissions",
+        "personal.part", "producers", "publishing", "rights", "stored.note", "tenancy",
+    },
     "broadcasting": {"backends", "exceptions", "producers", "publishing", "tenancy"},
     "schemas": {"conf", "exceptions", "inbound", "namespaces", "publishing"},
     "views": {
         "backends", "centrifugo", "channels", "conf", "exceptions", "html", "inbound", "namespaces",
-        "pages", "permissions", "revoking", "rights", "stored", "tenancy",
+        "pages", "permissions", "revoking", "rights", "stored", "streaming", "tenancy",
     },
     "backends": {"centrifugo", "channels.names", "conf", "exceptions", "models", "publishing", "signals", "tenancy"},
 }  # fmt: skip

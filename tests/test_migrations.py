@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ProjectState
 
-NEWEST = "0019_worker_seen"
+NEWEST = "0021_stream"
 
 
 @pytest.fixture

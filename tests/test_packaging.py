@@ -47,6 +47,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
         "instant/static/instant/instant.live.min.js",
         "instant/static/instant/instant.stored.min.js",
         "instant/static/instant/instant.shared.min.js",
+        "instant/static/instant/instant.stream.min.js",
         "instant/static/instant/instant.push.min.js",
         "instant/static/instant/instant.worker.min.js",
         "instant/templates/instant/reminder.txt",

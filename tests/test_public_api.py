@@ -27,15 +27,15 @@ PINNED = {
     "instant.exceptions": (
         "BatchError InstantConfigError InstantError InvalidAPIKey InvalidChannelName InvalidPayload "
         "InvalidReply PayloadTooLarge PublishError PublishTimeout ServerNotAsked ServerRefused ServerUnreachable "
-        "UnknownNamespace"
+        "StreamBusy StreamCancelled StreamError StreamLost StreamTooLong UnknownNamespace"
     ),
     "instant.handlers": (
         "Call Cancelled Disconnect Message Outgoing Policy Proceed Published Refused Wait before_send "
         "on_connect on_message on_publish on_refresh on_rpc on_subscribe"
     ),
     "instant.html": (
-        "bell connect_sources live_script push_options script script_config source state "
-        "websocket_url"
+        "bell connect_sources live_script push_options script script_config source state stream "
+        "stream_script websocket_url"
     ),
     "instant.live": "asend_html send_html",
     "instant.messages": (
@@ -46,7 +46,7 @@ PINNED = {
     "instant.middleware": "StateMiddleware TabMiddleware current_tab",
     "instant.models": (
         "Acknowledgement Channel Listener Message Notification OutboxRow PushSubscription QueuedPush "
-        "Revocation Ticket WorkerSeen WorkerToken validate_name"
+        "Revocation Stream StreamChunk Ticket WorkerSeen WorkerToken validate_name"
     ),
     "instant.namespaces": (
         "METHODS Action Namespace NamespaceError NoChannelMatch find_namespace registered "
@@ -60,12 +60,15 @@ PINNED = {
     "instant.producers": "abroadcast apublish batch broadcast publish user_channel user_channels",
     "instant.signals": "enforcement_failed publication_failed server_lost server_returned",
     "instant.states": "State astates states",
+    "instant.streams": (
+        "AsyncStreamWriter StreamText StreamWriter acancel aread cancel collect read stream"
+    ),
     "instant.tenants": "SchemaTenants Tenants",
     "instant.testing": (
         "AnsweredRequest AnsweredRequests CapturedPublications InstantServer InstantTestMixin "
         "OutboxPublications StoredMessages acall_rpc answered_here answering apublish_as "
-        "assert_permissions assert_state call_rpc capture_publications instant_server outbox "
-        "publish_as run_jobs stored_messages wait_until_live"
+        "assert_permissions assert_state assert_stream call_rpc capture_publications "
+        "instant_server outbox publish_as run_jobs stored_messages wait_until_live"
     ),
 }
 """What the public modules promise; a name is added on purpose and taken away never."""

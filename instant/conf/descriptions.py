@@ -229,5 +229,13 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "opt out: dotted paths of functions. `URL` is the site's address, for links in e-mails.",
         "`None`: nothing is done",
     ),
+    "STREAM_LIMIT": Description(
+        "How many characters a stream may have, see [Streams](streams.md#limits). Of one stream "
+        "`stream(…, limit=)` says it."
+    ),
+    "STREAM_KEEP": Description(
+        "Seconds after which `manage.py collect_streams` deletes a stream that has ended, see "
+        "[Streams](streams.md#how-long-a-text-is-kept). `None`: never."
+    ),
 }
 """What each key of ``INSTANT`` does."""

@@ -46,6 +46,8 @@ DEFAULTS: dict[str, Any] = {
     "PUSH": None,
     "REMINDERS": None,
     "SHARED_CONNECTION": False,
+    "STREAM_LIMIT": 5_000_000,
+    "STREAM_KEEP": None,
 }
 """The keys of ``INSTANT`` and what holds where one is not given."""
 
@@ -137,6 +139,11 @@ TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "OUTBOX_IMMEDIATE": ("True or False", lambda v: isinstance(v, bool)),
     "OUTBOX_KEEP": (
+        "a whole number of seconds above 0, or None",
+        lambda v: v is None or _is_int(v),
+    ),
+    "STREAM_LIMIT": ("a whole number of characters above 0", _is_int),
+    "STREAM_KEEP": (
         "a whole number of seconds above 0, or None",
         lambda v: v is None or _is_int(v),
     ),

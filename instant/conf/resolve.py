@@ -99,6 +99,8 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         store=_read("STORE", parse_store, values),
         push=_read("PUSH", parse_push, values),
         reminders=_read("REMINDERS", parse_reminders, values),
+        stream_limit=values["STREAM_LIMIT"],
+        stream_keep=values["STREAM_KEEP"],
         audience=_audience(server, tenants=values["TENANT"] is not None),
         api_url=_api_url(server, port),
         size_limit=server.size_limit,

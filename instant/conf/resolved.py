@@ -101,6 +101,10 @@ class Conf:
     """How notifications reach those who have no page open; None: not at all."""
     reminders: Reminders | None
     """What becomes of notifications that stay unread; None: nothing."""
+    stream_limit: int
+    """Characters that a stream may have."""
+    stream_keep: int | None
+    """Seconds for which streams that ended are kept; None: until somebody deletes them."""
     audience: str
     """
     ``aud`` of every token, so that two projects on one server don't share user 1.

@@ -17,6 +17,7 @@ MODULES = (
     "instant.rights.personal",
     "instant.stored.push.personal",
     "instant.stored.notifications.personal",
+    "instant.streaming.personal",
     "instant.stored.personal",
     "instant.publishing.outbox.personal",
     "instant.inbound.tickets.personal",

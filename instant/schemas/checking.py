@@ -45,6 +45,8 @@ def _checked(cls: type[Namespace], channel: str, content: Content) -> Content:
         return content
     events = events_of(cls)
     event = events.get(name)
+    if event is None and name.startswith(KEYS):
+        return content  # a stream of ours on a channel with events
     if event is not None:
         content = replace(content, data=event.plain(content.data))
     if not (cls.validate or settings.DEBUG or isolation.is_test_run()):

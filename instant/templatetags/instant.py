@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django import template
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -43,13 +44,7 @@ def instant_live(context: template.Context) -> SafeString:
 @register.simple_tag(takes_context=True)
 def instant_state(context: template.Context, *channels: str | Iterable[str]) -> SafeString:
     """Put the states of channels into the page, see ``instant.html.state()``."""
-    # A RequestContext has it without the context processor, too.
-    request = context.get("request", getattr(context, "request", None))
-    if request is None:
-        raise InstantConfigError(
-            "{% instant_state %} needs the request, to know who may see what: render(request, …)."
-        )
-    return html.state(request, *channels)
+    return html.state(_request(context, "instant_state", "who may see what"), *channels)
 
 
 @register.simple_tag(takes_context=True)
@@ -61,14 +56,23 @@ def instant_source(context: template.Context, channel: str, events: str = "") ->
 
 
 @register.simple_tag(takes_context=True)
+def instant_stream(context: template.Context, channel: str, **attributes: Any) -> SafeString:
+    """Show what is written to a channel, as it grows, see ``instant.html.stream()``."""
+    request = _request(context, "instant_stream", "who may read what")
+    shown = html.stream(request, channel, **attributes)
+    return shown + html.stream_script(request, loading.nonce(context))
+
+
+@register.simple_tag(takes_context=True)
+def instant_stream_script(context: template.Context) -> SafeString:
+    """Load the script of <instant-stream>, for pages that get such elements later."""
+    return html.stream_script(loading.request_of(context), loading.nonce(context))
+
+
+@register.simple_tag(takes_context=True)
 def instant_ws_url(context: template.Context) -> str:
     """Return where the message server is, the first address of several; for other clients."""
-    request = context.get("request", getattr(context, "request", None))
-    if request is None:
-        raise InstantConfigError(
-            "{% instant_ws_url %} needs the request, to know the host: render(request, …)."
-        )
-    found = html.websocket_url(request)
+    found = html.websocket_url(_request(context, "instant_ws_url", "the host"))
     return found if isinstance(found, str) else found[0]
 
 
@@ -94,15 +98,28 @@ def live(parser: template.base.Parser, token: template.base.Token) -> template.N
     return tag.parse(parser, token)
 
 
-_compile = register.tags["instant_state"]
+def _outside_of_caches(name: str, what: str) -> None:
+    """Refuse a tag in a block that keeps what it renders for others."""
+    compile_tag = register.tags[name]
+
+    @register.tag(name)
+    def compiled(parser: template.base.Parser, token: template.base.Token) -> Any:
+        if any(block == "cache" for block, _token in parser.command_stack):
+            raise template.TemplateSyntaxError(
+                f"{{% {name} %}} can't stand in {{% cache %}}: others would get {what}. Put it "
+                "behind {% endcache %}."
+            )
+        return compile_tag(parser, token)
 
 
-@register.tag("instant_state")
-def _outside_of_caches(parser: template.base.Parser, token: template.base.Token) -> Any:
-    """Refuse the tag in a block that keeps what it renders for others."""
-    if any(block == "cache" for block, _token in parser.command_stack):
-        raise template.TemplateSyntaxError(
-            "{% instant_state %} can't stand in {% cache %}: others would get one viewer's state, "
-            "and a position that is old. Put it behind {% endcache %}."
+_outside_of_caches("instant_state", "one viewer's state, and a position that is old")
+_outside_of_caches("instant_stream", "what one viewer may read, and no more of it")
+
+
+def _request(context: template.Context, name: str, what: str) -> HttpRequest:
+    found = loading.request_of(context)
+    if found is None:
+        raise InstantConfigError(
+            f"{{% {name} %}} needs the request, to know {what}: render(request, …)."
         )
-    return _compile(parser, token)
+    return found

@@ -27,6 +27,7 @@ declare module "djangoinstant" {
     chat: { by?: string; text: string }
     typing: { by: string }
     "instant:ping": undefined
+    "instant:stream": unknown
     "instant:notification": { title: string; url: string }
     "instant:notifications-read": { unread: number }
   }
@@ -73,8 +74,9 @@ class Order(Namespace, abstract=True):
 
 
 @pytest.mark.parametrize("block", of(blocks("django")))
-def test_templates_render(block, rf, monkeypatch):
+def test_templates_render(block, rf, monkeypatch, settings):
     monkeypatch.setattr(namespaces, "_registry", [Order])
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "instant.middleware.StateMiddleware"]
     request = rf.get("/")
     request.user = AnonymousUser()
     template = engines["django"].from_string(block.code)
@@ -111,7 +113,10 @@ def test_scripts_use_what_the_client_has(tmp_path):
     options = {
         "noEmit": True, "allowJs": True, "checkJs": True, "target": "es2022", "module": "esnext",
         "moduleResolution": "bundler", "lib": ["es2022", "dom", "dom.iterable"], "types": [],
-        "skipLibCheck": True, "paths": {"djangoinstant": [str(ROOT / "js-client/src/index.ts")]},
+        "skipLibCheck": True, "paths": {
+            "djangoinstant": [str(ROOT / "js-client/src/index.ts")],
+            "djangoinstant/stream": [str(ROOT / "js-client/src/stream/index.ts")],
+        },
     }  # fmt: skip
     config = {"compilerOptions": options, "include": ["*.js", "*.d.ts"]}
     (tmp_path / "tsconfig.json").write_text(json.dumps(config))

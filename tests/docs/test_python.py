@@ -41,6 +41,7 @@ PUBLISHED = {
     ],
     "docs/state.md": ["order:42"],
     "docs/stored.md": ["$runs"],
+    "docs/streams.md": ["answer:42 answer:42"] * 3,
     "docs/testing.md": ["public"],
     "docs/types.md": ["order:42 order:42"],
 }

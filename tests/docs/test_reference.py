@@ -56,6 +56,7 @@ def test_defaults_that_are_said_in_words():
         "TRUSTED_PROXIES",
         "TENANT",
         "STORE",
+        "STREAM_KEEP",
     ]
 
 

@@ -29,6 +29,7 @@ from instant.revoking import ledger
 from instant.revoking.affected import Affected
 from instant.stored import request_messages
 from instant.stored.note import Note, noted
+from instant.streams import stream
 from instant.testing import outbox
 from tests.tenancy.conftest import tenants  # noqa: F401  a fixture
 
@@ -37,6 +38,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "other"])
 NAMES_NOBODY = {
     "Listener": "names and positions of processes",
     "QueuedPush": "goes with its subscription",
+    "StreamChunk": "goes with its stream",
     "WorkerSeen": "when a responder had a worker",
     "WorkerToken": "what machines show; its label is the staff's",
 }
@@ -94,6 +96,8 @@ def make(user):
     PushSubscription.objects.create(
         user=user, endpoint=f"https://fcm.googleapis.com/{name}", digest=name
     )
+    with stream(f"answer:{name}", user=user) as out:
+        out.write(f"Dear {name}")
     ledger.write(Affected(subscriptions={str(user.pk): {"$team"}}), timezone.now())
 
 
@@ -159,6 +163,8 @@ def test_what_is_exported(everything, exported):
     assert row["payload"]["data"]["title"] == "for zoe"
     [ticket] = data["tickets"]
     assert (ticket["method"], ticket["data"]) == ("request:predict", "zoe")
+    [streamed] = data["streams"]
+    assert (streamed["channel"], streamed["text"]) == ("answer:zoe", "Dear zoe")
     [revocation] = data["revocations"]
     assert revocation["channels"] == ["$team"]
     assert set(data) == {part.name for part in parts()}
@@ -227,6 +233,7 @@ def test_what_was_erased_as_json(everything, run):
         "channels": 3,
         "notifications": 1,
         "push_subscriptions": 1,
+        "streams": 1,
         "messages_received": 1,
         "messages_sent": 2,
         "acknowledgements": 1,
