@@ -18,6 +18,7 @@ import { minify } from "terser";
 const root = fileURLToPath(new URL(".", import.meta.url));
 const target = fileURLToPath(new URL("../instant/static/instant/", import.meta.url));
 const name = "instant.min.js";
+const scriptOf = (part) => `instant.${part}.min.js`;
 const licences = "instant.min.js.LICENSE.txt";
 
 /** The maximum size of the script and of our part of it, in bytes of gzip. */
@@ -98,7 +99,7 @@ async function notices() {
   const parts = [await readFile(`${sdk}/LICENSE`, "utf8"), await readFile(`${root}node_modules/events/LICENSE`, "utf8")];
   const morph = `${root}node_modules/idiomorph`;
   const { version: morphVersion } = JSON.parse(await readFile(`${morph}/package.json`, "utf8"));
-  const morphs = [`${liveName} contains idiomorph ${morphVersion}:`, await readFile(`${morph}/LICENSE`, "utf8")];
+  const morphs = [`${scriptOf("live")} contains idiomorph ${morphVersion}:`, await readFile(`${morph}/LICENSE`, "utf8")];
   const text = [`${name} contains centrifuge-js ${version}:`, ...parts, ...new Set(inside), ...morphs]
     .map((part) => part.replace(/\r/g, "").replace(/[ \t]+$/gm, "").trim())
     .join("\n\n");
@@ -117,8 +118,6 @@ const [{ text: built, mangleCache }, { text: sdk }, { text: alone }] = await Pro
   [{ ...script, banner }, sdkAlone, { ...script, format: "esm", external: ["centrifuge"] }].map(smallest),
 );
 const own = size(built) - size(sdk);
-const scriptOf = (part) => `instant.${part}.min.js`;
-
 /** What the script loads when it is needed. They use its objects, so their names are shortened as there. */
 const LOADED = [
   ["calls", "the first call"],

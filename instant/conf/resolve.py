@@ -14,17 +14,9 @@ from django.utils.text import slugify
 
 from instant.centrifugo.config.defaults import DEFAULT_PORT
 from instant.centrifugo.config.values import ENVIRONMENT, ServerValues, read_values
-from instant.conf.addresses import parse_consumer
-from instant.conf.engine import parse_engine
-from instant.conf.jobs import parse_jobs
-from instant.conf.keys import DEFAULTS, TYPES, is_address, parse_secrets
-from instant.conf.pools import pools_parser
-from instant.conf.push import parse_push
-from instant.conf.reminders import parse_reminders
+from instant.conf.keys import DEFAULTS, TYPES, parse_secrets
+from instant.conf.parsers import AS_GIVEN, PARSED
 from instant.conf.resolved import Conf
-from instant.conf.store import parse_store
-from instant.conf.throttle import parse_cache, parse_calls, parse_limits
-from instant.conf.trusted_proxies import parse_proxies
 from instant.exceptions import InstantConfigError
 
 __all__ = ["Stamp", "differences", "resolve", "site_name", "stamp", "tenant_path"]
@@ -62,45 +54,20 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         backend=values["BACKEND"] or DEFAULTS["BACKEND"],
         autostart=settings.DEBUG if values["AUTOSTART"] is None else values["AUTOSTART"],
         data=_data(values["DATA"], directory),
-        engine=_read("ENGINE", parse_engine, values),
         public_url=_public_url(values["PUBLIC_URL"]),
         public_port=public_port,
         proxy_url=_proxy_url(values["PROXY_URL"]),
         proxy_url_given=values["PROXY_URL"] is not None,
-        pools=_read("POOLS", pools_parser(is_address), values),
         pools_url=values["POOLS_URL"].rstrip("/"),
         proxy_secrets=secrets or server.proxy_secrets,
         proxy_secret_text=_proxy_secret_text(secrets),
         allowed_origins=_origins(values["ALLOWED_ORIGINS"]),
         allowed_origins_given=values["ALLOWED_ORIGINS"] is not None,
-        anonymous=values["ANONYMOUS"],
-        login=values["LOGIN"],
-        token_use=values["TOKEN_USE"],
-        token_life=values["TOKEN_LIFE"],
         timeout=float(values["TIMEOUT"]),
         enforces=values["ENFORCE"],
         enforces_in_background=values["ENFORCE_IN_BACKGROUND"],
-        breaker=values["BREAKER"],
-        outbox_partitions=values["OUTBOX_PARTITIONS"],
-        outbox_immediate=values["OUTBOX_IMMEDIATE"],
-        outbox_keep=values["OUTBOX_KEEP"],
-        outbox_consumer=_read("OUTBOX_CONSUMER", parse_consumer, values),
-        check_queries=values["CHECK_QUERIES"],
         sweep=values["TOKEN_LIFE"] if values["SWEEP"] == "TOKEN_LIFE" else values["SWEEP"],
-        throttle=_read("THROTTLE", parse_limits, values),
-        calls=_read("CALLS", parse_calls, values),
-        cache=_read("CACHE", parse_cache, values),
-        trusted_proxies=_read("TRUSTED_PROXIES", parse_proxies, values),
         authentication=tuple(values["AUTHENTICATION"]),
-        gateway=values["GATEWAY"],
-        shared_connection=values["SHARED_CONNECTION"],
-        tenant=values["TENANT"],
-        jobs=_read("JOBS", parse_jobs, values),
-        store=_read("STORE", parse_store, values),
-        push=_read("PUSH", parse_push, values),
-        reminders=_read("REMINDERS", parse_reminders, values),
-        stream_limit=values["STREAM_LIMIT"],
-        stream_keep=values["STREAM_KEEP"],
         audience=_audience(server, tenants=values["TENANT"] is not None),
         api_url=_api_url(server, port),
         size_limit=server.size_limit,
@@ -108,6 +75,8 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         _hmac_key=_key("CENTRIFUGO_HMAC_KEY", server.hmac_key),
         _dir=directory,
         _file_error=server.error,
+        **{name: values[name.upper()] for name in AS_GIVEN},
+        **{name: _read(name.upper(), parse, values) for name, parse in PARSED.items()},
     )
     return before, path, conf
 

@@ -359,9 +359,7 @@ def test_who_is_there_is_told_the_tab_that_asks(hall, browser, channel):
     vic = Tab(visitor, f"{hall.url}/shared/")
     vic.evaluate("(name) => instant.login(name, 'pw')", f"vic{number}")
     vic.evaluate(LISTEN, room)
-    tabs[1].wait_for_function(
-        "(names) => people.join() === names", arg=f"una{number},vic{number}"
-    )
+    tabs[1].wait_for_function("(names) => people.join() === names", arg=f"una{number},vic{number}")
     visitor.close()
     tabs[1].wait_for_function("(name) => people.join() === name", arg=f"una{number}")
     has_one_connection(hall, tabs)

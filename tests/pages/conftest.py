@@ -8,6 +8,7 @@ from django.test import Client, override_settings
 from django.urls import path
 
 from tests.servers import RawServer
+from tests.urls import urlpatterns
 from tests.views.test_channel_data import Server, use
 
 SESSIONS = [
@@ -43,7 +44,7 @@ class Pages:
 @pytest.fixture
 def pages():
     found = Pages()
-    urls = type("Urls", (), {"urlpatterns": [path("page/", found.view)]})
+    urls = type("Urls", (), {"urlpatterns": [path("page/", found.view), *urlpatterns]})
     cache.clear()
     with override_settings(ROOT_URLCONF=urls, MIDDLEWARE=[STATE, *SESSIONS]):
         yield found
