@@ -1,8 +1,8 @@
 """
 ``make bench``: all tables, or those named.
 
-There are canned, server, outbox, queue, stored, tokens, revoking, policies, fanout, calls, asking
-and saving.
+There are canned, server, outbox, queue, stored, tokens, revoking, policies, fanout, calls, asking,
+fragments and saving.
 """
 
 import contextlib
@@ -25,6 +25,7 @@ from tests.benchmarks import (
     asking,
     calls,
     fanout,
+    fragments,
     granting,
     outbox,
     policies,
@@ -131,6 +132,7 @@ TABLES = {
     "fanout": fanout.run,
     "calls": calls.run,
     "asking": asking.run,
+    "fragments": fragments.run,
     "saving": on_sqlite(saving.run),  # last: its model broadcasts from then on
 }
 

@@ -63,7 +63,8 @@ def fragment(request, pk):
 
 
 def public(request, pk):
-    return _page(request, "hall/public.html", pk, channel=f"fair:{pk}")
+    context = {"channel": f"fair:{pk}", "public": "private" not in request.GET}
+    return _page(request, "hall/public.html", pk, **context)
 
 
 def _page(request, template, pk, **context):
