@@ -481,3 +481,142 @@ def test_what_is_as_before_is_not_touched(live):
     live.arrive("<ul><li>a</li><li>b</li></ul><p>2</p>")
     expect(page.locator("p")).to_have_text("2")
     assert page.evaluate("touched") == ["text"]
+
+
+def test_what_scripts_have_changed_about_how_it_looks(live):
+    """A menu that is open does not close because something else has changed; what changes, changes."""
+
+    def menu(number, more="", classes="menu", said="false"):
+        return (
+            f'<div id="menu" class="{classes}" aria-expanded="{said}"{more}><b>{number}</b></div>'
+        )
+
+    page = show(live, menu(1, " hidden"))
+    page.evaluate(
+        """menu.classList.add("open"); menu.classList.remove("menu"); menu.hidden = false;
+           menu.setAttribute("aria-expanded", "true"); menu.style.color = "red"; menu.title = "x" """
+    )
+    for number in (2, 3):
+        live.arrive(menu(number, " hidden"))
+        expect(page.locator("b")).to_have_text(str(number))
+        left = {"id": "menu", "class": "open", "aria-expanded": "true", "style": "color: red;"}
+        assert attributes(page, "#menu") == left
+    live.arrive(menu(4, classes="menu hot", said="mixed"))
+    assert attributes(page, "#menu") == {**left, "class": "open hot", "aria-expanded": "mixed"}
+    live.arrive(menu(5, classes="", said="mixed"))
+    assert attributes(page, "#menu")["class"] == "open"
+    page.evaluate("menu.className = 'menu'")
+    live.arrive(menu(5, classes="menu", said="mixed"))
+    live.arrive(menu(6, classes="", said="mixed"))
+    assert attributes(page, "#menu")["class"] == ""
+
+
+def attributes(page, selector):
+    return page.evaluate(
+        "(one) => Object.fromEntries([...document.querySelector(one).attributes].map(({ name, value }) => [name, value]))",
+        selector,
+    )
+
+
+def test_what_else_scripts_have_changed_is_the_servers_again(live):
+    page = show(live, '<b>1</b><button name="go">Save</button><a href="/one">one</a>')
+    page.evaluate(
+        """() => {
+          const [button, link] = target.querySelectorAll("button, a");
+          button.disabled = true;
+          button.textContent = "Saving";
+          link.href = "/two";
+        }"""
+    )
+    live.arrive('<b>2</b><button name="go">Save</button><a href="/one">one</a>')
+    expect(page.locator("button")).to_have_text("Save")
+    expect(page.locator("button")).to_be_enabled()
+    expect(page.locator("a")).to_have_attribute("href", "/one")
+
+
+def test_content_that_came_with_a_message(live):
+    page = show(live, "")
+    live.arrive('<ul id="list"><li id="a" class="row">1</li></ul>', action="update")
+    live.arrive('<li id="b" class="row">1</li>', "#list", "append")
+    live.arrive(
+        '<li id="a" class="row">1</li><li id="b" class="row">1</li><li id="c" class="row">1</li>',
+        "#list",
+    )
+    page.evaluate("for (const one of document.querySelectorAll('li')) one.classList.add('open')")
+    live.arrive(
+        '<li id="a" class="row">2</li><li id="b" class="row">2</li><li id="c" class="row hot">2</li>',
+        "#list",
+    )
+    expect(page.locator("li.row.open")).to_have_text(["2", "2", "2"])
+    expect(page.locator("li.hot")).to_have_count(1)
+
+
+def test_a_script_may_keep_an_element(live):
+    """As a widget that has made something else of it."""
+    page = show(live, '<b>1</b><select name="to" class="rich"><option>a</option></select>')
+    page.evaluate(
+        """() => {
+          const select = target.querySelector("select");
+          const widget = document.createElement("div");
+          widget.dataset.instantKeep = "";
+          widget.textContent = "rich";
+          select.after(widget);
+          window.to = [];
+          select.addEventListener("instant:before-morph", (event) => {
+            to.push(event.detail.to.outerHTML);
+            event.preventDefault();
+          });
+        }"""
+    )
+    now = '<select name="to" class="rich"><option>a</option><option>b</option></select>'
+    live.arrive(f"<b>2</b>{now}<p>3</p>")
+    expect(page.locator("#target")).to_have_text("2arich3")
+    assert [text.replace(' id="instant-morph-0"', "") for text in page.evaluate("to")] == [now]
+
+
+FUZZ = """(count) => {
+  let seed = 7;
+  const random = (n) => (seed = (seed * 48271) % 2147483647) % n;
+  const names = ["div", "p", "span", "ul", "section"];
+  const tree = (ids, depth) => {
+    let html = "";
+    for (let left = random(5); left >= 0; left -= 1) {
+      const name = names[random(names.length)];
+      const id = random(3) ? ids.splice(random(ids.length), 1)[0] : undefined;
+      const what = random(8);
+      if (what === 0) html += `text ${random(3)}`;
+      else if (what === 1) html += `<input name="n${random(4)}" value="${random(3)}">`;
+      else if (what === 2) html += `<!--${random(3)}-->`;
+      else if (what === 3) html += `<x-own class="a${random(3)}">${random(3)}</x-own>`;
+      else {
+        const more = [`class="c${random(3)}"`, `title="t${random(3)}"`, ""][random(3)];
+        html += `<${name}${id ? ` id="${id}"` : ""} ${more}>${depth ? tree(ids, depth - 1) : ""}</${name}>`;
+      }
+    }
+    return html;
+  };
+  const ids = () => Array.from({ length: 14 }, (_, n) => `i${n}`);
+  const wrong = [];
+  const plain = document.createElement("div");
+  plain.id = "target";
+  for (let n = 0; n < count; n += 1) {
+    const html = tree(ids(), 2);
+    const all = [...target.querySelectorAll("*")];
+    const focus = all.filter((one) => one.localName === "input");
+    if (focus.length && random(2)) focus[random(focus.length)].focus();
+    const before = target.innerHTML;
+    plain.innerHTML = html;
+    instant.tell("news", "message",
+      { eventClass: "instant:html", client: "", data: { html, target: "#target", action: "morph" } });
+    if (!document.activeElement.matches("input")) document.activeElement.blur(); // it rests where none was
+    if (!target.isEqualNode(plain)) wrong.push([before, plain.innerHTML, target.innerHTML]);
+    for (const one of target.querySelectorAll("input")) if (one.value !== one.defaultValue) wrong.push([before, html, one.outerHTML, one.value]);
+  }
+  return wrong.slice(0, 2);
+}"""
+
+
+def test_any_html_becomes_any_other(live):
+    """Whatever stands there, at the end it is what the server has sent."""
+    page = show(live, "")
+    assert page.evaluate(FUZZ, 1500) == []

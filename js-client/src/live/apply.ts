@@ -1,6 +1,6 @@
 /** Puts HTML into the page: as it comes, or morphed into what is there. */
 import { keepFocus } from "./focus.js";
-import { morph, remember } from "./morph.js";
+import { given, morph } from "./morph.js";
 import { parse } from "./parse.js";
 import { start } from "./scripts.js";
 
@@ -33,7 +33,7 @@ export function apply(target: Element, html: string, action: Action): void {
       morph(target, content);
       return;
     }
-    remember(content);
+    given.remember(content);
     const added = [...content.childNodes];
     const scripts = [...content.querySelectorAll("script")];
     if (action !== "update" && action !== "replace") forgetTwins(isInside ? target : (parent as Element), added, target);

@@ -2,7 +2,7 @@
 import type { Instant } from "../instant.js";
 import { watchEdits } from "./edited.js";
 import { defineFragment, styleFragments } from "./fragment-element.js";
-import { remember } from "./morph.js";
+import { given } from "./morph.js";
 import { defineSource } from "./source-element.js";
 
 /** What `{% live %}` and its like say with the script. */
@@ -17,7 +17,7 @@ if (instant) {
   // Turbo may run it again.
   if (!customElements.get("instant-source")) {
     watchEdits();
-    remember(document);
+    given.remember(document);
     defineSource(instant);
     if (json) {
       const { urls, life } = JSON.parse(json) as Site;

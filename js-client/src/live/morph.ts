@@ -1,6 +1,8 @@
 import { Idiomorph } from "idiomorph";
 
 import { Edits, isEdited } from "./edited.js";
+import { tell } from "./events.js";
+import { attributesOf, Given, isCustom } from "./given.js";
 import { isKept, Pairs } from "./pairs.js";
 import { start } from "./scripts.js";
 
@@ -12,20 +14,17 @@ const THEIRS: Readonly<Record<string, readonly string[]>> = {
   canvas: ["width", "height"],
 };
 
-/** The attributes that HTML of the server has given to custom elements: others are their own. */
-const given = new WeakMap<Element, ReadonlyMap<string, string>>();
-
-/** Notes the attributes of custom elements in a part of the page that the server has sent, of those that no script has changed. */
-export function remember(root: ParentNode): void {
-  for (const element of root.querySelectorAll(":not(:defined)")) given.set(element, attributesOf(element));
-}
+/** What the server has said of the page's elements. */
+export const given = new Given();
 
 /**
  * Makes the content of an element what `content` says, and changes only what differs. Where that is one element with
  * the `id` of `target`, it is `target` itself.
  *
  * The server's HTML wins, but for what people are doing: the focus and the cursor, what they have typed and chosen, what
- * they have opened. What is marked with `data-instant-keep` stays, and so do the attributes that it names.
+ * they have opened; and for what scripts have changed about how an element looks, as long as the server says the same.
+ * What is marked with `data-instant-keep` stays, and so do the attributes that it names, and what a listener of
+ * `instant:before-morph` keeps with `preventDefault()`.
  */
 export function morph(target: Element, content: DocumentFragment): void {
   const only = onlyElement(content);
@@ -34,26 +33,30 @@ export function morph(target: Element, content: DocumentFragment): void {
   const pairs = new Pairs(target, content);
   const edits = new Edits(target);
   const scrolled = scrolledIn(target);
-  const fresh = new WeakMap<Element, Element>();
+  const fresh = new Map<Element, Element>();
   const scripts = new Set<HTMLScriptElement>();
   /** Made by Idiomorph a moment ago, so there is nothing to be kept. */
   const blank = new WeakSet<Element>();
-  /** The attributes of custom elements that are being added. */
-  let coming: Map<string, string>[] = [];
+  /** What is being added, as the server has sent it. */
+  let coming: Node | undefined;
 
   const callbacks = {
     beforeNodeMorphed(old: Node, now: Node): boolean {
       if (!(old instanceof Element && now instanceof Element)) return true;
       if (isKept(old)) return false;
       // A template's content is no part of the comparison.
-      if (old.isEqualNode(now) && !old.querySelector("template") && old.localName !== "template") return false;
+      if (old.isEqualNode(now) && !old.querySelector("template") && old.localName !== "template") {
+        given.noteAll(old, now);
+        return false;
+      }
+      if (!old.attributes.length && !old.hasChildNodes()) blank.add(old);
+      else if (!tell(old, "instant:before-morph", { to: now })) return false;
       if (old instanceof HTMLScriptElement) {
         if (isSame(old, now)) return false;
         scripts.add(old);
       }
-      if (!old.attributes.length && !old.hasChildNodes()) blank.add(old);
       // What somebody writes in it, or the element itself has put there, is compared with itself.
-      else if (isEdited(old) || (fillsItself(old) && !now.hasChildNodes())) {
+      if (isEdited(old) || (fillsItself(old) && !now.hasChildNodes())) {
         now.replaceChildren(...[...old.childNodes].map((child) => child.cloneNode(true)));
       }
       fresh.set(old, now);
@@ -64,28 +67,24 @@ export function morph(target: Element, content: DocumentFragment): void {
       if (name === "nonce" || THEIRS[element.localName]?.includes(name) || edits.has(element, name)) return false;
       if (element.getAttribute("data-instant-keep")?.split(" ").includes(name)) return false;
       if (isAlpines(element)) return how === "update" && name !== "style" && name !== "class";
-      if (!isCustom(element)) return true;
-      const before = given.get(element);
-      if (how === "remove") return before?.has(name) ?? false;
-      return before?.get(name) !== fresh.get(element)?.getAttribute(name);
+      return given.isNews(element, name, fresh.get(element)?.getAttribute(name) ?? null);
     },
     afterNodeMorphed(old: Node, now: Node): void {
-      if (isCustom(old)) given.set(old, attributesOf(now as Element));
+      if (old instanceof Element) given.note(old, now as Element);
     },
     beforeNodeAdded(node: Node): boolean {
-      coming = customIn(node).map(attributesOf);
+      coming = node;
       return true;
     },
     afterNodeAdded(node: Node): void {
-      if (!(node instanceof Element)) return;
-      const custom = customIn(node);
-      // An element may have made others as soon as it was there.
-      if (custom.length === coming.length) custom.forEach((element, index) => given.set(element, coming[index] ?? new Map()));
+      // One that Idiomorph makes first and fills then has been told of part by part.
+      if (!(node instanceof Element) || blank.has(node)) return;
+      given.noteAll(node, coming as Element);
       if (node instanceof HTMLScriptElement) scripts.add(node);
       for (const script of node.querySelectorAll("script")) scripts.add(script);
     },
     beforeNodeRemoved(node: Node): boolean {
-      return !(node instanceof Element) || !(node.getAttribute("data-instant-keep") === "" || pairs.made.has(node));
+      return !(node instanceof Element && pairs.made.has(node));
     },
   };
   try {
@@ -107,17 +106,11 @@ function onlyElement({ childNodes }: DocumentFragment): Element | undefined {
   return nodes.length === 1 && nodes[0] instanceof Element ? nodes[0] : undefined;
 }
 
-const customIn = (node: Node): Element[] => (node instanceof Element ? [node, ...node.querySelectorAll("*")].filter(isCustom) : []);
-
-const isCustom = (node: Node): node is Element => node instanceof Element && node.localName.includes("-");
-
 /** What other custom elements have in them, where the server has sent nothing, they have made. Ours has the server's. */
 const fillsItself = (element: Element): boolean => isCustom(element) && !element.localName.startsWith("instant-");
 
 /** Alpine adds to what the server has sent. */
 const isAlpines = ({ attributes }: Element): boolean => [...attributes].some(({ name }) => /^(?:x-|:|@)/.test(name));
-
-const attributesOf = ({ attributes }: Element): Map<string, string> => new Map([...attributes].map(({ name, value }) => [name, value]));
 
 function isSame(script: Element, other: Element): boolean {
   const said = ({ textContent }: Element, all: Map<string, string>): string => {

@@ -2,8 +2,9 @@
 
 const CONTROLS = "input[name]:not([id]), textarea[name]:not([id]), select[name]:not([id])";
 const PREFIX = "instant-morph-";
+const MARKED = "[data-instant-keep='']";
 /** What nobody but the page changes. */
-const KEPT = "[data-instant-keep=''], [hx-preserve], [data-turbo-permanent], instant-status, instant-bell";
+const KEPT = `${MARKED}, [hx-preserve], [data-turbo-permanent], instant-status, instant-bell`;
 
 /** Tells whether an element stays as it is, with all that is in it. */
 export const isKept = (element: Element): boolean => element.matches(KEPT);
@@ -21,9 +22,10 @@ interface AlpineTemplate extends HTMLTemplateElement {
  * in another. And what is to stay, or was made by Alpine, is like nothing in the new HTML.
  */
 export class Pairs {
-  /** What is made by scripts of the page. */
+  /** What scripts of the page have made: it stays though the server doesn't know it. */
   readonly made = new Set<Element>();
   readonly #named = new Set<Element>();
+  readonly #behind = new Map<Element, Element | null>();
 
   constructor(target: Element, content: ParentNode) {
     this.#pairControls(target, content);
@@ -34,10 +36,19 @@ export class Pairs {
       for (const element of elements) if (element instanceof Element) this.made.add(element);
     }
     for (const element of this.made) this.#name([element]);
+    for (const element of target.querySelectorAll(MARKED)) {
+      if (!element.id || !content.querySelector(`[id="${CSS.escape(element.id)}"]`)) this.made.add(element);
+    }
+    for (const element of this.made) this.#behind.set(element, element.previousElementSibling);
   }
 
-  /** Takes the ids away again. */
+  /** Takes the ids away again, and puts what stays behind the element behind which it was. */
   end(target: ParentNode): void {
+    for (const [element, before] of this.#behind) {
+      const { parentElement: parent } = element;
+      if (!parent || element.previousElementSibling === before || (before && before.parentElement !== parent)) continue;
+      move(parent, element, before ? before.nextSibling : parent.firstChild);
+    }
     for (const element of [...this.#named, ...target.querySelectorAll(`[id^="${PREFIX}"]`)]) {
       if (element.id.startsWith(PREFIX)) element.removeAttribute("id");
     }
@@ -71,6 +82,12 @@ export class Pairs {
       this.#name(twin ? [element, twin] : [element]);
     }
   }
+}
+
+/** Moves an element with all that it is doing, where the browser can. */
+function move(parent: Element & { moveBefore?: (element: Element, before: Node | null) => void }, element: Element, before: Node | null): void {
+  if (parent.moveBefore) parent.moveBefore(element, before);
+  else parent.insertBefore(element, before);
 }
 
 function byKey(controls: Iterable<Element>, root: ParentNode): Map<string, Element[]> {
