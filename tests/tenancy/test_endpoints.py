@@ -10,7 +10,7 @@ from django.test import Client
 from instant import Namespace
 from instant.centrifugo.api import channel_state
 from instant.centrifugo.proxy import HEADER
-from instant.html import script_config
+from instant.html import script_config, source
 from instant.rights.tokens import Signer
 from instant.states import states
 from tests.tenancy import fake
@@ -141,6 +141,20 @@ def test_states_are_of_the_tenants_channels(registry, tenants, make_user, client
     with tenants.activate("globex"):
         assert states(None, "order:4") == {}
     assert asked == [["order:acme/1", "order:acme/2"], ["order:acme/4"]]
+
+
+def test_the_position_of_a_page_is_that_of_the_tenants_channel(tenants, client, monkeypatch):
+    asked = []
+
+    def positions(_client, channels, _timeout):
+        asked.append(channels)
+        return [{"offset": 3, "epoch": "e"}]
+
+    monkeypatch.setattr(channel_state, "positions", positions)
+    said = '<instant-source channel="news" offset="3" epoch="e"></instant-source>'
+    with tenants.activate("acme"):
+        assert source("news") == said
+    assert asked == [["acme/news"]]
 
 
 def ask(channel, user, kind="subscribe", tenant=""):
