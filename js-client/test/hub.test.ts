@@ -202,6 +202,7 @@ describe("the connection", () => {
     await tick();
     vi.setSystemTime(Date.now() + 10_000);
     vi.advanceTimersByTime(5000);
+    await vi.advanceTimersByTimeAsync(500);
     server().answer("connect", { client: "c" });
     await vi.advanceTimersByTimeAsync(10_000);
     expect(tab.ended).toBeUndefined();
@@ -315,6 +316,43 @@ describe("a channel", () => {
     await tick();
     expect(one.last("unsubscribe")).toMatchObject({ code: 2500 });
     expect(other.last("error")).toMatchObject({ code: 103 });
+  });
+
+  test("with what one tab wants to hear it is asked for anew; what is kept stays, and others are answered here", async () => {
+    const [one, other, third] = await connected(3);
+    if (!one || !other || !third) throw new Error();
+    await subscribed([one], POSITION);
+    server().say(pub(5));
+    await subscribed([other], { ...POSITION, offset: 6 }, { join_leave: true, recover: true, offset: 5, epoch: "e" });
+    expect(server().last("subscribe")["subscribe"]).toMatchObject({ join_leave: true });
+    // The server has lost what came between, so the first one tries for itself.
+    expect(one.last("unsubscribe")).toMatchObject({ code: 2500 });
+    await subscribed([one], { ...POSITION, offset: 6, was_recovering: true, recovered: true }, { recover: true, offset: 6, epoch: "e" });
+    server().say(pub(7));
+    const before = server().got.length;
+    third.send({ subscribe: { channel: "news", join_leave: true } });
+    third.send({ subscribe: { channel: "news", recover: true, offset: 6, epoch: "e" } });
+    await tick();
+    expect(server().got.length).toBe(before);
+    expect(third.last("subscribe")).toMatchObject({ offset: 6, publications: [{ data: {}, offset: 7 }] });
+  });
+
+  test("what was kept before it was asked for anew is kept", async () => {
+    const [one, other, third] = await connected(3);
+    if (!one || !other || !third) throw new Error();
+    await subscribed([one], POSITION);
+    server().say(pub(5));
+    const publications = [{ data: {}, offset: 6 }];
+    await subscribed([other], { ...POSITION, offset: 5, recovered: true, publications }, { join_leave: true, recover: true, offset: 5 });
+    const before = server().got.length;
+    third.send({ subscribe: { channel: "news", recover: true, offset: 4, epoch: "e" } });
+    await tick();
+    expect(third.last("subscribe")?.["publications"]).toEqual([5, 6].map((offset) => ({ data: {}, offset })));
+    third.send({ subscribe: { channel: "news" } });
+    await tick();
+    expect(third.last("subscribe")).toEqual({ ...POSITION, offset: 6 });
+    expect(server().got.length).toBe(before);
+    expect(one.got.filter((message) => "push" in message)).toEqual([pub(5), pub(6)]);
   });
 
   test("what is older than what is kept is asked for", async () => {

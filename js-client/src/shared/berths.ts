@@ -47,11 +47,10 @@ export class Berths {
       this.#hub.remove(member);
     };
     line.onmessage = ({ data }) => {
-      const { to, frame, alive, bye } = data as Up;
+      const { to, frame, alive } = data as Up;
       if (to !== this.#leader) return;
       if (frame) this.#hub.receive(member, frame);
       if (alive) tell({ alive });
-      if (bye) leave();
     };
     // It is granted when the tab is gone, however that happened.
     navigator.locks.request(name, { signal: gone.signal }, leave).catch(() => undefined);

@@ -20,7 +20,6 @@ export interface Up {
   readonly to: string | undefined;
   readonly frame?: string;
   readonly alive?: true;
-  readonly bye?: true;
 }
 
 interface Browser {
@@ -91,7 +90,6 @@ export class Tether {
 
   close(): void {
     if (this.#gone.signal.aborted) return;
-    this.#tell({ to: this.leader, bye: true });
     clearInterval(this.#timer);
     this.#gone.abort();
     this.#line.close();
