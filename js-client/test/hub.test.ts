@@ -255,6 +255,18 @@ describe("a channel", () => {
     expect(server().got.filter((command) => "subscribe" in command)).toHaveLength(1);
   });
 
+  test("what is too large for the server ends that tab's connection only", async () => {
+    const [one, other] = await connected(2);
+    one?.send({ publish: { channel: "news", data: "x".repeat(65_400) } });
+    await tick();
+    expect(one?.ended).toBeUndefined();
+    one?.send({ publish: { channel: "news", data: "x".repeat(65_500) } });
+    await tick();
+    expect(one?.ended).toEqual([1009, ""]);
+    expect(other?.ended).toBeUndefined();
+    expect(server().got.filter((command) => "publish" in command)).toHaveLength(1);
+  });
+
   test("is asked for without what would differ from tab to tab", async () => {
     const [tab] = await connected(1);
     tab?.send({ subscribe: { channel: "news", flag: 3, delta: "fossil", data: { a: 1 } } });

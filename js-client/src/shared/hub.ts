@@ -1,12 +1,16 @@
 import type { Config } from "../config.js";
+import { byteLength } from "../size.js";
 import { Member, type Port } from "./member.js";
 import { Publications } from "./publications.js";
 import { Topic, type Server } from "./topic.js";
 import { Upstream } from "./upstream.js";
 import { claimsOf, without, type Claims, type Command, type ConnectResult, type Push, type Reply } from "./wire.js";
 
-/** The code and the reason with which the server closes a connection for a token that is not its user's. */
+/** The code with which the server closes a connection for a token that is not its user's, and that for a message that is too large. */
 const INVALID_TOKEN = 3500;
+const TOO_LARGE = 1009;
+/** Stands for the number that a command gets here. */
+const LONG_ID = 2 ** 31;
 
 interface Connect {
   readonly member: Member;
@@ -133,6 +137,9 @@ export class Hub implements Server {
       // The server would end the connection, and with it that of all others.
       this.remove(member);
       member.end(INVALID_TOKEN, "invalid token");
+    } else if (byteLength(JSON.stringify({ ...command, id: LONG_ID })) >= this.#config.sizeLimit) {
+      this.remove(member);
+      member.end(TOO_LARGE, "");
     } else if (subscribe) {
       this.#topic(subscribe.channel).subscribe(member, id, subscribe);
     } else if (unsubscribe) {
