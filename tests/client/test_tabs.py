@@ -181,7 +181,6 @@ def test_the_leaders_end_costs_a_moment_and_no_message(hall, chromium, browser, 
         assert tab.evaluate("lost") == 0
         times = tab.evaluate("(ended) => times.filter((time) => time > ended - 200)", ended)
         gap = max(later - earlier for earlier, later in itertools.pairwise(times))
-        print(f"{end.__name__}: {gap:.0f} ms")
         assert gap < 1000
     if end is freeze:
         leader.wait_for_function(HEARD, arg=publisher.texts)
@@ -199,7 +198,6 @@ def test_a_leader_that_is_blocked_is_replaced(hall, browser, channel):
     for tab in others:
         tab.wait_for_function(HEARD, arg=["one"])
     took = time.monotonic() - began
-    print(f"blocked: {took:.1f} s")
     assert took < 8
     (second,) = leaders(others)
     hall.change("say", channel, "two")
