@@ -124,7 +124,7 @@ ON_POSTGRES := tests/test_permissions.py tests/rights/test_exact_names.py tests/
 	tests/test_namespaces.py tests/test_admin.py tests/test_admin_scale.py \
 	tests/views/test_identity.py tests/views/test_channel_data.py tests/views/test_centrifugo_proxy.py tests/views/test_queries.py \
 	tests/inbound/policies/test_timeout.py \
-	tests/live/test_enforcement.py tests/live/test_guardian.py tests/pages tests/revoking tests/tenancy/test_outbox.py
+	tests/live/test_enforcement.py tests/live/test_guardian.py tests/pages tests/streaming tests/revoking tests/tenancy/test_outbox.py
 
 test-postgres: postgres $(VENV)/.tested
 	@$(BIN)/python -m tests.cluster $(BIN)/python -X dev -m pytest --ds tests.postgres -q -n auto -m 'not slow and not real_server' $(ON_POSTGRES)

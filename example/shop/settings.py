@@ -24,6 +24,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "instant",
+    "assistant",
     "catalogue",
     "desk",
     "notices",
@@ -94,6 +95,8 @@ IMPORTS = Path(os.environ.get("EXAMPLE_IMPORTS", BASE_DIR / "imports"))
 MAX_IMPORT = 20 * 1024 * 1024
 # A report takes so long, whatever there is to count: of its own it would be done before one looks.
 REPORT_SECONDS = 6
+# And the assistant so long for a word: a machine that is faster would need no stream.
+ASSISTANT_SECONDS = 0.07
 
 SITE_NAME = "Threadwell"
 INSTANT = {

@@ -6,6 +6,7 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from assistant import views as assistant
 from catalogue import views as catalogue
 from desk import views as desk
 from notices import views as notices
@@ -35,6 +36,7 @@ urlpatterns = [
     path("report/", reports.report, name="report"),
     path("talk/", talk.talk, name="talk"),
     path("talk.json", talk.latest, name="talk-latest"),
+    path("assistant/", assistant.assistant, name="assistant"),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     # Browsers ask for it on pages that name no icon, such as the admin's.

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
@@ -52,7 +53,7 @@ def element(request: HttpRequest, channel: str, attributes: Mapping[str, Any]) -
 
 def _part(request: HttpRequest, channel: str) -> Part | None:
     """Return the text as far as it is there, if the request's user may see it."""
-    user = getattr(request, "user", None)
+    user = getattr(request, "user", None) or AnonymousUser()
     if not conf.current().anonymous and not permissions.is_known(user):
         return None
     found = find_namespace(channel)

@@ -28,6 +28,7 @@ __all__ = [
     "begin",
     "cancel",
     "chunks",
+    "close_old_connection",
     "database",
     "interrupt",
     "is_in_transaction",
@@ -237,6 +238,13 @@ def remove(keys: list[int]) -> None:
 def _delete_chunks(keys: list[int]) -> None:
     gone = StreamChunk._base_manager.using(database()).filter(stream__in=keys)  # noqa: SLF001
     gone._raw_delete(gone.db)  # noqa: SLF001  likewise
+
+
+def close_old_connection() -> None:
+    """Close it if it is broken or too old, as Django does; but not in a transaction."""
+    connection = connections[database()]
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
 
 
 def is_in_transaction() -> bool:

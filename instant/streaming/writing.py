@@ -8,8 +8,6 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from django.db import close_old_connections
-
 from instant import conf
 from instant.exceptions import StreamCancelled, StreamError, StreamTooLong
 from instant.streaming import rows, telling
@@ -65,7 +63,7 @@ class Writing:
         """Make it this one's, and tell pages that it begins."""
         if self._stream is not None:
             raise ValueError("A stream is written in one block. Call stream() again.")
-        close_old_connections()
+        rows.close_old_connection()
         if self._limit is None:
             self._limit = conf.current().stream_limit
         self.tenant = tenancy.current()

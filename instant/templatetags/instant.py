@@ -60,7 +60,8 @@ def instant_stream(context: template.Context, channel: str, **attributes: Any) -
     """Show what is written to a channel, as it grows, see ``instant.html.stream()``."""
     request = _request(context, "instant_stream", "who may read what")
     shown = html.stream(request, channel, **attributes)
-    return shown + html.stream_script(request, loading.nonce(context))
+    # The element is last, next to what follows it in the template.
+    return html.stream_script(request, loading.nonce(context)) + shown
 
 
 @register.simple_tag(takes_context=True)

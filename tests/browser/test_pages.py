@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 PAGES = {
     None: ("/", "/login/", "/catalogue/", "/catalogue/?q=nothing+fits"),
-    "ada": ("/", "/orders/", "/orders/1002/", "/notes/", "/catalogue/", "/talk/"),
+    "ada": ("/", "/orders/", "/orders/1002/", "/notes/", "/catalogue/", "/talk/", "/assistant/"),
     "sam": ("/", "/orders/", "/orders/1001/", "/desk/", "/catalogue/import/", "/report/"),
 }
 # Whatever the state of the connection is called.
@@ -41,7 +41,7 @@ def test_pages_are_live_and_fit_a_phone(visit, user):
 
 def test_strangers_are_sent_to_the_login(visit):
     nobody = visit()
-    for path in ("/desk/", "/catalogue/import/", "/report/", "/orders/", "/notes/"):
+    for path in ("/desk/", "/catalogue/import/", "/report/", "/orders/", "/notes/", "/assistant/"):
         nobody.page.goto(nobody.site.url + path)
         expect(nobody.page).to_have_url(f"{nobody.site.url}/login/?next={path}")
     nobody.live()

@@ -20,4 +20,4 @@ def test_the_example_s_tests_pass(tmp_path):
         cwd=EXAMPLE, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Ran 5 tests" in done.stderr
+    assert "Ran 6 tests" in done.stderr
