@@ -19,6 +19,8 @@ __all__ = ["keeper"]
 
 logger = logging.getLogger("instant.streams")
 
+_LEAST, _MOST = 0.01, 60.0
+"""Seconds between two looks."""
 _AGAIN = 1.0
 """Seconds after which it tries again what the database has refused."""
 
@@ -83,7 +85,8 @@ class Keeper:
                     if max(one.due(), until) <= now:
                         self._keep(one)
                 due = (max(one.due(), self._watched.get(one, 0.0)) for one in watched)
-                bell.wait(max(0.0, min(due) - time.monotonic()))
+                # Not at once: what is written just now by somebody else is still due.
+                bell.wait(min(max(_LEAST, min(due) - time.monotonic()), _MOST))
                 bell.clear()
         finally:
             connections.close_all()  # this thread's own

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 from instant import conf
@@ -156,6 +157,8 @@ class Writing:
 
     def due(self) -> float:
         """Return when the keeper has something to do, by ``time.monotonic()``."""
+        if self._over is not None:
+            return inf
         beat = self._seen + rows.BEAT
         return min(self._flushed + BETWEEN, beat) if self._gathered else beat
 
