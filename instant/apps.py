@@ -26,6 +26,7 @@ class InstantConfig(AppConfig):
         from instant.broadcasting import receivers as broadcasting  # noqa: PLC0415  likewise
         from instant.inbound.tickets import erasing as tickets  # noqa: PLC0415  it needs the models
         from instant.inbound.tickets import running as jobs  # noqa: PLC0415  likewise
+        from instant.pages.lists import channel as lists  # noqa: PLC0415  likewise
         from instant.publishing.outbox import erasing, fixtures  # noqa: PLC0415  likewise
         from instant.publishing.outbox import running as outbox  # noqa: PLC0415  likewise
         from instant.revoking import follow_up, receivers  # noqa: PLC0415  they need the models
@@ -38,6 +39,7 @@ class InstantConfig(AppConfig):
         from instant.stored.push import subscriptions  # noqa: PLC0415  likewise
 
         broadcasting.connect()
+        lists.connect()
         declared_rows.connect()
         receivers.connect()
         depends_on.connect()

@@ -21,6 +21,7 @@ from instant.exceptions import InstantConfigError
 from instant.namespaces import tokenless_namespaces
 from instant.pages import embedding, loading
 from instant.pages import source as sources
+from instant.pages.lists.element import element as _list
 from instant.stored.push import vapid
 from instant.streaming import element as streaming
 from instant.tenancy import current as tenancy
@@ -30,6 +31,7 @@ __all__ = [
     "bell",
     "connect_sources",
     "live_script",
+    "livelist",
     "push_options",
     "script",
     "script_config",
@@ -224,6 +226,31 @@ def state(request: HttpRequest, *channels: str | Iterable[str]) -> SafeString:
     and whatever snapshot() raises.
     """
     return embedding.element(request, _flat(channels))
+
+
+def livelist(
+    where: HttpRequest | Context | None,
+    queryset: Any,
+    template: str,
+    *,
+    row: str = "",
+    public: bool = False,
+    tag: str = "instant-list",
+    **attributes: Any,
+) -> SafeString:
+    """
+    Return an element with the rows of a queryset, which the page's script keeps up to date.
+
+    ``template`` shows one, as the variable ``row`` (the model's name unless given), and begins
+    with its element. ``tag`` is the element around them, as ``tbody``, with these attributes
+    (``_`` stands for ``-``). A ``public`` list is the same for everybody: its templates get no
+    request. ``where`` is the request, or a template's context; without one, as in a mail, it is
+    the rows alone. Raises ValueError for a queryset that can't be followed, and
+    InstantConfigError without StateMiddleware.
+    """
+    request = loading.request_of(where)
+    found = _list(request, queryset, template, row=row, public=public, tag=tag, **attributes)
+    return found + live_script(where)
 
 
 def _flat(channels: Iterable[Any]) -> list[str]:

@@ -1,5 +1,6 @@
-"""Pages that change without JavaScript of their own: HTML that is sent to all who listen."""
+"""What pages show without JavaScript of their own: HTML for all who listen, and lists."""
 
+from instant.pages.lists.as_json import LiveRows, alive, live
 from instant.pages.markup import asend_html, send_html
 
-__all__ = ["asend_html", "send_html"]
+__all__ = ["LiveRows", "alive", "asend_html", "live", "send_html"]

@@ -19,6 +19,7 @@ from instant.inbound.listening.model import Listener
 from instant.inbound.tickets.model import Ticket
 from instant.inbound.tickets.seen import WorkerSeen
 from instant.namespaces import row_namespaces
+from instant.pages.lists.model import LiveList, LiveListReader
 from instant.publishing.outbox.model import OutboxRow
 from instant.revoking.model import Revocation
 from instant.stored.availability import condition
@@ -36,6 +37,8 @@ __all__ = [
     "Acknowledgement",
     "Channel",
     "Listener",
+    "LiveList",
+    "LiveListReader",
     "Message",
     "Notification",
     "OutboxRow",

@@ -12,6 +12,7 @@ from instant.views import (
     messages,
     notifications,
     push,
+    rows,
     streams,
     worker,
 )
@@ -38,6 +39,7 @@ urlpatterns: list[URLPattern] = [
     path("history/", channel_data.history, name="history"),
     path("snapshot/", channel_data.snapshot, name="snapshot"),
     path("fragments/", fragments.fragments, name="fragments"),
+    path("rows/", rows.rows, name="rows"),
     path("messages/outstanding/", messages.outstanding, name="outstanding"),
     path("messages/acknowledge/", messages.acknowledge, name="acknowledge"),
     path("channels/<str:name>/status/", channel_status.status, name="channel_status"),

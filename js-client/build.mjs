@@ -167,7 +167,7 @@ if (process.argv.includes("--check")) {
   await rm(`${root}dist`, { recursive: true, force: true });
   await mkdir(`${root}dist`);
   // Both entries share their common code, or each class would exist twice.
-  const entries = ["testing", "bell", "stream", ...HOOKS].map((entry) => [entry, `src/${entry}/index.ts`]);
+  const entries = ["testing", "bell", "live", "stream", ...HOOKS].map((entry) => [entry, `src/${entry}/index.ts`]);
   const entryPoints = { index: "src/index.ts", ...Object.fromEntries(entries) };
   await build({ ...shared, entryPoints, outdir: "dist", packages: "external", splitting: true, write: true });
   for (const [file, text] of files) await writeFile(`${root}dist/${file}`, text);

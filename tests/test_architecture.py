@@ -54,8 +54,8 @@ MAY_IMPORT = {
     "personal": {"tenancy"},
     "tenancy": {"centrifugo", "channels", "conf", "exceptions"},
     "pages": {
-        "backends", "broadcasting", "centrifugo", "channels.names", "conf", "exceptions", "namespaces", "permissions",
-        "producers", "publishing", "rights", "tenancy",
+        "backends", "broadcasting", "centrifugo", "channels.names", "conf", "deliveries", "exceptions", "namespaces",
+        "permissions", "personal.part", "producers", "publishing", "rights", "tenancy",
     },
     "streaming": {
         "channels", "conf", "exceptions", "fields", "models", "namespaces", "pages.privacy", "permissions",

@@ -34,10 +34,10 @@ PINNED = {
         "on_connect on_message on_publish on_refresh on_rpc on_subscribe"
     ),
     "instant.html": (
-        "bell connect_sources live_script push_options script script_config source state stream "
-        "stream_script websocket_url"
+        "bell connect_sources live_script livelist push_options script script_config source state "
+        "stream stream_script websocket_url"
     ),
-    "instant.live": "asend_html send_html",
+    "instant.live": "LiveRows alive asend_html live send_html",
     "instant.messages": (
         "aacknowledge acknowledge amark_read anotify aoutstanding aping apong arequest aresend "
         "asend aunread collect mark_read notify outstanding ping pong request resend responder "
@@ -45,8 +45,9 @@ PINNED = {
     ),
     "instant.middleware": "StateMiddleware TabMiddleware current_tab",
     "instant.models": (
-        "Acknowledgement Channel Listener Message Notification OutboxRow PushSubscription QueuedPush "
-        "Revocation Stream StreamChunk Ticket WorkerSeen WorkerToken validate_name"
+        "Acknowledgement Channel Listener LiveList LiveListReader Message Notification OutboxRow "
+        "PushSubscription QueuedPush Revocation Stream StreamChunk Ticket WorkerSeen WorkerToken "
+        "validate_name"
     ),
     "instant.namespaces": (
         "METHODS Action Namespace NamespaceError NoChannelMatch find_namespace registered "

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import connections
 
-from instant.broadcasting.change import Change, merged
+from instant.broadcasting.change import merged
 from instant.broadcasting.sending import hand_on
 from instant.broadcasting.units import opened
 
@@ -23,10 +23,13 @@ def collected() -> Iterator[None]:
     inside a transaction that began in the block waits for that one's commit first. A block that
     raises tells what was done until then, but for what was rolled back.
     """
-    found: Mapping[str, list[Change]] | None = None
+    found = None
     try:
         with opened() as found:
             yield
     finally:
-        for alias, changes in (found or {}).items():
-            hand_on(connections[alias], merged(changes))
+        if found is not None:
+            for alias, changes in found.changes.items():
+                hand_on(connections[alias], merged(changes))
+            for (alias, take), things in found.others.items():
+                take(connections[alias], things)

@@ -17,7 +17,8 @@ __all__ = ["EVENTS", "Declaration", "declarations", "problems", "register"]
 EVENTS = ("created", "updated", "deleted")
 
 _OPTIONS = {
-    "channels", "events", "fields", "payload", "serializer", "is_deleted", "name", "visible_to",
+    "channels", "events", "fields", "payload", "serializer", "is_deleted", "name", "lists",
+    "visible_to",
 }  # fmt: skip
 
 _registry: list[tuple[Any, type]] = []
@@ -43,6 +44,13 @@ class Declaration:
     """Tells of an instance whether it counts as deleted though its row is there."""
     visible_to: Callable[[Any, Any], Any] | None
     """Returns of a queryset what a user may see in pages, where that isn't all."""
+    lists: bool
+    """Whether live lists follow it."""
+
+    @property
+    def tells(self) -> bool:
+        """Whether there is a channel to tell, now or for some instance."""
+        return not (isinstance(self.channels, _Fixed) and self.channels.is_empty)
 
 
 def register(model: Any, options: type) -> None:
@@ -102,9 +110,7 @@ def _wrong(model: Any, options: type) -> Iterator[str]:
     given = _given(options)
     for name in sorted(set(given) - _OPTIONS):
         yield f".{name} is unknown. Known are: {', '.join(sorted(_OPTIONS))}."
-    channels = given.get("channels")
-    if not callable(channels) and not _are_names(channels):
-        yield ".channels must be a channel, a list of them, or a function of an instance."
+    yield from _wrong_channels(given)
     events = given.get("events", EVENTS)
     if isinstance(events, str) or not set(events) <= set(EVENTS):
         yield f".events must be some of {', '.join(map(repr, EVENTS))}, not {events!r}."
@@ -120,6 +126,16 @@ def _wrong(model: Any, options: type) -> Iterator[str]:
             yield f".serializer: {exc}"
     if given.get("fields") is not None:
         yield from _wrong_fields(model, given["fields"])
+
+
+def _wrong_channels(given: Mapping[str, Any]) -> Iterator[str]:
+    channels, lists = given.get("channels"), given.get("lists", False)
+    if lists not in (True, False):
+        yield f".lists must be True or False, not {lists!r}."
+    if channels is None and lists is True:
+        return
+    if not callable(channels) and not _are_names(channels):
+        yield ".channels must be a channel, a list of them, or a function of an instance."
 
 
 def _wrong_fields(model: Any, fields: Any) -> Iterator[str]:
@@ -140,7 +156,7 @@ def _are_names(channels: Any) -> bool:
 
 def _read(model: Any, options: type) -> Declaration:
     given = _given(options)
-    channels, meta = given["channels"], model._meta  # noqa: SLF001
+    channels, meta = given.get("channels", ()), model._meta  # noqa: SLF001
     fields = given.get("fields")
     found = None if fields is None else [meta.get_field(name) for name in fields]
     payload = given.get("payload")
@@ -156,6 +172,7 @@ def _read(model: Any, options: type) -> Declaration:
         payload=payload,
         is_deleted=given.get("is_deleted"),
         visible_to=given.get("visible_to"),
+        lists=given.get("lists", False),
     )
 
 
@@ -186,6 +203,7 @@ class _Fixed:
 
     def __init__(self, channels: Any) -> None:
         self._channels = channels
+        self.is_empty = not channels
 
     def __call__(self, _instance: Any) -> Any:
         return self._channels

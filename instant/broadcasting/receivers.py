@@ -30,6 +30,8 @@ _listeners: dict[type, Listener] = {}
 def connect() -> None:
     """Listen to the models that say so; called when the apps are ready."""
     for declaration in declarations():
+        if not declaration.tells:  # live lists follow it, and nobody else
+            continue
         listener = _listeners[declaration.model] = Listener(declaration)
         listener.connect()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -12,7 +12,7 @@ from django.db import connections
 from instant.broadcasting.change import Change
 from instant.publishing.batch import innermost_block
 
-__all__ = ["collecting", "is_muted", "muted", "opened"]
+__all__ = ["collecting", "is_muted", "muted", "opened", "waiting"]
 
 _muted: ContextVar[tuple[type, ...]] = ContextVar("instant_muted", default=())
 
@@ -24,6 +24,8 @@ class _Collection:
 
     def __init__(self) -> None:
         self.changes: dict[str, list[Change]] = {}
+        self.others: dict[tuple[str, Callable[[Any, list[Any]], None]], list[Any]] = {}
+        """What else waits for the end of the block, by database and by what takes it then."""
         self.blocks = {
             connection.alias: innermost_block(connection)
             for connection in connections.all(initialized_only=True)
@@ -53,7 +55,7 @@ def is_muted(model: type) -> bool:
 
 
 @contextmanager
-def opened() -> Iterator[Mapping[str, list[Change]] | None]:
+def opened() -> Iterator[_Collection | None]:
     """Collect changes, by database, in this block; gives None where an outer block does."""
     if _collecting.get() is not None:
         yield None
@@ -61,7 +63,7 @@ def opened() -> Iterator[Mapping[str, list[Change]] | None]:
     collection = _Collection()
     token = _collecting.set(collection)
     try:
-        yield collection.changes
+        yield collection
     finally:
         _collecting.reset(token)
         collection.is_open = False
@@ -69,9 +71,24 @@ def opened() -> Iterator[Mapping[str, list[Change]] | None]:
 
 def collecting(connection: Any) -> list[Change] | None:
     """Return where the changes are put; None outside a block, and in a transaction begun in it."""
+    found = _open(connection)
+    return None if found is None else found.changes.setdefault(connection.alias, [])
+
+
+def waiting(connection: Any, take: Callable[[Any, list[Any]], None]) -> list[Any] | None:
+    """
+    Return where other things are put, which ``take(connection, things)`` gets at the end.
+
+    None where collecting() gives None.
+    """
+    found = _open(connection)
+    return None if found is None else found.others.setdefault((connection.alias, take), [])
+
+
+def _open(connection: Any) -> _Collection | None:
     found = _collecting.get()
     if found is None or not found.is_open:
         return None
     if found.blocks.get(connection.alias) != innermost_block(connection):
         return None
-    return found.changes.setdefault(connection.alias, [])
+    return found

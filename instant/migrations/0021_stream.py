@@ -10,7 +10,7 @@ import instant.fields
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("instant", "0019_worker_seen"),
+        ("instant", "0020_live_list"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -21,6 +21,7 @@ MODULES = (
     "instant.stored.personal",
     "instant.publishing.outbox.personal",
     "instant.inbound.tickets.personal",
+    "instant.pages.lists.personal",
     "instant.revoking.personal",
 )
 """In the order in which they are erased: what tells whose something is goes last."""

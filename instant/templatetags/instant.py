@@ -71,6 +71,12 @@ def instant_stream_script(context: template.Context) -> SafeString:
 
 
 @register.simple_tag(takes_context=True)
+def livelist(context: template.Context, queryset: Any, template: str, **options: Any) -> SafeString:
+    """Show the rows of a queryset and keep them up to date, see ``instant.html.livelist()``."""
+    return html.livelist(context, queryset, template, **options)
+
+
+@register.simple_tag(takes_context=True)
 def instant_ws_url(context: template.Context) -> str:
     """Return where the message server is, the first address of several; for other clients."""
     found = html.websocket_url(_request(context, "instant_ws_url", "the host"))
@@ -111,6 +117,21 @@ def _outside_of_caches(name: str, what: str) -> None:
                 "behind {% endcache %}."
             )
         return compile_tag(parser, token)
+
+
+_compile_list = register.tags["livelist"]
+
+
+@register.tag("livelist")
+def _public_in_caches(parser: template.base.Parser, token: template.base.Token) -> Any:
+    """Refuse the tag in a block that keeps what it renders for others, unless it is for all."""
+    in_cache = any(block == "cache" for block, _token in parser.command_stack)
+    if in_cache and "public=True" not in token.split_contents():
+        raise template.TemplateSyntaxError(
+            "{% livelist %} can't stand in {% cache %}: others would get one viewer's rows. Put it "
+            "behind {% endcache %}, or say public=True if the rows are the same for everybody."
+        )
+    return _compile_list(parser, token)
 
 
 _outside_of_caches("instant_state", "one viewer's state, and a position that is old")

@@ -2,7 +2,7 @@
 ``make bench``: all tables, or those named.
 
 There are canned, server, outbox, queue, stored, tokens, revoking, policies, fanout, calls, asking,
-fragments and saving.
+fragments, lists and saving.
 """
 
 import contextlib
@@ -27,6 +27,7 @@ from tests.benchmarks import (
     fanout,
     fragments,
     granting,
+    lists,
     outbox,
     policies,
     publishing,
@@ -133,6 +134,7 @@ TABLES = {
     "calls": calls.run,
     "asking": asking.run,
     "fragments": fragments.run,
+    "lists": on_both("lists", lists.run),
     "saving": on_sqlite(saving.run),  # last: its model broadcasts from then on
 }
 

@@ -20,6 +20,7 @@ _SCRIPT = re.compile(r"<script>\n(.*?)</script>", re.DOTALL)
 GRANTED = """
 import type { Instant } from "djangoinstant"
 import type * as Module from "djangoinstant"
+import type * as Live from "djangoinstant/live"
 declare module "djangoinstant" {
   interface InstantEvents {
     shipped: { status: string }
@@ -34,7 +35,7 @@ declare module "djangoinstant" {
 }
 declare global {
   const instant: Instant
-  const $instant: typeof Module
+  const $instant: typeof Module & Pick<typeof Live, "liveList">
   const badge: HTMLElement
   const input: HTMLInputElement
   const csrfToken: string
@@ -115,6 +116,7 @@ def test_scripts_use_what_the_client_has(tmp_path):
         "moduleResolution": "bundler", "lib": ["es2022", "dom", "dom.iterable"], "types": [],
         "skipLibCheck": True, "paths": {
             "djangoinstant": [str(ROOT / "js-client/src/index.ts")],
+            "djangoinstant/live": [str(ROOT / "js-client/src/live/index.ts")],
             "djangoinstant/stream": [str(ROOT / "js-client/src/stream/index.ts")],
         },
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import io
 import json
+from datetime import timedelta
 
 import pytest
 from django.apps import apps
@@ -17,6 +18,8 @@ from instant.messages import acknowledge, notify, outstanding
 from instant.models import (
     Acknowledgement,
     Channel,
+    LiveList,
+    LiveListReader,
     Message,
     Notification,
     OutboxRow,
@@ -37,6 +40,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
 NAMES_NOBODY = {
     "Listener": "names and positions of processes",
+    "LiveList": "which rows a page shows; who has it are its readers",
     "QueuedPush": "goes with its subscription",
     "StreamChunk": "goes with its stream",
     "WorkerSeen": "when a responder had a worker",
@@ -98,6 +102,11 @@ def make(user):
     )
     with stream(f"answer:{name}", user=user) as out:
         out.write(f"Dear {name}")
+    until = timezone.now() + timedelta(hours=1)
+    shown, _made = LiveList.objects.get_or_create(
+        digest="d", model="auth.group", defaults={"expires_at": until}
+    )
+    LiveListReader.objects.create(list=shown, sub=str(user.pk), expires_at=until)
     ledger.write(Affected(subscriptions={str(user.pk): {"$team"}}), timezone.now())
 
 
@@ -167,6 +176,7 @@ def test_what_is_exported(everything, exported):
     assert (streamed["channel"], streamed["text"]) == ("answer:zoe", "Dear zoe")
     [revocation] = data["revocations"]
     assert revocation["channels"] == ["$team"]
+    assert [one["model"] for one in data["lists"]] == ["auth.group"]
     assert set(data) == {part.name for part in parts()}
     others = {key: value for key, value in data.items() if key != "outstanding"}
     assert "bob" not in json.dumps(others)
@@ -239,6 +249,7 @@ def test_what_was_erased_as_json(everything, run):
         "acknowledgements": 1,
         "outbox": 1,
         "tickets": 1,
+        "lists": 1,
     }
     assert set(told["stays"]) == {"outstanding", "revocations"}
 

@@ -2,6 +2,8 @@
 import type { Instant } from "../instant.js";
 import { watchEdits } from "./edited.js";
 import { defineFragment, styleFragments } from "./fragment-element.js";
+import { defineList } from "./list-element.js";
+import { liveList } from "./live-list.js";
 import { given } from "./morph.js";
 import { defineSource } from "./source-element.js";
 
@@ -24,6 +26,8 @@ if (instant) {
       styleFragments();
       defineFragment(instant, { url: urls.fragments, life });
     }
+    defineList(instant);
+    Object.assign((window as { $instant?: object }).$instant ?? {}, { liveList });
   }
 } else {
   // eslint-disable-next-line no-console

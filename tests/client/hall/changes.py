@@ -6,11 +6,14 @@ import threading
 import urllib.request
 
 from django.contrib.auth.models import Group, User
+from django.db import transaction
 
 from instant import conf, publish
 from instant.live import send_html
+from instant.models import LiveList
 from tests.client.hall import counters
 from tests.client.hall.fragments import make_note, remove_note, rename_note, rename_quietly  # noqa: F401
+from tests.client.hall.models import Order
 
 released = threading.Event()
 """Until it is set, a handler waits."""
@@ -96,3 +99,31 @@ def add(channel, *numbers):
     """Send a row for each number to pages with an <instant-source>."""
     for number in numbers:
         send_html(channel, "item.html", {"number": number}, target="#list", action="append")
+
+
+def order(title, owner=None, **values):
+    """Change an order, or make one."""
+    user = User.objects.get(username=owner) if owner else None
+    with transaction.atomic():
+        Order.objects.update_or_create(title=title, defaults={"owner": user, **values})
+
+
+def rename(title, now):
+    found = Order.objects.get(title=title)
+    found.title = now
+    found.save()
+
+
+def remove(*titles):
+    for one in Order.objects.filter(title__in=titles) if titles else Order.objects.all():
+        one.delete()
+
+
+def secretly(title, **values):
+    """Change an order as raw SQL does, without a signal."""
+    Order.objects.filter(title=title).update(**values)
+
+
+def forget_lists():
+    """Let the lists that pages follow have ended."""
+    LiveList.objects.all().delete()

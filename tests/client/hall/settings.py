@@ -53,3 +53,4 @@ if sockets := os.environ.get("HALL_SOCKETS"):
 if public_port := os.environ.get("HALL_PUBLIC_PORT"):
     INSTANT["PUBLIC_URL"] = f"wss://localhost:{public_port}/connection/websocket"
     CSRF_TRUSTED_ORIGINS = [f"https://localhost:{public_port}"]
+DEFAULT_AUTO_FIELD = "django.db.models.AutoField"

@@ -5,13 +5,16 @@ import threading
 
 from django.contrib.auth import update_session_auth_hash
 from django.http import HttpResponse, JsonResponse
+from django.shortcuts import redirect
 from django.template import engines
 from django.urls import include, path
 from django.utils.safestring import mark_safe
 from django.views.decorators.csrf import csrf_exempt
 
 from instant import html
+from instant.live import live
 from tests.client.hall import changes, fragments
+from tests.client.hall.models import Order
 
 PAGE = "<!doctype html><title>Hall</title>{% load instant %}{% instant_script %}"
 
@@ -70,6 +73,44 @@ def shared(request):
     return page(request, SHARED)
 
 
+LIST = """<!doctype html><title>List</title>{% load instant %}{% instant_script %}
+<p id="connection"></p>
+<table>{% livelist orders template="hall/order.html" tag="tbody" %}</table>
+<script>
+  window.seen = [];
+  for (const name of ["enter", "leave", "move", "change", "denied"]) {
+    addEventListener(`instant:${name}`, ({ target }) =>
+      seen.push([name, target.querySelector("td")?.textContent ?? ""]));
+  }
+</script>"""
+
+JSON = """<!doctype html><title>List</title>{% load instant %}{% instant_script %}{% instant_live %}
+{{ list|json_script:"list" }}
+<script type="module">
+  const list = JSON.parse(document.getElementById("list").textContent);
+  const renew = async () => (await fetch(location.href + "?json")).json();
+  $instant.liveList(instant, list, (rows) => { window.drawn = rows.map(({ title }) => title); }, { renew });
+</script>"""
+
+
+def _orders(request):
+    """Staff see all that are open; others their own."""
+    found = Order.objects.filter(status="open").order_by("title")
+    return found if request.user.is_staff else found.filter(owner=request.user.pk)
+
+
+def orders(request, most=None):
+    if not request.user.is_authenticated:
+        return redirect("/")
+    found = _orders(request)
+    return page(request, LIST, orders=found[:most] if most else found)
+
+
+def orders_as_json(request):
+    found = live(_orders(request).values("title"), user=request.user)
+    return JsonResponse(found) if "json" in request.GET else page(request, JSON, list=found)
+
+
 def page(request, text=PAGE, **context):
     return HttpResponse(engines["django"].from_string(text).render(context, request))
 
@@ -106,6 +147,9 @@ urlpatterns = [
     path("", page),
     path("state/<name>/", state),
     path("source/<name>/", source),
+    path("orders/", orders),
+    path("orders/<int:most>/", orders),
+    path("orders/json/", orders_as_json),
     path("strict/", strict),
     path("fragment/<int:pk>/", fragments.fragment),
     path("public/<int:pk>/", fragments.public),

@@ -1,0 +1,58 @@
+"""Rows of a list for the user whose page asks for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from django.http import HttpRequest
+
+from instant.pages import loading, reference
+from instant.pages.lists import registry, syncing
+from instant.pages.lists.rendering import rendered
+from instant.pages.lists.showing import KIND
+from instant.pages.lists.stored_query import Unreadable
+from instant.pages.lists.visibility import key_of, visible
+from instant.rights.tokens import subject
+
+__all__ = ["MOST", "NotGiven", "rows_of"]
+
+MOST = 500
+"""Rows of one request."""
+
+
+class NotGiven(Exception):
+    """The page has to ask anew for the list: it isn't this user's, or isn't kept any longer."""
+
+
+def rows_of(
+    request: HttpRequest | None, user: Any, text: str, keys: Collection[str]
+) -> dict[str, Any]:
+    """
+    Return ``{"rows": {key: …}, "gone": [key]}`` of a reference that a page sends.
+
+    Gone is what isn't in the list, or what this user may not see: nobody learns which. Raises
+    NotGiven.
+    """
+    try:
+        what = reference.read(KIND, text)
+    except reference.InvalidReference as exc:
+        raise NotGiven from exc
+    if request is not None:
+        loading.is_loaded(request)  # the page has the script: a row is a part of it
+    row = registry.find(what["l"])
+    if row is None or (not row.is_public and what.get("u") != subject(user)):
+        raise NotGiven
+    try:
+        objects = list(syncing.with_keys(row, keys))
+    except Unreadable as exc:
+        raise NotGiven from exc
+    except (TypeError, ValueError):  # a key that none can be
+        objects = []
+    objects = visible(syncing.queryset_of(row).model, row.database, objects, user)
+    found = {str(key_of(one)) for one in objects}
+    return {
+        "rows": rendered(json.loads(row.row), objects, request),
+        "gone": [key for key in keys if key not in found],
+    }

@@ -1,0 +1,176 @@
+"""
+Keep a list's keys as the database has them, and tell its readers what has changed.
+
+Whoever has committed a change asks for the keys after the commit, and writes them only if nobody
+else has meanwhile: else it asks again. So the newest that was written was asked for after every
+commit before it, whichever process did it, and without a lock.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from django.db import transaction
+
+from instant.exceptions import PublishError
+from instant.pages.lists import registry
+from instant.pages.lists.audience import window
+from instant.pages.lists.description import keys_of
+from instant.pages.lists.model import LiveList
+from instant.pages.lists.ops import Op, difference
+from instant.pages.lists.rendering import rendered
+from instant.pages.lists.stored_query import Unreadable, unpack
+from instant.producers import publish
+
+__all__ = [
+    "EVENT",
+    "NAMESPACE",
+    "channel_of",
+    "queryset_of",
+    "read_again",
+    "refresh",
+    "take",
+    "with_keys",
+]
+
+logger = logging.getLogger("instant.pages")
+
+NAMESPACE = "instant.list"
+"""Of the lists' channels."""
+
+EVENT = "instant:list"
+"""The event class of what is told."""
+
+_TRIES = 50
+"""How often somebody else may be faster."""
+
+_MOST = 100
+"""Changes that one message tells; with more the pages ask for the whole list."""
+
+_LONGEST = 30_000
+"""Characters of HTML in a message."""
+
+
+def channel_of(digest: str) -> str:
+    """Return the name of a list's channel."""
+    return f"{NAMESPACE}:{digest}"
+
+
+def queryset_of(row: LiveList) -> Any:
+    """Return a list's queryset; raise Unreadable where it isn't of this day."""
+    return unpack(row.queryset, row.database)
+
+
+def refresh(row: LiveList, changed: Collection[str] = ()) -> bool:
+    """
+    Ask the database for the list's keys, and tell what has changed; ``changed`` are rows' keys.
+
+    Ends a list that can't be asked any more. Tells whether ``row`` is as the database is.
+    """
+    try:
+        queryset = queryset_of(row)
+        for _ in range(_TRIES):
+            if take(row, keys_of(queryset), changed):
+                return True
+            if not read_again(row):
+                return False
+    except (Unreadable, ValueError) as exc:
+        logger.warning("%s is followed no longer: %s", row, exc)
+        end(row)
+        return False
+    logger.error("%s changes too fast to be told of.", row)
+    return False
+
+
+def read_again(row: LiveList) -> bool:
+    """Read the keys and the version; False where the list is no more."""
+    found = registry.own().filter(pk=row.pk).values("version", "keys").first()
+    if found is None:
+        return False
+    row.version, row.keys = found["version"], found["keys"]
+    return True
+
+
+def take(row: LiveList, keys: Sequence[str], changed: Collection[str] = ()) -> bool:
+    """
+    Note the keys as those of the list, and tell what that changes.
+
+    They must have been asked for after ``row`` was read. False where somebody was faster.
+    """
+    before = json.loads(row.keys)
+    ops = difference(before, keys, changed)
+    if not ops and row.version:
+        return True
+    # No version comes twice, also where a list is forgotten and opened again.
+    version = row.version + 1 if row.version else time.time_ns() // 1_000_000
+    values: dict[str, Any] = {"version": version}
+    if keys != before:
+        values["keys"] = json.dumps(keys, separators=(",", ":"))
+    if not registry.own().filter(pk=row.pk, version=row.version).update(**values):
+        return False
+    is_new = row.version == 0
+    for name, value in values.items():
+        setattr(row, name, value)
+    if not is_new:
+        _tell(row, ops, changed)
+    return True
+
+
+def with_keys(row: LiveList, keys: Collection[str]) -> Any:
+    """Return the queryset of those rows of the list; its columns have the key beside them."""
+    queryset = queryset_of(row)
+    is_sliced = queryset.query.is_sliced
+    queryset.query.clear_limits()
+    how = json.loads(row.row)
+    if is_sliced:
+        keys = set(json.loads(row.keys)).intersection(keys)
+    found = queryset.filter(pk__in=list(keys))
+    if "columns" in how:
+        found = found.values(*dict.fromkeys([*how["columns"], "pk"]))
+    return found
+
+
+def end(row: LiveList) -> None:
+    """Forget a list, and let its pages ask for another one."""
+    registry.own().filter(pk=row.pk).delete()
+    _publish(row, {"v": 0, "end": True})
+
+
+def _tell(row: LiveList, ops: Sequence[Op], changed: Collection[str]) -> None:
+    data: dict[str, Any] = {"v": row.version, "wait": window(channel_of(row.digest))}
+    if len(ops) > _MOST:
+        data["reset"] = True
+    else:
+        data["ops"] = ops
+        if row.is_public:
+            data |= _shown(row, ops, changed)
+    _publish(row, data)
+
+
+def _shown(row: LiveList, ops: Sequence[Op], changed: Collection[str]) -> dict[str, Any]:
+    """Return what is shown of the rows that have changed, which is the same for everybody."""
+    wanted = {op["key"] for op in ops if op["op"] in {"enter", "change"} or op["key"] in changed}
+    wanted -= {op["key"] for op in ops if op["op"] == "leave"}
+    if not wanted:
+        return {}
+    try:
+        shown = rendered(json.loads(row.row), with_keys(row, wanted), None)
+    except Exception:
+        logger.exception("Rows of %s can't be shown: pages ask for them.", row)
+        return {}
+    if sum(len(str(one)) for one in shown.values()) > _LONGEST:
+        return {}
+    return {"rows": shown}
+
+
+def _publish(row: LiveList, data: dict[str, Any]) -> None:
+    """Publish as after a commit: a failure is logged, signalled and told to pages."""
+    try:
+        with transaction.atomic(using=row.database, savepoint=False):
+            publish(channel_of(row.digest), data=data, event_class=EVENT, using=row.database)
+    except PublishError:
+        logger.exception("%s has changed, and nobody could be told.", row)

@@ -1,0 +1,144 @@
+"""Which querysets can be followed, what a list is called, and how its query is kept."""
+
+import pickle
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth import get_user_model
+from django.core.exceptions import EmptyResultSet
+from django.db.models import Count, Exists, F, OuterRef, Window
+from django.db.models.functions import RowNumber
+from django.test import override_settings
+
+from instant.pages.lists import description as module
+from instant.pages.lists.description import describe, keys_of
+from instant.pages.lists.stored_query import Unreadable, pack, unpack
+from tests.pages.lists.conftest import declare
+
+pytestmark = pytest.mark.usefixtures("followed")
+
+HOW = {"template": "row.html", "name": "entry", "language": "en", "zone": "UTC"}
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda rows: [1, 2], "needs a queryset, not list"),
+        (lambda rows: LogEntry.objects.raw("SELECT 1"), "raw SQL can't be followed"),
+        (lambda rows: rows.union(rows), "a union"),
+        (lambda rows: rows.annotate(number=Count("user")), "aggregates"),
+        (
+            lambda rows: rows.annotate(number=Window(RowNumber(), order_by="pk")),
+            r"window functions \(number\)",
+        ),
+        (lambda rows: rows.order_by("?"), "a random order"),
+        (lambda rows: rows.extra(select={"one": "1"}), r"extra\(\)"),
+        (lambda rows: rows.distinct("user"), r"distinct\(\) with fields"),
+        (lambda rows: rows.select_for_update(), r"select_for_update\(\)"),
+        (lambda rows: rows.values("pk"), r"leave .values\(\)"),
+        (lambda rows: rows[:6000], "at most 5,000 rows"),
+        (lambda rows: get_user_model().objects.all(), "“lists = True”"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused_with_what_to_do(make, said):
+    with pytest.raises(ValueError, match=said):
+        describe(make(LogEntry.objects.all()), HOW)
+
+
+def test_json_needs_columns():
+    with pytest.raises(ValueError, match="needs the columns"):
+        describe(LogEntry.objects.all(), {})
+
+
+def test_the_primary_key_decides_between_ties():
+    for queryset, order in [
+        (LogEntry.objects.order_by("action_flag"), ("action_flag", "pk")),
+        (LogEntry.objects.order_by("action_flag")[3:9], ("action_flag", "pk")),
+        (LogEntry.objects.all(), ("-action_time", "pk")),
+        (LogEntry.objects.order_by(), ("pk",)),
+    ]:
+        found = describe(queryset, HOW).queryset.query
+        assert found.order_by == order
+        assert (found.low_mark, found.high_mark) == (
+            queryset.query.low_mark,
+            queryset.query.high_mark,
+        )
+
+
+def test_equal_lists_have_one_name_and_others_have_others():
+    rows = LogEntry.objects.filter(action_flag=1)
+    names = [
+        describe(queryset, {**HOW, **how}).digest
+        for queryset, how in [
+            (rows, {}),
+            (LogEntry.objects.filter(action_flag=2), {}),
+            (rows.order_by("pk"), {}),
+            (rows[:10], {}),
+            (rows, {"language": "de"}),
+            (rows, {"template": "other.html"}),
+            (rows, {"public": True}),
+        ]
+    ]
+    assert len(set(names)) == len(names)
+    assert describe(LogEntry.objects.filter(action_flag=1), HOW).digest == names[0]
+    with override_settings(SECRET_KEY="another"):
+        assert describe(rows, HOW).digest != names[0]
+
+
+def test_what_the_database_is_never_asked():
+    with pytest.raises(EmptyResultSet):
+        describe(LogEntry.objects.none(), HOW)
+
+
+def test_a_kept_query_gives_the_same_rows(make):
+    make("a", 1)
+    make("b", 2)
+    other = LogEntry.objects.filter(pk=OuterRef("pk"), action_flag=2)
+    rows = LogEntry.objects.annotate(is_two=Exists(other), more=F("action_flag") + 1)
+    queryset = rows.select_related("user").prefetch_related("user__groups").order_by("-pk")[:5]
+    found = unpack(pack(queryset), "default")
+    assert [(one.object_repr, one.is_two, one.more) for one in found] == [
+        ("b", True, 3),
+        ("a", False, 2),
+    ]
+    assert found._prefetch_related_lookups == ("user__groups",)
+
+
+def test_nothing_is_read_that_we_have_not_signed(monkeypatch):
+    text = pack(LogEntry.objects.all())
+    with pytest.raises(Unreadable, match="can't be read"):
+        unpack("x" + text, "default")
+    monkeypatch.setattr(pickle, "loads", lambda data: pytest.fail("it was read"))
+    for forged in (text[:-1] + "x", text.partition(":")[0], ""):
+        with pytest.raises(Unreadable):
+            unpack(forged, "default")
+    with override_settings(SECRET_KEY="another"), pytest.raises(Unreadable):
+        unpack(text, "default")
+
+
+def test_a_query_of_another_django_is_not_used(monkeypatch):
+    text = pack(LogEntry.objects.all())
+    monkeypatch.setattr("django.get_version", lambda: "9.9")
+    with pytest.raises(Unreadable, match="Another version"):
+        unpack(text, "default")
+
+
+def test_what_cannot_be_kept():
+    with pytest.raises(ValueError, match="can't be kept"):
+        queryset = LogEntry.objects.all()
+        queryset._prefetch_related_lookups = (lambda: None,)
+        pack(queryset)
+    with pytest.raises(ValueError, match="too long"):
+        pack(LogEntry.objects.filter(pk__in=range(100_000)))
+
+
+def test_too_many_rows_and_rows_that_come_twice(make, monkeypatch):
+    for _ in range(3):
+        make()
+    monkeypatch.setattr(module, "MOST", 2)
+    with pytest.raises(ValueError, match="slice it"):
+        keys_of(describe(LogEntry.objects.all(), HOW).queryset)
+    declare(get_user_model())
+    with pytest.raises(ValueError, match="more than once"):
+        users = get_user_model().objects.filter(logentry__action_flag=1)
+        keys_of(describe(users[:2], HOW).queryset)

@@ -1,0 +1,215 @@
+"""`{% livelist %}`, and the endpoint that its page asks."""
+
+import json
+import re
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.core.exceptions import SynchronousOnlyOperation
+from django.http import HttpResponse
+from django.template import RequestContext, Template, engines
+from django.test import Client, override_settings
+from django.urls import include, path
+from django.utils import translation
+
+from instant.exceptions import InstantConfigError
+from instant.live import alive, live
+from instant.pages.embedding import embedded
+from instant.pages.lists import element, rendering
+from tests.pages.conftest import SESSIONS, STATE
+
+ROWS = LogEntry.objects.order_by("object_repr")
+PAGE = "{% load instant %}<ul>{% livelist entries template='row.html' row='entry' %}</ul>"
+ROW = "<!-- one --> <li class=x>{{ entry.object_repr }} {{ request.path }}</li>"
+
+
+class Site:
+    """A page with a list, whose templates a test writes."""
+
+    page, row = PAGE, ROW
+    entries = ROWS
+
+    def view(self, request):
+        context = RequestContext(request, {"entries": self.entries.all()})
+        return HttpResponse(Template(self.page).render(context))
+
+    def get(self, client=None):
+        return (client or Client()).get("/page/?a=1&b=2")
+
+
+@pytest.fixture
+def site(followed, sent, monkeypatch):
+    found = Site()
+
+    def get_template(name):
+        return engines["django"].from_string(found.row)
+
+    monkeypatch.setattr(rendering.loader, "get_template", get_template)
+    urls = [path("page/", found.view), path("instant/", include("instant.urls"))]
+    with override_settings(
+        ROOT_URLCONF=type("Urls", (), {"urlpatterns": urls}), MIDDLEWARE=[STATE, *SESSIONS]
+    ):
+        yield found
+
+
+def config(response):
+    text = re.search(r'data-instant-list="([^"]*)"', response.content.decode())[1]
+    return json.loads(text.replace("&quot;", '"').replace("&amp;", "&"))
+
+
+def ask(client, ref, keys):
+    return client.post("/instant/rows/", {"ref": ref, "keys": keys}, "application/json")
+
+
+def test_the_rows_and_what_the_script_needs(site, make, ann):
+    entry = make("<b>")
+    client = Client()
+    client.force_login(ann)
+    response = site.get(client)
+    text = response.content.decode()
+    assert f'<!-- one --> <li data-instant-key="{entry.pk}" class=x>&lt;b&gt; /page/</li>' in text
+    found = config(response)
+    assert found["rows"] == "/instant/rows/"
+    assert found["page"] == "/page/?a=1&b=2"
+    state = embedded(text)[found["channel"]]
+    assert state["data"]["page"] is True
+    assert response["Cache-Control"] == "private"
+    answer = ask(client, found["ref"], [str(entry.pk), "0"])
+    html = f'<!-- one --> <li data-instant-key="{entry.pk}" class=x>&lt;b&gt; /instant/rows/</li>'
+    assert answer.json()["rows"] == {str(entry.pk): html}
+    assert answer.json()["gone"] == ["0"]
+    assert answer["Cache-Control"] == "private, no-store"
+    assert ask(Client(), found["ref"], []).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"ref": 1, "keys": []}, {"ref": "x", "keys": "1"}, {"ref": "x", "keys": [1]},
+     {"ref": "x", "keys": ["1"] * 501}],
+)  # fmt: skip
+def test_what_is_no_question(site, body):
+    assert Client().post("/instant/rows/", body, "application/json").status_code == 400
+
+
+def test_another_tag_with_attributes(site, make):
+    site.page = (
+        "{% load instant %}{% livelist entries template='row.html' row='entry' tag='tbody' "
+        "id='orders' class_='striped' aria_live='polite' %}"
+    )
+    text = site.get().content.decode()
+    assert re.match(r'<tbody aria-live="polite" class="striped" data-[^>]* id="orders"', text)
+    assert " data-instant-empty" in text
+    make("a")
+    assert "data-instant-empty" not in site.get().content.decode()
+
+
+def test_an_empty_list_that_stays_so_is_not_followed(site):
+    site.entries = LogEntry.objects.none()
+    text = site.get().content.decode()
+    assert text.startswith("<ul><instant-list data-instant-empty></instant-list>")
+
+
+def test_the_name_of_a_row_is_the_models(site, make):
+    make("a")
+    site.page = "{% load instant %}{% livelist entries 'row.html' %}"
+    site.row = "<p>{{ logentry.object_repr }}</p>"
+    assert ">a</p>" in site.get().content.decode()
+
+
+def test_a_row_begins_with_its_element(site, make):
+    make("a")
+    site.row = "text <p></p>"
+    with pytest.raises(ValueError, match="must begin with the element of the row"):
+        site.get()
+
+
+def test_a_row_is_shown_in_the_language_of_the_page(site, make, ann):
+    make("a")
+    site.row = "{% load i18n %}<p>{% get_current_language as code %}{{ code }}</p>"
+    with translation.override("de"):
+        response = site.get()
+    assert ">de</p>" in response.content.decode()
+    found = config(response)
+    answer = ask(Client(), found["ref"], [str(entry.pk) for entry in ROWS])
+    assert ">de</p>" in str(answer.json()["rows"])
+    with translation.override("fr"):
+        assert config(site.get())["channel"] != found["channel"]
+
+
+def test_a_public_list_is_the_same_for_everybody_and_travels_along(site, make, sent, ann):
+    site.page = PAGE.replace("%}</ul>", "public=True %}</ul>")
+    make("a")
+    client = Client()
+    client.force_login(ann)
+    response = site.get(client)
+    assert "Cache-Control" not in response
+    assert ">a </li>" in response.content.decode()
+    with translation.override("fr"):
+        entry = make("b")
+    html = f'<!-- one --> <li data-instant-key="{entry.pk}" class=x>b </li>'
+    assert [p.payload["data"]["rows"] for p in sent] == [{str(entry.pk): html}]
+    assert ask(Client(), config(response)["ref"], []).status_code == 200
+
+
+def test_without_a_request_it_is_plain_html(site, make):
+    entry = make("a")
+    from django.template import Context
+
+    text = Template(PAGE).render(Context({"entries": ROWS.all()}))
+    assert text == f'<ul><!-- one --> <li data-instant-key="{entry.pk}" class=x>a </li></ul>'
+
+
+def test_a_page_needs_the_middleware(site):
+    with (
+        override_settings(MIDDLEWARE=SESSIONS),
+        pytest.raises(InstantConfigError, match="StateMiddleware"),
+    ):
+        site.get()
+
+
+def test_a_cache_shared_by_others_is_refused(site):
+    site.page = (
+        "{% load instant cache %}{% cache 9 x %}{% livelist entries 'row.html' %}{% endcache %}"
+    )
+    from django.template import TemplateSyntaxError
+
+    with pytest.raises(TemplateSyntaxError, match="public=True"):
+        site.get()
+    site.page = site.page.replace("'row.html'", "'row.html' public=True")
+    assert site.get().status_code == 200
+
+
+async def test_not_on_the_thread_of_an_event_loop():
+    with pytest.raises(SynchronousOnlyOperation):
+        element.element(None, ROWS, "row.html")
+    with pytest.raises(SynchronousOnlyOperation):
+        live(ROWS.values("pk"))
+    assert callable(alive)
+
+
+def test_json_for_pages_that_draw_themselves(site, make, ann):
+    entry = make("a")
+    found = live(ROWS.values("object_repr", "action_time"), user=ann)
+    assert found["items"][0][0] == str(entry.pk)
+    assert set(found["items"][0][1]) == {"object_repr", "action_time"}
+    assert found["rows"] == "/instant/rows/"
+    client = Client()
+    client.force_login(ann)
+    answer = ask(client, found["ref"], [str(entry.pk)]).json()
+    assert answer["rows"][str(entry.pk)]["object_repr"] == "a"
+    assert live(ROWS.values("id"), "id")["items"] == [(str(entry.pk), {"id": entry.pk})]
+    with pytest.raises(ValueError, match="must be the primary key"):
+        live(ROWS.values("id"), "object_repr")
+
+
+def test_a_template_of_another_engine(site, make, monkeypatch):
+    make("a")
+
+    class Other:
+        template = object()
+
+        def render(self, context, request):
+            return f"<p>{context['entry'].object_repr}</p>"
+
+    monkeypatch.setattr(rendering.loader, "get_template", lambda name: Other())
+    assert ">a</p>" in site.get().content.decode()

@@ -1,0 +1,149 @@
+"""Who may follow a list, and whose rows are shown."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.utils import timezone
+
+from instant import permissions
+from instant.models import LiveList, LiveListReader
+from instant.pages import reference
+from instant.pages.lists import channel, fetching, following, registry
+from instant.testing import capture_publications
+from tests.pages.lists.conftest import declare
+
+ROWS = LogEntry.objects.values("object_repr").order_by("object_repr")
+
+
+@pytest.fixture
+def bob(transactional_db):
+    return get_user_model().objects.create(username="bob")
+
+
+def test_only_who_was_given_the_list_may_follow_it(follow, make, ann, bob):
+    make("a")
+    page = follow(ROWS, ann)
+    name = page.shown.channel
+    assert permissions.may(ann, "subscribe", name)
+    assert not permissions.may(bob, "subscribe", name)
+    assert not permissions.may(AnonymousUser(), "subscribe", name)
+    assert not permissions.may(ann, "subscribe", "instant.list:0000")
+    assert not permissions.may(ann, "publish", name)
+    assert permissions.permitted([ann, bob, AnonymousUser()], name) == {ann.pk}
+    follow(ROWS, bob)
+    assert permissions.permitted([ann, bob], name) == {ann.pk, bob.pk}
+
+
+def test_the_right_ends_unless_a_page_gives_it_again(follow, make, ann):
+    page = follow(ROWS, ann)
+    LiveListReader.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert not permissions.may(ann, "subscribe", page.shown.channel)
+    follow(ROWS, ann)
+    assert permissions.may(ann, "subscribe", page.shown.channel)
+    LiveList.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert not permissions.may(ann, "subscribe", page.shown.channel)
+
+
+def test_what_nobody_looks_at_is_forgotten(follow, make, ann, monkeypatch):
+    page = follow(ROWS, ann)
+    LiveList.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    make("a")
+    assert page.follow().drawn == []
+    monkeypatch.setattr(registry, "_looked", {})
+    follow(ROWS.filter(action_flag=1), ann)
+    assert LiveList.objects.count() == 1
+    assert LiveListReader.objects.count() == 1
+
+
+def test_a_reference_is_the_users_own(follow, make, ann, bob):
+    entry = make("a")
+    page, key = follow(ROWS, ann), str(entry.pk)
+    ask = lambda user, text: fetching.rows_of(None, user, text, [key])  # noqa: E731
+    assert ask(ann, page.shown.reference) == {"rows": {key: {"object_repr": "a"}}, "gone": []}
+    for user, text in [
+        (bob, page.shown.reference),
+        (AnonymousUser(), page.shown.reference),
+        (ann, "x" + page.shown.reference),
+        (ann, reference.sign("fragment", {"l": page.shown.channel, "u": str(ann.pk)})),
+        (ann, reference.sign("list", {"l": "nothing", "u": str(ann.pk)})),
+    ]:
+        with pytest.raises(fetching.NotGiven):
+            ask(user, text)
+
+
+def test_rows_that_are_not_in_the_list_are_gone_and_nothing_else(follow, make, ann):
+    inside, outside = make("a", 1), make("secret", 2)
+    page = follow(ROWS.filter(action_flag=1), ann)
+    keys = [str(inside.pk), str(outside.pk), "0", "x"]
+    found = fetching.rows_of(None, ann, page.shown.reference, keys[:3])
+    assert found["gone"] == keys[1:3]
+    assert "secret" not in str(found)
+    assert fetching.rows_of(None, ann, page.shown.reference, ["x"])["gone"] == ["x"]
+    sliced = follow(ROWS[:1], ann)
+    assert fetching.rows_of(None, ann, sliced.shown.reference, keys[1:2])["gone"] == keys[1:2]
+
+
+def test_what_leaves_tells_its_key_and_what_never_was_in_it_nothing(follow, make, ann, sent):
+    entry = make("a", 1)
+    page = follow(ROWS.filter(action_flag=1), ann)
+    other = make("b", 2)
+    other.object_repr = "c"
+    other.save()
+    other.delete()
+    assert len(sent) == 0
+    entry.action_flag = 2
+    entry.save()
+    assert [p.payload["data"]["ops"] for p in sent] == [[{"op": "leave", "key": str(entry.pk)}]]
+    assert page.follow().drawn == []
+
+
+@pytest.fixture
+def visible(registry, monkeypatch):
+    monkeypatch.setattr(following, "_labels", {})
+    monkeypatch.setattr(following, "_declared", {})
+
+    def visible_to(queryset, user):
+        return queryset.filter(user=user.pk)
+
+    declare(visible_to=visible_to)
+
+
+def test_each_sees_what_the_models_own_rule_lets_them(visible, make, ann, bob, sent):
+    from tests.pages.lists.conftest import Page
+
+    make("a", user=ann)
+    make("b", user=bob)
+    pages = [Page(ROWS, sent, user) for user in (ann, bob)]
+    assert pages[0].shown.channel == pages[1].shown.channel
+    entry = make("aa", user=bob)
+    make("c", user=ann)
+    drawn = [[row["object_repr"] for row in page.follow().drawn] for page in pages]
+    assert drawn == [["a", "c"], ["aa", "b"]]
+    entry.user = ann
+    entry.save()
+    drawn = [[row["object_repr"] for row in page.follow().drawn] for page in pages]
+    assert drawn == [["a", "aa", "c"], ["b"]]
+
+
+def test_a_public_list_is_for_everybody(follow, make, ann, bob, monkeypatch):
+    from instant.pages.lists.showing import show
+
+    make("a")
+    shown = show(ROWS, {"public": True}, user=ann, request=None)
+    assert LiveListReader.objects.count() == 0
+    assert permissions.may(bob, "subscribe", shown.channel)
+    assert permissions.permitted([ann, bob], shown.channel) == {ann.pk, bob.pk}
+    assert fetching.rows_of(None, bob, shown.reference, [])["rows"] == {}
+    with capture_publications() as sent:
+        entry = make("b")
+    assert sent[0].payload["data"]["rows"] == {str(entry.pk): {"object_repr": "b"}}
+
+
+def test_the_channel_is_there_only_where_a_model_says_so(registry, monkeypatch):
+    monkeypatch.setattr(following, "_labels", {})
+    monkeypatch.setattr(following, "_declared", {})
+    channel.connect()
+    assert registry == []

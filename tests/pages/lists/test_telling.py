@@ -1,0 +1,247 @@
+"""When pages are told, and of what."""
+
+import json
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from instant.broadcasting import receivers as broadcasting
+from instant.broadcasts import broadcasts, collected, muted, touch
+from instant.models import LiveList
+from instant.pages.lists import following, syncing
+from instant.pages.lists.showing import show
+from tests.pages.lists.conftest import Page, declare
+
+ROWS = LogEntry.objects.values("object_repr").order_by("object_repr")
+
+
+def ops(sent):
+    return [
+        [(op["op"], op["key"]) for op in publication.payload["data"].get("ops", ())]
+        for publication in sent
+    ]
+
+
+def test_one_message_for_a_transaction_after_its_commit(follow, make, sent):
+    page = follow(ROWS)
+    with transaction.atomic():
+        first = make("a")
+        first.object_repr = "c"
+        first.save()
+        second = make("b")
+        assert len(sent) == 0
+    assert ops(sent) == [[("enter", str(first.pk)), ("enter", str(second.pk))]]
+    assert [row["object_repr"] for row in page.follow().drawn] == ["b", "c"]
+    assert page.asked == 1
+
+
+def test_what_is_rolled_back_is_told_to_nobody(follow, make, sent):
+    follow(ROWS)
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        make("a")
+        raise ZeroDivisionError
+    assert len(sent) == 0
+
+
+def test_muted_and_collected(follow, make, sent):
+    page = follow(ROWS)
+    with muted():
+        make("a")
+    with muted(get_user_model()), collected():
+        make("b")
+        make("c")
+        assert len(sent) == 0
+    # What was muted shows itself with the next change: the database is asked, and not the signal.
+    assert [len(one) for one in ops(sent)] == [3]
+    assert len(page.follow().drawn) == 3
+
+
+def test_touch_tells_of_what_django_sends_no_signal_of(follow, make, sent):
+    entry = make("a")
+    page = follow(ROWS)
+    LogEntry.objects.update(object_repr="b")
+    assert len(sent) == 0
+    touch(LogEntry.objects.filter(pk=entry.pk))
+    assert ops(sent) == [[("change", str(entry.pk))]]
+    assert page.follow().drawn == [{"object_repr": "b"}]
+    with pytest.raises(ValueError, match="doesn't broadcast"):
+        touch(get_user_model().objects.all())
+
+
+def test_relations_to_many_count(registry, monkeypatch, sent):
+    monkeypatch.setattr(following, "_labels", {})
+    monkeypatch.setattr(following, "_declared", {})
+    users = get_user_model().objects
+    declare(get_user_model())
+    ann, group = users.create(username="ann"), Group.objects.create(name="staff")
+    queryset = users.filter(groups=group).values("username").order_by("username")
+    page = Page(queryset, sent)
+    drawn = []
+    for change in (
+        lambda: ann.groups.add(group),
+        ann.groups.clear,
+        lambda: group.user_set.add(ann),
+        group.user_set.clear,
+        lambda: group.user_set.set([ann]),
+        ann.delete,
+    ):
+        change()
+        drawn.append(len(page.follow().drawn))
+    assert drawn == [1, 0, 1, 0, 1, 0]
+
+
+def test_what_is_saved_as_another_model_counts(registry, monkeypatch, sent):
+    monkeypatch.setattr(following, "_labels", {})
+    monkeypatch.setattr(following, "_declared", {})
+    declare(Group)
+
+    class Team(Group):
+        class Meta:
+            proxy = True
+            app_label = "auth"
+
+    try:
+        declare()
+        page = Page(Group.objects.values("name").order_by("name"), sent)
+        Team.objects.create(name="a")
+        assert page.follow().drawn == [{"name": "a"}]
+    finally:
+        from django.apps import apps
+
+        del apps.all_models["auth"]["team"]
+        apps.clear_cache()
+
+
+def test_one_question_a_change_and_list_however_many_look(follow, make, sent):
+    make("a")
+    pages = [follow(ROWS) for _ in range(5)]
+    follow(ROWS[:1])
+    with CaptureQueriesContext(connection) as queries:
+        make("b")
+    asked = [q["sql"] for q in queries if "django_admin_log" in q["sql"] and "SELECT" in q["sql"]]
+    assert len(asked) == 2
+    assert len(sent) == 1
+    assert all(len(page.follow().drawn) == 2 for page in pages)
+
+
+def test_a_save_that_concerns_no_list_asks_one_question(followed, ann, make):
+    with CaptureQueriesContext(connection) as queries:
+        make("a")
+    assert len([q for q in queries if q["sql"].startswith("SELECT")]) == 1
+
+
+def test_whoever_was_slower_asks_again(follow, make, sent, monkeypatch):
+    """Two processes have committed, and the first has asked before the second did."""
+    page = follow(ROWS)
+    real, late = syncing.keys_of, []
+
+    def keys_of(queryset):
+        keys = real(queryset)
+        if not late:
+            late.append(True)
+            make("b")  # which asks, notes and tells before we do
+        return keys
+
+    monkeypatch.setattr(syncing, "keys_of", keys_of)
+    make("a")
+    assert [row["object_repr"] for row in page.follow().drawn] == ["a", "b"]
+    assert len(sent) == 2
+
+
+def test_what_changes_while_a_page_is_made_is_in_it_or_comes(follow, make, sent, monkeypatch):
+    follow(ROWS)
+    real, during = syncing.take, []
+
+    def take(row, keys, changed=()):
+        if not during:
+            during.append(True)
+            make("b")
+        return real(row, keys, changed)
+
+    monkeypatch.setattr("instant.pages.lists.showing.syncing.take", take)
+    page = Page(ROWS, sent)
+    assert [row["object_repr"] for row in page.follow().drawn] == ["b"]
+
+
+def test_a_list_that_is_new_in_a_transaction_has_no_version(followed, make, sent):
+    """Others commit what the page doesn't have, and can't see the list: its page asks."""
+    make("a")
+    with transaction.atomic():
+        first = show(ROWS, {}, user=None, request=None)
+    assert (len(first.rows), first.state) == (1, None)
+    page = Page(ROWS, sent)
+    with transaction.atomic():
+        second = show(ROWS, {}, user=None, request=None)
+        make("b")
+        third = show(ROWS, {}, user=None, request=None)
+    assert third.state is None
+    if connection.vendor != "sqlite" or second.state is not None:
+        assert second.state["data"]["v"] == page.version
+    assert len(page.follow().drawn) == 2
+
+
+def test_many_changes_at_once_are_not_listed(follow, make, sent):
+    page = follow(ROWS)
+    with transaction.atomic():
+        for number in range(101):
+            make(f"{number:03}")
+    assert [p.payload["data"].get("reset") for p in sent] == [True]
+    assert len(page.follow().drawn) == 101
+
+
+def test_a_query_that_is_not_of_this_day_ends_its_list(follow, make, sent, caplog):
+    follow(ROWS)
+    LiveList.objects.update(queryset="forged")
+    make("a")
+    assert [p.payload["data"] for p in sent] == [{"v": 0, "end": True}]
+    assert not LiveList.objects.exists()
+    assert "is followed no longer" in caplog.text
+    page = follow(ROWS)
+    make("b")
+    assert len(page.follow().drawn) == 2
+
+
+def test_a_model_that_only_lists_follow_tells_no_channel(registry, monkeypatch, sent):
+    monkeypatch.setattr(following, "_labels", {})
+    monkeypatch.setattr(following, "_declared", {})
+    declare(Group)
+    assert broadcasting.listener_of(Group) is None
+    Group.objects.create(name="a")
+    assert len(sent) == 0
+
+
+def test_a_model_may_do_both(registry, monkeypatch, sent):
+    monkeypatch.setattr(following, "_labels", {})
+    monkeypatch.setattr(following, "_declared", {})
+    declare(Group, channels="groups")
+    page = Page(Group.objects.values("name"), sent)
+    group = Group.objects.create(name="a")
+    assert [p.payload["event_class"] for p in sent] == ["group.created", "instant:list"]
+    touch(Group.objects.all())
+    assert len(sent) == 4
+    assert page.follow().drawn == [{"name": "a"}]
+    group.delete()
+    assert page.follow().drawn == []
+
+
+def test_a_wrong_declaration_is_named():
+    from instant.broadcasting import declaration
+
+    before = list(declaration._registry)
+    try:
+        broadcasts(Group)(type("Options", (), {"lists": "yes"}))
+        found = list(declaration.problems())
+        assert any(".lists must be True or False, not 'yes'." in one for one in found)
+        assert any(".channels must be" in one for one in found)
+    finally:
+        declaration._registry[:] = before
+
+
+def test_the_keys_that_are_kept_are_the_lists(follow, make):
+    entry = make("a")
+    follow(ROWS)
+    assert json.loads(LiveList.objects.get().keys) == [str(entry.pk)]
