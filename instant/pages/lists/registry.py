@@ -64,6 +64,10 @@ def opened(description: Description) -> tuple[LiveList, bool]:
     now, life = timezone.now(), _life()
     rows = own().filter(digest=description.digest)
     found = rows.first()
+    if found is not None and found.expires_at < now + 1.5 * life:
+        values = {"expires_at": now + 2 * life, "queryset": pack(description.queryset)}
+        if not rows.update(**values):
+            found = None  # it was removed just now
     if found is None:
         _remove_old()
         made = LiveList(
@@ -83,8 +87,6 @@ def opened(description: Description) -> tuple[LiveList, bool]:
             found = rows.get()
         else:
             return made, True
-    if found.expires_at < now + 1.5 * life:
-        rows.update(expires_at=now + 2 * life, queryset=pack(description.queryset))
     return found, False
 
 

@@ -23,6 +23,7 @@ from instant.pages.lists.model import LiveList
 from instant.pages.lists.rendering import rendered
 from instant.pages.lists.visibility import key_of, visible
 from instant.pages.state import State
+from instant.permissions import is_known
 from instant.rights.primary import reading_from_primary
 from instant.rights.tokens import subject
 from instant.tenancy import current as tenancy
@@ -52,7 +53,9 @@ class Shown:
 
 
 def plain(queryset: Any, how: Mapping[str, Any], request: HttpRequest | None) -> dict[str, Any]:
-    """Return the rows for something that follows nothing, as a mail."""
+    """Return the rows for what follows nothing: a mail, or a visitor where these can't connect."""
+    if "columns" in how:
+        queryset = queryset.values(*dict.fromkeys([*how["columns"], "pk"]))
     return rendered(how, queryset, request)
 
 
@@ -73,6 +76,8 @@ def show(
     try:
         with reading_from_primary():
             description = describe(queryset, how)
+            if not conf.current().anonymous and not is_known(user):
+                return Shown(plain(description.queryset, description.row, request))
             name = syncing.channel_of(description.digest)
             # First: what is published after it is newer than all that is read here.
             position = _position(name) if tells_state else None

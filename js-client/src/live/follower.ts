@@ -11,6 +11,7 @@ const COLLECT = 30;
 const EARLY = 1000;
 /** Milliseconds after which a list that was refused is followed again: so long a refusal is remembered. */
 const REFUSED = 5200;
+const REFUSED_TO = 600_000;
 /** Milliseconds over which all pages ask for a list that has ended. */
 const ENDED = 3000;
 const RETRY_FROM = 1000;
@@ -53,6 +54,8 @@ export interface ListView<Row> {
   status?(status: ChannelStatus): void;
 }
 
+const later = (failures: number): number => Math.random() * Math.min(RETRY_TO, RETRY_FROM * 2 ** failures);
+
 /** The keys of a list, in step with its channel. */
 export class Follower<Row> {
   keys: string[];
@@ -72,6 +75,7 @@ export class Follower<Row> {
   #hasBegun = false;
   #renewing: Promise<boolean> | undefined;
   #failures = 0;
+  #refusals = 0;
   #wait = COLLECT;
 
   constructor(instant: Instant, config: ListConfig, keys: readonly string[], view: ListView<Row>) {
@@ -113,7 +117,9 @@ export class Follower<Row> {
       { signal, reduce: (state) => state },
     );
     channel.onStatus((status) => {
-      if (status === "denied") void this.#renew(REFUSED);
+      if (status === "live") this.#refusals = 0;
+      // The page may give the list, and nobody the right to follow it.
+      if (status === "denied") void this.#renew(Math.min(REFUSED * 2 ** this.#refusals++, REFUSED_TO));
       else this.#view.status?.(status);
     }, { signal });
   }
@@ -241,12 +247,9 @@ export class Follower<Row> {
       for (const key of answer.gone) this.#view.hide(key);
     } catch (error) {
       for (const key of keys) this.#wanted.add(key);
-      if (error instanceof Refused) {
-        if (!(await this.#renew())) this.#wanted.clear();
-      } else {
-        this.#view.failed(error);
-        this.#wait = Math.random() * Math.min(RETRY_TO, RETRY_FROM * 2 ** this.#failures++);
-      }
+      this.#wait = later(this.#failures++);
+      if (!(error instanceof Refused)) this.#view.failed(error);
+      else if (!(await this.#renew())) this.#wanted.clear();
     } finally {
       this.#isFetching = false;
       if (this.#wanted.size && !signal.aborted) this.#soon();
@@ -279,7 +282,7 @@ export class Follower<Row> {
           return false;
         }
         this.#view.failed(error);
-        await new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(RETRY_TO, RETRY_FROM * 2 ** failures)));
+        await new Promise((resolve) => setTimeout(resolve, later(failures)));
       }
     }
     return true;

@@ -11,6 +11,7 @@ from instant.pages.lists import channel, fetching, following
 from instant.pages.lists.showing import show
 from instant.testing import capture_publications
 from tests.pages.lists.test_ops import applied
+from tests.tenancy.conftest import tenants  # noqa: F401  a fixture
 
 
 def declare(model=LogEntry, **options):

@@ -12,8 +12,9 @@ from instant import permissions
 from instant.models import LiveList, LiveListReader
 from instant.pages import reference
 from instant.pages.lists import channel, fetching, following, registry
+from instant.pages.lists.showing import show
 from instant.testing import capture_publications
-from tests.pages.lists.conftest import declare
+from tests.pages.lists.conftest import Page, declare
 
 ROWS = LogEntry.objects.values("object_repr").order_by("object_repr")
 
@@ -112,7 +113,6 @@ def visible(registry, monkeypatch):
 
 
 def test_each_sees_what_the_models_own_rule_lets_them(visible, make, ann, bob, sent):
-    from tests.pages.lists.conftest import Page
 
     make("a", user=ann)
     make("b", user=bob)
@@ -147,3 +147,48 @@ def test_the_channel_is_there_only_where_a_model_says_so(registry, monkeypatch):
     monkeypatch.setattr(following, "_declared", {})
     channel.connect()
     assert registry == []
+
+
+def test_visitors_who_may_not_connect_see_the_rows_and_follow_nothing(
+    followed, make, ann, settings
+):
+    settings.INSTANT = {**settings.INSTANT, "ANONYMOUS": False}
+    entry = make("a")
+    shown = show(ROWS, {}, user=AnonymousUser(), request=None)
+    assert (shown.rows, shown.channel) == ({str(entry.pk): {"object_repr": "a"}}, "")
+    assert show(ROWS, {}, user=ann, request=None).channel
+    assert LiveList.objects.count() == 1
+
+
+def test_each_tenant_has_lists_of_its_own(follow, make, ann, tenants, sent):
+    make("a")
+    pages = {}
+    for name in ("acme", "globex"):
+        with tenants.activate(name):
+            pages[name] = follow(ROWS, ann)
+    acme, globex = pages.values()
+    assert acme.shown.channel != globex.shown.channel
+    with tenants.activate("acme"):
+        make("b")
+        assert permissions.may(ann, "subscribe", acme.shown.channel)
+        assert not permissions.may(ann, "subscribe", globex.shown.channel)
+        with pytest.raises(fetching.NotGiven):
+            fetching.rows_of(None, ann, globex.shown.reference, [])
+        acme.follow()
+    assert {p.channel for p in sent} == {acme.shown.channel}
+    assert [row["object_repr"] for row in acme.drawn] == ["a", "b"]
+
+
+def test_a_list_that_is_removed_while_it_is_opened_is_made_anew(follow, ann, make, monkeypatch):
+    page = follow(ROWS, ann)
+    LiveList.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    real = registry.pack
+
+    def pack(queryset):
+        LiveList.objects.all().delete()
+        return real(queryset)
+
+    monkeypatch.setattr(registry, "pack", pack)
+    again = follow(ROWS, ann)
+    assert again.shown.channel == page.shown.channel
+    assert permissions.may(ann, "subscribe", again.shown.channel)
