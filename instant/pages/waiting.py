@@ -8,10 +8,13 @@ from typing import Any
 __all__ = ["wait_until_live"]
 
 _LATE = """
-[...document.querySelectorAll("instant-live, instant-list, instant-source")].filter((element) => {
+[...document.querySelectorAll(
+  "instant-live, instant-source, [data-instant-list]"
+)].filter((element) => {
   if (!window.instant || !element.matches(":defined")) return true;
   if (element.status) return element.status === "connecting";
-  const name = element.getAttribute("channel");
+  const { instantList } = element.dataset;
+  const name = instantList ? JSON.parse(instantList).channel : element.getAttribute("channel");
   return name && ["idle", "subscribing"].includes(instant.channel(name).status);
 }).map((element) => element.cloneNode().outerHTML)
 """

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from instant.testing import wait_until_live
 from tests.client.hall.running import Hall
 from tests.real_server import KINDS
 
@@ -44,7 +45,7 @@ class Viewer:
 
     def open(self, path="/orders/"):
         self.page.goto(self.url + path)
-        self.page.wait_for_function("instant.status === 'live'")
+        wait_until_live(self.page)
         return self
 
     def shows(self, *titles):
@@ -212,3 +213,11 @@ def test_json_for_pages_that_draw_by_themselves(hall, view):
     bob.page.evaluate("instant.refresh()")
     hall.change("order", "d")
     draws("b", "c", "d")
+
+
+def test_a_test_waits_until_its_lists_are_live(view):
+    bob = view("bob")
+    bob.page.goto(f"{bob.url}/orders/")
+    wait_until_live(bob.page)
+    name = "JSON.parse(document.querySelector('tbody').dataset.instantList).channel"
+    assert bob.page.evaluate(f"instant.channel({name}).status") == "live"
