@@ -173,6 +173,15 @@ test("messages that come again, late or in another order change nothing", async 
   expect(heard.reader.state).toBe("cancelled");
 });
 
+test("what was overtaken by the end doesn't begin it again", async () => {
+  const heard = await hear({ follow: true });
+  write("one");
+  end("cancelled");
+  tell({ at: 0, text: "one" });
+  await settled(1000);
+  expect([heard.text, heard.reader.state]).toEqual(["one", "cancelled"]);
+});
+
 test("whatever is lost and whenever the connection breaks", async () => {
   for (let seed = 1; seed <= 60; seed += 1) {
     let number = seed * 7919;
