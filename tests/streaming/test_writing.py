@@ -47,6 +47,7 @@ def test_the_whole_way(captured, at_once):
     assert read("answer:2") is None
 
 
+@pytest.mark.django_db(transaction=True)
 async def test_async(captured, at_once, in_threads):
     async with stream("answer:1") as out:
         await out.write("Hello")
@@ -100,6 +101,7 @@ def test_what_ends_the_process_interrupts_it(captured, error):
     assert told(captured)[-1] == {"at": 0, "text": "Half", "state": "interrupted"}
 
 
+@pytest.mark.django_db(transaction=True)
 async def test_a_task_that_is_cancelled_interrupts_it(captured, in_threads):
     written = asyncio.Event()
 
@@ -210,6 +212,7 @@ def test_cancelled(captured, at_once):
     assert_stream("answer:1", "Stop ", state="cancelled")
 
 
+@pytest.mark.django_db(transaction=True)
 async def test_cancelled_async(captured, at_once, in_threads):
     async with stream("answer:1") as out:
         assert await acancel("answer:1")
