@@ -30,6 +30,7 @@ from instant.tenancy import wire
 __all__ = [
     "bell",
     "connect_sources",
+    "lite",
     "live_script",
     "livelist",
     "push_options",
@@ -143,6 +144,22 @@ def script(nonce: str | None = None, *, shared: bool | None = None) -> SafeStrin
         '<script src="{}" data-instant="{}"{}></script>',
         static("instant/instant.min.js"),
         config,
+        format_html(' nonce="{}"', nonce) if nonce else "",
+    )
+
+
+def lite(nonce: str | None = None) -> SafeString:
+    """
+    Return the tag of the lite script. It is the same for everybody of a site.
+
+    Raises InstantConfigError where ``INSTANT["LITE"]`` isn't True.
+    """
+    if not conf.current().lite:
+        raise InstantConfigError('{% instant_lite %} needs INSTANT = {"LITE": True}.')
+    return format_html(
+        '<script src="{}" data-instant-lite="{}"{}></script>',
+        static("instant/instant.lite.min.js"),
+        reverse("instant:lite"),
         format_html(' nonce="{}"', nonce) if nonce else "",
     )
 

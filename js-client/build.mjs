@@ -2,8 +2,8 @@
  * Builds the scripts for Django's static files and the package for npm.
  *
  *   node build.mjs           writes ../instant/static/instant/ (the script, those that it loads when they are
- *                            needed, those of the bell, of live pages, of streams and of web push, and licences)
- *                            and dist/, with the hooks
+ *                            needed, those of the bell, of live pages, of streams and of web push, the lite one, and
+ *                            licences) and dist/, with the hooks
  *   node build.mjs --check   writes nothing; exits with 1 if the committed files differ from what the source gives
  */
 import { spawnSync } from "node:child_process";
@@ -25,6 +25,8 @@ const licences = "instant.min.js.LICENSE.txt";
 const SCRIPT_LIMIT = 30 * 1024;
 // The last 256 bytes begin calls and load the other scripts.
 const OWN_LIMIT = 10 * 1024 + 256;
+const LITE_LIMIT = 2560;
+const LITE_INTERNAL = /^(?:begin|gaps|holders|messages|position|receive|restart|statuses)$/;
 /** Each framework's hooks, which applications bundle. */
 const HOOKS = ["react", "vue", "svelte"];
 const HOOKS_LIMIT = 1024;
@@ -131,12 +133,13 @@ const ALONE = [
   ["stream", "stream/browser", "The element <instant-stream>."],
   ["push", "push/browser", "What lets a browser be notified without a page."],
   ["worker", "push/worker", "The service worker of web push."],
+  ["lite", "lite/browser", "The script for pages that only listen.", LITE_INTERNAL],
 ];
 const told = (what) => `/* Instant, MIT. ${what} Built from js-client/: do not edit. */`;
 const parts = await Promise.all(
   [
     ...LOADED.map(([part, what]) => [part, `${part}/browser`, told(`What ${what} loads.`), { mangleCache }]),
-    ...ALONE.map(([part, entry, what]) => [part, entry, told(what), { mangleProps: undefined }]),
+    ...ALONE.map(([part, entry, what, mangleProps]) => [part, entry, told(what), { mangleProps }]),
   ].map(async ([part, entry, banner, names]) => {
     const { text } = await smallest({ entryPoints: [`src/${entry}.ts`], format: "iife", banner, ...names });
     return [scriptOf(part), text];
@@ -167,7 +170,7 @@ if (process.argv.includes("--check")) {
   await rm(`${root}dist`, { recursive: true, force: true });
   await mkdir(`${root}dist`);
   // Both entries share their common code, or each class would exist twice.
-  const entries = ["testing", "bell", "live", "stream", ...HOOKS].map((entry) => [entry, `src/${entry}/index.ts`]);
+  const entries = ["testing", "bell", "live", "lite", "stream", ...HOOKS].map((entry) => [entry, `src/${entry}/index.ts`]);
   const entryPoints = { index: "src/index.ts", ...Object.fromEntries(entries) };
   await build({ ...shared, entryPoints, outdir: "dist", packages: "external", splitting: true, write: true });
   for (const [file, text] of files) await writeFile(`${root}dist/${file}`, text);
@@ -188,6 +191,11 @@ process.stdout.write(
 );
 if (size(built) > SCRIPT_LIMIT || Math.max(own, size(alone)) > OWN_LIMIT) {
   process.stderr.write("The script is over its budget.\n");
+  process.exit(1);
+}
+const lite = parts.find(([file]) => file === scriptOf("lite"))[1];
+if (size(lite) > LITE_LIMIT) {
+  process.stderr.write(`The lite script is over its budget: ${size(lite)} of ${LITE_LIMIT} bytes.\n`);
   process.exit(1);
 }
 if (hooks.some(([, bytes]) => bytes > HOOKS_LIMIT)) {

@@ -152,6 +152,18 @@ def test_w019_policies_and_a_cache_that_loses_the_count(registry, cache, options
             assert "instant.W019" not in found
 
 
+@pytest.mark.parametrize(("cache", "warned"), [("local", True), ("shared", False)])
+@pytest.mark.parametrize("lite", [True, False])
+def test_w029_a_cache_that_loses_tickets(server_folder, cache, warned, lite):
+    local = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    instant = {"DIR": "/nonexistent", "LITE": lite, "CACHE": cache, "LOGIN": False}
+    with override_settings(
+        CACHES={"default": REDIS, "local": local, "shared": REDIS}, INSTANT=instant
+    ):
+        found = [m for m in run_checks(include_deployment_checks=True) if m.id == "instant.W029"]
+        assert [f"'{cache}'" in m.msg for m in found] == [True] * (warned and lite)
+
+
 def test_w019_a_cache_in_the_transaction_of_the_request(registry, settings, monkeypatch):
     on_rpc("x", rate="5/m")(lambda call: None)
     settings.CACHES = {"default": DATABASE | {"OPTIONS": {"MAX_ENTRIES": 10_000}}}

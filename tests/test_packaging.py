@@ -45,6 +45,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
         "instant/static/instant/instant.calls.min.js",
         "instant/static/instant/instant.bell.min.js",
         "instant/static/instant/instant.live.min.js",
+        "instant/static/instant/instant.lite.min.js",
         "instant/static/instant/instant.stored.min.js",
         "instant/static/instant/instant.shared.min.js",
         "instant/static/instant/instant.stream.min.js",

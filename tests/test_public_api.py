@@ -34,8 +34,8 @@ PINNED = {
         "on_connect on_message on_publish on_refresh on_rpc on_subscribe"
     ),
     "instant.html": (
-        "bell connect_sources live_script livelist push_options script script_config source state "
-        "stream stream_script websocket_url"
+        "bell connect_sources lite live_script livelist push_options script script_config source "
+        "state stream stream_script websocket_url"
     ),
     "instant.live": "LiveRows alive asend_html live send_html",
     "instant.messages": (

@@ -17,6 +17,7 @@ from math import isfinite
 from typing import Any, Literal, NoReturn
 
 __all__ = [
+    "CONNECT",
     "DISCONNECT_CODES",
     "ENDED",
     "ERROR_CODES",
@@ -40,6 +41,9 @@ Kind = Literal["subscribe", "publish", "sub_refresh", "rpc"]
 
 KINDS: tuple[Kind, ...] = ("subscribe", "publish", "sub_refresh")
 """What the server asks about channels: may a client subscribe, publish, stay subscribed."""
+
+CONNECT = "connect"
+"""What it asks about whoever connects without a token, if it is told to."""
 
 RPC: Kind = "rpc"
 """What it hands on besides: a call of a method of Python's."""

@@ -41,18 +41,26 @@ instant.W020 requests are transactions that may show the past, so pages begin wi
 instant.W021 queued calls, and no setting says what runs them; or Celery takes others first
 instant.W022 ``GATEWAY`` is on, and there is no handler that it could call
 instant.W023 by the server's config pages publish to stored channels without Django's knowing
+instant.W029 tickets of the lite script are in a cache that loses them (``check --deploy``)
 instant.W030 pages see only who is present on their own node
 instant.W031 the server's config has an engine with which nobody knows who is present on all nodes
 instant.W032 reminders of notifications have no links, since nobody knows the site's address
 ============ =======================================================================
 """
 
-from instant.checks.deploy import check_autostart, check_enforcement, check_policies, check_throttle
+from instant.checks.deploy import (
+    check_autostart,
+    check_enforcement,
+    check_lite,
+    check_policies,
+    check_throttle,
+)
 from instant.checks.everyday import check_settings
 
 __all__ = [
     "check_autostart",
     "check_enforcement",
+    "check_lite",
     "check_policies",
     "check_settings",
     "check_throttle",

@@ -17,7 +17,13 @@ from instant.inbound import registry
 from instant.revoking import ledger
 from instant.revoking.affected import has_rules
 
-__all__ = ["check_autostart", "check_enforcement", "check_policies", "check_throttle"]
+__all__ = [
+    "check_autostart",
+    "check_enforcement",
+    "check_lite",
+    "check_policies",
+    "check_throttle",
+]
 
 _OF_ONE_PROCESS = ("locmem.LocMemCache", "dummy.DummyCache")
 _MANY_ENTRIES = 10_000
@@ -121,6 +127,29 @@ def check_policies(
             f"{' and others' if len(used) > 3 else ''} use the cache {alias!r}, but {problem}.",  # noqa: PLR2004  as many as are named
             hint=f'{_OTHERS} INSTANT = {{"CACHE": "…"}} selects another cache of CACHES.',
             id="instant.W019",
+        )
+    ]
+
+
+@register(Tags.caches, deploy=True)
+def check_lite(
+    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001  Django's signature
+    **_kwargs: Any,
+) -> list[CheckMessage]:
+    """Check that whoever the server asks about a ticket knows it."""
+    try:
+        current = conf.current()
+    except InstantConfigError:  # instant.E001
+        return []
+    problem = _problem_with(current.cache)
+    if problem is None or not current.lite or settings.DEBUG:
+        return []
+    return [
+        Warning(
+            f"Tickets of the lite script are in the cache {current.cache!r}, but {problem}. "
+            "Browsers that need a ticket, since they can't read a stream, hear nothing.",
+            hint=f'{_OTHERS} INSTANT = {{"CACHE": "…"}} selects another cache of CACHES.',
+            id="instant.W029",
         )
     ]
 

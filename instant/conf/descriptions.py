@@ -187,6 +187,10 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "user is signed in. `{% instant_script shared=True %}` says it for one page. See "
         "[One connection a browser](tabs.md)."
     ),
+    "LITE": Description(
+        "Whether pages may listen with the lite script, over one-way connections that `runws` and "
+        "`syncws` switch on. See [The lite script](lite.md)."
+    ),
     "TENANT": Description(
         "Dotted path of what knows the site's tenants, so that none sees another's channels and "
         "users on the server that they share: `instant.tenants.SchemaTenants` for django-tenants, "

@@ -29,6 +29,7 @@ AS_GIVEN = (
     "outbox_keep",
     "check_queries",
     "gateway",
+    "lite",
     "shared_connection",
     "tenant",
     "stream_limit",

@@ -72,6 +72,8 @@ class Conf:
     """Dotted paths of what is asked for a user before the session."""
     gateway: bool
     """Whether methods may be called over HTTP."""
+    lite: bool
+    """Whether widgets may connect with the lite script."""
     enforces: bool
     """Whether rights that end are enforced on open connections at all."""
     enforces_in_background: bool

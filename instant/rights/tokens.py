@@ -130,6 +130,11 @@ class Signer:
         """
         return self._sign({**self._claims, "meta": meta} if meta else self._claims)
 
+    def connection(self, *, meta: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return what such a token says of the connection, for a server that asks for it."""
+        said = {"user": self._claims["sub"], "expire_at": self._claims["expire_at"]}
+        return {**said, "meta": meta} if meta else said
+
     def channel_token(self, channel: str, *, info: Any = None, pushes_joins: bool = False) -> Token:
         """
         Sign a token with which the user's browser may subscribe to the channel.

@@ -19,6 +19,7 @@ from instant.inbound.registry import handlers
 from instant.namespaces import registered
 
 __all__ = [
+    "connect_url",
     "namespace_pools",
     "obstacles",
     "pool_urls",
@@ -76,6 +77,13 @@ def urls(conf: Conf) -> Mapping[Kind, str] | None:
             "The server asks Django at Instant's URLs. Add to urls.py: "
             'path("instant/", include("instant.urls"))'
         ) from exc
+
+
+def connect_url(conf: Conf) -> str | None:
+    """Return the URL at which the server asks about tickets, None where it finds no Django."""
+    if conf.proxy_url is None:
+        return None
+    return conf.proxy_url + "/" + reverse("instant:proxy_connect").removeprefix(get_script_prefix())
 
 
 def pool_urls(conf: Conf) -> Mapping[str, Mapping[Kind, str]]:

@@ -18,6 +18,7 @@ from instant.centrifugo.config.defaults import DEFAULT_PORT, compile_config
 from instant.centrifugo.config.diff import needs_restart, readable
 from instant.centrifugo.config.engine import compile_engine
 from instant.centrifugo.config.file import read_config, write_config
+from instant.centrifugo.config.lite import compile_lite
 from instant.centrifugo.config.namespaces import NamespaceOptions, compile_namespaces
 from instant.centrifugo.config.pools import compile_pools
 from instant.centrifugo.config.proxies import compile_proxies
@@ -109,6 +110,9 @@ def compare(conf: Conf) -> Sync:
         ),
         {} if urls is None else proxy_urls.pool_urls(conf),
         {} if urls is None else proxy_urls.namespace_pools(),
+    )
+    asking = compile_lite(
+        asking, is_used=conf.lite, url=None if urls is None else proxy_urls.connect_url(conf)
     )
     return Sync(
         path=conf.config_file,

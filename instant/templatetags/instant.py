@@ -30,6 +30,12 @@ def instant_script(context: template.Context, shared: bool | None = None) -> Saf
 
 
 @register.simple_tag(takes_context=True)
+def instant_lite(context: template.Context) -> SafeString:
+    """Load the lite script, for a page that only listens; ``window.instant`` exists from here."""
+    return html.lite(_nonce(context))
+
+
+@register.simple_tag(takes_context=True)
 def instant_bell(context: template.Context) -> SafeString:
     """Show how many notifications are unread; <instant-bell> lists them on a click."""
     return html.bell(loading.nonce(context))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -26,7 +26,17 @@ from instant.tenancy import wire
 from instant.views.endpoint import BadRequest, Body, Forbidden, Unavailable, endpoint
 from instant.views.login_throttle import attempt
 
-__all__ = ["get_token", "login", "logout", "subscribe"]
+__all__ = [
+    "MAX_CHANNELS",
+    "call_of",
+    "check_anonymous",
+    "get_token",
+    "login",
+    "logout",
+    "meta_of",
+    "opened",
+    "subscribe",
+]
 
 MAX_NAMES = 256
 """Channels that one request may name."""
@@ -86,8 +96,8 @@ def get_token(request: HttpRequest, body: Body) -> dict[str, Any]:
 def subscribe(request: HttpRequest, body: Body) -> dict[str, Any]:
     """Answer tokens for channels, asked for as with get_token(), and no connection token."""
     names, after = _wanted(request, body)
-    _check_anonymous(request)
-    return _channels(request, _signer(request), names, after, _call(request))
+    check_anonymous(request)
+    return _channels(request, _signer(request), names, after, call_of(request))
 
 
 @endpoint("POST")
@@ -117,7 +127,8 @@ def _check_text(name: str, value: str) -> None:
         raise BadRequest(f"“{name}” has a NUL character or half a surrogate pair.")
 
 
-def _check_anonymous(request: HttpRequest) -> None:
+def check_anonymous(request: HttpRequest) -> None:
+    """Raise Forbidden for a visitor, where those may not connect."""
     if not conf.current().anonymous and not permissions.is_known(request.user):
         raise Forbidden("Log in first.")
 
@@ -130,7 +141,8 @@ def _needs_csrf_token(request: HttpRequest) -> bool:
     return bool(getattr(request, "needs_csrf_token", True))
 
 
-def _call(request: HttpRequest, body: Body | None = None) -> Call:
+def call_of(request: HttpRequest, body: Body | None = None) -> Call:
+    """Return what handlers get that are asked before anybody connects or subscribes."""
     return Call(
         user=request.user,
         data={"refresh": (body or {}).get("refresh") is True},
@@ -141,7 +153,7 @@ def _call(request: HttpRequest, body: Body | None = None) -> Call:
     )
 
 
-def _meta(call: Call) -> Mapping[str, Any]:
+def meta_of(call: Call) -> Mapping[str, Any]:
     """Return what handlers note for the connection, or answer what they refuse with."""
     try:
         return open_connection(call)
@@ -156,10 +168,10 @@ def _meta(call: Call) -> Mapping[str, Any]:
 def _connection(
     request: HttpRequest, names: list[str] | None, after: str, body: Body
 ) -> dict[str, Any]:
-    _check_anonymous(request)
+    check_anonymous(request)
     signer = _signer(request)
-    call = _call(request, body)
-    token = signer.connection_token(meta=_meta(call))
+    call = call_of(request, body)
+    token = signer.connection_token(meta=meta_of(call))
     prefix = wire.prefix(tenancy.current())
     return {
         "csrf_token": get_csrf_token(request) if _needs_csrf_token(request) else "",
@@ -196,11 +208,7 @@ def _channels(
     entries = {grant.name: enter(grant.name, call) for grant in granted if grant.by_token}
     granted = [g for g in granted if g.name not in entries or entries[g.name].answer == "yes"]
     unknown = [*unknown, *(name for name, entry in entries.items() if entry.answer == "unknown")]
-    if any(grant.level not in {"user", "namespace"} for grant in granted):
-        run.row_found()
-    run.wake()  # a token that goes out now may have to be followed up
-    if _needs_csrf_token(request):  # else the request says who it is itself
-        sessions.note(request)
+    opened(request, granted)
     answer: dict[str, Any] = {
         "channels": [_channel(signer, grant) for grant in granted],
         "next": following,
@@ -214,6 +222,15 @@ def _channels(
         if left_out:
             answer["refused"] = left_out
     return answer
+
+
+def opened(request: HttpRequest, granted: Sequence[permissions.Grant]) -> None:
+    """Note that tokens for these go out now, which may have to be followed up."""
+    if any(grant.level not in {"user", "namespace"} for grant in granted):
+        run.row_found()
+    run.wake()
+    if _needs_csrf_token(request):  # else the request says who it is itself
+        sessions.note(request)
 
 
 def _refusals(user: Any, names: set[str]) -> dict[str, str]:

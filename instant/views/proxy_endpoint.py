@@ -51,7 +51,17 @@ from instant.tenancy import wire
 from instant.views.body import BodyRefused, read_body
 from instant.views.caching import keep_out_of_caches
 
-__all__ = ["DENIED", "FAILED", "Answer", "Asked", "Denied", "Endpoint", "endpoint"]
+__all__ = [
+    "DENIED",
+    "FAILED",
+    "Answer",
+    "Asked",
+    "Denied",
+    "Endpoint",
+    "bare",
+    "endpoint",
+    "knows_secret",
+]
 
 logger = logging.getLogger("instant.proxy")
 
@@ -110,12 +120,12 @@ def endpoint(refusal: Answer, kind: Kind = "subscribe") -> Callable[[View], Endp
                 found = await _wait_for(found, refusal, request)
             return _respond(request, found)
 
-        return Endpoint(_bare(sync), _bare(asynchronous))
+        return Endpoint(bare(sync), bare(asynchronous))
 
     return decorate
 
 
-def _bare(view: Any) -> Any:
+def bare(view: Any) -> Any:
     """Keep out what Django and the site wrap around views: for browsers, or in a transaction."""
     for alias in settings.DATABASES:
         view = transaction.non_atomic_requests(using=alias)(view)
@@ -136,7 +146,7 @@ def _answer(
     try:
         if request.method != "POST":
             return encode(Refusal(400, "use POST"))
-        if not _knows_secret(request):
+        if not knows_secret(request):
             logger.warning(
                 "%s was asked without the right %s: refused. Where it was the server that asked, "
                 "run “manage.py syncws” and restart the server.",
@@ -198,7 +208,8 @@ def _failed(exc: Exception, refusal: Answer, request: HttpRequest, asked: Asked 
 
 
 @sensitive_variables("given", "secret")
-def _knows_secret(request: HttpRequest) -> bool:
+def knows_secret(request: HttpRequest) -> bool:
+    """Tell whether the server asks, which shows the secret."""
     given = request.META.get(_IN_META, "")
     known = False
     for secret in conf.current().proxy_secrets:  # all, so that the time tells nothing

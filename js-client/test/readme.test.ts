@@ -40,6 +40,7 @@ test("the TypeScript compiles", { timeout: 300_000 }, () => {
     types: [],
     paths: {
       djangoinstant: [`${root}src/index.ts`],
+      "djangoinstant/lite": [`${root}src/lite/index.ts`],
       "djangoinstant/bell": [`${root}src/bell/index.ts`],
       "djangoinstant/stream": [`${root}src/stream/index.ts`],
       "djangoinstant/testing": [`${root}src/testing/index.ts`],

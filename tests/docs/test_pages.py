@@ -78,6 +78,7 @@ class Order(Namespace, abstract=True):
 def test_templates_render(block, rf, monkeypatch, settings):
     monkeypatch.setattr(namespaces, "_registry", [Order])
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "instant.middleware.StateMiddleware"]
+    settings.INSTANT = {**settings.INSTANT, "LITE": "instant_lite" in block.code}
     request = rf.get("/")
     request.user = AnonymousUser()
     template = engines["django"].from_string(block.code)

@@ -486,7 +486,7 @@ def test_it_is_not_in_what_a_traceback_shows(rf):
     request = rf.post("/instant/proxy/subscribe/", headers={HEADER: SECRET})
     with patch("instant.views.proxy_endpoint.constant_time_compare", side_effect=RuntimeError):
         try:
-            proxy_endpoint._knows_secret(request)
+            proxy_endpoint.knows_secret(request)
         except RuntimeError:
             shown = shown_locals(request)
     assert "secret" in shown

@@ -27,6 +27,8 @@ __all__ = [
     "Position",
     "Presence",
     "PresenceStats",
+    "Since",
+    "Subscribe",
     "Unsubscribe",
     "batches",
     "replies",
@@ -183,6 +185,53 @@ class Position(Command):
     def result(self, reply: Mapping[str, Any]) -> dict[str, Any]:
         """See Command."""
         return {"offset": int(reply.get("offset") or 0), "epoch": str(reply["epoch"])}
+
+
+@dataclass(frozen=True, slots=True)
+class Since(Command):
+    """Ask for publications after a position, oldest first: ``data``, ``offset`` and ``info``."""
+
+    method: ClassVar[str] = "history"
+    channel: str
+    offset: int
+    epoch: str
+    limit: int
+
+    def parameters(self) -> dict[str, Any]:
+        """See Command."""
+        since = {"offset": self.offset, "epoch": self.epoch}
+        return {"channel": self.channel, "limit": self.limit, "since": since}
+
+    def result(self, reply: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """See Command."""
+        return [
+            {key: one[key] for key in ("data", "offset", "info") if key in one}
+            for one in reply.get("publications") or ()
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe(Command):
+    """
+    Subscribe one connection of a user, which its session names, to a channel.
+
+    Nothing happens where there is none. The client is told from which position on.
+    """
+
+    method: ClassVar[str] = "subscribe"
+    user: str
+    session: str
+    channel: str
+    info: Any = None
+
+    def __post_init__(self) -> None:
+        if not self.session:
+            raise ValueError("Without a session this would subscribe every anonymous connection.")
+
+    def parameters(self) -> dict[str, Any]:
+        """See Command."""
+        named = {"user": self.user, "session": self.session, "channel": self.channel}
+        return named if self.info is None else {**named, "info": self.info}
 
 
 def batches(commands: Sequence[Command]) -> Iterator[tuple[bytes, Sequence[Command]]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from instant.centrifugo.config.proxies import our_secret
 from instant.centrifugo.config.switches import switched
 
 __all__ = ["exposing"]
@@ -21,8 +22,8 @@ _OF_CLIENT = (
         "client.subscribe_to_user_personal_channel",
         ("client", "subscribe_to_user_personal_channel", "enabled"),
     ),
-    ("client.proxy.connect", ("client", "proxy", "connect", "enabled")),
 )
+_CONNECT = ("client", "proxy", "connect")
 _OF_CHANNELS = ("allow_user_limited_channels", "allow_tags_filter")
 
 
@@ -31,6 +32,9 @@ def exposing(config: Mapping[str, Any]) -> Iterator[str]:
     for name, path in _OF_CLIENT:
         if _at(config, *path):
             yield name
+    # Our own subscribes nobody.
+    if _at(config, *_CONNECT, "enabled") and our_secret(_at(config, *_CONNECT)) is None:
+        yield ".".join(_CONNECT)
     rows = _at(config, "channel", "without_namespace")
     if isinstance(rows, Mapping):
         yield from _of_channels("channel.without_namespace", rows)

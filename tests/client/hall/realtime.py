@@ -91,6 +91,16 @@ class Wall(Namespace):
         return True
 
 
+class Ticker(Namespace):
+    """Everybody may listen."""
+
+    name = "ticker"
+    pattern = "<int:pk>"
+
+    def can_subscribe(self, user, pk):
+        return True
+
+
 class Tally(Namespace):
     """A number that is one viewer's business."""
 

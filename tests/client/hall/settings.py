@@ -38,12 +38,21 @@ DATABASES = {
         "OPTIONS": {"timeout": 20, "transaction_mode": "IMMEDIATE"},
     }
 }
+# For tickets, which are refused where each process has a cache of its own.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": BASE_DIR / "cache",
+        "OPTIONS": {"MAX_ENTRIES": 10_000},
+    }
+}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STATIC_URL = "/static/"
 CENTRIFUGO_PORT = int(os.environ["HALL_WS_PORT"])
 INSTANT = {
     "PROXY_URL": f"http://127.0.0.1:{os.environ['HALL_PORT']}",
     "JOBS": {"RUNNER": "runjobs"},
+    "LITE": True,
     "AUTOSTART": False,  # runserver would start one, too, while the tests restart theirs
     # On a busy machine a page would begin without a state, as it should.
     "TIMEOUT": 30,

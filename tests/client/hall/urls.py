@@ -46,6 +46,13 @@ STATE = """<!doctype html><title>State</title>{% load instant %}{% instant_scrip
 </script>"""
 
 
+LITE = "<!doctype html><title>Lite</title>{% load instant %}{% instant_lite %}"
+
+
+def lite(request):
+    return page(request, LITE)
+
+
 def state(request, name):
     """Show a channel's number; with ?late it grows between rendering and the page's subscription."""
     found = page(request, STATE, name=name)
@@ -150,6 +157,7 @@ urlpatterns = [
     path("orders/", orders),
     path("orders/<int:most>/", orders),
     path("orders/json/", orders_as_json),
+    path("lite/", lite),
     path("strict/", strict),
     path("fragment/<int:pk>/", fragments.fragment),
     path("public/<int:pk>/", fragments.public),
