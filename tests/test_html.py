@@ -239,3 +239,14 @@ def test_the_bell_offers_what_the_settings_switch_on(settings):
     assert found["push"]["urls"]["worker"] == "/instant/push/worker.js"
     assert found["push"]["key"].startswith("B")  # a point of the curve, uncompressed
     assert key not in bell()
+
+
+def test_the_lite_script(settings):
+    with pytest.raises(InstantConfigError, match="LITE"):
+        Template("{% load instant %}{% instant_lite %}").render(Context())
+    settings.INSTANT = {**settings.INSTANT, "LITE": True}
+    made = Template("{% load instant %}{% instant_lite %}").render(Context({"csp_nonce": "n0"}))
+    assert made == (
+        '<script src="/static/instant/instant.lite.min.js" data-instant-lite="/instant/lite/" '
+        'nonce="n0"></script>'
+    )
