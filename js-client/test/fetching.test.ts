@@ -50,7 +50,7 @@ test("those of a page are one request, each once", async () => {
 });
 
 test("a thousand pages ask over their window, and evenly", async () => {
-  for (let page = 0; page < 1000; page += 1) new Fetching("/f/", 3600).want(new Fragment("one", 2920));
+  for (let page = 0; page < 1000; page += 1) new Fetching("/f/", 3600).want(new Fragment("one", 2420));
   const begin = performance.now();
   await pass(3000);
   const times = asked.map(({ at }) => at - begin);

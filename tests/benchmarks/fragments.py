@@ -17,6 +17,16 @@ MOST = 3000
 CLIENT = Path(__file__).resolve().parents[2] / "js-client"
 
 
+class Site(Hall):
+    """The same in gunicorn, whose backlog holds many requests: runserver's refuses the eleventh."""
+
+    def _command(self, *arguments):
+        if arguments[0] != "runserver":
+            return super()._command(*arguments)
+        options = ["--threads", "8", "--log-level", "error", "--bind", arguments[1]]
+        return ["-m", "gunicorn", *options, "django.core.wsgi:get_wsgi_application()"]
+
+
 def run():
     built = CLIENT / "test" / "viewers.built.mjs"
     bundle = ("--bundle", "--format=esm", "--packages=external", "--platform=node")
@@ -33,12 +43,11 @@ def run():
 def _measure(kind, folder, script):
     print(f"\n{VIEWERS} viewers of one fragment, {kind} server: requests after one change\n")
     (folder / "hall").mkdir()
-    with Hall(folder / "hall", kind) as hall, Cache(folder, hall) as cache:
-        for name, query in (("each its own", "?private"), ("public, behind a cache", "")):
+    with Site(folder / "hall", kind) as hall, Cache(folder, hall) as cache:
+        cases = (("each its own", hall.url, "?private"), ("public, behind a cache", cache.url, ""))
+        for name, url, query in cases:
             note = hall.change("make_note", "first")
-            viewers = Process(
-                "node", script, cache.url, f"/public/{note}/{query}", str(VIEWERS), core=1
-            )
+            viewers = Process("node", script, url, f"/public/{note}/{query}", str(VIEWERS), core=1)
             try:
                 assert viewers.ask() == "ready"
                 for change in ("second", "third"):

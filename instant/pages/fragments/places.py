@@ -24,7 +24,7 @@ _MOST = 10_000
 _heard: dict[str, tuple[float, int]] = {}
 """How many connections hear a channel, by its name on the server, and until when that counts."""
 
-_LEAST, _EACH, _LONGEST = 20, 2.9, 30_000
+_LEAST, _EACH, _LONGEST = 20, 2.4, 30_000
 """Milliseconds: in which fragments of a page come together, for each viewer, and for any number."""
 
 
@@ -37,7 +37,7 @@ class Place(NamedTuple):
 
 
 def window(viewers: int) -> int:
-    """Return over how many milliseconds so many viewers ask: ten within 49, a thousand in 3 s."""
+    """Return over how many milliseconds so many viewers ask: ten within 44, a thousand in 2.4 s."""
     return round(min(_LEAST + _EACH * viewers, _LONGEST))
 
 

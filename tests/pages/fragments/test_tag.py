@@ -30,7 +30,7 @@ def test_it_shows_the_object_and_says_where_it_changes(site, group, server):
         "channel": f"group:{group.pk}",
         "offset": "12",
         "epoch": "ep",
-        "window": "23",
+        "window": "22",
         "events": "group.*",
         "pk": str(group.pk),
     }
