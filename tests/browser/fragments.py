@@ -38,6 +38,8 @@ class Page:
     def __init__(self, page):
         self.page = page
         self.problems = []
+        self.is_refused = False
+        """True while the browser is expected to tell of what the page's policy refuses."""
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", self._console)
         self.files = {}
@@ -79,5 +81,5 @@ class Page:
         self.page.evaluate(f"instant.tell('news', 'message', {json.dumps(message)})")
 
     def _console(self, message):
-        if message.type in {"error", "warning"}:
+        if message.type in {"error", "warning"} and not self.is_refused:
             self.problems.append(message.text)

@@ -152,6 +152,18 @@ def test_what_alpine_has_made_stays(live):
     expect(page.locator("li")).to_have_count(4)
 
 
+def test_what_alpine_has_set_in_content_of_others(live):
+    """Which nobody has seen as the server has sent it."""
+    content = '<b>{}</b><div x-data="{{ open: true }}"><p x-show="!open" :class="open && \'on\'">shown</p></div>'
+    page = live.open('<div id="target"></div>', head=load(live, ALPINE))
+    page.evaluate("(html) => { target.innerHTML = html }", content.format(1))
+    expect(page.locator("p.on")).to_be_hidden()
+    live.arrive(content.format(2))
+    expect(page.locator("b")).to_have_text("2")
+    expect(page.locator("p.on")).to_be_hidden()
+    expect(page.locator("p.on")).to_have_count(1)
+
+
 def test_alpine_knows_new_content(live):
     page = live.open('<div id="target"></div>', head=load(live, ALPINE))
     live.arrive('<p x-data="{ n: 1 }"><button @click="n++" x-text="n"></button></p>')

@@ -221,6 +221,14 @@ def test_new_details_begin_as_they_are_sent(live):
     assert page.evaluate("a.open")
 
 
+def test_new_details_around_what_was_there(live):
+    page = show(live, '<p id="one"><input></p>')
+    page.locator("input").press_sequentially("typed")
+    live.arrive('<details open class="a"><summary>A</summary><p id="one"><input></p></details>')
+    assert attributes(page, "details") == {"open": "", "class": "a"}
+    assert is_same(page, "#one")
+
+
 def test_dialog_that_is_open(live):
     page = show(live, '<b>1</b><dialog id="ask"><p>1</p><button>OK</button></dialog>')
     page.evaluate("ask.showModal()")
@@ -419,7 +427,7 @@ def test_what_is_marked_stays(live):
         }"""
     )
     live.arrive(
-        "<div data-instant-keep></div><p>2</p><i class=a data-instant-keep=class title=x>i</i>"
+        "<div data-instant-keep></div><p>2</p><i class=c data-instant-keep=class title=x>i</i>"
     )
     expect(page.locator("#target")).to_have_text("playermade2i")
     expect(page.locator("i")).to_have_class("b")
@@ -549,6 +557,24 @@ def test_content_that_came_with_a_message(live):
     )
     expect(page.locator("li.row.open")).to_have_text(["2", "2", "2"])
     expect(page.locator("li.hot")).to_have_count(1)
+
+
+@pytest.mark.parametrize("action", ["update", "append", "replace", "before"])
+def test_content_that_came_in_each_way(live, action):
+    page = show(live, "<p></p>")
+    new = '<b id="new" class="row">{}</b>'
+    live.arrive(new.format(1), "#target p", action)
+    page.evaluate("document.querySelector('#new').classList.add('open')")
+    live.arrive(new.format(2), "#new")
+    expect(page.locator("#new.open")).to_have_text("2")
+
+
+def test_what_the_server_says_as_a_script_did_is_the_servers(live):
+    page = show(live, '<p><b class="">1</b></p>')
+    page.evaluate("document.querySelector('b').className = 'open'")
+    live.arrive('<p><b class="open">1</b></p>')
+    live.arrive('<p><b class="">1</b></p>')
+    expect(page.locator("b")).to_have_class("")
 
 
 def test_a_script_may_keep_an_element(live):
