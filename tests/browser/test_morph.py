@@ -646,3 +646,18 @@ def test_any_html_becomes_any_other(live):
     """Whatever stands there, at the end it is what the server has sent."""
     page = show(live, "")
     assert page.evaluate(FUZZ, 1500) == []
+
+
+def test_focus_goes_to_no_button(live):
+    page = show(live, "<button id=a>Keep</button><button id=b>Delete</button>")
+    page.locator("#a").focus()
+    live.arrive("<button id=b>Delete</button>")
+    assert focused(page) == "target"
+
+
+def test_a_script_with_the_nonce_runs_once_too(live):
+    script = '<script nonce="n1">window.times = (window.times ?? 0) + 1</script>'
+    page = show(live, f"<b>1</b>{script}", nonce="n1", policy="script-src 'nonce-n1' 'unsafe-eval'")
+    live.arrive(f"<b>2</b>{script}")
+    expect(page.locator("b")).to_have_text("2")
+    assert page.evaluate("times") == 1
