@@ -32,7 +32,7 @@ def instant_script(context: template.Context, shared: bool | None = None) -> Saf
 @register.simple_tag(takes_context=True)
 def instant_lite(context: template.Context) -> SafeString:
     """Load the lite script, for a page that only listens; ``window.instant`` exists from here."""
-    return html.lite(_nonce(context))
+    return html.lite(loading.nonce(context))
 
 
 @register.simple_tag(takes_context=True)
