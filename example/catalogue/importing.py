@@ -1,8 +1,8 @@
 """
 Import a CSV file: row by row, whatever its size, with a progress that browsers see.
 
-What a row publishes is published in the row's own savepoint. A row that is refused, however
-late, takes it along: nobody sees a price that isn't in the catalogue.
+Each row has a savepoint of its own. A row that is refused, however late, takes along what pages
+would be told of it: nobody sees a price that isn't in the catalogue.
 """
 
 import csv
@@ -15,8 +15,9 @@ from itertools import islice
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from instant import publish, user_channel
+from instant import publish
 from instant.exceptions import PublishError
+from instant.live import send_html
 
 from catalogue.models import ImportRun, Product, RefusedRow
 from desk.models import Activity
@@ -68,7 +69,6 @@ def _work(run, path):
 class Importer:
     def __init__(self, run):
         self.run = run
-        self._errors = []
         self._told = 0.0
         self._created_told = 0
 
@@ -133,19 +133,16 @@ class Importer:
         is_new = product is None
         if is_new:
             product = Product(sku=sku)
-        elif product.price != price:
-            # Leaves with the commit, if the database takes the row below.
-            data = {"product": product.pk, "price": price, "was": product.price}
-            publish(CATALOGUE, data=data, event_class="price.changed")
+        product.was = None if is_new or product.price == price else product.price
         product.name, product.category, product.price, product.stock = name, category, price, stock
+        # Lists show it with the commit, if the database takes the row.
         product.save()
         return is_new
 
     def _refuse(self, line, row, reason):
         self.run.refused_rows += 1
         sku = (row.get("sku") or "")[:40]
-        refused = RefusedRow.objects.create(run=self.run, line=line, sku=sku, reason=reason)
-        self._errors.append(refused.as_data())
+        RefusedRow.objects.create(run=self.run, line=line, sku=sku, reason=reason)
 
     def _tell(self, *, last=False):
         now = time.monotonic()
@@ -153,32 +150,22 @@ class Importer:
             return
         self._told = now
         try:
+            percent = {"percent": self.run.percent}
             publish(
-                user_channel(self.run.by),
-                data={**self.run.as_data(), "errors": self._errors[:SHOWN]},
-                event_class="import.progress",
-                bucket="progress",
+                self.run.channel, data=percent, event_class="import.progress", bucket="progress"
             )
+            if self.run.created_rows > self._created_told:
+                self._created_told = self.run.created_rows
+                self._tell_readers()
         except PublishError as exc:
-            # The import matters more than its progress bar. The next message brings these rows.
+            # The import matters more than its progress bar.
             logger.warning("%s", exc)
-        else:
-            self._errors.clear()
-        if self.run.created_rows > self._created_told:
-            self._created_told = self.run.created_rows
-            self._tell_readers()
 
     def _tell_readers(self):
         """Tell whoever reads the catalogue that there is more in it."""
-        try:
-            publish(
-                CATALOGUE,
-                data={"count": Product.objects.count()},
-                event_class="catalogue.grew",
-                bucket="count",
-            )
-        except PublishError as exc:
-            logger.warning("%s", exc)
+        count = {"count": Product.objects.count()}
+        send_html(CATALOGUE, "catalogue/_count.html", count, target="#count")
+        send_html(CATALOGUE, "catalogue/_grown.html", target="#new-products")
 
 
 def _text(row, column):

@@ -4,12 +4,16 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
+from catalogue.realtime import ImportChannel
+
 
 class Product(models.Model):
     sku = models.CharField(max_length=40, unique=True)
     name = models.CharField(max_length=120)
     category = models.CharField(max_length=60, db_index=True)
     price = models.DecimalField(max_digits=8, decimal_places=2)
+    was = models.DecimalField(max_digits=8, decimal_places=2, null=True)
+    """The price before the last import, if that has changed it."""
     stock = models.IntegerField(default=0)
 
     class Meta:
@@ -18,6 +22,9 @@ class Product(models.Model):
         constraints = (
             models.CheckConstraint(condition=models.Q(stock__gte=0), name="stock_not_negative"),
         )
+
+    class Instant:
+        lists = True
 
     def __str__(self):
         return self.name
@@ -50,17 +57,9 @@ class ImportRun(models.Model):
     def get_absolute_url(self):
         return reverse("import-run", args=[self.pk])
 
-    def as_data(self):
-        return {
-            "run": self.pk,
-            "status": self.status,
-            "label": self.get_status_display(),
-            "percent": self.percent,
-            "created": self.created_rows,
-            "updated": self.updated_rows,
-            "refused": self.refused_rows,
-            "reason": self.reason,
-        }
+    @property
+    def channel(self):
+        return ImportChannel.channel(pk=self.pk)
 
 
 class RefusedRow(models.Model):
@@ -72,8 +71,12 @@ class RefusedRow(models.Model):
     class Meta:
         ordering = ("line",)
 
+    class Instant:
+        lists = True
+
+        @staticmethod
+        def visible_to(rows, user):
+            return rows if user.is_staff else rows.none()
+
     def __str__(self):
         return f"{self.line}: {self.reason}"
-
-    def as_data(self):
-        return {"line": self.line, "sku": self.sku, "reason": self.reason}

@@ -3,9 +3,8 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.paginator import Paginator
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.forms import FileField, FileInput, Form, ValidationError
-from django.http import JsonResponse
 from django.shortcuts import redirect, render
 from django.template.defaultfilters import filesizeformat
 
@@ -32,8 +31,14 @@ def index(request):
     products = Product.objects.all()
     for word in words.split()[:5]:
         products = products.filter(Q(name__icontains=word) | Q(sku__icontains=word))
+    # The first of a category has its name above it.
+    earlier = products.filter(category=OuterRef("category"), pk__lt=OuterRef("pk"))
+    products = products.annotate(is_first=~Exists(earlier))
     page = Paginator(products, PAGE).get_page(request.GET.get("page"))
-    return render(request, "catalogue/index.html", {"page": page, "words": words})
+    start = (page.number - 1) * PAGE
+    # Not those of the page, which end with the last one that there is now.
+    shown = products[start : start + PAGE]
+    return render(request, "catalogue/index.html", {"page": page, "shown": shown, "words": words})
 
 
 @staff_only
@@ -57,15 +62,6 @@ def run(request, pk):
         return not_found(request)
     refused = found.refused.all()[: importing.SHOWN]
     return render(request, "catalogue/run.html", {"run": found, "refused": refused})
-
-
-@staff_only
-def state(_request, pk):
-    found = ImportRun.objects.filter(pk=pk).first()
-    if found is None:
-        return JsonResponse({"error": "There is no such import."}, status=404)
-    errors = [row.as_data() for row in found.refused.all()[: importing.SHOWN]]
-    return JsonResponse({**found.as_data(), "errors": errors})
 
 
 def _start(by, name, path):

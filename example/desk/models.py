@@ -26,6 +26,13 @@ class Activity(models.Model):
         ordering = ("-pk",)
         verbose_name_plural = "activities"
 
+    class Instant:
+        lists = True
+
+        @staticmethod
+        def visible_to(activities, user):
+            return activities if user.is_staff else activities.none()
+
     def __str__(self):
         return self.text
 
@@ -33,22 +40,12 @@ class Activity(models.Model):
     @transaction.atomic
     def record(cls, kind, text, *, by, url=""):
         """
-        Add a line to the feed, and return its publication.
+        Add a line to the feed, and return the publication that says so.
 
         Inside a transaction it appears with its commit.
         """
         activity = cls.objects.create(kind=kind, text=text, url=url, by=by)
-        return publish(STAFF, text, data=activity.as_data(), event_class="activity")
-
-    def as_data(self):
-        return {
-            "id": self.pk,
-            "kind": self.kind,
-            "label": self.get_kind_display(),
-            "text": self.text,
-            "url": self.url,
-            "at": self.created,
-        }
+        return publish(STAFF, text, data={"id": activity.pk}, event_class="activity")
 
 
 class Note(models.Model):
@@ -64,6 +61,13 @@ class Note(models.Model):
     class Meta:
         ordering = ("-pk",)
 
+    class Instant:
+        lists = True
+
+        @staticmethod
+        def visible_to(notes, user):
+            return notes.filter(recipient=user.pk)
+
     def __str__(self):
         return self.text
 
@@ -75,15 +79,8 @@ class Note(models.Model):
         Returns the publication of the feed's line.
         """
         self.save()
-        publish(user_channel(self.recipient), self.text, data=self.as_data(), event_class="note")
+        data = {"author": str(self.author), "text": self.text}
+        publish(user_channel(self.recipient), self.text, data=data, event_class="note")
         # The feed says that there was a note, not what it says.
         text = f"{self.author} sent {self.recipient} a note"
         return Activity.record(Activity.Kind.NOTE, text, by=self.author)
-
-    def as_data(self):
-        return {
-            "id": self.pk,
-            "text": self.text,
-            "author": str(self.author),
-            "at": self.created,
-        }

@@ -28,13 +28,12 @@ class NoteForm(ModelForm):
 
 @staff_only
 def desk(request, form=None):
-    activities = Activity.objects.all()[:SHOWN]
-    return render(request, "desk/desk.html", {"activities": activities, "form": form or NoteForm()})
-
-
-@staff_only
-def feed(request):
-    return _newer(request, Activity.objects.all())
+    context = {
+        "activities": Activity.objects.all()[:SHOWN],
+        "pending": Activity(kind=Activity.Kind.NOTE),  # what a note shows before it is sent
+        "form": form or NoteForm(),
+    }
+    return render(request, "desk/desk.html", context)
 
 
 @staff_only
@@ -63,14 +62,3 @@ def send_note(request):
 def notes(request):
     own = request.user.notes.select_related("author")[:SHOWN]
     return render(request, "desk/notes.html", {"notes": own})
-
-
-@login_required
-def latest_notes(request):
-    return _newer(request, request.user.notes.select_related("author"))
-
-
-def _newer(request, rows):
-    after = request.GET.get("after", "")
-    newer = rows.filter(pk__gt=int(after) if after.isdecimal() else 0)
-    return JsonResponse({"items": [row.as_data() for row in newer[:SHOWN]]})

@@ -3,7 +3,6 @@
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Q
-from instant import publish
 
 from desk.models import Activity
 from shop.channels import NOTICES, WHOLESALE
@@ -35,28 +34,22 @@ class Notice(models.Model):
     class Meta:
         ordering = ("-pk",)
 
+    class Instant:
+        """Boards show it in their lists; other programs may hear of it on its channel."""
+
+        fields = ("text",)
+        lists = True
+        visible_to = NoticeQuerySet.for_user
+
+        @staticmethod
+        def channels(notice):
+            return WHOLESALE if notice.audience == "wholesale" else NOTICES
+
     def __str__(self):
         return self.text
 
     @transaction.atomic
     def post(self):
-        """Save it and show it on every open board, once the transaction is committed."""
+        """Save it, and show it on every open board once the transaction is committed."""
         self.save()
-        is_wholesale = self.audience == self.Audience.WHOLESALE
-        publish(
-            WHOLESALE if is_wholesale else NOTICES,
-            self.text,
-            data=self.as_data(),
-            event_class="notice.posted",
-        )
         Activity.record("notice", f"{self.author} posted: {self.text}", by=self.author)
-
-    def as_data(self):
-        """Return what a board needs to show it, live or not."""
-        return {
-            "id": self.pk,
-            "text": self.text,
-            "author": str(self.author),
-            "audience": self.audience,
-            "at": self.created,
-        }

@@ -1,5 +1,4 @@
 from django.forms import ModelForm, Textarea
-from django.http import JsonResponse
 from django.shortcuts import redirect, render
 
 from notices.models import Notice
@@ -24,14 +23,6 @@ def board(request, form=None):
     notices = Notice.objects.for_user(request.user).select_related("author")[:SHOWN]
     form = form or NoticeForm()
     return render(request, "notices/board.html", {"notices": notices, "form": form})
-
-
-def latest(request):
-    """Answer what was posted since the page was made, or since the connection was lost."""
-    after = request.GET.get("after", "")
-    notices = Notice.objects.for_user(request.user).select_related("author")
-    newer = notices.filter(pk__gt=int(after) if after.isdecimal() else 0)
-    return JsonResponse({"items": [notice.as_data() for notice in newer[:SHOWN]]})
 
 
 @staff_only

@@ -2,16 +2,17 @@
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import Q, signals
+from django.dispatch import receiver
 from django.urls import reverse
 from django.utils import timezone
 from instant import broadcast, publish, user_channel
+from instant.broadcasts import touch
 from instant.messages import notify
 
 from catalogue.models import Product
 from desk.models import Activity
 from orders.realtime import OrderChannel
-from shop.channels import STAFF
 
 
 class MovedAlready(Exception):
@@ -46,6 +47,17 @@ class Order(models.Model):
 
     class Meta:
         ordering = ("-pk",)
+
+    class Instant:
+        """Pages show it again when its status changes, alone and in lists."""
+
+        fields = ("status",)
+        lists = True
+        visible_to = OrderQuerySet.for_user
+
+        @staticmethod
+        def channels(order):
+            return order.channel
 
     def __str__(self):
         return f"Order {self.pk}"
@@ -100,10 +112,10 @@ class Order(models.Model):
         """
         if status != self.next_status:
             raise MovedAlready
-        here = Order.objects.filter(pk=self.pk, status=self.status)
-        if not here.update(status=status):
+        if Order.objects.select_for_update().get(pk=self.pk).status != self.status:
             raise MovedAlready
         self.status = status
+        self.save(update_fields=["status"])
         self._record(by=by)
         label = self.get_status_display()
         notify(self._people, f"{self}: {label}", f"{by} moved it.", self.get_absolute_url())
@@ -126,7 +138,9 @@ class Order(models.Model):
             event_class="order.shared",
         )
         notify(user, f"{self} is shared with you", f"By {by}.", self.get_absolute_url())
-        self._record_shares(f"{by} shared {self} with {user}", by=by)
+        Activity.record(
+            "order", f"{by} shared {self} with {user}", by=by, url=self.get_absolute_url()
+        )
 
     @transaction.atomic
     def take_back(self, share, *, by):
@@ -137,17 +151,8 @@ class Order(models.Model):
         (see realtime.py), whoever deletes it, and their open page lets go of the order.
         """
         share.delete()
-        self._record_shares(f"{by} took {self} back from {share.user}", by=by)
-
-    def _record_shares(self, text, *, by):
+        text = f"{by} took {self} back from {share.user}"
         Activity.record("order", text, by=by, url=self.get_absolute_url())
-        shares = self.shares.select_related("user")
-        # To those who decide on it, not to the order's channel: viewers needn't know of others.
-        broadcast(
-            [user_channel(self.customer), STAFF],
-            data={"order": self.pk, "shares": [share.as_data() for share in shares]},
-            event_class="order.shares",
-        )
 
     @property
     def _people(self):
@@ -155,23 +160,13 @@ class Order(models.Model):
 
     def _record(self, *, by):
         self.moves.create(status=self.status, by=by)
+        # For those who are on another page; one that shows the order hears of it anyway.
         broadcast(
-            [self.channel, *map(user_channel, self._people), STAFF],
+            [user_channel(user) for user in self._people],
             f"{self}: {self.get_status_display()}",
-            data=self.as_data(),
+            data={"order": self.pk},
             event_class="order.moved",
         )
-
-    def as_data(self):
-        steps = self.steps
-        return {
-            "order": self.pk,
-            "status": self.status,
-            "label": self.get_status_display(),
-            "next": self.next_status
-            and {"status": self.next_status, "label": self.next_status.label},
-            "steps": [{**step, "status": step["status"].value} for step in steps],
-        }
 
 
 class Share(models.Model):
@@ -187,11 +182,23 @@ class Share(models.Model):
         ordering = ("pk",)
         constraints = (models.UniqueConstraint(fields=("order", "user"), name="shared_once"),)
 
+    class Instant:
+        """Who decides on an order sees with whom it is shared; viewers needn't know of others."""
+
+        lists = True
+
+        @staticmethod
+        def visible_to(shares, user):
+            return shares if user.is_staff else shares.filter(order__customer=user.pk)
+
     def __str__(self):
         return f"{self.order} for {self.user}"
 
-    def as_data(self):
-        return {"user": str(self.user), "at": self.created}
+
+@receiver([signals.post_save, signals.post_delete], sender=Share)
+def _in_lists(instance, **_kwargs):
+    """Bring an order into the list of whoever it is shared with, and out of it."""
+    touch(Order.objects.filter(pk=instance.order_id))
 
 
 class Line(models.Model):

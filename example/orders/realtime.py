@@ -29,8 +29,5 @@ class OrderChannel(Namespace):
         seen = set(seen)
         return [pk in seen for pk in pks]
 
-    def snapshot(self, _user, pk):
-        return models.Order.objects.get(pk=pk).as_data()
-
     def connection_info(self, user, **_channel):
         return {"name": user.get_username()}

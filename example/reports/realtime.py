@@ -7,9 +7,11 @@ import time
 from django.conf import settings
 from instant import on_rpc, responder
 from instant.handlers import Refused
+from instant.live import send_html
 
 from catalogue.models import Product
 from reports.models import Report, count
+from shop.channels import STAFF
 
 RUNS = 40
 """How often the next weeks are played through."""
@@ -36,7 +38,9 @@ def build(call):
         call.progress(number / len(categories), f"{category}, by process {os.getpid()}")
         lines.append(count(category))
         time.sleep(settings.REPORT_SECONDS / len(categories))
-    return Report.objects.create(lines=lines, by=call.user).as_data()
+    report = Report.objects.create(lines=lines, by=call.user).as_data()
+    send_html(STAFF, "reports/_figures.html", {"report": report}, target="#lines")
+    return {"by": report["by"], "at": report["at"]}
 
 
 @responder("forecast", can=is_staff)

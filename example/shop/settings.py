@@ -41,7 +41,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    # An order's page begins with its state, which is no other customer's business.
+    # Pages begin with the state of their lists, which is nobody else's business.
     "instant.middleware.StateMiddleware",
     # A page's own messages are known as such: see static/shop/js/desk.js.
     "instant.middleware.TabMiddleware",

@@ -22,6 +22,13 @@ class Line(models.Model):
     class Meta:
         ordering = ("-pk",)
 
+    class Instant:
+        lists = True
+
+        @staticmethod
+        def visible_to(lines, user):
+            return lines if user.is_authenticated else lines.none()
+
     def __str__(self):
         return self.text
 

@@ -35,7 +35,7 @@ def hears(visitor, count=1):
 def is_confirmed(visitor, lines=1):
     """Its newest line came true, and nothing is there twice."""
     line = visitor.lines.first
-    expect(line).to_have_attribute("data-id", NUMBER)
+    expect(line).to_have_attribute("data-instant-key", NUMBER)
     expect(line).not_to_have_attribute("aria-busy", "true")
     expect(visitor.lines).to_have_count(visitor.before + lines)
 

@@ -1,46 +1,36 @@
-// The note form: its line is in the feed at once, and confirmed when the message about it arrives.
-import { copy, fill, highlight } from "./dom.js";
+// The note form: its line is in the feed at once, until the list shows the one that Django has written.
+import { copy } from "./dom.js";
 
 const form = document.getElementById("note");
 const feed = document.getElementById("feed");
-const template = feed.parentElement.querySelector("template");
 const alert = form.querySelector("[role=alert]");
 const staff = instant.channel("$staff");
+staff.on("activity", () => undefined); // joins the channel before a line is sent
 
-/** Sends the form; the id of what Django published. */
-async function send(body) {
-  const headers = { Accept: "application/json", ...instant.headers() };
-  const response = await fetch(form.action, { method: "POST", body, headers });
-  const answer = await response.json();
-  if (!response.ok) throw new Error(answer.error);
-  return answer.id;
-}
+const isShown = ({ id }) => feed.querySelector(`[data-instant-key="${Number(id)}"]`);
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const body = new FormData(form);
-  const recipient = form.elements.recipient.selectedOptions[0].text;
-  const text = `${form.dataset.author} sent ${recipient} a note`;
-  const line = copy(template, { kind: "note", label: "Note", text, at: new Date().toISOString(), url: "" });
+  const text = `${form.dataset.author} sent ${form.elements.recipient.selectedOptions[0].text} a note`;
+  const line = copy(feed.parentElement.querySelector("template"), { text, at: new Date().toISOString() });
   line.ariaBusy = "true";
   feed.prepend(line);
   form.reset();
   alert.hidden = true;
   try {
-    const id = await send(body);
+    const headers = { Accept: "application/json", ...instant.headers() };
+    const response = await fetch(form.action, { method: "POST", body, headers });
+    const { id, error } = await response.json();
+    if (!response.ok) throw new Error(error);
     // The message may have been faster, or come with what a lost connection missed.
     const { data } = await staff.once("activity", { id });
-    // The feed may have fetched it meanwhile.
-    feed.querySelector(`[data-id="${Number(data.id)}"]`)?.remove();
-    fill(line, data);
-    line.dataset.id = data.id;
-    line.ariaBusy = null;
-    highlight(line);
+    while (!isShown(data)) await new Promise((resolve) => feed.addEventListener("instant:enter", resolve, { once: true }));
   } catch (error) {
-    line.remove();
     alert.textContent = error.message;
     alert.hidden = false;
     form.elements.text.value = body.get("text");
     form.elements.recipient.value = body.get("recipient");
   }
+  line.remove();
 });

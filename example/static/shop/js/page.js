@@ -1,5 +1,5 @@
-// On every page: the state of the connection, and what concerns this user wherever they are.
-import { copy, isStaff, ownChannel, setTime } from "./dom.js";
+// On every page: what is new, the state of the connection, and what concerns this user wherever they are.
+import { copy, highlight, ownChannel, setTime } from "./dom.js";
 
 const WORDS = {
   idle: "Waiting",
@@ -11,6 +11,7 @@ const WORDS = {
   "signed-out": "Signed out",
 };
 const TOASTS = 4;
+const KEPT = 200;
 
 const pill = document.getElementById("connection");
 function showStatus(status) {
@@ -20,38 +21,53 @@ function showStatus(status) {
 instant.on("status", showStatus);
 showStatus(instant.status);
 
-for (const time of document.querySelectorAll("time[datetime]")) setTime(time, time.dateTime);
+// What {% live %}, {% livelist %} and send_html() have changed.
+function showTimes(root) {
+  for (const time of root.querySelectorAll("time[datetime]")) setTime(time, time.dateTime);
+}
+showTimes(document);
+document.addEventListener("instant:updated", ({ target }) => {
+  showTimes(target);
+  if (target.matches("instant-live, [data-highlight]")) highlight(target);
+});
+for (const event of ["instant:enter", "instant:change"]) {
+  document.addEventListener(event, ({ target }) => highlight(target));
+}
 
 const toasts = document.getElementById("toasts");
-function toast(data) {
-  const element = copy(document.getElementById("toast"), { url: "", ...data });
+function toast(kind, title, text, url = "") {
+  const element = copy(document.getElementById("toast"), { title, text });
+  element.querySelector("[data-kind]").dataset.kind = kind;
+  const link = element.querySelector("a");
+  // Our own pages only: never javascript:, whoever publishes.
+  link.hidden = !/^\/(?!\/)/.test(url);
+  if (!link.hidden) link.href = url;
   element.querySelector("button").addEventListener("click", () => element.remove());
   toasts.append(element);
   while (toasts.children.length > TOASTS) toasts.firstElementChild.remove();
 }
 
-// The board lists these itself.
-if (!document.getElementById("air")) {
-  instant.channel("public").on("*", ({ message, data }) => {
-    toast({ kind: "notice", title: "On air:", text: message || JSON.stringify(data) });
-  });
-}
+const air = document.getElementById("air");
+instant.channel("public").on("*", ({ message, data, date }) => {
+  const text = message || JSON.stringify(data);
+  if (!air) return toast("notice", "On air:", text);
+  const item = copy(air.parentElement.querySelector("template"), { text, at: date.toISOString() });
+  air.prepend(item);
+  while (air.children.length > KEPT) air.lastElementChild.remove();
+  highlight(item);
+});
 
 if (ownChannel) {
   const own = instant.channel(ownChannel);
   own.on("note", ({ data }) => {
-    if (!document.getElementById("notes")) {
-      toast({ kind: "note", title: `Note from ${data.author}:`, text: data.text, url: "/notes/" });
-    }
+    if (!document.getElementById("notes")) toast("note", `Note from ${data.author}:`, data.text, "/notes/");
   });
   own.on("order.moved", ({ message, data }) => {
-    if (isStaff || document.querySelector(`[data-order="${Number(data.order)}"]`)) return;
-    toast({ kind: "order", title: "Order moved:", text: message, url: `/orders/${Number(data.order)}/` });
+    const isShown = document.querySelector(`[data-order="${Number(data.order)}"]`);
+    if (!isShown && !("staff" in document.body.dataset)) toast("order", "Order moved:", message, `/orders/${Number(data.order)}/`);
   });
-  own.on("order.shared", ({ message, data }) => {
-    toast({ kind: "order", title: "Shared with you:", text: message, url: data.url });
-  });
-  own.on("", ({ message }) => toast({ kind: "note", title: "For you:", text: message }));
+  own.on("order.shared", ({ message, data }) => toast("order", "Shared with you:", message, data.url));
+  own.on("", ({ message }) => toast("note", "For you:", message));
 }
 
 // A login or logout in one tab changes who may see what in the others.

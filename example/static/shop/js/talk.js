@@ -1,6 +1,7 @@
-// The talk: pages publish, Python reads it first, and lists.js shows what became of it.
+// The talk: pages publish, Python reads it first, and a live list shows what became of it.
+import { sentence } from "./dom.js";
+
 const TYPING = 3000;
-const NAMES = new Intl.ListFormat("en", { type: "conjunction" });
 
 const form = document.getElementById("talk");
 const field = form.elements.text;
@@ -45,25 +46,16 @@ field.addEventListener("input", () => {
   typing.publish({}).catch(() => undefined);
 });
 const writing = new Map();
-function showTyping() {
-  const names = [...writing.keys()].sort();
-  const verb = names.length > 1 ? "are" : "is";
-  document.getElementById("typing").textContent = names.length ? `${NAMES.format(names)} ${verb} writing…` : "";
-}
-function stopped(name) {
+function mark(name, isWriting) {
   clearTimeout(writing.get(name));
-  writing.delete(name);
-  showTyping();
+  if (isWriting) writing.set(name, setTimeout(mark, TYPING, name, false));
+  else writing.delete(name);
+  document.getElementById("typing").textContent = sentence([...writing.keys()].sort(), "writing…");
 }
-typing.on("typing", ({ data: { name } }) => {
-  if (name === form.dataset.user) return;
-  clearTimeout(writing.get(name));
-  writing.set(name, setTimeout(stopped, TYPING, name));
-  showTyping();
-});
-talk.on("said", ({ data: { author } }) => stopped(author));
+typing.on("typing", ({ data: { name } }) => name !== form.dataset.user && mark(name, true));
+talk.on("said", ({ data: { author } }) => mark(author, false));
 
 talk.onPresence(({ people }) => {
   const others = people.map(({ info }) => info.name).filter((name) => name !== form.dataset.user);
-  document.getElementById("here").textContent = others.length ? `${NAMES.format(["You", ...others.sort()])} are here` : "Only you are here";
+  document.getElementById("here").textContent = others.length ? sentence(["You", ...others.sort()], "here") : "Only you are here";
 });
