@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -72,9 +73,13 @@ def _newest(
         fragment = replace(fragment, channel=channel)  # it has moved since the view read it
 
 
+_TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="\w+"')
+"""Each rendering has another one, and each is as good."""
+
+
 def attributes(fragment: Fragment, place: Place, html: str) -> dict[str, Any]:
     """Return what the page's script has to know of a fragment with this HTML; ``""`` for no."""
-    tag = digest(html)
+    tag = digest(_TOKEN.sub("", html))
     return {
         "tag": tag,
         "channel": fragment.channel,

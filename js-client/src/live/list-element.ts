@@ -112,8 +112,10 @@ class List implements ListView<string> {
   show(key: string, html: string, next: string | undefined): void {
     const row = this.#rows.get(key);
     if (row?.isConnected) {
+      const before = row.outerHTML;
       this.#change(row, html);
-      this.#tell("change", key, this.#rows.get(key));
+      const now = this.#rows.get(key);
+      if (now?.outerHTML !== before) this.#tell("change", key, now); // a save may change nothing that is shown
       return;
     }
     const before = next === undefined ? undefined : this.#rows.get(next);

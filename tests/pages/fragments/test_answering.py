@@ -48,6 +48,15 @@ def test_what_has_not_changed_has_no_html(site, found):
     assert "html" not in again
 
 
+def test_another_csrf_token_is_no_change(site, group):
+    site.templates["group.html"] = "<form>{% csrf_token %}<b>{{ group.name }}</b></form>"
+    found = site.element(TEMPLATE)
+    assert "csrfmiddlewaretoken" in found.html
+    assert "html" not in site.ask(found["ref"])[0]
+    rename(group)
+    assert "csrfmiddlewaretoken" in site.ask(found["ref"])[0]["html"]
+
+
 def test_a_new_reference_has_what_the_page_shows_by_then(site, group, found):
     rename(group)
     [answer] = site.ask(found["ref"])
