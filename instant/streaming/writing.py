@@ -105,8 +105,10 @@ class Writing:
         return bool(self._gathered) and is_due
 
     def flush(self) -> None:
-        """Write down what is gathered, and tell pages."""
+        """Write down what is gathered, and tell pages; raises what the keeper has met, too."""
         with self._writes:
+            if self._over is not None:
+                raise self._over
             self._write_down()
 
     def _write_down(self, state: str = Stream.State.WRITING) -> None:

@@ -1,5 +1,6 @@
 import pytest
 
+from instant.stored import wake_up
 from instant.testing import capture_publications
 
 
@@ -9,6 +10,12 @@ def store(settings):
         settings.INSTANT = {**settings.INSTANT, "STORE": values}
 
     return store
+
+
+@pytest.fixture(autouse=True)
+def tokens_are_not_known(monkeypatch):
+    """What a process remembers of workers elsewhere is another test's."""
+    monkeypatch.setattr(wake_up, "_known", {})
 
 
 @pytest.fixture(autouse=True)

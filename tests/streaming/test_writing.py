@@ -212,6 +212,15 @@ def test_cancelled(captured, at_once):
     assert_stream("answer:1", "Stop ", state="cancelled")
 
 
+def test_a_flush_says_what_the_keeper_has_found(captured, by_hand):
+    with stream("answer:1") as out:
+        out.write("Stop")
+        cancel("answer:1")
+        out._writing.keep()  # it takes what is gathered
+        with pytest.raises(StreamCancelled):
+            out.flush()
+
+
 @pytest.mark.django_db(transaction=True)
 async def test_cancelled_async(captured, at_once, in_threads):
     async with stream("answer:1") as out:

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -47,8 +47,7 @@ class PublicOnly(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """Return where to connect to; raise OSError."""
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
+        found = await _look_up(host, port, family)
         addresses = [str(info[4][0]) for info in found]
         if not addresses or not (is_local(host) or all(map(is_public, addresses))):
             raise OSError(f"{host} has no address, or one in a private network.")
@@ -66,6 +65,11 @@ class PublicOnly(AbstractResolver):
 
     async def close(self) -> None:
         """Hold nothing."""
+
+
+async def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[Any]:
+    loop = asyncio.get_running_loop()
+    return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
 
 
 def send(requests: Sequence[Request], timeout: float) -> list[Outcome]:

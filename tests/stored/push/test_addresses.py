@@ -1,6 +1,5 @@
 """Where pushes may go: to known services on the public Internet, whatever a browser says."""
 
-import asyncio
 import contextlib
 import socket
 import ssl
@@ -9,7 +8,7 @@ import threading
 import pytest
 import trustme
 
-from instant.stored.push import addresses
+from instant.stored.push import addresses, sending
 from instant.stored.push.addresses import check_endpoint, is_public
 from instant.stored.push.sending import PublicOnly, Request, send
 
@@ -77,13 +76,13 @@ def test_private_addresses(address):
 
 
 def resolving(monkeypatch, *addresses):
-    async def found(_loop, host, port, **_options):
+    async def found(host, port, family):
         return [
             (socket.AF_INET6 if ":" in a else socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, port))
             for a in addresses
         ]
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", found)
+    monkeypatch.setattr(sending, "_look_up", found)  # whatever event loop it is
 
 
 async def test_a_name_with_any_private_address_is_not_connected_to(monkeypatch):
