@@ -25,8 +25,8 @@ const licences = "instant.min.js.LICENSE.txt";
 const SCRIPT_LIMIT = 30 * 1024;
 // The last 256 bytes begin calls and load the other scripts.
 const OWN_LIMIT = 10 * 1024 + 256;
-const LITE_LIMIT = 2560;
-const LITE_INTERNAL = /^(?:begin|gaps|holders|messages|position|receive|restart|statuses)$/;
+const LITE_LIMIT = 2500;
+const LITE_INTERNAL = /^(?:begin|call|clients|emit|gaps|holders|messages|position|receive|remove|restart|statuses|tab)$/;
 /** Each framework's hooks, which applications bundle. */
 const HOOKS = ["react", "vue", "svelte"];
 const HOOKS_LIMIT = 1024;
@@ -133,7 +133,7 @@ const ALONE = [
   ["stream", "stream/browser", "The element <instant-stream>."],
   ["push", "push/browser", "What lets a browser be notified without a page."],
   ["worker", "push/worker", "The service worker of web push."],
-  ["lite", "lite/browser", "The script for pages that only listen.", LITE_INTERNAL],
+  ["lite", "lite/browser", "For pages that only listen.", LITE_INTERNAL],
 ];
 const told = (what) => `/* Instant, MIT. ${what} Built from js-client/: do not edit. */`;
 const parts = await Promise.all(

@@ -93,7 +93,8 @@ export class Feed {
     // An outbox may publish a message twice, with another offset.
     if (id && this.#seen.has(id)) return;
     this.#seen.add(id);
-    if (this.#seen.size > IDS) this.#seen.delete([...this.#seen][0] ?? "");
+    const [oldest] = this.#seen;
+    if (this.#seen.size > IDS) this.#seen.delete(oldest as string);
     if (message.eventClass === LOST && !publication.info) this.#lose();
     else this.messages.emit(message);
   }

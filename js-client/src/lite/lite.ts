@@ -10,10 +10,8 @@ const GRACE = 300;
 /** The shortest and the longest time between attempts. */
 const RETRY_FROM = 500;
 const RETRY_TO = 20_000;
-/** Codes from here on say that other attempts help nobody; so do those from the second on, which are ours. */
-const FINAL = 3500;
-const OURS = 4000;
-const OURS_FINAL = 4500;
+/** Codes from here to the next thousand say that other attempts help nobody: 3500, and 4500 of ours. */
+const FINAL = 500;
 /** With these the server ends a subscription because messages are missing. */
 const AGAIN = 2500;
 
@@ -131,22 +129,19 @@ export class Lite {
   }
 
   async #open(): Promise<void> {
-    this.#end("connecting");
-    if (!this.#feeds.size) {
-      this.#set("idle");
-      return;
-    }
+    const isNeeded = this.#feeds.size > 0;
+    this.#end(isNeeded ? "connecting" : "idle");
+    if (!isNeeded) return;
     const { signal } = (this.#over = new AbortController());
     const fail = (): void => { if (!signal.aborted) this.#fail(); };
     let timer: ReturnType<typeof setTimeout> | undefined;
     let patience = PATIENCE;
-    // Until it has begun, then from one push to the next.
+    // Until it has begun, then from one push to the next. Whatever comes after the end of this one does nothing.
     const wait = (): void => {
       clearTimeout(timer);
       timer = setTimeout(fail, patience);
     };
     wait();
-    signal.addEventListener("abort", () => { clearTimeout(timer); });
     const ask = async <Answer>(body: object): Promise<Answer> => {
       const response = await fetch(this.#url, {
         method: "POST",
@@ -155,7 +150,7 @@ export class Lite {
         signal,
       });
       if (response.status === 403 && way !== "sse") this.#end("signed-out");
-      if (!response.ok) throw new Error(response.statusText);
+      if (!response.ok) throw new Error();
       const answer = (await response.json()) as Answer;
       signal.throwIfAborted();
       return answer;
@@ -191,7 +186,7 @@ export class Lite {
       }
       // What Django can't tell now is asked again.
       if (unknown.length) this.#soon(RETRY_TO);
-      const all = early ?? [];
+      const all = early as Push[];
       early = undefined;
       all.forEach(take);
       this.#failures = 0;
@@ -208,14 +203,13 @@ export class Lite {
       wait();
       if (push.channel) take(push);
       if (!disconnect) return;
-      const { code } = disconnect;
-      if (code >= OURS_FINAL || (code >= FINAL && code < OURS)) this.#end("stopped");
+      if (disconnect.code % 1000 >= FINAL) this.#end("stopped");
       else fail();
     };
     const way = this.#ways[this.#way % this.#ways.length];
     try {
       const { urls, token, ticket } = await ask<Opening>({ ticket: way === "sse" });
-      const url = urls[this.#failures % urls.length] ?? "";
+      const url = urls[this.#failures % urls.length] as string;
       if (way === "sse") {
         const connect = encodeURIComponent(JSON.stringify({ data: { ticket } }));
         // Its URL opens one connection: it is closed before it would ask with it again.
@@ -227,13 +221,12 @@ export class Lite {
       }
       // As text, so that another origin is not asked beforehand.
       const stream = await fetch(`${url}uni_http_stream`, { method: "POST", body: JSON.stringify({ token }), signal, credentials: "omit" });
-      const reader = stream.body?.pipeThrough(new TextDecoderStream()).getReader();
-      if (!stream.ok || !reader) throw new Error(stream.statusText);
-      for (let rest = ""; ; ) {
+      const reader = stream.ok && stream.body?.pipeThrough(new TextDecoderStream()).getReader();
+      for (let rest = ""; reader; ) {
         const { done, value } = await reader.read();
         if (done) break;
         const lines = (rest + value).split("\n");
-        rest = lines.pop() ?? "";
+        rest = lines.pop() as string;
         lines.forEach(receive);
       }
       fail();
@@ -272,9 +265,8 @@ export class LiteChannel<Data = unknown> {
       options?.key ? { ...options, key: `${options.key} ${event}` } : options,
       (feed) => feed.messages,
       (message) => {
-        const isHeard = event === "*" || event === "message" || message.eventClass === event;
         // The application declares the payload's type; nothing can check it here.
-        return isHeard && listener(message as InstantMessage<PayloadOf<Name, Data>>);
+        return ["*", "message", message.eventClass].includes(event) && listener(message as InstantMessage<PayloadOf<Name, Data>>);
       },
     );
   }
