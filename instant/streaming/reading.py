@@ -14,7 +14,7 @@ PAGE = 262_144
 """Characters of one part, about."""
 
 _AT_ONCE = 32
-"""Pieces of one query; each is up to 65,536 characters."""
+"""Pieces of one query; each is up to 131,072 characters."""
 _ATTEMPTS = 5
 
 
@@ -63,8 +63,9 @@ def read_part(
 def _text(stream: Stream, position: int, most: int | None) -> str:
     """Return the text behind a position, ``most`` characters and the rest of a piece."""
     texts, size = [], 0
+    wanted = {} if most is None else {"start__lt": position + most}
     while most is None or size < most:
-        some = list(rows.chunks(stream).filter(end__gt=position)[:_AT_ONCE])
+        some = list(rows.chunks(stream).filter(**wanted, end__gt=position)[:_AT_ONCE])
         for chunk in some:
             # A piece may have become part of a larger one since the last query.
             text = after(chunk.text, position - chunk.start)

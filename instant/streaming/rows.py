@@ -172,13 +172,13 @@ def append(stream: Stream, text: str, state: str = State.WRITING) -> int:
     raise why_over(stream)
 
 
-def merge(stream: Stream, start: int) -> None:
-    """Make one piece of those from ``start`` on, so that a long text isn't thousands of rows."""
+def merge(stream: Stream, start: int, until: int) -> None:
+    """Make one piece of those in between, so that a long text isn't thousands of rows."""
     with writing():
         # First what writes: where SQLite has read before, it can't wait for another's write.
         if not own().filter(pk=stream.pk, claim=stream.claim).update(claim=stream.claim):
             return
-        some = chunks(stream).filter(start__gte=start, end__lte=stream.length)
+        some = chunks(stream).filter(start__gte=start, end__lte=until)
         found = list(some.values_list("pk", "end", "text"))
         if len(found) > 1:
             rest = StreamChunk._base_manager.using(database())  # noqa: SLF001

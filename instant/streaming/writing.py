@@ -130,16 +130,24 @@ class Writing:
         stream.state = state
         self._flushed = self._seen = time.monotonic()
         telling.tell(stream, at, text)
-        self._merge_when_many()
+        self._merge_when_many(at)
 
-    def _merge_when_many(self) -> None:
-        """Each character is written twice at most, however long the text becomes."""
+    def _merge_when_many(self, at: int) -> None:
+        """
+        Each character is written twice at most, however long the text becomes.
+
+        ``at`` is where the last one begins. If that is large it stays as it is: whoever reads a
+        part of the text reads whole pieces.
+        """
         stream, self._pieces = self.stream, self._pieces + 1
         is_over = stream.state != Stream.State.WRITING
         if self._pieces < _MERGED and stream.length - self._merge_from < _LARGE and not is_over:
             return
-        if self._pieces > 1:
-            rows.merge(stream, self._merge_from)
+        until, count = stream.length, self._pieces
+        if until - at >= _LARGE:
+            until, count = at, count - 1
+        if count > 1:
+            rows.merge(stream, self._merge_from, until)
         self._merge_from, self._pieces = stream.length, 0
 
     def end(self, state: str) -> None:

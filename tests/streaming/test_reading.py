@@ -62,6 +62,19 @@ def test_in_parts(at_once, monkeypatch):
     assert len(found) == 10_000
 
 
+def test_a_part_is_small_whatever_was_written_at_once(at_once):
+    with stream("answer:1") as out:
+        for text in ("a", "b" * 1_000_000, "c", "d" * 70_000, "e"):
+            out.write(text)
+    found, part = "", reading.read_part("answer:1")
+    while part.text:
+        assert len(part.text) <= reading.PAGE + 131_072
+        found += part.text
+        part = reading.read_part("answer:1", run=part.run, start=part.end)
+    assert found == read("answer:1").text
+    assert len(found) == 1_070_003
+
+
 def test_pieces_that_become_one_between_two_queries(at_once, monkeypatch):
     monkeypatch.setattr(reading, "_AT_ONCE", 3)
     block = stream("answer:1")
@@ -74,7 +87,7 @@ def test_pieces_that_become_one_between_two_queries(at_once, monkeypatch):
             asked.append(found)
             if len(asked) == 2:
                 monkeypatch.setattr(rows, "chunks", chunks)
-                rows.merge(one, 0)
+                rows.merge(one, 0, one.length)
                 assert StreamChunk.objects.count() == 1
             return chunks(found)
 

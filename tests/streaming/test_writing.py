@@ -282,9 +282,9 @@ def test_a_long_text_becomes_few_rows_and_is_not_written_again_and_again(
     written = []
     merge = rows.merge
 
-    def counted(one, start):
-        written.append(one.length - start)
-        merge(one, start)
+    def counted(one, start, until):
+        written.append(until - start)
+        merge(one, start, until)
 
     monkeypatch.setattr(rows, "merge", counted)
     text = ""
