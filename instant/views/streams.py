@@ -7,6 +7,8 @@ from typing import Any
 from django.http import HttpRequest
 
 from instant import conf, permissions
+from instant.channels.names import check_name
+from instant.exceptions import InvalidChannelName
 from instant.streaming import stopping
 from instant.streaming.reading import read_part
 from instant.tenancy import current as tenancy
@@ -66,4 +68,9 @@ def _channel(request: HttpRequest, body: Body) -> str:
         raise BadRequest('Send {"channel": "…"}.')
     if not conf.current().anonymous and not permissions.is_known(request.user):
         raise Forbidden("Log in first.")
-    return tenancy.from_wire(channel)
+    own = tenancy.from_wire(channel)
+    try:
+        check_name(own)  # a database may refuse others with an exception
+    except InvalidChannelName:
+        raise Forbidden("You may not do that, or there is no such channel.") from None
+    return own

@@ -117,6 +117,12 @@ def test_what_is_written_for_nobody_no_page_can_stop(web, ann):
     ask(web, "stop/", status=400)
 
 
+@pytest.mark.parametrize("name", ["a\0b", "\ud83d", "", "a b", "x" * 300])
+def test_what_is_no_channel_is_refused(web, ann, name):
+    for view in ("", "stop/"):
+        ask(web, view, channel=name, status=403)
+
+
 def test_another_site_may_not_ask(ann, web):
     web.defaults["HTTP_SEC_FETCH_SITE"] = "cross-site"
     ask(web, channel="answer:1", status=403)
