@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -67,10 +68,11 @@ def lite(request: HttpRequest) -> HttpResponse:
 
 @endpoint("POST", own_credentials=True)
 def _lite(request: HttpRequest, body: Body) -> dict[str, Any]:
+    began = tokens.began(request) or time.time()
     check_anonymous(request)
     call = call_of(request)
     if "session" in body:
-        return _subscribed(request, *_wanted(body), call)
+        return _subscribed(request, *_wanted(body), call, until=began + conf.current().token_use)
     signer = tokens.Signer(request.user, since=tokens.began(request))
     meta = meta_of(call)
     if body.get("ticket") is not True:
@@ -106,9 +108,18 @@ def _is_position(given: Any) -> bool:
 
 
 def _subscribed(
-    request: HttpRequest, session: str, wanted: Mapping[str, Mapping[str, Any] | None], call: Call
+    request: HttpRequest,
+    session: str,
+    wanted: Mapping[str, Mapping[str, Any] | None],
+    call: Call,
+    *,
+    until: float,
 ) -> dict[str, Any]:
-    """Subscribe a connection; read what it has missed after that, so that no gap is between."""
+    """
+    Subscribe a connection; read what it has missed after that, so that no gap is between.
+
+    Not after the time ``until``: whoever has lost a right since is looked for until then.
+    """
     granted, unknown = permissions.answers(request.user, list(wanted))
     # Where the server asks at each subscription, none comes about in another way.
     granted = [grant for grant in granted if not _is_asked_about(grant.name)]
@@ -128,6 +139,8 @@ def _subscribed(
     ]
     known = {name: position for name in names if (position := wanted[name]) is not None}
     commands += [Since(names[n], p["offset"], p["epoch"], _MISSED) for n, p in known.items()]
+    if time.time() >= until:
+        raise Unavailable("That has taken too long.")
     results = _run(commands)
     failed = {n for n, found in zip(names, results, strict=False) if isinstance(found, Exception)}
     missed = dict(zip(known, results[len(names) :], strict=True))

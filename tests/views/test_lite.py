@@ -1,6 +1,7 @@
 """What the lite script asks, and what the server asks about its tickets."""
 
 import json
+import time
 
 import jwt
 import pytest
@@ -91,6 +92,15 @@ def server(monkeypatch):
     found = Server()
     monkeypatch.setattr(lite, "get_backend", lambda: found)
     return found
+
+
+def test_a_request_that_dawdles_subscribes_nobody(make_user, monkeypatch, news, server):
+    ask({"news": None})
+    assert len(server.commands) == 1
+    began = time.time() - conf.current().token_use
+    monkeypatch.setattr(lite.tokens, "began", lambda _request: began)
+    ask({"news": None}, status=503)
+    assert len(server.commands) == 1
 
 
 def test_a_visitor_gets_a_token_that_subscribes_nobody():
