@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from django.apps import apps
 
@@ -23,8 +24,9 @@ from instant.centrifugo.config.address import listens_at
 from instant.centrifugo.config.file import read_config
 from instant.conf import Conf
 from instant.exceptions import InstantConfigError
+from instant.server import proxy_urls
 from instant.server.shared import Outcome, attach
-from instant.server.web_process import Role, role, serves_other_machines
+from instant.server.web_process import Role, port_of, role, serves_other_machines
 
 __all__ = ["start_with_web_server"]
 
@@ -120,6 +122,7 @@ def _tend(say: _Say) -> None:
         try:
             _report(outcome, say)
             _tell_of_other_machines(say)
+            _tell_of_another_port(say)
             lifeline.wait_for_end(outcome.line, folder)
         finally:
             os.close(outcome.line)
@@ -147,6 +150,21 @@ def _tell_of_other_machines(say: _Say) -> None:
         say(
             f"Pages on other machines can't connect to it, because it listens on {at.host} only. "
             f"In a second terminal, “manage.py runws --address 0.0.0.0” lets them.",
+            failed=True,
+        )
+
+
+def _tell_of_another_port(say: _Say) -> None:
+    """Say that the server asks Django where it isn't, with “runserver 8001” and no PROXY_URL."""
+    conf = instant_conf.current()
+    port = port_of(sys.argv)
+    if port is None or conf.proxy_url_given or not proxy_urls.urls(conf):
+        return
+    if port != urlsplit(str(conf.proxy_url)).port:
+        say(
+            f"The message server asks Django at {conf.proxy_url}, and this site is at port {port}: "
+            f"calls, and what pages publish, will fail. Set INSTANT = {{"
+            f'"PROXY_URL": "http://127.0.0.1:{port}"}} in the settings.',
             failed=True,
         )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from enum import Enum
 from types import FrameType
 
-__all__ = ["Role", "role", "serves_other_machines"]
+__all__ = ["Role", "port_of", "role", "serves_other_machines"]
 
 _DEVELOPMENT = ("runserver", "runserver_plus")
 _MARKS = ("RUN_MAIN", "WERKZEUG_RUN_MAIN")
@@ -52,14 +52,27 @@ def role() -> Role:
 
 def serves_other_machines(arguments: list[str]) -> bool:
     """Tell whether the command line is one of ``runserver`` for more than this machine."""
+    for address, _port in _listens(arguments):
+        if address:
+            return address not in {"localhost", "[::1]"} and not address.startswith("127.")
+    return False
+
+
+def port_of(arguments: list[str]) -> int | None:
+    """Return the port that a command line of ``runserver`` names; None for any other."""
+    if not {*arguments[1:2]} & {*_DEVELOPMENT}:
+        return None
+    # What has one digit is the value of an option, as in “-v 2”.
+    return next((port for _address, port in _listens(arguments) if port > 9), None)  # noqa: PLR2004
+
+
+def _listens(arguments: list[str]) -> Iterator[tuple[str | None, int]]:
     from django.core.management.commands.runserver import naiveip_re  # noqa: PLC0415  rarely needed
 
     for argument in arguments[2:]:
         found = naiveip_re.match(argument)
-        if found is not None and found["addr"]:
-            address = found["addr"]
-            return address not in {"localhost", "[::1]"} and not address.startswith("127.")
-    return False
+        if found is not None:
+            yield found["addr"], int(found["port"])
 
 
 def _of_command(command: object, arguments: list[str]) -> Role:

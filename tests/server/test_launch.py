@@ -311,6 +311,38 @@ def test_runserver_for_a_phone_says_what_the_phone_needs(
     assert not told or "“manage.py runws --address 0.0.0.0”" in said[0]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "ask", "given", "told"),
+    [
+        (["8765"], "ask", None, True),
+        (["127.0.0.1:8765", "--noreload"], "ask", None, True),
+        (["--noreload", "[::1]:8765"], "ask", None, True),
+        (["-v", "2", "8765"], "ask", None, True),
+        (["-v", "2"], "ask", None, False),
+        (["8765"], "ask", "http://127.0.0.1:8000", False),  # nginx may be there
+        (["8765"], "nobody", None, False),
+        (["8000"], "ask", None, False),
+        ([], "ask", None, False),
+    ],
+)
+@pytest.mark.usefixtures("registry")
+def test_runserver_on_another_port_says_where_the_server_asks(
+    settings, monkeypatch, arguments, ask, given, told
+):
+    settings.DEBUG = True
+    settings.INSTANT = {**settings.INSTANT, "PROXY_URL": given}
+    attributes = {"name": "room", "pattern": "<int:pk>", "client_publish": ask}
+    type("Room", (Namespace,), attributes)
+    monkeypatch.setattr("sys.argv", ["manage.py", "runserver", *arguments])
+    said = []
+    autostart._tell_of_another_port(lambda text, failed: said.append(text))
+    assert len(said) == told
+    assert not told or '"PROXY_URL": "http://127.0.0.1:8765"' in said[0]
+    monkeypatch.setattr("sys.argv", ["gunicorn", "site.wsgi", "8765"])
+    autostart._tell_of_another_port(lambda text, failed: said.append(text))
+    assert len(said) == told
+
+
 @pytest.mark.parametrize("server", ["auto", "embedded"])
 def test_the_embedded_server_refuses_an_engine(plans, settings, server):
     settings.INSTANT = {**settings.INSTANT, "ENGINE": "redis://:hunter2@redis"}
