@@ -242,7 +242,7 @@ def state(request: HttpRequest, *channels: str | Iterable[str]) -> SafeString:
     middleware, ValueError for a channel whose namespace has no snapshot() and for more than 100,
     and whatever snapshot() raises.
     """
-    return embedding.element(request, _flat(channels))
+    return embedding.element(request, _flat("instant_state", channels))
 
 
 def livelist(
@@ -270,7 +270,7 @@ def livelist(
     return found + live_script(where)
 
 
-def _flat(channels: Iterable[Any]) -> list[str]:
+def _flat(tag: str, channels: Iterable[Any]) -> list[str]:
     found: list[Any] = []
     for one in channels:
         found.extend(one if isinstance(one, Iterable) and not isinstance(one, str) else [one])
@@ -278,7 +278,7 @@ def _flat(channels: Iterable[Any]) -> list[str]:
         if not isinstance(name, str) or not name:
             raise ValueError(
                 f"{name!r} is no channel's name. Does the template's context have the variable of "
-                "{% instant_state … %}?"
+                f"{{% {tag} … %}}?"
             )
     return found
 
@@ -292,7 +292,7 @@ def stream(request: HttpRequest, channel: str, **attributes: Any) -> SafeString:
     script of stream_script() in the page. ``attributes`` become the element's: ``aria_live``
     becomes ``aria-live``. Raises InstantConfigError without that middleware.
     """
-    _flat([channel])
+    _flat("instant_stream", [channel])
     return streaming.element(request, channel, attributes)
 
 

@@ -171,6 +171,6 @@ class Conf:
             )
         raise InstantConfigError(
             f"{setting} is not set and {self.config_file} does not hold it. "
-            f"Run “manage.py installws” (or “manage.py runws”), which writes that file, "
+            f"Run “manage.py runserver”, “runws” or “installws”, which write that file, "
             f"or set {setting} or the environment variable {ENVIRONMENT[name]}."
         )

@@ -59,9 +59,10 @@ def mark(request: HttpRequest) -> bool:
         if MIDDLEWARE in settings.MIDDLEWARE:
             return False  # a RequestFactory's: no middleware has seen it
         raise InstantConfigError(
-            f"A page with its viewer's state must not be kept for others. Add {MIDDLEWARE!r} to "
-            "MIDDLEWARE, or, if the state is the same for everybody, say snapshot_is_public = True "
-            "in its namespace."
+            f"A page with what is its viewer's must not be kept for others. Add {MIDDLEWARE!r} to "
+            "MIDDLEWARE, or, if it is the same for everybody, say so: snapshot_is_public = True in "
+            "the namespace of a state, public=True in {% livelist %}, authorize = “open” in the "
+            "namespace of a stream."
         )
     if not privacy.is_open:
         return False

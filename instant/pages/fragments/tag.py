@@ -125,6 +125,11 @@ class LiveNode(Node):
         is_saved = isinstance(found, models.Model) and found.pk is not None
         if isinstance(found, LazyObject):  # as request.user is
             found = found.__dict__["_wrapped"]
+        if isinstance(found, models.QuerySet):
+            raise ValueError(  # noqa: TRY004  as for what is no object
+                f"{{% live … {self._instance.token} … %}} shows one object, and this is a "
+                "queryset: {% livelist %} shows those."
+            )
         if not is_saved:
             raise ValueError(
                 f"{{% live … {self._instance.token} … %}}: {found!r} is no object that is saved. "

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.paginator import Page
 from django.db import router
 from django.db.models import QuerySet
+from django.db.models.manager import BaseManager
 from django.utils.crypto import salted_hmac
 
 from instant.pages.lists.following import follows
@@ -103,11 +105,22 @@ def checked(keys: list[str], queryset: Any) -> list[str]:
     return keys
 
 
+def _instead_of(given: Any) -> str:
+    """Return what to do about what is no queryset."""
+    if hasattr(given, "raw_query"):
+        return ": raw SQL can't be followed."
+    if isinstance(given, BaseManager):
+        return ": give it .all()."
+    if isinstance(given, Page):
+        return ": slice the queryset yourself, as in queryset[:50]."
+    missing = given is None or isinstance(given, str)
+    return ". Does the template's context have it?" if missing else "."
+
+
 def _check(queryset: Any) -> None:
     if not isinstance(queryset, QuerySet):
         raise ValueError(  # noqa: TRY004  as for the others
-            f"A live list needs a queryset, not {type(queryset).__name__}"
-            + (": raw SQL can't be followed." if hasattr(queryset, "raw_query") else ".")
+            f"A live list needs a queryset, not {type(queryset).__name__}{_instead_of(queryset)}"
         )
     query, label = queryset.query, queryset.model._meta.label  # noqa: SLF001
     refused = [

@@ -230,6 +230,12 @@ def test_what_it_refuses(site, text, said):
         Template("{% load instant %}" + text)
 
 
+def test_what_is_a_queryset(site, group):
+    site.context["group"] = Group.objects.all()
+    with pytest.raises(ValueError, match=r"shows one object.*{% livelist %}"):
+        site.page(TEMPLATE)
+
+
 @pytest.mark.parametrize("value", [None, "", 3, Group(name="new")])
 def test_what_is_no_saved_object(site, group, value):
     site.context["group"] = value

@@ -6,6 +6,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.core.exceptions import EmptyResultSet
+from django.core.paginator import Paginator
 from django.db.models import Count, Exists, F, OuterRef, Window
 from django.db.models.functions import RowNumber
 from django.test import override_settings
@@ -24,6 +25,9 @@ HOW = {"template": "row.html", "name": "entry", "language": "en", "zone": "UTC"}
     ("make", "said"),
     [
         (lambda rows: [1, 2], "needs a queryset, not list"),
+        (lambda rows: "", "needs a queryset, not str. Does the template's context have it"),
+        (lambda rows: LogEntry.objects, r"not LogEntryManager: give it .all\(\)"),
+        (lambda rows: Paginator(rows, 9).page(1), "not Page: slice the queryset yourself"),
         (lambda rows: LogEntry.objects.raw("SELECT 1"), "raw SQL can't be followed"),
         (lambda rows: rows.union(rows), "a union"),
         (lambda rows: rows.annotate(number=Count("user")), "aggregates"),

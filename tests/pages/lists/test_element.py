@@ -162,7 +162,7 @@ def test_without_a_request_it_is_plain_html(site, make):
 def test_a_page_needs_the_middleware(site):
     with (
         override_settings(MIDDLEWARE=SESSIONS),
-        pytest.raises(InstantConfigError, match="StateMiddleware"),
+        pytest.raises(InstantConfigError, match="StateMiddleware.*public=True in {% livelist %}"),
     ):
         site.get()
 
