@@ -41,7 +41,7 @@ def element(request: HttpRequest, channel: str, attributes: Mapping[str, Any]) -
         own |= {"run": part.run, "length": str(part.end)}
         if part.end >= part.length:
             own["state"] = part.state
-    given = {name.replace("_", "-"): value for name, value in attributes.items()}
+    given = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
     if taken := sorted({"channel", "run", "length", "state"} & given.keys()):
         raise ValueError(f"{{% instant_stream %}} sets the attribute {taken[0]!r} itself.")
     return format_html(

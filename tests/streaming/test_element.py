@@ -156,6 +156,11 @@ def test_without_our_urls_it_says_what_is_missing(page, ann, settings):
         page.get(ann)
 
 
+def test_attributes_that_are_words_of_python(page):
+    found = html.stream(RequestFactory().get("/"), "answer:1", class_="box", aria_live="polite")
+    assert 'class="box" aria-live="polite"' in found
+
+
 def test_mistakes(page, ann):
     with pytest.raises(ValueError, match="'state' itself"):
         html.stream(RequestFactory().get("/"), "answer:1", state="done")
