@@ -101,6 +101,27 @@ def test_the_levels_are_those_of_the_model():
     assert one == other
 
 
+def test_the_architecture_names_files_that_are_there():
+    answers = text("ARCHITECTURE.md").partition("## Where is …?")[2].partition("\n## ")[0]
+    named = 0
+    for answer in re.split(r"^\d+\. ", answers, flags=re.MULTILINE):
+        beside = [ROOT, ROOT / "instant"]
+        for path in re.findall(r"`([\w/.-]+\.(?:py|ts))`", answer):
+            found = [folder / path for folder in beside if (folder / path).exists()]
+            assert found, path
+            beside.append(found[0].parent)
+            named += 1
+    assert named > 50
+
+
+def test_the_architecture_names_every_room():
+    tree = text("ARCHITECTURE.md").partition("## The tree")[2].partition("\n## ")[0]
+    rooms = {path.parent.name for path in (ROOT / "instant").rglob("*/__init__.py")}
+    rooms |= {path.parent.name for path in (ROOT / "js-client/src").rglob("*/*.ts")}
+    found = set(re.findall(r"(\w+)/", tree)) | set(re.findall(r"\w+", tree))
+    assert rooms - found == set()
+
+
 def test_links_on_pypi_and_in_the_pages_are_resolved():
     import included
 
