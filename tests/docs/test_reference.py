@@ -11,6 +11,7 @@ import pytest
 import instant
 from instant import Namespace, checks, conf, deliveries, exceptions, html, publish, urls
 from instant.backends.centrifugo import CentrifugoBackend
+from instant.broadcasting.declaration import _OPTIONS
 from instant.conf.throttle import DEFAULT_LIMITS
 from instant.models import Channel
 from instant.publishing.payload import MAX_PAYLOAD
@@ -71,6 +72,11 @@ def test_the_variables_of_the_server_are_listed():
         "CENTRIFUGO_PROXY_SECRET": conf.ENVIRONMENT["proxy_secret"],
     }
     assert f"`{conf.ENVIRONMENT['audience']}`" in text("docs/settings.md")
+
+
+def test_what_a_model_says_is_listed_once():
+    table = text("docs/broadcasting.md").partition("| attribute |")[2].partition("\n\n")[0]
+    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == sorted(_OPTIONS)
 
 
 def test_every_check_is_listed():
