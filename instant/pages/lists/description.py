@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.core.paginator import Page
 from django.db import router
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.db.models.manager import BaseManager
 from django.utils.crypto import salted_hmac
 
@@ -65,9 +66,9 @@ def describe(queryset: Any, row: Mapping[str, Any]) -> Description:
             )
         row = {**row, "columns": columns}
     database = _database(ordered)
-    sql, parameters = ordered.query.get_compiler(using=database).as_sql()
     label = ordered.model._meta.label_lower  # noqa: SLF001  Django's documented API
-    whole = [tenancy.current(), label, database, sql, repr(parameters), dict(row)]
+    asked = [*_asked(ordered, database), _prefetched(ordered, database)]
+    whole = [tenancy.current(), label, database, asked, dict(row)]
     text = json.dumps(whole, sort_keys=True, default=str)
     digest = salted_hmac(_SALT, text, algorithm="sha256").hexdigest()[:40]
     return Description(ordered, row, database, digest)
@@ -160,6 +161,48 @@ def _ordered(queryset: Any) -> Any:
     if high is not None and high - low > MOST:
         checked([""] * (high - low), queryset)
     return ordered
+
+
+def _asked(queryset: Any, database: str) -> list[Any]:
+    """Return the SQL with its parameters."""
+    sql, parameters = queryset.query.get_compiler(using=database).as_sql()
+    return [sql, _text(parameters)]
+
+
+def _text(parameter: Any) -> Any:
+    """Return what a parameter is, all of it."""
+    if isinstance(parameter, list | tuple):
+        return [_text(one) for one in parameter]
+    if isinstance(parameter, memoryview):
+        parameter = bytes(parameter)
+    # JSON of psycopg 3 and 2: the text of the one is cut short, that of the other an address.
+    for name in ("obj", "adapted"):
+        if hasattr(parameter, name):
+            return [type(parameter).__name__, repr(getattr(parameter, name))]
+    return repr(parameter)
+
+
+def _prefetched(queryset: Any, database: str) -> list[Any]:
+    """Return what prefetch_related() reads besides, which the SQL of the rows doesn't say."""
+    found: list[Any] = []
+    for lookup in getattr(queryset, "_prefetch_related_lookups", ()):
+        if not isinstance(lookup, Prefetch):
+            found.append(lookup)
+            continue
+        # A GenericPrefetch has several.
+        some = getattr(lookup, "querysets", None) or [lookup.queryset]
+        read = [_read(one, database) for one in some if one is not None]
+        found.append([lookup.prefetch_through, lookup.prefetch_to, read])
+    return found
+
+
+def _read(queryset: Any, database: str) -> list[Any]:
+    label, alias = queryset.model._meta.label_lower, queryset._db or database  # noqa: SLF001
+    try:
+        asked = _asked(queryset, alias)
+    except EmptyResultSet:  # as none()
+        asked = []
+    return [label, alias, asked, _prefetched(queryset, alias)]
 
 
 def _columns(queryset: Any) -> Sequence[str] | None:

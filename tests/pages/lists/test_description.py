@@ -5,9 +5,19 @@ import pickle
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.core.exceptions import EmptyResultSet
 from django.core.paginator import Paginator
-from django.db.models import Count, Exists, F, OuterRef, Window
+from django.db.models import (
+    BooleanField,
+    Count,
+    Exists,
+    F,
+    OuterRef,
+    Prefetch,
+    Value,
+    Window,
+)
 from django.db.models.functions import RowNumber
 from django.test import override_settings
 
@@ -146,3 +156,53 @@ def test_too_many_rows_and_rows_that_come_twice(make, monkeypatch):
     with pytest.raises(ValueError, match="more than once"):
         users = get_user_model().objects.filter(logentry__action_flag=1)
         keys_of(describe(users[:2], HOW).queryset)
+
+
+def test_lists_that_prefetch_something_else_have_other_names():
+    users = get_user_model().objects
+    named = [
+        describe(queryset, HOW).digest
+        for queryset in [
+            LogEntry.objects.all(),
+            LogEntry.objects.prefetch_related("user"),
+            *(
+                LogEntry.objects.prefetch_related(Prefetch("user", some, to_attr=to))
+                for some, to in [
+                    (users.filter(is_staff=True), None),
+                    (users.filter(is_staff=False), None),
+                    (users.filter(is_staff=False), "seen"),
+                    (users.none(), None),
+                    (users.prefetch_related(Prefetch("groups", Group.objects.filter(pk=1))), None),
+                    (users.prefetch_related(Prefetch("groups", Group.objects.filter(pk=2))), None),
+                ]
+            ),
+        ]
+    ]
+    assert len(set(named)) == len(named)
+    again = LogEntry.objects.prefetch_related(Prefetch("user", users.filter(is_staff=True)))
+    assert describe(again, HOW).digest == named[2]
+
+
+class Json:
+    """A parameter as psycopg 3 has it: its text is cut short."""
+
+    def __init__(self, value):
+        self.obj = value
+
+    def __repr__(self):
+        return "Jsonb(...)"
+
+
+class Data(Value):
+    def as_sql(self, compiler, connection):
+        return "%s = %s", [memoryview(b"x"), Json(self.value)]
+
+    conditional = True
+
+
+def test_a_parameter_counts_as_a_whole():
+    names = [
+        describe(LogEntry.objects.filter(Data(value, BooleanField())), HOW).digest
+        for value in (1, 2, 1)
+    ]
+    assert names[0] == names[2] != names[1]
