@@ -13,7 +13,7 @@ from instant.pages.lists import registry, syncing
 from instant.pages.lists.rendering import rendered
 from instant.pages.lists.showing import KIND
 from instant.pages.lists.stored_query import Unreadable
-from instant.pages.lists.visibility import key_of, visible
+from instant.pages.lists.visibility import key_of, viewer_of, visible
 from instant.rights.tokens import subject
 
 __all__ = ["MOST", "NotGiven", "rows_of"]
@@ -50,9 +50,10 @@ def rows_of(
         raise NotGiven from exc
     except (TypeError, ValueError):  # a key that none can be
         objects = []
-    objects = visible(syncing.queryset_of(row).model, row.database, objects, user)
+    how = json.loads(row.row)
+    objects = visible(syncing.queryset_of(row).model, row.database, objects, viewer_of(user, how))
     found = {str(key_of(one)) for one in objects}
     return {
-        "rows": rendered(json.loads(row.row), objects, request),
+        "rows": rendered(how, objects, None if row.is_public else request),
         "gone": [key for key in keys if key not in found],
     }

@@ -45,10 +45,13 @@ def declaration_of(model: type) -> Declaration | None:
 
 
 def _find(model: Any) -> Declaration | None:
-    """Return the declaration; a child has its parents', and a proxy that of what it stands for."""
+    """Return the declaration: its own, else its nearest parent's, or that of what it stands for."""
+    own = next((_declared[one] for one in model.__mro__ if one in _declared), None)
+    if own is not None:
+        return own
     concrete = model._meta.concrete_model  # noqa: SLF001
     for declared, declaration in _declared.items():
-        if issubclass(model, declared) or declared._meta.concrete_model is concrete:  # type: ignore[attr-defined]  # noqa: SLF001
+        if declared._meta.concrete_model is concrete:  # type: ignore[attr-defined]  # noqa: SLF001
             return declaration
     return None
 

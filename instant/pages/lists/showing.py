@@ -21,7 +21,7 @@ from instant.pages.lists import registry, syncing
 from instant.pages.lists.description import Description, checked, describe
 from instant.pages.lists.model import LiveList
 from instant.pages.lists.rendering import rendered
-from instant.pages.lists.visibility import key_of, visible
+from instant.pages.lists.visibility import key_of, viewer_of, visible
 from instant.pages.state import State
 from instant.permissions import is_known
 from instant.rights.primary import reading_from_primary
@@ -53,9 +53,7 @@ class Shown:
 
 
 def plain(queryset: Any, how: Mapping[str, Any], request: HttpRequest | None) -> dict[str, Any]:
-    """Return the rows for what follows nothing: a mail, or a visitor where these can't connect."""
-    if "columns" in how:
-        queryset = queryset.values(*dict.fromkeys([*how["columns"], "pk"]))
+    """Return the rows for what has no viewer and follows nothing, as a mail."""
     return rendered(how, queryset, request)
 
 
@@ -76,8 +74,9 @@ def show(
     try:
         with reading_from_primary():
             description = describe(queryset, how)
+            viewer = viewer_of(user, description.row)
             if not conf.current().anonymous and not is_known(user):
-                return Shown(plain(description.queryset, description.row, request))
+                return Shown(_unfollowed(description, viewer, request))
             name = syncing.channel_of(description.digest)
             # First: what is published after it is newer than all that is read here.
             position = _position(name) if tells_state else None
@@ -86,7 +85,7 @@ def show(
             if not row.is_public:
                 registry.let(row, sub)
             objects, keys, version = _read(description, row, is_new=is_new)
-            seen = visible(queryset.model, row.database, objects, user)
+            seen = visible(queryset.model, row.database, objects, viewer)
             shown = rendered(description.row, seen, request)
     except EmptyResultSet:  # as none(): the database is never asked, and nothing can enter
         return Shown({})
@@ -100,13 +99,28 @@ def show(
     return Shown(shown, name, reference.sign(KIND, what), state)
 
 
+def _unfollowed(
+    description: Description, viewer: Any, request: HttpRequest | None
+) -> dict[str, Any]:
+    """Return the rows for a visitor of a site where these can't connect."""
+    objects = list(_selected(description))
+    seen = visible(description.queryset.model, description.database, objects, viewer)
+    return rendered(description.row, seen, request)
+
+
+def _selected(description: Description) -> Any:
+    """Return the queryset; of columns with the key beside them."""
+    queryset = description.queryset.using(description.database)
+    if "columns" in description.row:
+        queryset = queryset.values(*dict.fromkeys([*description.row["columns"], "pk"]))
+    return queryset
+
+
 def _read(
     description: Description, row: LiveList, *, is_new: bool
 ) -> tuple[list[Any], list[str], int]:
     """Return the objects, their keys, and which version of the list that is; 0: none for sure."""
-    queryset = description.queryset.using(description.database)
-    if "columns" in description.row:
-        queryset = queryset.values(*dict.fromkeys([*description.row["columns"], "pk"]))
+    queryset = _selected(description)
     for _ in range(_TRIES):
         objects = list(queryset)
         keys = checked([str(key_of(one)) for one in objects], queryset)

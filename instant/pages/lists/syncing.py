@@ -24,6 +24,7 @@ from instant.pages.lists.model import LiveList
 from instant.pages.lists.ops import Op, difference
 from instant.pages.lists.rendering import rendered
 from instant.pages.lists.stored_query import Unreadable, unpack
+from instant.pages.lists.visibility import viewer_of, visible
 from instant.producers import publish
 
 __all__ = [
@@ -158,7 +159,9 @@ def _shown(row: LiveList, ops: Sequence[Op], changed: Collection[str]) -> dict[s
     if not wanted:
         return {}
     try:
-        shown = rendered(json.loads(row.row), with_keys(row, wanted), None)
+        how, found = json.loads(row.row), with_keys(row, wanted)
+        seen = visible(found.model, row.database, list(found), viewer_of(None, how))
+        shown = rendered(how, seen, None)
     except Exception:
         logger.exception("Rows of %s can't be shown: pages ask for them.", row)
         return {}

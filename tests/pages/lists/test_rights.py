@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.utils import timezone
 
 from instant import permissions
@@ -192,3 +193,29 @@ def test_a_list_that_is_removed_while_it_is_opened_is_made_anew(follow, ann, mak
     again = follow(ROWS, ann)
     assert again.shown.channel == page.shown.channel
     assert permissions.may(ann, "subscribe", again.shown.channel)
+
+
+def test_what_is_for_everybody_is_what_nobody_in_particular_may_see(visible, make, ann, sent):
+    make("a", user=ann)
+    shown = show(ROWS, {"public": True}, user=ann, request=None)
+    assert shown.rows == {}
+    entry = make("b", user=ann)
+    assert not sent[-1].payload["data"].get("rows")
+    asked = fetching.rows_of(None, ann, shown.reference, [str(entry.pk)])
+    assert asked == {"rows": {}, "gone": [str(entry.pk)]}
+
+
+def test_a_visitor_who_follows_nothing_sees_what_they_may(visible, make, ann, sent, settings):
+    settings.INSTANT = {**settings.INSTANT, "ANONYMOUS": False}
+    entry = make("a", user=ann)
+    assert show(ROWS, {}, user=AnonymousUser(), request=None).rows == {}
+    assert show(ROWS, {}, user=None, request=None).rows == {}
+    assert list(show(ROWS, {}, user=ann, request=None).rows) == [str(entry.pk)]
+
+
+def test_a_child_says_for_itself_who_sees_it(monkeypatch):
+    monkeypatch.setattr(following, "_declared", {AbstractUser: "parent", AbstractBaseUser: "far"})
+    model = get_user_model()
+    assert following.declaration_of(model) == "parent"
+    following._declared[model] = "own"
+    assert following.declaration_of(model) == "own"
