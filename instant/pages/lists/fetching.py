@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from instant.pages import loading, reference
@@ -48,7 +49,7 @@ def rows_of(
         objects = list(syncing.with_keys(row, keys))
     except Unreadable as exc:
         raise NotGiven from exc
-    except (TypeError, ValueError):  # a key that none can be
+    except (TypeError, ValueError, OverflowError, ValidationError):  # a key that none can be
         objects = []
     how = json.loads(row.row)
     objects = visible(syncing.queryset_of(row).model, row.database, objects, viewer_of(user, how))

@@ -7,6 +7,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.db.models import UUIDField
 from django.utils import timezone
 
 from instant import permissions
@@ -219,3 +220,16 @@ def test_a_child_says_for_itself_who_sees_it(monkeypatch):
     assert following.declaration_of(model) == "parent"
     following._declared[model] = "own"
     assert following.declaration_of(model) == "own"
+
+
+@pytest.mark.parametrize("key", ["x", "\ud800", "9" * 40])
+def test_a_key_that_none_can_be_is_gone(follow, ann, key):
+    page = follow(ROWS, ann)
+    assert fetching.rows_of(None, ann, page.shown.reference, [key])["gone"] == [key]
+
+
+def test_neither_can_a_text_be_the_key_of_a_model_with_others(follow, ann, monkeypatch):
+    page = follow(ROWS, ann)
+    to_python = UUIDField().to_python
+    monkeypatch.setattr(LogEntry._meta.pk, "get_prep_value", to_python)
+    assert fetching.rows_of(None, ann, page.shown.reference, ["x"])["gone"] == ["x"]
