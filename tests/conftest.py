@@ -112,6 +112,7 @@ def registry(monkeypatch):
     monkeypatch.setattr(declared, "_registry", [])
     monkeypatch.setattr(declaration, "_registry", [])
     monkeypatch.setattr(receivers, "_listeners", {})
+    monkeypatch.setattr(receivers, "_declared", {})
     sent = (
         signals.post_init,
         signals.pre_save,

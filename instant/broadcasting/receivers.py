@@ -17,7 +17,7 @@ from instant.broadcasting.sending import take, value_of
 from instant.broadcasting.units import is_muted
 from instant.tenancy import current as tenancy
 
-__all__ = ["Listener", "connect", "listener_of"]
+__all__ = ["Listener", "connect", "declared_of", "listener_of"]
 
 logger = logging.getLogger("instant.producers")
 
@@ -26,10 +26,14 @@ _KNOWN = "_instant_known"
 
 _listeners: dict[type, Listener] = {}
 
+_declared: dict[type, Declaration] = {}
+"""Those that tell no channel, too."""
+
 
 def connect() -> None:
     """Listen to the models that say so; called when the apps are ready."""
     for declaration in declarations():
+        _declared[declaration.model] = declaration
         if not declaration.tells:  # live lists follow it, and nobody else
             continue
         listener = _listeners[declaration.model] = Listener(declaration)
@@ -39,6 +43,11 @@ def connect() -> None:
 def listener_of(model: type) -> Listener | None:
     """Return what listens to a model."""
     return _listeners.get(model)
+
+
+def declared_of(model: type) -> Declaration | None:
+    """Return what a model, or the nearest one that it is made of, has declared."""
+    return next((_declared[one] for one in model.__mro__ if one in _declared), None)
 
 
 def _quiet(receiver: Callable[..., None]) -> Callable[..., None]:

@@ -14,6 +14,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from instant import conf
+from instant.broadcasting.receivers import declared_of
 from instant.exceptions import InstantConfigError
 from instant.namespaces import find_namespace
 from instant.pages.fragments.fragment import Fragment, channel_of, declaration_of, digest
@@ -115,7 +116,7 @@ def _events(fragment: Fragment) -> str:
 
 def _viewer(request: HttpRequest, fragment: Fragment, model: type[models.Model]) -> Any:
     """Return the user, who isn't looked for where nobody asks."""
-    declaration = declaration_of(model)
+    declaration = declared_of(model)
     if fragment.public or declaration is None or declaration.visible_to is None:
         return AnonymousUser()
     return getattr(request, "user", AnonymousUser())

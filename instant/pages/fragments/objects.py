@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import models, router
 
-from instant.pages.fragments.fragment import declaration_of
+from instant.broadcasting.receivers import declared_of
 
 __all__ = ["load"]
 
@@ -18,7 +18,7 @@ def load(model: type[models.Model], keys: Iterable[Any], user: Any) -> dict[Any,
 
     ``visible_to`` decides where the model says one. What counts as deleted isn't there.
     """
-    declaration = declaration_of(model)
+    declaration = declared_of(model)  # also of one that names no channel: the tag may
     found: Any = model._base_manager.using(router.db_for_write(model))  # noqa: SLF001
     found = found.filter(pk__in=list(keys))
     if declaration is not None and declaration.visible_to is not None:

@@ -113,6 +113,22 @@ def test_what_isnt_visible_any_more_is_as_if_it_were_gone(site, make_user):
     assert site.ask(ref, client=web) == [{"state": "gone"}]
 
 
+def test_who_sees_what_counts_where_the_tag_names_the_channel(site, make_user):
+    declare("group", can_subscribe=everybody)
+    told(
+        lists=True,
+        visible_to=lambda groups, user: groups.filter(user=user) if user.pk else groups.none(),
+    )
+    ann = make_user("ann", groups=["a"])
+    site.context["group"] = Group.objects.get(name="a")
+    web = Client()
+    web.force_login(ann)
+    tag = '{% live "group.html" group channel="group:1" %}'
+    ref = site.element(tag, web)["ref"]
+    assert site.ask(ref) == [{"state": "gone"}]
+    assert "<instant-live" not in site.page(tag)
+
+
 def test_what_is_deleted_is_gone(site, group, found):
     group.delete()
     assert site.ask(found["ref"]) == [{"state": "gone"}]
