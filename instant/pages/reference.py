@@ -39,7 +39,7 @@ def read(kind: str, text: Any) -> dict[str, Any]:
         found = signing.loads(text, salt=_salt(kind), max_age=conf.current().token_life)
     except signing.SignatureExpired:
         raise InvalidReference("The reference has expired.") from None
-    except signing.BadSignature:
+    except (signing.BadSignature, UnicodeEncodeError):  # half a character of JSON's
         raise InvalidReference("The reference is not one of this site's.") from None
     return dict(found)
 
@@ -61,7 +61,7 @@ def read_shared(kind: str, text: Any) -> dict[str, Any]:
         raise InvalidReference("A reference is a text.")
     try:
         until, found = signing.Signer(salt=_salt(f"shared:{kind}")).unsign_object(text)
-    except signing.BadSignature:
+    except (signing.BadSignature, UnicodeEncodeError):
         raise InvalidReference("The reference is not one of this site's.") from None
     if time.time() > until:
         raise InvalidReference("The reference has expired.")

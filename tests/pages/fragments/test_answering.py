@@ -129,6 +129,10 @@ def test_who_sees_what_counts_where_the_tag_names_the_channel(site, make_user):
     assert "<instant-live" not in site.page(tag)
 
 
+def test_half_a_character_is_no_reference(site):
+    assert site.ask("\ud800:a:b") == [{"state": "old"}]
+
+
 def test_what_is_deleted_is_gone(site, group, found):
     group.delete()
     assert site.ask(found["ref"]) == [{"state": "gone"}]
