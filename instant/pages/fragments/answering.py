@@ -32,6 +32,9 @@ logger = logging.getLogger("instant.pages")
 
 Answer = dict[str, Any]
 
+_ROUNDS = 5
+"""As often an object may be in another channel than a moment ago."""
+
 DENIED: Answer = {"state": "denied"}
 """The viewer may not hear the channel."""
 GONE: Answer = {"state": "gone"}
@@ -52,9 +55,12 @@ def answers(request: HttpRequest, references: Sequence[Any]) -> list[Answer]:
     fragments = [_read(text) for text in references]
     found: dict[int, Answer] = {n: OLD for n, fragment in enumerate(fragments) if fragment is None}
     asked = {n: one for n, one in enumerate(fragments) if one is not None}
-    while asked:
+    for _ in range(_ROUNDS):
         answered, asked = _round(request, asked)
         found |= answered
+        if not asked:
+            break
+    found |= dict.fromkeys(asked, LATER)  # they move faster than we look
     return [found[n] for n in range(len(references))]
 
 
@@ -105,7 +111,13 @@ def _round(
         instance = objects.get((fragment.model, fragment.key_value()))
         channel: str | None = fragment.channel
         if instance is not None and not fragment.own_channel:
-            channel = channel_of(instance)
+            try:
+                channel = channel_of(instance)
+            except Exception:  # the others are shown all the same
+                logger.exception("%r can't say its channel.", instance)
+                got_request_exception.send(sender=None, request=request)
+                answered[n] = LATER
+                continue
         if instance is None or channel is None:
             answered[n] = GONE
         elif channel != fragment.channel:

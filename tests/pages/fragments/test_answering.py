@@ -129,6 +129,24 @@ def test_who_sees_what_counts_where_the_tag_names_the_channel(site, make_user):
     assert "<instant-live" not in site.page(tag)
 
 
+def test_an_object_that_cannot_say_its_channel_keeps_no_other_from_being_shown(site, group, found):
+    told(channels=lambda one: f"group:{one.pk}" if one.name != "new" else one.name.boss)
+    site.context["group"] = Group.objects.create(name="other")
+    other = site.element(TEMPLATE)
+    rename(group)
+    rename(site.context["group"], "b")
+    web = Client(raise_request_exception=False)
+    failed, shown = site.ask(found["ref"], other["ref"], client=web)
+    assert failed == {"state": "later"}
+    assert shown["html"] == "<b>b</b>"
+
+
+def test_an_object_that_moves_all_the_time_is_asked_for_later(site, group, found):
+    numbers = iter(range(1000))
+    told(channels=lambda _one: f"group:{next(numbers)}")
+    assert site.ask(found["ref"]) == [{"state": "later"}]
+
+
 def test_half_a_character_is_no_reference(site):
     assert site.ask("\ud800:a:b") == [{"state": "old"}]
 
