@@ -46,13 +46,16 @@ def _public(request: HttpRequest) -> HttpResponse:
     """
     Answer ``?ref=…&v=…`` for everybody, and for the caches in between.
 
-    Nobody's session is looked at. ``v`` is the offset and epoch of a message: what is kept under
-    an address is at least as new. An address whose message isn't there yet is kept by nobody.
+    Nobody's session is looked at, and pages send no cookie: an answer to a request with one is kept
+    by nobody, since a middleware may add another to it. ``v`` is the offset and epoch of a message:
+    what is kept under an address is at least as new. An address whose message isn't there yet is
+    kept by nobody.
     """
     with reading_from_primary():
         found, place = answering.public_answer(request, request.GET.get("ref"))
     response: HttpResponse = JsonResponse({"fragments": [found]})
-    if not _is_there(request.GET.get("v", ""), place) or "html" not in found:
+    is_there = _is_there(request.GET.get("v", ""), place)
+    if request.COOKIES or not is_there or "html" not in found:
         keep_out_of_caches(request, response)
         return response
     patch_cache_control(response, public=True, max_age=_SECONDS)

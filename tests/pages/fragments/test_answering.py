@@ -349,16 +349,23 @@ class TestPublic:
         assert found["public"] == "public"
         assert found.html == "a"
 
-    def test_any_cache_may_keep_it(self, found, make_user):
-        web = Client()
-        web.force_login(make_user("ann"))
-        response = self.get(found, client=web)
+    def test_any_cache_may_keep_it(self, found):
+        response = self.get(found)
         assert response["Cache-Control"] == "public, max-age=300"
         assert "Vary" not in response
         assert not response.cookies
         [answer] = response.json()["fragments"]
         assert answer["html"] == "a"
         assert answer["offset"] == 7
+
+    @override_settings(SESSION_SAVE_EVERY_REQUEST=True)
+    def test_no_cache_keeps_ones_cookies_for_others(self, found, make_user):
+        web = Client()
+        web.force_login(make_user("ann"))
+        response = self.get(found, client=web)
+        assert response.cookies
+        assert response["Cache-Control"] == "private, no-store"
+        assert response.json()["fragments"][0]["html"] == "a"
 
     def test_a_cache_may_ask_whether_it_has_changed(self, found):
         etag = self.get(found)["ETag"]
