@@ -76,8 +76,8 @@ def _bring_up_to_date(database: str, changes: Sequence[Changed]) -> None:
         keys = {change.key for change in changes if row.model in change.labels}
         try:
             refresh(row, keys)
-        except DatabaseError:
-            if connections[database].in_atomic_block:
+        except Exception as exc:  # the others are told all the same
+            if isinstance(exc, DatabaseError) and connections[database].in_atomic_block:
                 raise
             logger.exception("%s could not be told of %d changes.", row, len(keys))
 

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from instant.broadcasting import receivers as broadcasting
 from instant.broadcasts import broadcasts, collected, muted, touch
 from instant.models import LiveList
-from instant.pages.lists import following, syncing
+from instant.pages.lists import following, receivers, syncing
 from instant.pages.lists.showing import show
 from tests.pages.lists.conftest import Page, declare
 
@@ -245,3 +245,18 @@ def test_the_keys_that_are_kept_are_the_lists(follow, make):
     entry = make("a")
     follow(ROWS)
     assert json.loads(LiveList.objects.get().keys) == [str(entry.pk)]
+
+
+def test_a_list_that_fails_keeps_no_other_from_being_told(follow, make, monkeypatch, caplog):
+    bad, good = follow(ROWS.filter(action_flag=1)), follow(ROWS.filter(action_flag=2))
+    refresh = receivers.refresh
+
+    def failing(row, keys):
+        if row.digest in bad.shown.channel:
+            raise OverflowError("a number that no database has")
+        return refresh(row, keys)
+
+    monkeypatch.setattr(receivers, "refresh", failing)
+    make("a", 2)
+    assert len(good.follow().drawn) == 1
+    assert "could not be told" in caplog.text
