@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.asyncio import async_unsafe
 from django.utils.html import format_html, format_html_join
+from django.utils.http import escape_leading_slashes
 from django.utils.safestring import SafeString, mark_safe
 
 from instant import conf
@@ -69,7 +70,12 @@ def _config(request: HttpRequest, shown: Shown) -> dict[str, Any]:
         "ref": shown.reference,
         "rows": reverse("instant:rows"),
         "life": conf.current().token_life,
-        **({"page": request.get_full_path()} if request.method == "GET" else {}),
+        # Of “//other.example” browsers make the address of another site.
+        **(
+            {"page": escape_leading_slashes(request.get_full_path())}
+            if request.method == "GET"
+            else {}
+        ),
     }
 
 

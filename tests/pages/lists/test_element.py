@@ -9,7 +9,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpResponse
 from django.template import RequestContext, Template, engines
 from django.test import Client, override_settings
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.utils import translation
 
 from instant.exceptions import InstantConfigError
@@ -45,7 +45,10 @@ def site(followed, sent, monkeypatch):
         return engines["django"].from_string(found.row)
 
     monkeypatch.setattr(rendering.loader, "get_template", get_template)
-    urls = [path("page/", found.view), path("instant/", include("instant.urls"))]
+    urls = [
+        re_path("^/?(?:other.example/)?page/", found.view),
+        path("instant/", include("instant.urls")),
+    ]
     with override_settings(
         ROOT_URLCONF=type("Urls", (), {"urlpatterns": urls}), MIDDLEWARE=[STATE, *SESSIONS]
     ):
@@ -213,3 +216,9 @@ def test_a_template_of_another_engine(site, make, monkeypatch):
 
     monkeypatch.setattr(rendering.loader, "get_template", lambda name: Other())
     assert ">a</p>" in site.get().content.decode()
+
+
+def test_the_pages_address_is_none_of_another_site(site, make):
+    make("a")
+    response = Client().get("/page/", PATH_INFO="//other.example/page/")
+    assert config(response)["page"] == "/%2Fother.example/page/"
