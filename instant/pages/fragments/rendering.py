@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from typing import Any, Protocol
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.http import HttpRequest
 from django.template import Node, NodeList, Template
@@ -20,6 +19,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from instant.pages.fragments.fragment import Fragment
 from instant.pages.reference import InvalidReference
+from instant.pages.zone import zone_named
 
 __all__ = ["Block", "find_block", "render", "render_block", "render_template", "zone"]
 
@@ -44,7 +44,7 @@ def render(fragment: Fragment, instance: Any, request: HttpRequest) -> SafeStrin
     with ExitStack() as active:
         if fragment.language:
             active.enter_context(translation.override(fragment.language))
-        if (found := _zone(fragment.zone)) is not None:
+        if (found := zone_named(fragment.zone)) is not None:
             active.enter_context(timezone.override(found))
         if not fragment.block:
             return render_template(fragment.template, values, asking)
@@ -77,10 +77,3 @@ def find_block(name: str, digest: str) -> tuple[Block | None, Template]:
     nodes: list[Any] = template.nodelist.get_nodes_by_type(Node)
     found = [node for node in nodes if getattr(node, "is_live_block", False)]
     return next((node for node in found if node.digest == digest), None), template
-
-
-def _zone(name: str) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name) if name else None
-    except (ZoneInfoNotFoundError, ValueError):  # a zone of the project's own
-        return None

@@ -12,6 +12,8 @@ from django.template import loader
 from django.template.context import make_context
 from django.utils import timezone, translation
 
+from instant.pages.zone import zone_named
+
 __all__ = ["KEY", "rendered"]
 
 KEY = "data-instant-key"
@@ -35,8 +37,8 @@ def rendered(
     with ExitStack() as stack:
         if how.get("language"):
             stack.enter_context(translation.override(how["language"]))
-        if how.get("zone"):
-            stack.enter_context(timezone.override(how["zone"]))
+        if (zone := zone_named(how.get("zone", ""))) is not None:
+            stack.enter_context(timezone.override(zone))
         return {str(one.pk): _marked(html, one, name) for one, html in _each(how, objects, request)}
 
 

@@ -8,9 +8,9 @@ from django.contrib.admin.models import LogEntry
 from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpResponse
 from django.template import RequestContext, Template, engines
-from django.test import Client, override_settings
+from django.test import Client, RequestFactory, override_settings
 from django.urls import include, path, re_path
-from django.utils import translation
+from django.utils import timezone, translation
 
 from instant.exceptions import InstantConfigError
 from instant.live import alive, live
@@ -222,3 +222,11 @@ def test_the_pages_address_is_none_of_another_site(site, make):
     make("a")
     response = Client().get("/page/", PATH_INFO="//other.example/page/")
     assert config(response)["page"] == "/%2Fother.example/page/"
+
+
+def test_a_page_may_have_a_zone_without_a_name(site, make):
+    make("a")
+    site.row = "<li>{% load tz %}{% get_current_timezone as zone %}{{ zone }}</li>"
+    with timezone.override(timezone.get_fixed_timezone(-90)):
+        shown = element.element(RequestFactory().get("/"), ROWS, "row.html", public=True)
+    assert "-0130" in shown
