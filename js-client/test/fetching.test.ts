@@ -67,6 +67,14 @@ test("more than a hundred are several requests", async () => {
   expect(asked.map(({ refs }) => refs.length)).toEqual([100, 1]);
 });
 
+test("no request has more than Django takes", async () => {
+  const fetching = new Fetching("/f/", 3600);
+  for (let n = 0; n < 90; n += 1) fetching.want(new Fragment(`${String(n)}:${"x".repeat(1000)}`));
+  await pass(100);
+  expect(asked.map(({ refs }) => JSON.stringify({ refs }).length <= 64 * 1024)).toEqual([true, true]);
+  expect(asked.flatMap(({ refs }) => refs)).toHaveLength(90);
+});
+
 test("what changes again and again isn't asked for more than five times a second", async () => {
   const fetching = new Fetching("/f/", 3600);
   const one = new Fragment("one", 0);

@@ -326,3 +326,13 @@ test("liveList() takes another list where that is what there is now, and none wh
   liveList<string>(instant, { ...list, channel: "", items: [] }, (all) => drawn.push(`none: ${String(all.length)}`));
   expect(drawn.at(-1)).toBe("none: 0");
 });
+
+test("a key may be called like what all objects have", async () => {
+  const [view] = follow(["a", "A"]);
+  channel.begin({ v: 1, page: true });
+  Object.assign(rows, { constructor: "B" });
+  channel.tell({ v: 2, ops: [{ op: "enter", key: "constructor", before: null }] });
+  expect(view.text).toBe("A");
+  await vi.advanceTimersByTimeAsync(100);
+  expect(view.text).toBe("A B");
+});

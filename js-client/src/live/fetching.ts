@@ -11,6 +11,8 @@ const RETRY_FROM = 1000;
 const RETRY_TO = 30_000;
 /** How many fragments a request may ask for. */
 const MOST = 100;
+/** How many characters of references: Django takes 64 kB. */
+const LONGEST = 60_000;
 /** How much of its life a reference has behind it when it is renewed. */
 const RENEW = 0.75;
 
@@ -106,10 +108,7 @@ export class Fetching {
     const ready = [...this.#due].filter(([, due]) => due <= until).map(([one]) => one);
     for (const one of ready) this.#due.delete(one);
     const own = ready.filter(({ version }) => version === undefined);
-    for (let start = 0; start < own.length; start += MOST) {
-      const some = own.slice(start, start + MOST);
-      void this.#answer(some, () => this.#post(some));
-    }
+    for (const some of together(own)) void this.#answer(some, () => this.#post(some));
     for (const one of ready) if (one.version !== undefined) void this.#answer([one], () => this.#get(one));
     this.#arm();
   }
@@ -150,4 +149,20 @@ export class Fetching {
     if (!response.ok) throw new Error(String(response.status));
     return ((await response.json()) as { fragments: Answer[] }).fragments;
   }
+}
+
+/** Puts as many together as one request may ask for. */
+function together(all: readonly Asking[]): Asking[][] {
+  const found: Asking[][] = [];
+  let length = 0;
+  for (const one of all) {
+    length += one.reference.length + 3;
+    const last = found.at(-1);
+    if (last && last.length < MOST && length <= LONGEST) last.push(one);
+    else {
+      found.push([one]);
+      length = one.reference.length + 3;
+    }
+  }
+  return found;
 }

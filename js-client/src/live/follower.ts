@@ -204,7 +204,7 @@ export class Follower<Row> {
         const place = one.before === null ? -1 : this.keys.indexOf(one.before);
         this.keys.splice(place < 0 ? this.keys.length : place, 0, key);
       }
-      const row = rows[key];
+      const row = Object.hasOwn(rows, key) ? rows[key] : undefined; // a key may be “constructor”
       if (op === "leave") {
         this.#wanted.delete(key);
         this.#view.hide(key);
