@@ -53,7 +53,7 @@ class Keeper:
         """Look after one until it is forgotten."""
         with self._lock:
             self._watched[one] = 0.0
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(
                     target=self._run, name="instant-streams", daemon=True
                 )

@@ -67,6 +67,19 @@ def test_it_does_what_is_due_and_ends_with_the_last(keeper):
     keeper.forget(one)
 
 
+def test_a_thread_that_an_exception_has_ended_is_replaced(keeper):
+    dead = threading.Thread(target=int)
+    dead.start()
+    dead.join()
+    keeper._thread = dead
+    one = Kept()
+    keeper.watch(one)
+    assert one.done.wait(PATIENCE)
+    thread = keeper._thread
+    keeper.forget(one)
+    ended(keeper, thread)
+
+
 @pytest.mark.parametrize("error", [DatabaseError("away"), ZeroDivisionError("ours")])
 def test_what_fails_is_tried_again_and_holds_up_nobody(keeper, error, monkeypatch, caplog):
     monkeypatch.setattr(module, "_AGAIN", 0.05)
