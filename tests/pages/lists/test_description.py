@@ -7,7 +7,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.exceptions import EmptyResultSet
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.db.models import (
     BooleanField,
     Count,
@@ -37,7 +37,10 @@ HOW = {"template": "row.html", "name": "entry", "language": "en", "zone": "UTC"}
         (lambda rows: [1, 2], "needs a queryset, not list"),
         (lambda rows: "", "needs a queryset, not str. Does the template's context have it"),
         (lambda rows: LogEntry.objects, r"not LogEntryManager: give it .all\(\)"),
-        (lambda rows: Paginator(rows, 9).page(1), "not Page: slice the queryset yourself"),
+        (
+            lambda rows: Page(rows[:9], 1, Paginator(rows, 9)),
+            "not Page: slice the queryset yourself",
+        ),
         (lambda rows: LogEntry.objects.raw("SELECT 1"), "raw SQL can't be followed"),
         (lambda rows: rows.union(rows), "a union"),
         (lambda rows: rows.annotate(number=Count("user")), "aggregates"),
