@@ -2,4 +2,4 @@ import { defineConfig } from "vitest/config";
 
 // The files share a process and what it has imported: each of them cleans up what it changes.
 // A busy machine takes its time; a test that hangs is found all the same.
-export default defineConfig({ test: { testTimeout: 30_000, isolate: false } });
+export default defineConfig({ test: { testTimeout: 120_000, isolate: false } });

@@ -13,6 +13,6 @@ def test_the_client_passes_its_own_tests():
         capture_output=True,
         text=True,
         check=False,
-        timeout=540,
+        timeout=1200,
     )
     assert done.returncode == 0, done.stdout + done.stderr
