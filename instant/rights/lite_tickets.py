@@ -90,4 +90,4 @@ def _key(ticket: str) -> str:
 
 
 def _bound(session: str | None) -> str:
-    return salted_hmac("instant.lite", session).hexdigest() if session else ""
+    return salted_hmac("instant.lite", session, algorithm="sha256").hexdigest() if session else ""
