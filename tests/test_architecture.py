@@ -58,7 +58,7 @@ MAY_IMPORT = {
         "permissions", "personal.part", "producers", "publishing", "rights", "tenancy",
     },
     "streaming": {
-        "channels", "conf", "exceptions", "fields", "models", "namespaces", "pages.privacy", "permissions",
+        "channels", "conf", "exceptions", "fields", "models", "namespaces", "pages.loading", "pages.privacy", "permissions",
         "personal.part", "producers", "publishing", "rights", "stored.note", "tenancy",
     },
     "broadcasting": {"backends", "exceptions", "producers", "publishing", "tenancy"},

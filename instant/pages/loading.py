@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpRequest
@@ -15,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from instant import conf
 from instant.exceptions import InstantConfigError
 
-__all__ = ["is_loaded", "nonce", "request_of", "script"]
+__all__ = ["is_loaded", "nonce", "request_of", "script", "tag"]
 
 _NAME = "_instant_live_script"
 _VIEWS = ("fragments",)
@@ -36,20 +37,32 @@ def script(where: HttpRequest | Context | None) -> SafeString:
     if request is None or getattr(request, _NAME, False):
         return mark_safe("")
     is_loaded(request)
+    # Seconds after which what the page would show again by has ended.
+    config = {"life": conf.current().token_life}
+    views = {name: name for name in _VIEWS}
+    return tag("live", views, config, nonce(where), what="The script of live pages")
+
+
+def tag(
+    part: str, views: Mapping[str, str], config: Mapping[str, Any], found: str | None, *, what: str
+) -> SafeString:
+    """
+    Return the tag of a script of its own, with what it has to know and the addresses of views.
+
+    ``views`` are their names by those that the script has for them.
+    """
     try:
-        urls = {name: reverse(f"instant:{name}") for name in _VIEWS}
+        urls = {name: reverse(f"instant:{view}") for name, view in views.items()}
     except NoReverseMatch as exc:
         raise InstantConfigError(
-            "Live pages need Instant's URLs. Add to urls.py: "
+            f"{what} needs Instant's URLs. Add to urls.py: "
             'path("instant/", include("instant.urls"))'
         ) from exc
-    # Seconds after which what the page would show again by has ended.
-    config = {"urls": urls, "life": conf.current().token_life}
-    found = nonce(where)
     return format_html(
-        '<script src="{}" data-instant-live="{}" defer{}></script>',
-        static("instant/instant.live.min.js"),
-        json.dumps(config, separators=(",", ":"), sort_keys=True),
+        '<script src="{}" data-instant-{}="{}" defer{}></script>',
+        static(f"instant/instant.{part}.min.js"),
+        part,
+        json.dumps({"urls": urls, **config}, separators=(",", ":"), sort_keys=True),
         format_html(' nonce="{}"', found) if found else "",
     )
 

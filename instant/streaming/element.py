@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
-from django.templatetags.static import static
-from django.urls import NoReverseMatch, reverse
 from django.utils.asyncio import async_unsafe
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 
 from instant import conf, permissions
-from instant.exceptions import InstantConfigError
 from instant.namespaces import find_namespace
-from instant.pages import privacy
+from instant.pages import loading, privacy
 from instant.rights.primary import read_user_again, reading_from_primary
 from instant.streaming.reading import Part, read_part
 
@@ -81,24 +77,10 @@ def script(request: HttpRequest | None, nonce: str | None) -> SafeString:
         if getattr(request, _LOADED, False):
             return mark_safe("")
         setattr(request, _LOADED, True)
-    try:
-        urls = {"text": reverse("instant:streams"), "stop": reverse("instant:streams_stop")}
-    except NoReverseMatch as exc:
-        raise InstantConfigError(
-            "{% instant_stream %} needs Instant's URLs. Add to urls.py: "
-            'path("instant/", include("instant.urls"))'
-        ) from exc
-    config = {
-        "urls": urls,
-        "texts": {
-            "failed": gettext("Something went wrong; this is not the whole text."),
-            "interrupted": gettext("Interrupted; this is not the whole text."),
-            "cancelled": gettext("Stopped."),
-        },
+    views = {"text": "streams", "stop": "streams_stop"}
+    texts = {
+        "failed": gettext("Something went wrong; this is not the whole text."),
+        "interrupted": gettext("Interrupted; this is not the whole text."),
+        "cancelled": gettext("Stopped."),
     }
-    return format_html(
-        '<script src="{}" data-instant-stream="{}" defer{}></script>',
-        static("instant/instant.stream.min.js"),
-        json.dumps(config, separators=(",", ":"), sort_keys=True),
-        format_html(' nonce="{}"', nonce) if nonce else "",
-    )
+    return loading.tag("stream", views, {"texts": texts}, nonce, what="{% instant_stream %}")
