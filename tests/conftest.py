@@ -168,6 +168,17 @@ async def in_threads():
 
 
 @pytest.fixture
+def as_vendor(monkeypatch):
+    """Let Django's connections say that they are another database: on the class, never on one."""
+
+    def say(vendor):
+        # What is undone on an instance stays there as its own and hides what others patch.
+        monkeypatch.setattr(type(connections["default"]), "vendor", vendor)
+
+    return say
+
+
+@pytest.fixture
 def server_folder(tmp_path):
     """INSTANT["DIR"], still empty; no other key than those that will be written there."""
     with override_settings(

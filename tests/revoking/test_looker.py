@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from django.db import InterfaceError, OperationalError, ProgrammingError, connection, connections
+from django.db import InterfaceError, OperationalError, ProgrammingError, connection
 from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
@@ -342,13 +342,13 @@ def test_the_servers_clock_is_read_from_its_answers(monkeypatch, date, seconds):
     ],
 )
 def test_a_database_that_is_away_at_the_start_is_waited_for(
-    client, db, monkeypatch, error, vendor, goes_on
+    client, db, monkeypatch, as_vendor, error, vendor, goes_on
 ):
     def broken():
         raise error
 
     monkeypatch.setattr(needed, "is_needed", broken)
-    monkeypatch.setattr(type(connections["default"]), "vendor", vendor)
+    as_vendor(vendor)
     assert follow_up.is_needed() is goes_on
 
 

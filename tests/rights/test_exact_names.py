@@ -147,10 +147,10 @@ def test_names_that_differ_in_case_are_two_channels(make_user, granted):
     assert Channel.objects.filter(name__in=["news", "News"]).get().name == "News"
 
 
-def test_only_mysql_is_told_how_to_compare(monkeypatch):
+def test_only_mysql_is_told_how_to_compare(as_vendor):
     field = Channel._meta.get_field("name")
-    here = connections["default"]  # not the proxy, on which a patch can't be undone
-    monkeypatch.setattr(here, "vendor", "mysql")
+    here = connections["default"]
+    as_vendor("mysql")
     assert field.db_parameters(here)["collation"] == "utf8mb4_bin"
-    monkeypatch.setattr(here, "vendor", "oracle")
+    as_vendor("oracle")
     assert field.db_parameters(here)["collation"] is None

@@ -2,7 +2,7 @@
 
 import pytest
 from django.core.management import call_command
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import QuerySet
 
 from instant import Namespace, broadcast, publish, user_channel
@@ -110,10 +110,10 @@ def test_the_command_says_how_many(capsys):
     assert capsys.readouterr().out == "0 stored messages were deleted.\n"
 
 
-def test_what_mysql_leaves_out_is_an_error(room, monkeypatch):
+def test_what_mysql_leaves_out_is_an_error(room, monkeypatch, as_vendor):
     """Its INSERT IGNORE takes whatever is wrong for a row that is there already."""
     publish("room:1", "there", idempotency_key="k")
-    monkeypatch.setattr(connection, "vendor", "mysql")
+    as_vendor("mysql")
     publish("room:1", "there", idempotency_key="k")
     monkeypatch.setattr(QuerySet, "bulk_create", lambda *_, **__: [])
     publish("room:1", "there", idempotency_key="k")
