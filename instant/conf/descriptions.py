@@ -233,6 +233,10 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "opt out: dotted paths of functions. `URL` is the site's address, for links in e-mails.",
         "`None`: nothing is done",
     ),
+    "LIST_LIMIT": Description(
+        "How many lists of one model, and of one tenant, pages may follow at once, see "
+        "[Live lists](lists.md#how-many-lists). More are shown and not followed."
+    ),
     "STREAM_LIMIT": Description(
         "How many characters a stream may have, see [Streams](streams.md#limits). Of one stream "
         "`stream(…, limit=)` says it."

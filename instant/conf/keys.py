@@ -47,6 +47,7 @@ DEFAULTS: dict[str, Any] = {
     "PUSH": None,
     "REMINDERS": None,
     "SHARED_CONNECTION": False,
+    "LIST_LIMIT": 200,
     "STREAM_LIMIT": 5_000_000,
     "STREAM_KEEP": None,
 }
@@ -143,6 +144,7 @@ TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         "a whole number of seconds above 0, or None",
         lambda v: v is None or _is_int(v),
     ),
+    "LIST_LIMIT": ("a whole number above 0", _is_int),
     "STREAM_LIMIT": ("a whole number of characters above 0", _is_int),
     "STREAM_KEEP": (
         "a whole number of seconds above 0, or None",

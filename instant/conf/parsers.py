@@ -32,6 +32,7 @@ AS_GIVEN = (
     "lite",
     "shared_connection",
     "tenant",
+    "list_limit",
     "stream_limit",
     "stream_keep",
 )

@@ -103,6 +103,8 @@ class Conf:
     """How notifications reach those who have no page open; None: not at all."""
     reminders: Reminders | None
     """What becomes of notifications that stay unread; None: nothing."""
+    list_limit: int
+    """Lists of one model, and of one tenant, that pages may follow at once."""
     stream_limit: int
     """Characters that a stream may have."""
     stream_keep: int | None

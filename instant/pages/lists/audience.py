@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 
 from instant import conf
 from instant.backends import get_backend
-from instant.centrifugo.api.commands import PresenceStats
+from instant.centrifugo.api.commands import Audience, PresenceStats
 from instant.exceptions import PublishError
 from instant.tenancy import current as tenancy
 
-__all__ = ["window"]
+__all__ = ["numbers", "window"]
 
 logger = logging.getLogger("instant.pages")
 
@@ -41,6 +42,25 @@ def window(channel: str) -> int:
             _known.clear()
         _known[name] = (now, clients)
     return min(max(_LEAST, _EACH * clients), _MOST)
+
+
+def numbers(channels: Sequence[str]) -> list[int | None]:
+    """
+    Return how many connections hear each channel, on all nodes; one request.
+
+    None where nobody can say, or not of all nodes.
+    """
+    client = get_backend().client()
+    if client is None:
+        return [None] * len(channels)
+    asked = [Audience(tenancy.to_wire(name)) for name in channels]
+    try:
+        with client.breaker.asking():
+            found = client.run(asked, conf.current().timeout)
+    except PublishError as exc:
+        logger.debug("Nobody can say how many pages follow %d lists: %s", len(asked), exc)
+        return [None] * len(channels)
+    return [one if isinstance(one, int) else None for one in found]
 
 
 def _asked(name: str, before: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from instant import namespaces
 from instant.deliveries import Recoverable
 from instant.namespaces import Namespace, registered
-from instant.pages.lists import following, receivers, registry, syncing
+from instant.pages.lists import following, receivers, registry, resting, syncing
 from instant.rights.tokens import subject
 
 __all__ = ["ListChannel", "connect"]
@@ -27,10 +27,10 @@ class ListChannel(Namespace, abstract=True):
         return self.can_subscribe_many(user, [kwargs])[0]
 
     def can_subscribe_many(self, user: Any, many: Sequence[Mapping[str, Any]]) -> list[bool]:
-        """Tell which lists a page has given to the user."""
-        digests, sub = [kwargs["digest"] for kwargs in many], subject(user)
-        may = registry.may_read(digests, [sub]) | {(one, sub) for one in registry.public(digests)}
-        return [(digest, sub) in may for digest in digests]
+        """Tell which lists a page has given to the user; saves follow these from now on."""
+        digests = [kwargs["digest"] for kwargs in many]
+        may = {row.digest for row in resting.watched(registry.given(digests, subject(user)))}
+        return [digest in may for digest in digests]
 
     def can_subscribe_users(self, users: Sequence[Any], **kwargs: Any) -> list[bool]:
         """Tell to whom of many users a page has given the list."""

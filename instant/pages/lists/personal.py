@@ -20,7 +20,7 @@ def _export(person: Person) -> Iterator[dict[str, Any]]:
 
 
 def _erase(person: Person) -> int:
-    return registry.forget_user(person.sub)
+    return registry.forget_users([person.sub])
 
 
 PARTS = (

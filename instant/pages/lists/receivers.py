@@ -11,7 +11,7 @@ from django.db import DatabaseError, connections
 from django.db.models import signals
 
 from instant.broadcasting.units import is_muted, waiting
-from instant.pages.lists import following, registry
+from instant.pages.lists import following, registry, resting
 from instant.pages.lists.syncing import refresh
 from instant.publishing.commit_hook import wait_for_commit
 from instant.tenancy import current as tenancy
@@ -72,7 +72,10 @@ def committed(changes: Sequence[Changed]) -> None:
 
 def _bring_up_to_date(database: str, changes: Sequence[Changed]) -> None:
     labels = {label for change in changes for label in change.labels}
-    for row in registry.following(labels, database):
+    if not registry.are_there(labels):
+        return
+    rows = list(registry.following(labels, database))
+    for row in rows:
         keys = {change.key for change in changes if row.model in change.labels}
         try:
             refresh(row, keys)
@@ -80,6 +83,7 @@ def _bring_up_to_date(database: str, changes: Sequence[Changed]) -> None:
             if isinstance(exc, DatabaseError) and connections[database].in_atomic_block:
                 raise
             logger.exception("%s could not be told of %d changes.", row, len(keys))
+    resting.let_rest(rows)
 
 
 def _take(labels: tuple[str, ...], keys: Iterable[Any], database: str) -> None:

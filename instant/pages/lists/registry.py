@@ -1,41 +1,34 @@
-"""The lists that pages follow: found by digest, kept while somebody looks, and no longer."""
+"""The lists that pages follow, in the database: found by digest, and whom pages have given them."""
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
 
-from django.db import IntegrityError, connections, router, transaction
-from django.db.models import Q, QuerySet
+from django.db import connections, router
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from instant import conf
-from instant.pages.lists.description import Description
 from instant.pages.lists.model import LiveList, LiveListReader
-from instant.pages.lists.stored_query import pack
 from instant.tenancy import current as tenancy
 
 __all__ = [
+    "are_there",
     "find",
     "following",
-    "forget_user",
+    "forget_users",
+    "given",
     "in_transaction",
+    "kept",
+    "kept_since",
     "let",
+    "life",
     "may_read",
-    "opened",
     "own",
     "public",
+    "readers",
 ]
-
-_EVERY = 60.0
-"""Seconds between two looks of one process for what nobody looks at any more."""
-
-_AT_ONCE = 200
-"""Lists that one look removes."""
-
-_looked: dict[str, float] = {}
 
 
 def own() -> QuerySet[LiveList]:
@@ -44,9 +37,41 @@ def own() -> QuerySet[LiveList]:
     return LiveList._base_manager.using(alias).filter(tenant=tenancy.current())  # noqa: SLF001
 
 
+def readers() -> QuerySet[LiveListReader]:
+    """Return who has been given lists, in the database that is written to."""
+    return LiveListReader._base_manager.using(router.db_for_write(LiveListReader))  # noqa: SLF001
+
+
+def life() -> timedelta:
+    """Return ``TOKEN_LIFE``."""
+    return timedelta(seconds=conf.current().token_life)
+
+
+def kept_since() -> datetime:
+    """Return when a list must have been followed last, for us to have it still."""
+    return timezone.now() - 2 * life()
+
+
+def kept() -> QuerySet[LiveList]:
+    """Return the tenant's lists that pages may have, also those that rest."""
+    return own().filter(expires_at__gt=kept_since())
+
+
 def find(digest: str) -> LiveList | None:
     """Return a list that is still kept."""
-    return own().filter(digest=digest, expires_at__gt=timezone.now()).first()
+    return kept().filter(digest=digest).first()
+
+
+def given(digests: Collection[str], sub: str) -> list[LiveList]:
+    """
+    Return those of the lists that are kept and that a user may follow; one query.
+
+    Without their keys and queries, which may be long.
+    """
+    let_to = readers().filter(list=OuterRef("pk"), sub=sub, expires_at__gt=timezone.now())
+    found = kept().filter(digest__in=list(digests)).annotate(is_given=Exists(let_to))
+    asked = found.defer("keys", "queryset", "row")
+    return [row for row in asked if row.is_public or row.is_given]
 
 
 def following(labels: Iterable[str], database: str) -> QuerySet[LiveList]:
@@ -54,61 +79,43 @@ def following(labels: Iterable[str], database: str) -> QuerySet[LiveList]:
     return own().filter(model__in=labels, database=database, expires_at__gt=timezone.now())
 
 
-def opened(description: Description) -> tuple[LiveList, bool]:
+def are_there(labels: Collection[str]) -> bool:
     """
-    Return the list of a description, kept from now on, and whether it is new.
+    Tell whether lists follow these models, be it another tenant's or another database's.
 
-    A new one has version 0. Whoever changes a row of its model from here on finds it, once it is
-    committed.
+    Each save asks. So it is the shortest question that the index answers, and written by hand:
+    to have Django write it takes longer than the answer.
     """
-    now, life = timezone.now(), _life()
-    rows = own().filter(digest=description.digest)
-    found = rows.first()
-    if found is not None and found.expires_at < now + 1.5 * life:
-        values = {"expires_at": now + 2 * life, "queryset": pack(description.queryset)}
-        if not rows.update(**values):
-            found = None  # it was removed just now
-    if found is None:
-        _remove_old()
-        made = LiveList(
-            digest=description.digest,
-            tenant=tenancy.current(),
-            model=description.model,
-            database=description.database,
-            queryset=pack(description.queryset),
-            row=json.dumps(dict(description.row)),
-            is_public=description.row.get("public", False),
-            expires_at=now + 2 * life,
-        )
-        try:
-            with transaction.atomic(using=rows.db):
-                made.save(using=rows.db, force_insert=True)
-        except IntegrityError:  # somebody else has opened it just now
-            found = rows.get()
-        else:
-            return made, True
-    return found, False
+    connection = connections[router.db_for_write(LiveList)]
+    table, model, until = map(connection.ops.quote_name, _ASKED)
+    names = ", ".join(["%s"] * len(labels))
+    sql = f"SELECT 1 FROM {table} WHERE {model} IN ({names}) AND {until} > %s"  # noqa: S608  ours
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*labels, now])
+        return cursor.fetchone() is not None
+
+
+_ASKED = (LiveList._meta.db_table, "model", "expires_at")  # noqa: SLF001  Django's documented API
 
 
 def let(row: LiveList, sub: str) -> None:
     """Note that a user has been given the list by a page."""
-    now, life, alias = timezone.now(), _life(), router.db_for_write(LiveList)
-    readers = LiveListReader._base_manager.using(alias).filter(list=row, sub=sub)  # noqa: SLF001
-    until = readers.values_list("expires_at", flat=True).first()
+    now = timezone.now()
+    known = readers().filter(list=row, sub=sub)
+    until = known.values_list("expires_at", flat=True).first()
     if until is None:
-        reader = LiveListReader(list=row, sub=sub, expires_at=now + 1.5 * life)
-        LiveListReader._base_manager.using(alias).bulk_create(  # noqa: SLF001
-            [reader], ignore_conflicts=True
-        )
-    elif until < now + 1.2 * life:
-        readers.update(expires_at=now + 1.5 * life)
+        reader = LiveListReader(list=row, sub=sub, expires_at=now + 1.5 * life())
+        readers().bulk_create([reader], ignore_conflicts=True)
+    elif until < now + 1.2 * life():
+        known.update(expires_at=now + 1.5 * life())
 
 
 def may_read(digests: Iterable[str], subs: Iterable[str]) -> set[tuple[str, str]]:
     """Return which of the users, by their keys as text, may follow which of the lists."""
-    now, subs = timezone.now(), list(subs)
-    rows = own().filter(digest__in=list(digests), expires_at__gt=now)
-    found = rows.filter(readers__sub__in=subs, readers__expires_at__gt=now)
+    subs = list(subs)
+    rows = kept().filter(digest__in=list(digests))
+    found = rows.filter(readers__sub__in=subs, readers__expires_at__gt=timezone.now())
     return set(found.values_list("digest", "readers__sub")) & {
         (digest, sub) for digest in digests for sub in subs
     }
@@ -116,7 +123,7 @@ def may_read(digests: Iterable[str], subs: Iterable[str]) -> set[tuple[str, str]
 
 def public(digests: Iterable[str]) -> set[str]:
     """Return which of the lists are for everybody."""
-    rows = own().filter(digest__in=list(digests), is_public=True, expires_at__gt=timezone.now())
+    rows = kept().filter(digest__in=list(digests), is_public=True)
     return set(rows.values_list("digest", flat=True))
 
 
@@ -125,25 +132,15 @@ def in_transaction(*aliases: str) -> bool:
     return any(connections[alias].in_atomic_block for alias in aliases)
 
 
-def forget_user(sub: str) -> int:
-    """Forget which lists a user has been given; return how many."""
-    alias = router.db_for_write(LiveList)
-    readers = LiveListReader._base_manager.using(alias)  # noqa: SLF001
-    return readers.filter(list__tenant=tenancy.current(), sub=sub).delete()[0]
+def forget_users(subs: Collection[str] | None, *, ago: timedelta = timedelta(0)) -> int:
+    """
+    Forget which lists users have been given ``ago`` or earlier; return how many.
 
-
-def _life() -> timedelta:
-    return timedelta(seconds=conf.current().token_life)
-
-
-def _remove_old() -> None:
-    """Remove, now and then, what nobody has looked at for a while."""
-    tenant, now = tenancy.current(), time.monotonic()
-    if now < _looked.get(tenant, -_EVERY) + _EVERY:
-        return
-    _looked[tenant] = now
-    rows, moment = own(), timezone.now()
-    old = list(rows.filter(expires_at__lt=moment).values_list("pk", flat=True)[:_AT_ONCE])
-    readers = LiveListReader._base_manager.using(rows.db)  # noqa: SLF001
-    readers.filter(Q(list__in=old) | Q(expires_at__lt=moment)).delete()
-    rows.filter(pk__in=old).delete()
+    None is everybody. Their pages have to ask for the lists anew.
+    """
+    found = readers().filter(list__in=own())
+    if subs is not None:
+        found = found.filter(sub__in=list(subs))
+    if ago:
+        found = found.filter(expires_at__lte=timezone.now() - ago + 1.5 * life())
+    return found.delete()[0]

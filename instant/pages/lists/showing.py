@@ -20,6 +20,7 @@ from instant.pages.freshness import is_fresh
 from instant.pages.lists import registry, syncing
 from instant.pages.lists.description import Description, checked, describe
 from instant.pages.lists.model import LiveList
+from instant.pages.lists.opening import NoRoom, opened
 from instant.pages.lists.rendering import rendered
 from instant.pages.lists.visibility import key_of, viewer_of, visible
 from instant.pages.state import State
@@ -80,13 +81,15 @@ def show(
             name = syncing.channel_of(description.digest)
             # First: what is published after it is newer than all that is read here.
             position = _position(name) if tells_state else None
-            row, is_new = registry.opened(description)
+            row, is_new = opened(description)
             sub = subject(user)
             if not row.is_public:
                 registry.let(row, sub)
             objects, keys, version = _read(description, row, is_new=is_new)
             seen = visible(queryset.model, row.database, objects, viewer)
             shown = rendered(description.row, seen, request)
+    except NoRoom:
+        return Shown(_unfollowed(description, viewer, request))
     except EmptyResultSet:  # as none(): the database is never asked, and nothing can enter
         return Shown({})
     what = {"l": row.digest, **({} if row.is_public else {"u": sub})}
@@ -102,7 +105,7 @@ def show(
 def _unfollowed(
     description: Description, viewer: Any, request: HttpRequest | None
 ) -> dict[str, Any]:
-    """Return the rows for a visitor of a site where these can't connect."""
+    """Return the rows for a page that can't follow them."""
     objects = list(_selected(description))
     seen = visible(description.queryset.model, description.database, objects, viewer)
     return rendered(description.row, seen, request)

@@ -35,6 +35,7 @@ __all__ = [
     "read_again",
     "refresh",
     "take",
+    "tell_reset",
     "with_keys",
 ]
 
@@ -139,6 +140,11 @@ def end(row: LiveList) -> None:
     """Forget a list, and let its pages ask for another one."""
     registry.own().filter(pk=row.pk).delete()
     _publish(row, {"v": 0, "end": True})
+
+
+def tell_reset(row: LiveList) -> None:
+    """Tell the pages of a list that they are to ask for all of it."""
+    _publish(row, {"v": row.version, "reset": True})
 
 
 def _tell(row: LiveList, ops: Sequence[Op], changed: Collection[str]) -> None:

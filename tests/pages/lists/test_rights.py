@@ -13,7 +13,7 @@ from django.utils import timezone
 from instant import permissions
 from instant.models import LiveList, LiveListReader
 from instant.pages import reference
-from instant.pages.lists import channel, fetching, following, registry
+from instant.pages.lists import channel, fetching, following, opening, registry, resting
 from instant.pages.lists.showing import show
 from instant.testing import capture_publications
 from tests.pages.lists.conftest import Page, declare
@@ -46,16 +46,16 @@ def test_the_right_ends_unless_a_page_gives_it_again(follow, make, ann):
     assert not permissions.may(ann, "subscribe", page.shown.channel)
     follow(ROWS, ann)
     assert permissions.may(ann, "subscribe", page.shown.channel)
-    LiveList.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    LiveList.objects.update(expires_at=registry.kept_since())
     assert not permissions.may(ann, "subscribe", page.shown.channel)
 
 
 def test_what_nobody_looks_at_is_forgotten(follow, make, ann, monkeypatch):
     page = follow(ROWS, ann)
-    LiveList.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    LiveList.objects.update(expires_at=registry.kept_since())
     make("a")
     assert page.follow().drawn == []
-    monkeypatch.setattr(registry, "_looked", {})
+    monkeypatch.setattr(opening, "_looked", {})
     follow(ROWS.filter(action_flag=1), ann)
     assert LiveList.objects.count() == 1
     assert LiveListReader.objects.count() == 1
@@ -184,13 +184,13 @@ def test_each_tenant_has_lists_of_its_own(follow, make, ann, tenants, sent):
 def test_a_list_that_is_removed_while_it_is_opened_is_made_anew(follow, ann, make, monkeypatch):
     page = follow(ROWS, ann)
     LiveList.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    real = registry.pack
+    real = resting.has_room
 
-    def pack(queryset):
+    def has_room(label):
         LiveList.objects.all().delete()
-        return real(queryset)
+        return real(label)
 
-    monkeypatch.setattr(registry, "pack", pack)
+    monkeypatch.setattr(resting, "has_room", has_room)
     again = follow(ROWS, ann)
     assert again.shown.channel == page.shown.channel
     assert permissions.may(ann, "subscribe", again.shown.channel)
