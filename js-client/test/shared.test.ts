@@ -300,6 +300,53 @@ test("a tab that takes the connection from another leaves both live", async () =
   expect(site.centrifugo.users).toEqual([""]);
 });
 
+/** Returns the end of the line of the tab that was opened last, if it isn't the one with the connection. */
+function lineOfLast(): Channel {
+  const lines = [...Channel.all].filter(({ name }) => !name.endsWith("]"));
+  const last = lines.filter(({ name }, index) => lines.findIndex((one) => one.name === name) === index).at(-1);
+  if (!last) throw new Error("there is no other tab");
+  return last;
+}
+
+/** Publishes so many messages to a channel, and waits until a tab has them. Returns their texts. */
+async function flood(inbox: Inbox, count: number, size = 1): Promise<string[]> {
+  const texts = Array.from({ length: count }, (_, number) => String(number).padStart(size, "-"));
+  for (const message of texts) {
+    site.centrifugo.publish("public", { message });
+    // So that each comes in a frame of its own.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await inbox.holds(...texts);
+  return texts;
+}
+
+test.each([
+  ["many messages", 3000, 1],
+  ["large messages", 300, 20_000],
+])("a tab that hangs is let go of after %s, and recovers what it missed when it runs again", async (_, count, size) => {
+  const [first, hung] = [await open("public"), await open("public")];
+  const line = lineOfLast();
+  line.hold();
+  const texts = await flood(first.inbox, count, size);
+  // The browser keeps it, where nobody can see it.
+  expect(line.held?.length).toBeLessThan(1100);
+  expect(JSON.stringify(line.held).length).toBeLessThan(1_200_000);
+  expect(hung.inbox.texts).toEqual([]);
+  line.release();
+  await hung.inbox.holds(...texts);
+  site.centrifugo.publish("public", { message: "next" });
+  for (const { inbox } of [first, hung]) await inbox.holds(...texts, "next");
+  expect(site.centrifugo.users).toEqual([""]);
+});
+
+test("a tab that reads is not let go of, however much comes", async () => {
+  const [first, other] = [await open("public"), await open("public")];
+  const line = lineOfLast();
+  const texts = await flood(first.inbox, 3000, 1000);
+  await other.inbox.holds(...texts);
+  expect(lineOfLast()).toBe(line);
+});
+
 test("a page that may use neither locks nor channels has its own connection", async () => {
   const denied = new DOMException("denied", "SecurityError");
   vi.stubGlobal("navigator", { locks: { request: () => Promise.reject(denied) } });

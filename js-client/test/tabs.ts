@@ -54,6 +54,8 @@ export class Locks {
 /** Stands for BroadcastChannel, whose one in Node keeps the process alive. Delivers in a later task, in order. */
 export class Channel {
   static readonly all = new Set<Channel>();
+  /** What has arrived at a tab that hangs, until it reads it. */
+  held: unknown[] | undefined;
   onmessage: ((event: { data: unknown }) => void) | null = null;
   readonly name: string;
 
@@ -71,8 +73,22 @@ export class Channel {
     for (const other of Channel.all) {
       if (other === this || other.name !== this.name) continue;
       setImmediate(() => {
-        if (Channel.all.has(other)) other.onmessage?.({ data: copy });
+        if (!Channel.all.has(other)) return;
+        if (other.held) other.held.push(copy);
+        else other.onmessage?.({ data: copy });
       });
     }
+  }
+
+  /** The tab hangs from now on. */
+  hold(): void {
+    this.held ??= [];
+  }
+
+  /** It runs again, and reads what has arrived. */
+  release(): void {
+    const { held = [] } = this;
+    this.held = undefined;
+    for (const data of held) if (Channel.all.has(this)) this.onmessage?.({ data });
   }
 }

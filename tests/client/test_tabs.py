@@ -208,6 +208,36 @@ def test_a_leader_that_is_blocked_is_replaced(hall, browser, channel):
     assert leaders(tabs) == [second]
 
 
+COUNT_SENT = """() => {
+  window.sent = {};
+  const { postMessage } = BroadcastChannel.prototype;
+  BroadcastChannel.prototype.postMessage = function (message) {
+    sent[this.name] = (sent[this.name] ?? 0) + (message.frame?.length ?? 0);
+    postMessage.call(this, message);
+  };
+}"""
+
+
+def test_a_tab_that_hangs_is_sent_so_much_and_recovers_the_rest(hall, browser, channel):
+    tabs = browser(3, channel)
+    (leader,) = leaders(tabs)
+    hung, other = (tab for tab in tabs if tab is not leader)
+    texts = [f"{number:-<8000}" for number in range(180)]
+    leader.evaluate(COUNT_SENT)
+    began = time.monotonic()
+    hung.evaluate(BLOCK, 8000)
+    hall.change("say", channel, *texts)
+    other.wait_for_function(HEARD, arg=texts)
+    sent = sorted(leader.evaluate("() => Object.values(sent)"))
+    assert time.monotonic() - began < 8
+    assert sent[-1] > 1_440_000
+    assert sent[-2] < 1_100_000
+    for tab in tabs:
+        tab.wait_for_function(HEARD, arg=texts)
+        assert tab.evaluate("lost") == 0
+    has_one_connection(hall, tabs)
+
+
 @pytest.mark.back_forward_cache
 def test_a_leader_in_the_back_forward_cache_leaves_the_connection_to_others(hall, browser, channel):
     leader, other = browser(2, channel)

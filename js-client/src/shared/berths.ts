@@ -1,3 +1,4 @@
+import { Backlog } from "./backlog.js";
 import type { Hub } from "./hub.js";
 import type { Port } from "./member.js";
 import { lineName, type Down, type Up } from "./tether.js";
@@ -23,6 +24,7 @@ export class Berths {
     const name = lineName(this.#group, id);
     const line = new BroadcastChannel(name);
     const gone = new AbortController();
+    const backlog = new Backlog();
     const tell = (message: Omit<Down, "leader">): void => {
       if (!gone.signal.aborted) line.postMessage({ ...message, leader: this.#leader });
     };
@@ -31,7 +33,13 @@ export class Berths {
       open() {
         tell({ open: true });
       },
-      frame(frame) {
+      frame(frame, pushed) {
+        if (pushed && backlog.isFull) {
+          // It recovers what it missed, as soon as it has read that it has to.
+          port.end(0, "");
+          return;
+        }
+        backlog.add(pushed);
         tell({ frame });
       },
       end(...end) {
@@ -47,8 +55,9 @@ export class Berths {
       this.#hub.remove(member);
     };
     line.onmessage = ({ data }) => {
-      const { to, frame, alive } = data as Up;
+      const { to, frame, alive, read } = data as Up;
       if (to !== this.#leader) return;
+      if (read) backlog.read(read);
       if (frame) this.#hub.receive(member, frame);
       if (alive) tell({ alive });
     };

@@ -206,7 +206,7 @@ export class Hub implements Server {
     const topic = channel === undefined ? undefined : this.#topics.get(channel);
     if (!topic || channel === undefined) {
       // It is for the connection, or the server's own idea; the SDK knows.
-      for (const member of this.#members) member.line(line);
+      for (const member of this.#members) member.push(line);
     } else if (pub) {
       const sender = pub.info?.client === this.#connected?.client && this.#publications.sender(channel, pub);
       if (sender && pub.info) {

@@ -5,7 +5,7 @@ import { Seat } from "./seat.js";
 import { claimsOf } from "./wire.js";
 
 /** Part of the names of locks and channels: tabs with a script that speaks otherwise have their own connection. */
-const VERSION = "instant 1";
+const VERSION = "instant 2";
 const OPEN = 1;
 const CLOSED = 3;
 

@@ -1,7 +1,8 @@
 /** A tab as the hub sees it: what it is told. */
 export interface Port {
   open(): void;
-  frame(text: string): void;
+  /** `pushed` is how many characters of it are pushes: nobody has asked for them. */
+  frame(text: string, pushed: number): void;
   end(code: number, reason: string): void;
 }
 
@@ -16,6 +17,7 @@ export class Member {
   readonly waiting: string[] = [];
   readonly #port: Port;
   #lines: string[] = [];
+  #pushed = 0;
 
   constructor(port: Port, number: number, isOwn: boolean) {
     this.#port = port;
@@ -27,7 +29,13 @@ export class Member {
     this.#port.open();
   }
 
-  /** Sends a reply or a push. Those of one moment go together. */
+  /** Sends a push. */
+  push(text: string): void {
+    this.#pushed += text.length;
+    this.line(text);
+  }
+
+  /** Sends a reply. What comes in one moment goes together. */
   line(text: string): void {
     if (this.#lines.push(text) > 1) return;
     queueMicrotask(() => {
@@ -43,7 +51,9 @@ export class Member {
   #flush(): void {
     if (this.#lines.length === 0) return;
     const frame = this.#lines.join("\n");
+    const pushed = this.#pushed;
     this.#lines = [];
-    this.#port.frame(frame);
+    this.#pushed = 0;
+    this.#port.frame(frame, pushed);
   }
 }

@@ -4,6 +4,9 @@ import { createId } from "../tab.js";
 /** Milliseconds between two questions of a tab that is shown whether the leader runs, and how many it may leave open. */
 const LOOK = 1000;
 const OPEN = 2;
+/** After so many frames, or so many characters, the leader is told that they were read. */
+const FRAMES = 32;
+const SIZE = 32_768;
 
 /** What the tab with the connection tells another one. The names stay as they are: another tab may have another script. */
 export interface Down {
@@ -20,6 +23,8 @@ export interface Up {
   readonly to: string | undefined;
   readonly frame?: string;
   readonly alive?: true;
+  /** How many frames it has read since it was taken up. */
+  readonly read?: number;
 }
 
 interface Browser {
@@ -60,6 +65,8 @@ export class Tether {
   #timer: ReturnType<typeof setInterval> | undefined;
   #unanswered = 0;
   #looked = 0;
+  #frames = 0;
+  #size = 0;
 
   /** `joins` is called when it may be taken up, `lost` when the leader does not answer. */
   constructor(group: string, port: Port, joins: () => void, lost: () => void) {
@@ -104,8 +111,20 @@ export class Tether {
     if (leader !== this.leader || this.#gone.signal.aborted) return;
     this.#unanswered = 0;
     if (open) this.#port.open();
-    if (frame) this.#port.frame(frame);
+    if (frame) {
+      this.#acknowledge(frame.length);
+      this.#port.frame(frame, 0);
+    }
     if (end) this.#port.end(...end);
+  }
+
+  /** Tells the leader that it reads, which otherwise lets go of it. */
+  #acknowledge(size: number): void {
+    this.#frames += 1;
+    this.#size += size;
+    if (this.#frames % FRAMES && this.#size < SIZE) return;
+    this.#size = 0;
+    this.#tell({ to: this.leader, read: this.#frames });
   }
 
   /** Asks from time to time whether the leader runs. A question counts only if this page ran, too. */

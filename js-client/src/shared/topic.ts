@@ -79,12 +79,12 @@ export class Topic {
   /** Hands a publication to all who have the channel. */
   publish(pub: Publication, line: string): void {
     if (this.#live) this.#keep(this.#live, pub, line.length);
-    for (const member of this.#holders) member.line(line);
+    for (const member of this.#holders) member.push(line);
   }
 
   /** Hands joins and leaves to all. */
   tell(line: string): void {
-    for (const member of this.#holders) member.line(line);
+    for (const member of this.#holders) member.push(line);
   }
 
   /** The server has ended the subscription. */
