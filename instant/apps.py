@@ -29,7 +29,7 @@ class InstantConfig(AppConfig):
         from instant.pages.lists import channel as lists  # noqa: PLC0415  likewise
         from instant.publishing.outbox import erasing, fixtures  # noqa: PLC0415  likewise
         from instant.publishing.outbox import running as outbox  # noqa: PLC0415  likewise
-        from instant.revoking import follow_up, receivers  # noqa: PLC0415  they need the models
+        from instant.revoking import follow_up, given, receivers  # noqa: PLC0415  they need the models
         from instant.revoking.receivers import depends_on  # noqa: PLC0415  they need the models
         from instant.rights import declared_rows  # noqa: PLC0415  it needs the models
         from instant.server import autostart, web_process  # noqa: PLC0415  they need the settings
@@ -40,6 +40,7 @@ class InstantConfig(AppConfig):
 
         broadcasting.connect()
         lists.connect()
+        given.also(lists.end_what_was_given)
         declared_rows.connect()
         receivers.connect()
         depends_on.connect()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from instant import conf
 from instant.backends import get_backend
 from instant.exceptions import InstantConfigError, PublishError
+from instant.revoking import given
 from instant.revoking.affected import Affected
 from instant.revoking.check import Check
 from instant.revoking.cost import Cost
@@ -49,6 +50,8 @@ def enforce(
         if client is None:
             return [None] * len(affected)
         with reading_from_primary(), Cost(queries, between) as cost:
+            # First: whoever is sent away asks again at once.
+            given.end(affected, repeated)
             own = in_own_names(client)
             check = Check(affected, own, conf.current().timeout, cost, repeated)
             check.run()

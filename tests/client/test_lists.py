@@ -177,6 +177,20 @@ def test_who_may_not_see_the_page_any_more_sees_no_rows(hall, view):
     assert ["denied", ""] in bob.seen
 
 
+def test_whose_right_ends_is_shown_what_the_view_gives_them_now(hall, view):
+    hall.change("register", "carl", is_staff=True)
+    hall.change("order", "a", owner="carl")
+    hall.change("order", "b")
+    carl, bob = view("carl").open(), view("bob").open()
+    carl.shows("a", "b")
+    hall.change("demote", "carl")
+    carl.shows("a")
+    hall.change("order", "c", owner="carl")
+    hall.change("order", "d")
+    carl.shows("a", "c")
+    bob.shows("a", "b", "c", "d")
+
+
 def test_lists_that_come_and_go_with_the_page(hall, view):
     hall.change("order", "a")
     bob = view("bob").open()

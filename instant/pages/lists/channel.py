@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from instant.namespaces import Namespace, registered
 from instant.pages.lists import following, receivers, registry, resting, syncing
 from instant.rights.tokens import subject
 
-__all__ = ["ListChannel", "connect"]
+__all__ = ["ListChannel", "connect", "end_what_was_given"]
 
 
 class ListChannel(Namespace, abstract=True):
@@ -46,6 +46,16 @@ class ListChannel(Namespace, abstract=True):
         if row is None or not syncing.refresh(row):
             return None
         return {"v": row.version, "keys": json.loads(row.keys)}
+
+
+def end_what_was_given(subs: Collection[str] | None, ago: timedelta) -> None:
+    """
+    Forget which lists users, None for everybody, were given so long ago: rights of theirs ended.
+
+    Their pages have to be asked for again, and the views decide.
+    """
+    if following.senders():
+        registry.forget_users(subs, ago=ago)
 
 
 def connect() -> None:

@@ -42,8 +42,8 @@ def rows_of(
         raise NotGiven from exc
     if request is not None:
         loading.is_loaded(request)  # the page has the script: a row is a part of it
-    row = registry.find(what["l"])
-    if row is None or (not row.is_public and what.get("u") != subject(user)):
+    row = registry.find_for(what["l"], sub := subject(user))
+    if row is None or (not row.is_public and what.get("u") != sub):
         raise NotGiven
     try:
         objects = list(syncing.with_keys(row, keys))

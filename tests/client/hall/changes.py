@@ -69,6 +69,12 @@ def deactivate(user):
     found.save()
 
 
+def demote(user):
+    found = User.objects.get(username=user)
+    found.is_staff = False
+    found.save()
+
+
 def wake_up():
     """Import what Instant imports when it first asks the server; on a busy machine a page gives up."""
     importlib.import_module("cent")

@@ -2,21 +2,29 @@
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import SynchronousOnlyOperation
+from django.db.models import F
 from django.http import HttpResponse
 from django.template import RequestContext, Template, engines
 from django.test import Client, RequestFactory, override_settings
 from django.urls import include, path, re_path
 from django.utils import timezone, translation
 
+from instant.backends import replaced
 from instant.exceptions import InstantConfigError
 from instant.live import alive, live
+from instant.models import LiveListReader
 from instant.pages.embedding import embedded
 from instant.pages.lists import element, rendering
+from instant.revoking import follow_up
 from tests.pages.conftest import SESSIONS, STATE
+from tests.revoking.conftest import FakeBackend
 
 ROWS = LogEntry.objects.order_by("object_repr")
 PAGE = "{% load instant %}<ul>{% livelist entries template='row.html' row='entry' %}</ul>"
@@ -230,3 +238,96 @@ def test_a_page_may_have_a_zone_without_a_name(site, make):
     with timezone.override(timezone.get_fixed_timezone(-90)):
         shown = element.element(RequestFactory().get("/"), ROWS, "row.html", public=True)
     assert "-0130" in shown
+
+
+@pytest.fixture
+def enforced(settings):
+    """Rights that end are enforced, on a server that only notes what it is told."""
+    settings.INSTANT = {**settings.INSTANT, "ENFORCE_IN_BACKGROUND": False}
+    return lambda: replaced(FakeBackend())
+
+
+def leaves(user):
+    user.groups.get().user_set.clear()
+
+
+def loses_a_permission(user):
+    user.user_permissions.clear()
+
+
+def is_deactivated(user):
+    user.is_active = False
+    user.save()
+
+
+def is_no_staff(user):
+    user.is_staff = False
+    user.save()
+
+
+def changes_password(user):
+    user.set_password("new")
+    user.save()
+
+
+def is_deleted(user):
+    user.delete()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [leaves, loses_a_permission, is_deactivated, is_no_staff, changes_password, is_deleted],
+)
+def test_a_right_that_ends_takes_the_lists_along(site, make, enforced, ann, end):
+    """Until the view has been asked again: what it looks at is nobody's but its own."""
+    bob = get_user_model().objects.create_user("bob", password="old", is_staff=True)
+    bob.groups.add(Group.objects.create(name="desk"))
+    bob.user_permissions.add(Permission.objects.first())
+    entry = make("a")
+    pages = {}
+    for user in (ann, bob):
+        client = Client()
+        client.force_login(user)
+        pages[user.username] = (client, config(site.get(client)))
+    client, found = pages["bob"]
+    assert ask(client, found["ref"], [str(entry.pk)]).status_code == 200
+    assert subscribes(client, found["channel"])
+    with enforced():
+        end(bob)
+    assert ask(client, found["ref"], [str(entry.pk)]).status_code == 403
+    assert not subscribes(client, found["channel"])
+    assert [reader.sub for reader in LiveListReader.objects.all()] == [str(ann.pk)]
+    client, found = pages["ann"]
+    assert ask(client, found["ref"], [str(entry.pk)]).status_code == 200
+    assert subscribes(client, found["channel"])
+
+
+def subscribes(client, name):
+    answer = client.post("/instant/subscribe/", {"channels": [name]}, "application/json")
+    return name in str(answer.json().get("channels"))
+
+
+def test_a_page_that_was_being_made_when_the_right_ended_loses_the_list_later(
+    site, make, enforced, ann
+):
+    desk = Group.objects.create(name="desk")
+    ann.groups.add(desk)
+    client = Client()
+    client.force_login(ann)
+    site.get(client)
+    with enforced():
+        ann.groups.remove(desk)
+    found = config(site.get(client))  # its view had looked before
+    assert ask(client, found["ref"], []).status_code == 200
+    until = timezone.now() + timedelta(seconds=33)
+    LiveListReader.objects.update(expires_at=F("expires_at") - timedelta(seconds=33))
+    with enforced():
+        assert follow_up.follow_up(until) == 1
+    assert ask(client, found["ref"], []).status_code == 403
+    ann.groups.add(desk)
+    with enforced():
+        ann.groups.remove(desk)
+    found = config(site.get(client))
+    with enforced():
+        assert follow_up.follow_up(until) == 1
+    assert ask(client, found["ref"], []).status_code == 200, "it is younger than the change"
