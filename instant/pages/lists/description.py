@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import django
 from django.core.exceptions import EmptyResultSet
 from django.core.paginator import Page
 from django.db import router
@@ -17,7 +18,7 @@ from django.utils.crypto import salted_hmac
 from instant.pages.lists.following import follows
 from instant.tenancy import current as tenancy
 
-__all__ = ["MOST", "Description", "checked", "describe", "keys_of", "row_name"]
+__all__ = ["MOST", "Description", "checked", "describe", "keys_of", "keys_query", "row_name"]
 
 MOST = 5_000
 """Rows of a list."""
@@ -68,7 +69,8 @@ def describe(queryset: Any, row: Mapping[str, Any]) -> Description:
     database = _database(ordered)
     label = ordered.model._meta.label_lower  # noqa: SLF001  Django's documented API
     asked = [*_asked(ordered, database), _prefetched(ordered, database)]
-    whole = [tenancy.current(), label, database, asked, dict(row)]
+    # Of another Django the SQL may differ, and its kept query can't be used: each has its lists.
+    whole = [tenancy.current(), label, database, asked, dict(row), django.get_version()]
     text = json.dumps(whole, sort_keys=True, default=str)
     digest = salted_hmac(_SALT, text, algorithm="sha256").hexdigest()[:40]
     return Description(ordered, row, database, digest)
@@ -80,6 +82,11 @@ def keys_of(queryset: Any) -> list[str]:
 
     Raises ValueError where there are too many of them, or a row is there twice.
     """
+    return checked([str(key) for key in keys_query(queryset)], queryset)
+
+
+def keys_query(queryset: Any) -> Any:
+    """Return the query for the primary keys, of one more row than a list may have at most."""
     found = queryset._chain()  # noqa: SLF001  what every method of a queryset begins with
     found._prefetch_related_lookups = ()  # noqa: SLF001
     found = found.values_list("pk", flat=True)
@@ -87,7 +94,7 @@ def keys_of(queryset: Any) -> list[str]:
         low = found.query.low_mark
         found.query.set_limits(high=MOST + 1)
         found.query.low_mark = low
-    return checked([str(key) for key in found], queryset)
+    return found
 
 
 def checked(keys: list[str], queryset: Any) -> list[str]:

@@ -59,7 +59,7 @@ def _made(description: Description) -> tuple[LiveList, bool]:
         tenant=tenancy.current(),
         model=description.model,
         database=description.database,
-        queryset=pack(description.queryset),
+        queryset=pack(description.queryset, description.database),
         row=json.dumps(dict(description.row)),
         is_public=description.row.get("public", False),
         expires_at=timezone.now() + resting.FIRST,

@@ -4,6 +4,9 @@ A query as a text in our table, and back.
 Django's own form of it is a pickle. It is signed with the site's SECRET_KEY, and looked at only
 if the signature is ours: whoever can write to the table can't have code run. It never leaves
 the database.
+
+Beside it stands the SQL for the keys: where two versions of Django run side by side during a
+deploy, each can tell the lists of the other what has changed.
 """
 
 from __future__ import annotations
@@ -16,7 +19,9 @@ import django
 from django.apps import apps
 from django.core import signing
 
-__all__ = ["Unreadable", "pack", "unpack"]
+from instant.pages.lists.description import keys_query
+
+__all__ = ["Foreign", "Unreadable", "keys", "pack", "unpack"]
 
 _SALT = "instant.pages.lists.query"
 _LONGEST = 200_000
@@ -26,16 +31,17 @@ class Unreadable(Exception):
     """What another version has written, or somebody else."""
 
 
-def pack(queryset: Any) -> str:
+class Foreign(Unreadable):
+    """Another version of Django has written it: only the keys can be asked for."""
+
+
+def pack(queryset: Any, database: str) -> str:
     """Return the text of a queryset; raise ValueError where it can't be kept."""
     label = queryset.model._meta.label  # noqa: SLF001  Django's documented API
     try:
-        what = (
-            django.get_version(),
-            label,
-            queryset.query,
-            queryset._prefetch_related_lookups,  # noqa: SLF001
-        )
+        query = pickle.dumps((queryset.query, queryset._prefetch_related_lookups))  # noqa: SLF001
+        asked = keys_query(queryset).query.get_compiler(using=database).as_sql()
+        what = (django.get_version(), label, query, asked)
         text = base64.b64encode(pickle.dumps(what)).decode()
     except Exception as exc:
         raise ValueError(f"This queryset of {label} can't be kept for a live list: {exc}") from exc
@@ -50,13 +56,31 @@ def pack(queryset: Any) -> str:
 def unpack(text: str, database: str) -> Any:
     """Return the queryset of a text; raise Unreadable where it isn't ours, or not of this day."""
     try:
-        known = signing.Signer(salt=_SALT).unsign(text)
-        version, label, query, prefetched = pickle.loads(base64.b64decode(known))  # noqa: S301
+        version, label, packed, _ = _read(text)
+        is_ours = version == django.get_version()
+        query, prefetched = pickle.loads(packed) if is_ours else (None, ())  # noqa: S301
         queryset = apps.get_model(label)._base_manager.using(database).all()  # noqa: SLF001
     except Exception as exc:
         raise Unreadable(f"The query of a live list can't be read: {exc}") from exc
-    if version != django.get_version():
-        raise Unreadable("Another version of Django has written the query.")
+    if not is_ours:
+        raise Foreign("Another version of Django has written the query.")
     queryset.query = query
     queryset._prefetch_related_lookups = prefetched  # noqa: SLF001
     return queryset
+
+
+def keys(text: str, database: str) -> list[str]:
+    """Return the primary keys of the rows, whoever has written the text; raise Unreadable."""
+    try:
+        _, label, _, (sql, parameters) = _read(text)
+        model = apps.get_model(label)
+    except Exception as exc:
+        raise Unreadable(f"The query of a live list can't be read: {exc}") from exc
+    names = {"pk": model._meta.pk.column}  # noqa: SLF001  some versions say “id AS pk”
+    rows = model._base_manager.using(database).raw(sql, parameters, translations=names)  # noqa: SLF001
+    return [str(one.pk) for one in rows]
+
+
+def _read(text: str) -> Any:
+    known = signing.Signer(salt=_SALT).unsign(text)
+    return pickle.loads(base64.b64decode(known))  # noqa: S301

@@ -14,16 +14,17 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from django.apps import apps
 from django.db import transaction
 
 from instant.exceptions import PublishError
-from instant.pages.lists import registry
+from instant.pages.lists import registry, stored_query
 from instant.pages.lists.audience import window
-from instant.pages.lists.description import keys_of
+from instant.pages.lists.description import checked, keys_of
 from instant.pages.lists.model import LiveList
 from instant.pages.lists.ops import Op, difference
 from instant.pages.lists.rendering import rendered
-from instant.pages.lists.stored_query import Unreadable, unpack
+from instant.pages.lists.stored_query import Foreign, Unreadable, unpack
 from instant.pages.lists.visibility import viewer_of, visible
 from instant.producers import publish
 
@@ -74,9 +75,8 @@ def refresh(row: LiveList, changed: Collection[str] = ()) -> bool:
     Ends a list that can't be asked any more. Tells whether ``row`` is as the database is.
     """
     try:
-        queryset = queryset_of(row)
         for _ in range(_TRIES):
-            if take(row, keys_of(queryset), changed):
+            if take(row, _keys_now(row), changed):
                 return True
             if not read_again(row):
                 return False
@@ -86,6 +86,14 @@ def refresh(row: LiveList, changed: Collection[str] = ()) -> bool:
         return False
     logger.error("%s changes too fast to be told of.", row)
     return False
+
+
+def _keys_now(row: LiveList) -> list[str]:
+    try:
+        return keys_of(queryset_of(row))
+    except Foreign:  # during a deploy
+        rows = apps.get_model(row.model)._base_manager  # noqa: SLF001  Django's documented API
+        return checked(stored_query.keys(row.queryset, row.database), rows)
 
 
 def read_again(row: LiveList) -> bool:
@@ -168,6 +176,8 @@ def _shown(row: LiveList, ops: Sequence[Op], changed: Collection[str]) -> dict[s
         how, found = json.loads(row.row), with_keys(row, wanted)
         seen = visible(found.model, row.database, list(found), viewer_of(None, how))
         shown = rendered(how, seen, None)
+    except Foreign:
+        return {}
     except Exception:
         logger.exception("Rows of %s can't be shown: pages ask for them.", row)
         return {}

@@ -23,7 +23,7 @@ from django.test import override_settings
 
 from instant.pages.lists import description as module
 from instant.pages.lists.description import describe, keys_of
-from instant.pages.lists.stored_query import Unreadable, pack, unpack
+from instant.pages.lists.stored_query import Unreadable, keys, pack, unpack
 from tests.pages.lists.conftest import declare
 
 pytestmark = pytest.mark.usefixtures("followed")
@@ -113,7 +113,7 @@ def test_a_kept_query_gives_the_same_rows(make):
     other = LogEntry.objects.filter(pk=OuterRef("pk"), action_flag=2)
     rows = LogEntry.objects.annotate(is_two=Exists(other), more=F("action_flag") + 1)
     queryset = rows.select_related("user").prefetch_related("user__groups").order_by("-pk")[:5]
-    found = unpack(pack(queryset), "default")
+    found = unpack(pack(queryset, "default"), "default")
     assert [(one.object_repr, one.is_two, one.more) for one in found] == [
         ("b", True, 3),
         ("a", False, 2),
@@ -122,7 +122,7 @@ def test_a_kept_query_gives_the_same_rows(make):
 
 
 def test_nothing_is_read_that_we_have_not_signed(monkeypatch):
-    text = pack(LogEntry.objects.all())
+    text = pack(LogEntry.objects.all(), "default")
     with pytest.raises(Unreadable, match="can't be read"):
         unpack("x" + text, "default")
     monkeypatch.setattr(pickle, "loads", lambda data: pytest.fail("it was read"))
@@ -134,19 +134,42 @@ def test_nothing_is_read_that_we_have_not_signed(monkeypatch):
 
 
 def test_a_query_of_another_django_is_not_used(monkeypatch):
-    text = pack(LogEntry.objects.all())
+    text = pack(LogEntry.objects.all(), "default")
     monkeypatch.setattr("django.get_version", lambda: "9.9")
     with pytest.raises(Unreadable, match="Another version"):
         unpack(text, "default")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        LogEntry.objects.order_by("-object_repr"),
+        LogEntry.objects.order_by("object_repr")[1:3],
+        LogEntry.objects.filter(action_time__lt="2100-01-01T00:00Z", user__username="ann"),
+        LogEntry.objects.filter(Exists(LogEntry.objects.filter(pk=OuterRef("pk"), action_flag=2))),
+        LogEntry.objects.annotate(more=F("action_flag") + 1).order_by("-more").distinct(),
+        LogEntry.objects.filter(object_repr__contains="%"),
+        LogEntry.objects.values("object_repr").order_by("user__username"),
+    ],
+)
+def test_the_keys_can_be_asked_for_by_another_django(rows, make, monkeypatch):
+    for number in range(5):
+        make(f"{number}%", 1 + number % 2)
+    ordered = rows.order_by(*rows.query.order_by) if not rows.query.is_sliced else rows
+    text = pack(ordered, "default")
+    monkeypatch.setattr("django.get_version", lambda: "9.9")
+    found = keys(text, "default")
+    assert found == keys_of(ordered)
+    assert found
 
 
 def test_what_cannot_be_kept():
     with pytest.raises(ValueError, match="can't be kept"):
         queryset = LogEntry.objects.all()
         queryset._prefetch_related_lookups = (lambda: None,)
-        pack(queryset)
+        pack(queryset, "default")
     with pytest.raises(ValueError, match="too long"):
-        pack(LogEntry.objects.filter(pk__in=range(100_000)))
+        pack(LogEntry.objects.filter(pk__in=range(100_000)), "default")
 
 
 def test_too_many_rows_and_rows_that_come_twice(make, monkeypatch):

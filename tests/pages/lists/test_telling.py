@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from instant.broadcasting import receivers as broadcasting
 from instant.broadcasts import broadcasts, collected, muted, touch
 from instant.models import LiveList
-from instant.pages.lists import following, receivers, syncing
+from instant.pages.lists import fetching, following, receivers, syncing
+from instant.pages.lists.channel import ListChannel
 from instant.pages.lists.showing import show
 from tests.pages.lists.conftest import Page, declare
 
@@ -203,6 +204,34 @@ def test_a_query_that_is_not_of_this_day_ends_its_list(follow, make, sent, caplo
     page = follow(ROWS)
     make("b")
     assert len(page.follow().drawn) == 2
+
+
+def test_two_versions_of_django_tell_each_others_lists(follow, make, sent, monkeypatch, caplog):
+    """During a deploy: neither can use the other's kept query."""
+    make("a")
+    old = follow(ROWS)
+    public = show(ROWS, {"public": True}, user=None, request=None)
+    with monkeypatch.context() as patch:
+        patch.setattr("django.get_version", lambda: "9.9")
+        new = follow(ROWS)
+        assert new.shown.channel != old.shown.channel
+        make("b")
+        assert len(new.follow().drawn) == 2
+        with pytest.raises(fetching.NotGiven):
+            old.follow()
+        told = [p.payload["data"] for p in sent if p.channel == public.channel]
+        assert [[op["op"] for op in data["ops"]] for data in told] == [["enter"]]
+        assert "rows" not in told[0]
+        state = ListChannel().snapshot(None, digest=public.channel.partition(":")[2])
+        assert len(state["keys"]) == 2
+    make("c")
+    with monkeypatch.context() as patch:
+        patch.setattr("django.get_version", lambda: "9.9")
+        assert [row["object_repr"] for row in new.follow().drawn] == ["a", "b", "c"]
+    old._begin_anew()
+    assert [row["object_repr"] for row in old.drawn] == ["a", "b", "c"]
+    assert LiveList.objects.count() == 3
+    assert caplog.text == ""
 
 
 def test_a_model_that_only_lists_follow_tells_no_channel(registry, monkeypatch, sent):
