@@ -18,6 +18,7 @@ from instant.inbound.listening import mirror
 from instant.inbound.outgoing import are_asked, rewritten
 from instant.publishing.after_commit import defer
 from instant.publishing.batch import batch, join_batch
+from instant.publishing.passing import is_passing
 from instant.publishing.payload import Content, check, encode, encoded, id_for
 from instant.publishing.publication import Envelope, Publication, Publications
 from instant.schemas.events import are_declared
@@ -199,7 +200,8 @@ def _prepared(
             else Publications(key, names, payload)
         )
         wire = names if tenancy.tenants is None else tenancy.on_wire(names, tenant)
-        return Envelope(wire, publications, body, idempotency_key or key, timeout)
+        once = idempotency_key or key
+        return Envelope(wire, publications, body, once, timeout, passing=is_passing())
 
     if not are_asked() or not channels:
         only = envelope(channels, content)
@@ -294,7 +296,8 @@ def _with_copies(envelopes: Sequence[Envelope]) -> Sequence[Envelope]:
     """Return them, and the copies that go with them for those who listen to patterns."""
     if not mirror.is_used():
         return envelopes
-    return [*envelopes, *(copy for envelope in envelopes for copy in mirror.copies(envelope))]
+    copied = [envelope for envelope in envelopes if not envelope.passing]
+    return [*envelopes, *(copy for envelope in copied for copy in mirror.copies(envelope))]
 
 
 def _waits(connection: BaseDatabaseWrapper) -> bool:

@@ -115,6 +115,8 @@ class Envelope:
     """False where the caller wants no commit to be waited for."""
     using: str | None = None
     """The database whose transaction it belongs to, where the caller names one."""
+    passing: bool = False
+    """Whether it is for those who listen just now: the server's history has nothing of it."""
 
     def mark(self, state: State) -> None:
         """Set the state of all its publications."""

@@ -1,8 +1,9 @@
 """
 The thread beside all streams that this process writes.
 
-It renews their leases, also while a model thinks or a job computes; notices that nobody wants to
-read on; and writes down what was gathered and isn't followed by anything.
+It renews their leases, also while a model thinks or a job computes, and tells pages that somebody
+still writes; notices that nobody wants to read on; and writes down what was gathered and isn't
+followed by anything.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ import time
 from typing import Protocol
 
 from django.db import DatabaseError, InterfaceError, connections
+
+from instant.exceptions import PublishError
+from instant.publishing.batch import batch
 
 __all__ = ["keeper"]
 
@@ -33,6 +37,12 @@ class Kept(Protocol):
 
     def keep(self) -> None:
         """Do it."""
+
+    def is_silent(self) -> bool:
+        """Tell whether pages have heard nothing for so long that they need a sign of life."""
+
+    def sign(self) -> None:
+        """Publish one."""
 
 
 class Keeper:
@@ -84,6 +94,7 @@ class Keeper:
                 for one, until in watched.items():
                     if max(one.due(), until) <= now:
                         self._keep(one)
+                _sign([one for one in watched if one.is_silent()])
                 due = (max(one.due(), self._watched.get(one, 0.0)) for one in watched)
                 # Not at once: what is written just now by somebody else is still due.
                 bell.wait(min(max(_LEAST, min(due) - time.monotonic()), _MOST))
@@ -105,6 +116,20 @@ class Keeper:
         with self._lock:
             if one in self._watched:
                 self._watched[one] = time.monotonic() + _AGAIN
+
+
+def _sign(silent: list[Kept]) -> None:
+    """Give the signs of life of all in one request: a hundred would hold up the leases."""
+    if not silent:
+        return
+    try:
+        with batch():
+            for one in silent:
+                one.sign()
+    except PublishError as exc:
+        logger.debug("Signs of life were not published: %s", exc)
+    except Exception:
+        logger.exception("Signs of life were not published.")
 
 
 keeper = Keeper()

@@ -22,6 +22,7 @@ from instant.tenancy import current as tenancy
 __all__ = [
     "BEAT",
     "LEASE",
+    "SIGN",
     "Streams",
     "append",
     "beat",
@@ -46,7 +47,9 @@ State = Stream.State
 LEASE = 10.0
 """Seconds after which a writer of whom nothing was seen counts as dead."""
 BEAT = 2.5
-"""Seconds between two signs of life at most."""
+"""Seconds after which a writer renews that at the latest."""
+SIGN = 4.5
+"""Seconds of silence after which pages are told that somebody still writes, at the next look."""
 
 _MOST = 65_536
 """Characters of one piece at most."""

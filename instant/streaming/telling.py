@@ -7,10 +7,11 @@ from typing import Any
 
 from instant.exceptions import PublishError
 from instant.producers import publish
+from instant.publishing.passing import passing
 from instant.stored.note import Note, noted
 from instant.streaming.model import Stream
 
-__all__ = ["EVENT", "tell"]
+__all__ = ["EVENT", "sign", "tell"]
 
 logger = logging.getLogger("instant.streams")
 
@@ -35,6 +36,21 @@ def tell(stream: Stream, at: int, text: str = "", *, on_commit: bool = False) ->
         data["until"] = stream.length
     if stream.state != Stream.State.WRITING:
         data["state"] = str(stream.state)
+    _publish(stream, data, on_commit=on_commit)
+
+
+def sign(stream: Stream) -> None:
+    """
+    Publish that somebody still writes, though nothing comes; never raise.
+
+    It says how far the text is, so that a page finds what it has missed. The channel's history
+    doesn't keep it: a minute of silence must not push out what pages go on from.
+    """
+    with passing():
+        _publish(stream, {"run": stream.run, "at": stream.length, "text": "", "alive": True})
+
+
+def _publish(stream: Stream, data: dict[str, Any], *, on_commit: bool = False) -> None:
     try:
         with noted(Note(never=True)):  # the text is kept already
             publish(stream.channel, data=data, event_class=EVENT, on_commit=on_commit)

@@ -42,7 +42,7 @@ class Writing:
         self._stream: Stream | None = None
         self._gathered: list[str] = []
         self._length = 0
-        self._flushed = self._seen = 0.0
+        self._flushed = self._seen = self._told = 0.0
         self._over: Exception | None = None
         self._lock, self._writes = threading.Lock(), threading.Lock()
         self._merge_from = self._pieces = 0
@@ -73,7 +73,7 @@ class Writing:
         stream = rows.begin(self.channel, user=self._user, resumes=self._resumes)
         self._stream = stream
         self._length = self._merge_from = stream.length
-        self._flushed = self._seen = time.monotonic()
+        self._flushed = self._seen = self._told = time.monotonic()
         telling.tell(stream, stream.length)
         if not is_alone:
             keeper.watch(self)
@@ -128,7 +128,7 @@ class Writing:
                 self._gathered.insert(0, text)
             raise
         stream.state = state
-        self._flushed = self._seen = time.monotonic()
+        self._flushed = self._seen = self._told = time.monotonic()
         telling.tell(stream, at, text)
         self._merge_when_many(at)
 
@@ -182,8 +182,24 @@ class Writing:
                     self._write_down()
                 elif rows.beat(self.stream):
                     telling.tell(self.stream, self.stream.length)
+                    self._told = time.monotonic()
             self._seen = time.monotonic()
         except StreamError as exc:
             self._over = exc
         finally:
             self._writes.release()
+
+    def is_silent(self) -> bool:
+        """Tell whether pages have heard nothing for so long that they need a sign of life."""
+        return (
+            self._over is None
+            # Whose lease could not be renewed just now isn't known to be alive.
+            and time.monotonic() - self._seen < rows.BEAT
+            and time.monotonic() - self._told >= rows.SIGN
+        )
+
+    def sign(self) -> None:
+        """Publish one."""
+        self._told = time.monotonic()
+        with tenancy.activate(self.tenant):
+            telling.sign(self.stream)

@@ -214,15 +214,90 @@ test("a writer that is gone is noticed although nobody says so", async () => {
   write("Half");
   const heard = await hear();
   written.state = "interrupted";
-  await settled(7000);
+  await settled(12_000);
   expect(heard.reader.state).toBe("writing");
-  await settled(4000);
+  await settled(6000);
   expect(heard.updates.at(-1)).toMatchObject({ chunk: "", state: "interrupted", done: false, error: true });
   // It comes back.
   written.state = "writing";
   write(" and half");
   await settled();
   expect([heard.text, heard.reader.state]).toEqual(["Half and half", "writing"]);
+});
+
+/** A sign of life of who writes. */
+const live = (data: object = {}): void => { tell({ at: written.text.length, text: "", alive: true, ...data }); };
+
+test("of a writer who gives signs of life nothing is asked", async () => {
+  write("Wait");
+  const heard = await hear();
+  const [asked, updates] = [written.asked.length, heard.updates.length];
+  for (let second = 0; second < 600; second += 5) {
+    live();
+    await settled(5000);
+  }
+  expect(written.asked).toHaveLength(asked);
+  expect(heard.updates).toHaveLength(updates);
+  // When they stay away, Django is asked less and less.
+  const times: number[] = [];
+  const begin = Date.now();
+  let known = written.asked.length;
+  while (Date.now() < begin + 600_000) {
+    await settled(1000);
+    if (written.asked.length > known) times.push(Date.now() - begin);
+    known = written.asked.length;
+  }
+  expect(times[0]).toBeGreaterThan(7000);
+  expect(times[0]).toBeLessThan(14_000);
+  expect(times.length).toBeGreaterThan(7);
+  expect(times.length).toBeLessThan(12);
+  // A message begins that anew.
+  live();
+  await settled(18_000);
+  expect(written.asked).toHaveLength(known + 1);
+});
+
+test("pages that hear nothing don't ask at the same moment", async () => {
+  await hear();
+  const before = written.asked.length;
+  const readers = Array.from({ length: 50 }, () => stream(fake.instant.channel(CHANNEL), { urls, start: { run: "run1", text: "", length: 0, state: "writing" } }));
+  const removers = readers.map((reader) => reader.onText(() => undefined));
+  await settled(1000);
+  const joined = written.asked.length;
+  expect(joined).toBe(before + 50);
+  const counts: number[] = [];
+  for (let second = 0; second < 20; second += 1) {
+    const known = written.asked.length;
+    await settled(1000);
+    counts.push(written.asked.length - known);
+  }
+  expect(Math.max(...counts)).toBeLessThan(30);
+  expect(counts.filter((count) => count > 0).length).toBeGreaterThan(3);
+  for (const remove of removers) remove();
+});
+
+test("a sign of life tells what a page has missed, and begins nothing again", async () => {
+  const heard = await hear({ follow: true });
+  write("lost", { lost: true });
+  live();
+  await settled(1000);
+  expect(heard.text).toBe("lost");
+  end("done");
+  const asked = written.asked.length;
+  live(); // it was overtaken by the end
+  await settled(1000);
+  expect([heard.reader.state, written.asked.length]).toEqual(["done", asked]);
+  live({ run: "older", at: 0 });
+  await settled(1000);
+  expect([heard.text, heard.reader.state, written.asked.length]).toEqual(["lost", "done", asked + 1]);
+  written.status = 403;
+  live({ run: "other" });
+  await settled(1000);
+  expect(heard.reader.state).toBe("denied");
+  const refused = written.asked.length;
+  live();
+  await settled(1000);
+  expect(written.asked).toHaveLength(refused);
 });
 
 test("Django and the server may be away for a while", async () => {

@@ -170,7 +170,7 @@ class Page:
 
     def __init__(self, site):
         self.subscriber = site.subscriber("answer")
-        self.text, self.state, self.messages = "", "", 0
+        self.text, self.state, self.messages, self.alive = "", "", 0, 0
 
     @property
     def length(self):
@@ -181,6 +181,7 @@ class Page:
             [(_, payload)] = self.subscriber.publications(1)
             part = payload["data"]
             self.messages += 1
+            self.alive += "alive" in part
             assert part["at"] == self.length
             self.text += part["text"]
             self.state = part.get("state", "writing")
@@ -218,6 +219,39 @@ def test_a_writer_that_waits_is_alive_and_hides_nothing(site):
     site.said(writer, "cancelled")
     assert writer.wait(PATIENCE) == 0
     assert site.read() == ("One, two", "cancelled")
+    page.subscriber.close()
+
+
+SILENT = """
+import threading
+from instant.streaming import rows
+from instant.streams import stream
+rows.BEAT, rows.SIGN = 0.1, 0.15
+with stream("answer") as out:
+    out.write("Wait")
+    print("written", flush=True)
+    threading.Event().wait()
+"""
+
+OFFSET = """
+from instant.backends import get_backend
+from instant.centrifugo.api import channel_state
+print([one["offset"] for one in channel_state.positions(get_backend().client(), ["answer"], 5)][0])
+"""
+
+
+def test_a_silent_writer_gives_signs_of_which_the_history_knows_nothing(site):
+    page = Page(site)
+    writer = site.start("shell", "-v0", "-c", SILENT)
+    page.hear(lambda: page.text == "Wait")
+    site.said(writer, "written")
+    before = int(site.shell(OFFSET))
+    assert before == page.messages
+    page.hear(lambda: page.alive == 10)
+    assert int(site.shell(OFFSET)) == before
+    assert site.read() == ("Wait", "writing")
+    writer.send_signal(signal.SIGKILL)
+    writer.wait()
     page.subscriber.close()
 
 

@@ -80,14 +80,15 @@ def _parts(envelope: Envelope) -> Iterator[Part]:
 def command(names: Sequence[str], envelope: Envelope) -> tuple[str, bytes]:
     """Return the API method that publishes an envelope to channels, and its parameters as JSON."""
     key = _quote(envelope.idempotency_key)
+    rest = b"%b%b" % (key, b',"skip_history":true' if envelope.passing else b"")
     if len(names) == 1:
         channel = _quote(names[0])
-        body = b'{"channel":%b,"data":%b,"idempotency_key":%b}' % (channel, envelope.body, key)
+        body = b'{"channel":%b,"data":%b,"idempotency_key":%b}' % (channel, envelope.body, rest)
         return "publish", body
     body = b'{"channels":[%b],"data":%b,"idempotency_key":%b}' % (
         _quote_all(names),
         envelope.body,
-        key,
+        rest,
     )
     return "broadcast", body
 

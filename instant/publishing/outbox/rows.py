@@ -50,7 +50,9 @@ def rows_for(envelopes: Sequence[Envelope], partitions: int) -> Iterator[Row]:
             key = _partition(name, partitions), namespace_of(name)
             groups.setdefault(key, []).append(name)
         for (partition, namespace), group in groups.items():
-            part = Envelope(group, (), envelope.body, envelope.idempotency_key)
+            part = Envelope(
+                group, (), envelope.body, envelope.idempotency_key, passing=envelope.passing
+            )
             for method, body, _ in requests_for((part,)):
                 yield method, body.decode(), partition, namespace
 

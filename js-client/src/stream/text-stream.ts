@@ -69,6 +69,8 @@ interface Part {
   readonly text?: string;
   readonly until?: number;
   readonly state?: StreamState;
+  /** A sign of life: nothing but that somebody still writes. */
+  readonly alive?: boolean;
   /** In answers: how long the text is. */
   readonly length?: number;
 }
@@ -77,8 +79,13 @@ type Listener = (text: string, update: StreamUpdate) => void;
 
 const URLS: StreamUrls = { text: "/instant/streams/", stop: "/instant/streams/stop/" };
 const EVENT = "instant:stream";
-/** Milliseconds without a message after which Django is asked whether somebody still writes. */
-const QUIET = 8000;
+/**
+ * Milliseconds without a message after which Django is asked whether somebody still writes, who gives a sign of life
+ * every five seconds. Who has gave none is gone for Django, too, by then: their lease is over ten seconds after the last.
+ */
+const QUIET = 13_000;
+/** The next time twice as many, and no more than these. All of them get up to a third more, each page its own. */
+const MOST_QUIET = 60_000;
 /** Milliseconds after which Django is asked without a connection. */
 const PATIENCE = 2000;
 /** Milliseconds between two requests for what messages were too small for. */
@@ -108,6 +115,8 @@ export class TextStream implements AsyncIterable<string> {
   #isAskedAgain = false;
   #hasAsked = false;
   #askedAt = 0;
+  /** How often Django was asked since the last message because there was none. */
+  #silences = 0;
 
   /** @internal Use `stream()`. */
   constructor(channel: Channel, { urls = URLS, start, follow = false }: StreamOptions = {}) {
@@ -188,7 +197,10 @@ export class TextStream implements AsyncIterable<string> {
     this.#removers = [
       channel.on(EVENT, ({ client, data }) => {
         // What a page has published is not Django's.
-        if (!client && isPart(data)) this.#take(data);
+        if (client || !isPart(data)) return;
+        this.#silences = 0;
+        if (data.alive) this.#hearAlive(data);
+        else this.#take(data);
       }),
       channel.onLost(() => this.#ask()),
       channel.onStatus((status) => {
@@ -212,8 +224,21 @@ export class TextStream implements AsyncIterable<string> {
   #wait(): void {
     clearTimeout(this.#timer);
     if (!this.#removers.length) return;
-    const after = { none: this.#hasAsked ? 0 : PATIENCE, writing: QUIET + Math.random() * PATIENCE }[this.#state as string];
-    if (after) this.#timer = setTimeout(() => void this.#ask(), after);
+    const quiet = Math.min(QUIET * 2 ** this.#silences, MOST_QUIET) * (1 + Math.random() / 3);
+    const after = { none: this.#hasAsked ? 0 : PATIENCE, writing: quiet }[this.#state as string];
+    if (!after) return;
+    this.#timer = setTimeout(() => {
+      this.#silences += 1;
+      void this.#ask();
+    }, after);
+  }
+
+  /** It may have been overtaken by the end, so it changes nothing: where it isn't what the page knows, Django is asked. */
+  #hearAlive({ run, at }: Part): void {
+    const isSame = run === this.#run;
+    if (this.#state === "denied" || (isSame && ENDS.includes(this.#state))) return;
+    if (!isSame || at > this.#length || this.#state !== "writing") void this.#ask();
+    else this.#wait();
   }
 
   /** Fetches what is missing, until nothing is. */

@@ -70,6 +70,22 @@ def test_batch_body_is_that_of_cent():
     assert {**json.loads(body), "parallel": False} == theirs.api_payload
 
 
+def test_what_passes_is_in_no_history():
+    one, many = envelope("a"), envelope("b", "c")
+    for found, request in (
+        (one, PublishRequest(channel="a", data={"x": 1}, idempotency_key="key", skip_history=True)),
+        (
+            many,
+            BroadcastRequest(
+                channels=["b", "c"], data={"x": 1}, idempotency_key="key", skip_history=True
+            ),
+        ),
+    ):
+        found.passing = True
+        [(_, body, _)] = requests_for([found])
+        assert json.loads(body) == request.api_payload
+
+
 def test_idempotency_key_is_quoted():
     [(_, body, _)] = requests_for([envelope("a", key='"},"x":{"')])
     assert json.loads(body)["idempotency_key"] == '"},"x":{"'

@@ -12,6 +12,7 @@ from instant.backends import replaced
 from instant.backends.base import BaseBackend
 from instant.centrifugo.proxy import HEADER
 from instant.inbound.listening import mirror
+from instant.publishing.passing import passing
 from tests.inbound.asking import SECRET, body
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("registry")]
@@ -49,6 +50,15 @@ def test_what_a_pattern_matches_is_copied_once(sent):
     broadcast(["order:1", "news", "order:2"], data={"n": 1})
     [copy] = copied(sent)
     assert (copy["channels"], copy["payload"]["data"]) == (["order:1", "order:2"], {"n": 1})
+
+
+def test_what_passes_is_not_copied(sent):
+    on_message("*")(lambda message: None)
+    with passing():
+        publish("news", data=1)
+    assert [(tuple(e.channels), e.passing) for e in sent] == [(("news",), True)]
+    publish("news", data=1)
+    assert [e.passing for e in sent] == [True, False, False]
 
 
 def test_a_copy_fits_into_what_waits_for_a_subscriber(sent):
