@@ -77,7 +77,7 @@ async function bundle(options) {
  * of JSON or of the public interface may be among them.
  */
 const INTERNAL =
-  /^_[^_]|^(?:accept|attempt|begin|change|changed|channelToken|check|config|connectionToken|deny|django|drop|endpoints|expire|failed|feeds|forget|gaps|grants|guard|hasEnded|hasGap|hearJoins|hearsJoins|hold|isBehind|isConnected|isDenied|isFresh|isHeld|isJoined|isTokenless|last|listeners|load|loadState|moves|opened|pageState|pause|position|post|presences|readCookie|readyToken|receive|record|refusal|release|renew|restart|retry|rightsOf|seen|sequence|serverNow|setUrls|signOut|signsOut|startAt|statuses|subject|take|tryWebSocket|until|used|userIs|wake|websocketUrls)$/;
+  /^_[^_]|^(?:accept|attempt|begin|change|changed|channelToken|check|config|connectionToken|deny|django|drop|endpoints|expire|failed|feeds|forget|gaps|grants|guard|hasEnded|hasGap|hearJoins|hearsJoins|hold|isBehind|isConnected|isDenied|isFresh|isHeld|isJoined|isTokenless|last|listeners|load|loadState|moves|opened|pageState|pause|post|presences|readCookie|readyToken|receive|record|refusal|release|renew|restart|retry|rightsOf|seen|sequence|serverNow|setUrls|signOut|signsOut|startAt|statuses|subject|take|tryWebSocket|until|used|userIs|wake|websocketUrls)$/;
 
 /** Options that give the smallest result after gzip. Terser changes the object that it is given, so it gets a copy. */
 const COMPRESS = { passes: 3, module: true, hoist_funs: true, lhs_constants: false, sequences: false };

@@ -22,6 +22,7 @@ import type {
   OutstandingOptions,
   PayloadOf,
   Person,
+  Position,
   Presence,
   RequestOptions,
   Right,
@@ -48,6 +49,11 @@ export class Channel<Data = unknown> {
 
   get status(): ChannelStatus {
     return this.#feed.status;
+  }
+
+  /** The position in the channel's history up to which this page has had everything, if it is subscribed and there is one. */
+  get position(): Position | undefined {
+    return this.#feed.sequence.position;
   }
 
   /** While `status` is `denied`: `"revoked"` if this page was subscribed before, else `"refused"`. */

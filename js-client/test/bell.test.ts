@@ -42,6 +42,9 @@ let asked: [string, Record<string, unknown>][];
 class FakeInstant {
   readonly channels = new Map<string, Map<string, (value: unknown) => void>>();
   user: (() => void) | undefined;
+  /** How channels are before the bell, and where. */
+  status = "idle";
+  position: unknown;
 
   on(_name: string, listener: () => void): () => void {
     this.user = listener;
@@ -54,7 +57,11 @@ class FakeInstant {
       listeners.set(event, listener);
       return () => listeners.delete(event);
     };
+    // eslint-disable-next-line @typescript-eslint/no-this-alias
+    const page = this;
     return {
+      get status() { return page.status; },
+      get position() { return page.position; },
       on: add,
       onLost: (listener: () => void) => add("lost", listener),
       onStatus: (listener: (value: unknown) => void) => add("status", listener),
@@ -119,9 +126,56 @@ afterEach(() => {
 
 test("it asks how many are unread, and says so", async () => {
   await ring();
-  expect(asked).toEqual([["/notifications/", { limit: 0 }]]);
+  expect(asked).toEqual([["/notifications/", { limit: 0, position: true }]]);
   expect(find(".badge").textContent).toBe("2");
   expect(find(".bell").getAttribute("aria-label")).toBe("Notifications, 2 unread");
+});
+
+const POSITION = { offset: 7, epoch: "e" };
+
+test("the first page asks once, too, where nothing was published until it listened", async () => {
+  answer = { ...answer, position: POSITION };
+  await ring();
+  instant.tell("status", "subscribing");
+  instant.position = { ...POSITION };
+  instant.tell("status", "live");
+  await settled();
+  expect(asked).toHaveLength(1);
+  // After a lost connection it asks as ever.
+  instant.tell("status", "subscribing");
+  instant.tell("status", "live");
+  await settled();
+  expect(asked.slice(1)).toEqual([["/notifications/", { limit: 0 }]]);
+});
+
+test("so does one that listens already", async () => {
+  answer = { ...answer, position: POSITION };
+  instant.status = "live";
+  instant.position = { ...POSITION };
+  await ring();
+  expect(asked).toHaveLength(1);
+});
+
+test.each([
+  ["no position is known", undefined, POSITION],
+  ["the channel has none", undefined, undefined],
+  ["something was published meanwhile", POSITION, { offset: 8, epoch: "e" }],
+  ["the server was restarted meanwhile", POSITION, { offset: 7, epoch: "f" }],
+])("it asks twice where %s", async (_what, before, position) => {
+  answer = { ...answer, position: before };
+  await ring();
+  instant.position = position;
+  instant.tell("status", "live");
+  await settled();
+  expect(asked).toHaveLength(2);
+});
+
+test("a page that listens already may have heard something before the bell did", async () => {
+  answer = { ...answer, position: POSITION };
+  instant.status = "live";
+  instant.position = { offset: 8, epoch: "e" };
+  await ring();
+  expect(asked).toHaveLength(2);
 });
 
 test("the next page asks once, when it is connected", async () => {

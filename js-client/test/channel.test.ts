@@ -30,10 +30,13 @@ describe("a position that the page knows", () => {
     const { epoch } = site.centrifugo;
     const instant = site.instant();
     const inbox = new Inbox();
-    instant.channel("public").on("*", inbox.add, { since: { offset: 2, epoch } });
+    const channel = instant.channel("public");
+    expect(channel.position).toBeUndefined();
+    channel.on("*", inbox.add, { since: { offset: 2, epoch } });
     await inbox.holds("missed");
     site.centrifugo.publish("public", said("next"));
     await inbox.holds("missed", "next");
+    expect(channel.position).toEqual({ offset: 4, epoch });
   });
 
   test("of two listeners the first one's counts", async () => {

@@ -60,6 +60,31 @@ def test_a_notification_arrives_and_is_read_everywhere(visit):
         expect(badge(page)).to_be_hidden()
 
 
+def test_a_browsers_first_page_asks_once_and_misses_nothing(visit):
+    ada, sam = visit("ada"), visit("sam")
+    path = new_order(ada)
+    read_all(ada)
+    page = ada.context.new_page()
+    forget = "localStorage.removeItem('instant-bell')"
+    ada.page.evaluate(forget)
+    asked = []
+    page.on("request", lambda one: one.url.endswith("/notifications/") and asked.append(one.url))
+    # Something comes between Django's answer and the subscription: it is counted once.
+    page.route(
+        "**/instant/get_token/", lambda route: (move(sam, path, "packed"), route.continue_())
+    )
+    ada.open("/catalogue/", page=page)
+    expect(badge(page)).to_have_text("1")
+    page.unroute("**/instant/get_token/")
+    between = len(asked)
+    ada.page.evaluate(forget)
+    asked.clear()
+    ada.open("/catalogue/", page=page)
+    expect(badge(page)).to_have_text("1")
+    page.wait_for_timeout(3000)  # in which it would ask again
+    assert (between, len(asked)) == (2, 1)
+
+
 def test_all_are_marked_as_read(visit):
     ada, sam = visit("ada"), visit("sam")
     path = new_order(ada)

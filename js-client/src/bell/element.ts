@@ -1,4 +1,5 @@
 import type { Instant } from "../instant.js";
+import type { Position } from "../types.js";
 import { bellIcon, when, element } from "./dom.js";
 import { Inbox, Refused, type BellUrls, type Notification } from "./inbox.js";
 import { STYLE } from "./style.js";
@@ -124,13 +125,13 @@ export function defineBell(instant: Instant, urls: BellUrls, texts: BellTexts, p
         clearTimeout(this.#timer);
         this.#isListed &&= !this.#panel.hidden;
         const number = (this.#asked += 1);
-        this.#inbox.ask(this.#isListed ? PAGE : 0).then(
-          (channel) => {
+        this.#inbox.ask(this.#isListed ? PAGE : 0, !this.#channel).then(
+          ({ channel, position }) => {
             if (number !== this.#asked) return;
             this.hidden = false;
             this.#show();
             remember(channel);
-            this.#listen(channel);
+            this.#listen(channel, position);
             this.#switch?.is(channel, this.#inbox.push);
           },
           (error: unknown) => {
@@ -141,13 +142,19 @@ export function defineBell(instant: Instant, urls: BellUrls, texts: BellTexts, p
         );
       }
 
-      #listen(name: string): void {
+      /** Listens. What is published until then is missed, but for a channel that is still where it was at Django's answer. */
+      #listen(name: string, before?: Position): void {
         if (this.#channel === name || !this.isConnected) return;
         this.#ends.splice(2).forEach((end) => { end(); });
         this.#channel = name;
-        this.#isLive = false;
         const channel = instant.channel(name);
         const again = (): void => { this.#begin(); };
+        const begin = (): void => {
+          const { position } = channel;
+          const isWhole = before?.epoch === position?.epoch && before?.offset === position?.offset;
+          if (!before || !isWhole) again();
+          before = undefined;
+        };
         this.#ends.push(
           channel.on("instant:notification", ({ id, data, date }) => {
             const one = { created: date.toISOString(), ...(data as object), id, read: false } as Notification;
@@ -168,12 +175,16 @@ export function defineBell(instant: Instant, urls: BellUrls, texts: BellTexts, p
           channel.onStatus((status) => {
             this.#isLive = status === "live";
             // From here on nothing is missed. Or it is another's channel, whose browser this was.
-            if (status === "live" || (status === "denied" && name === remembered())) {
-              if (status === "denied") remember("");
+            if (this.#isLive) begin();
+            else if (status === "denied" && name === remembered()) {
+              remember("");
               again();
             }
           }),
         );
+        // The page may listen already.
+        this.#isLive = channel.status === "live";
+        if (this.#isLive) begin();
       }
 
       #ring({ title }: Notification): void {

@@ -1,3 +1,5 @@
+import type { Position } from "../types.js";
+
 /** A notification, as Django lists it. */
 export interface Notification {
   readonly id: string;
@@ -18,6 +20,7 @@ interface Page {
   readonly has_more: boolean;
   /** Whether this browser is notified without a page; missing where none can be. */
   readonly push?: boolean;
+  readonly position?: Position;
 }
 
 /** Addresses of Django's views. */
@@ -41,14 +44,17 @@ export class Inbox {
     this.#urls = urls;
   }
 
-  /** Asks anew for the number of unread ones and the newest `limit`; returns their channel. */
-  async ask(limit: number): Promise<string> {
-    const page = (await this.#post(this.#urls.list, { limit })) as Page;
+  /**
+   * Asks anew for the number of unread ones and the newest `limit`. Returns their channel and, with `isFirst`, from
+   * which position on others arrive there, if Django knows it.
+   */
+  async ask(limit: number, isFirst = false): Promise<Pick<Page, "channel" | "position">> {
+    const page = (await this.#post(this.#urls.list, { limit, ...(isFirst && { position: true }) })) as Page;
     this.unread = page.unread;
     this.items = page.notifications;
     this.hasMore = page.has_more;
     this.push = page.push ?? false;
-    return page.channel;
+    return page;
   }
 
   /** Asks for those that are older than what is known. */
