@@ -40,9 +40,6 @@ class RequestWorker(Worker):
         """Work until stop(); each worker has a bell of its own, so that all of a host wake."""
         try:
             with bells.Bell(bells.of_workers(self._queue), is_one_of_many=True) as bell:
-                while not self._stopped.is_set() and not self._is_orphan():
-                    pause = self._turn()
-                    if pause and not self._stopped.is_set():
-                        bell.wait(pause)
+                self._work(bell.wait)
         finally:
             connections.close_all()

@@ -11,7 +11,7 @@ from django.utils.translation import get_language
 from instant.inbound.call import PYTHON, Call
 from instant.inbound.encoder import AnswerEncoder
 from instant.inbound.reserved import TICKET
-from instant.inbound.tickets import rows, waking
+from instant.inbound.tickets import rows, statements, waking
 from instant.inbound.tickets.channel import channel_of
 from instant.inbound.tickets.model import Ticket
 from instant.inbound.tickets.rights import holder_of
@@ -51,7 +51,7 @@ def accept(call: Call, queue: str, priority: int, **columns: Any) -> dict[str, A
     is_ours = ticket.holder == PYTHON  # and nobody follows it
     followed = {} if is_ours else card(ticket, call.user)  # it may lack a key
     answer = {TICKET: {"id": ticket.pk, **followed}}
-    ticket.save(using=rows.database(), force_insert=True)
+    statements.insert(rows.database(), ticket)
     waking.after_commit(rows.database(), queue, priority)
     return answer
 

@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from instant import conf
 from instant.inbound.reserved import REQUESTS
+from instant.inbound.tickets import statements
 from instant.inbound.tickets.model import Ticket
 from instant.tenancy import current as tenancy
 
@@ -56,6 +57,8 @@ AFTER_SEEN = timedelta(minutes=10)
 
 _TRIES = 10
 """How often another is looked for where the database can't skip those that others are taking."""
+
+_AT_ONCE = 100
 
 _ID = re.compile(r"[-_a-zA-Z0-9]{1,32}")
 
@@ -117,7 +120,7 @@ def claim(queues: Sequence[str] = ()) -> Ticket | None:
     return None
 
 
-_AT_ONCE = """
+_CLAIM = """
 UPDATE {table}
 SET state = 'running', claim = %s, started_at = %s, due_at = %s, attempts = attempts + 1
 WHERE id = (
@@ -130,20 +133,29 @@ RETURNING {columns}
 
 def _claimed_at_once(queues: Sequence[str]) -> Ticket | None:
     """Do it in one statement, which is a transaction of its own: no other worker waits for it."""
-    now = timezone.now()
-    lease = timedelta(seconds=conf.current().jobs.lease)
+    taking = _taking()
     which = f"queue IN ({', '.join(['%s'] * len(queues))})" if queues else "queue NOT LIKE %s"
     given = queues or [f"{REQUESTS}%"]
     meta = Ticket._meta  # noqa: SLF001  Django's documented API
     names = [field.attname for field in meta.concrete_fields]
-    sql = _AT_ONCE.format(table=meta.db_table, which=which, columns=", ".join(names))
-    params: list[Any] = [new_claim(), now, now + lease, tenancy.current(), *given]
+    sql = _CLAIM.format(table=meta.db_table, which=which, columns=", ".join(names))
+    params: list[Any] = [taking["claim"], taking["started_at"], taking["due_at"]]
     with connections[database()].cursor() as cursor:
-        cursor.execute(sql, params)
+        cursor.execute(sql, [*params, tenancy.current(), *given])
         row = cursor.fetchone()
     if row is None:
         return None
     return Ticket.from_db(database(), names, row)
+
+
+def _taking() -> dict[str, Any]:
+    now = timezone.now()
+    return {
+        "state": Ticket.State.RUNNING,
+        "claim": new_claim(),
+        "started_at": now,
+        "due_at": now + timedelta(seconds=conf.current().jobs.lease),
+    }
 
 
 def new_claim() -> str:
@@ -153,20 +165,18 @@ def new_claim() -> str:
 
 def _taken(ticket: Ticket) -> Ticket | None:
     """Claim one that waits; None where somebody else was faster."""
-    now = timezone.now()
-    changes: dict[str, Any] = {
-        "state": Ticket.State.RUNNING,
-        "claim": new_claim(),
-        "started_at": now,
-        "due_at": now + timedelta(seconds=conf.current().jobs.lease),
-    }
-    row = own().filter(pk=ticket.pk, state=Ticket.State.QUEUED, claim=ticket.claim)
-    if not row.update(**changes, attempts=F("attempts") + 1):
+    changes = _taking()
+    changes["attempts"] = ticket.attempts + 1
+    if not statements.update(database(), _as_it_is(ticket, "attempts"), changes):
         return None
     for name, value in changes.items():
         setattr(ticket, name, value)
-    ticket.attempts += 1
     return ticket
+
+
+def _as_it_is(ticket: Ticket, *more: str) -> dict[str, Any]:
+    """Return what a step expects of the row: whose it is, and how far it was when it was read."""
+    return {name: getattr(ticket, name) for name in ("id", "tenant", "state", "claim", *more)}
 
 
 def _claimed(ticket: Ticket) -> Rows:
@@ -192,7 +202,8 @@ def end(ticket: Ticket, state: str, **changes: Any) -> bool:
     """Write how a job that is ours has ended; False where it is somebody else's."""
     now = timezone.now()
     changes = {"state": state, **_ended(now), **changes}
-    if not _claimed(ticket).update(**changes):
+    ours = {**_as_it_is(ticket), "tenant": tenancy.current(), "state": Ticket.State.RUNNING}
+    if not statements.update(database(), ours, changes):
         return False
     for name, value in changes.items():
         setattr(ticket, name, value)
@@ -246,6 +257,8 @@ def seen(ticket: Ticket) -> Ticket:
     return ticket
 
 
-def told(ticket: Ticket) -> None:
-    """Note that its end was published."""
-    own().filter(pk=ticket.pk, state=ticket.state).update(due_at=None)
+def told(*tickets: Ticket) -> None:
+    """Note that the ends of these, the current tenant's, were published."""
+    for start in range(0, len(tickets), _AT_ONCE):
+        keys = [ticket.pk for ticket in tickets[start : start + _AT_ONCE]]
+        own().filter(pk__in=keys, ended_at__isnull=False).update(due_at=None)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.utils import timezone
 
 from instant.backends import get_backend
@@ -18,8 +21,9 @@ from instant.inbound.tickets.model import Ticket
 from instant.producers import publish
 from instant.publishing.publication import Publication
 from instant.stored import request_messages
+from instant.tenancy import current as tenancy
 
-__all__ = ["EVENT", "FIELDS", "ending", "state_of", "tell", "tell_end"]
+__all__ = ["EVENT", "FIELDS", "ending", "noting_later", "state_of", "tell", "tell_end"]
 
 logger = logging.getLogger("instant.tickets")
 
@@ -88,8 +92,50 @@ def ending(ticket: Ticket, state: str, **changes: Any) -> bool:
                 publication = _publish_end(ticket, alias, whole=whole)
     _ring(ticket)
     if publication is not None and publication.state in {"sent", "queued"}:
-        rows.told(ticket)
+        _note(ticket)
     return True
+
+
+@contextmanager
+def noting_later() -> Iterator[Callable[[], None]]:
+    """
+    Note in this block that ends were published when the function that it has is called.
+
+    And at its end. So a worker doesn't write once more for each job. Whoever dies in between has
+    published, and noted nothing: upkeep does it again, and pages drop what they have by its id.
+    """
+    waiting: list[tuple[str, Ticket]] = []
+    token = _waiting.set(waiting)
+
+    def note() -> None:
+        by_tenant: dict[str, list[Ticket]] = {}
+        for tenant, ticket in waiting:
+            by_tenant.setdefault(tenant, []).append(ticket)
+        waiting.clear()
+        for tenant, tickets in by_tenant.items():
+            try:
+                with tenancy.activate(tenant):
+                    rows.told(*tickets)
+            except (DatabaseError, InterfaceError, LookupError) as exc:
+                logger.debug("Ends were published, and it wasn't noted: %s", exc)
+
+    try:
+        yield note
+    finally:
+        _waiting.reset(token)
+        note()
+
+
+_waiting: ContextVar[list[tuple[str, Ticket]] | None] = ContextVar("instant_told", default=None)
+
+
+def _note(ticket: Ticket) -> None:
+    """Note that an end was published; in the block of a worker not yet."""
+    waiting = _waiting.get()
+    if waiting is None:
+        rows.told(ticket)
+    else:
+        waiting.append((tenancy.current(), ticket))
 
 
 def _is_alone(alias: str, *, is_followed: bool) -> bool:
@@ -112,7 +158,7 @@ def _publish_now(ticket: Ticket, *, whole: bool) -> None:
     """Publish an end that is committed; where it can't be, upkeep does it later."""
     try:
         if _publish_end(ticket, rows.database(), whole=whole).state in {"sent", "queued"}:
-            rows.told(ticket)
+            _note(ticket)
     except PublishError as exc:
         logger.debug("The end of a ticket was not published: %s", exc)
 

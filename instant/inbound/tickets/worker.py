@@ -7,11 +7,11 @@ import os
 import select
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.db import DatabaseError, InterfaceError, connections
 
-from instant.inbound.tickets import rows, upkeep, waking, work
+from instant.inbound.tickets import rows, telling, upkeep, waking, work
 from instant.inbound.tickets.between_jobs import close_old_connections
 from instant.revoking.host import Bell
 from instant.tenancy import current as tenancy
@@ -25,6 +25,9 @@ _EVERY = 0.5
 
 _FOR_EACH = 0.01
 """And so many for each tenant."""
+
+_NOTED_EVERY = 2.0
+"""Seconds until what was published is noted, where there is always another job."""
 
 _AWAY = 2.0
 """Seconds until a database that is away is asked again."""
@@ -60,13 +63,21 @@ class Worker:
         """Work until stop(), or until the parent has died: it would start others in our place."""
         bell = Bell(waking.BELL)
         try:
-            while not self._stopped.is_set() and not self._is_orphan():
-                pause = self._turn()
-                if pause and not self._stopped.is_set():
-                    self._wait(pause, bell)
+            self._work(lambda pause: self._wait(pause, bell))
         finally:
             bell.close()
             connections.close_all()
+
+    def _work(self, wait: Callable[[float], object]) -> None:
+        with telling.noting_later() as note:
+            noted = time.monotonic()
+            while not self._stopped.is_set() and not self._is_orphan():
+                pause = self._turn()
+                if pause or time.monotonic() >= noted + _NOTED_EVERY:
+                    note()
+                    noted = time.monotonic()
+                if pause and not self._stopped.is_set():
+                    wait(pause)
 
     def _is_orphan(self) -> bool:
         if not self._parent or os.getppid() == self._parent:
