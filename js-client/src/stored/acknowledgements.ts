@@ -106,8 +106,9 @@ export class Acknowledgements {
   }
 
   #sendOnce = async (): Promise<void> => {
-    // What the tab that had the lock has told may be on its way.
-    if (this.#tabs) await pause(COLLECT);
+    // What the tab that had the lock has told may be on its way. Two pauses: where this tab has stood still the first
+    // is over at once, before what has arrived meanwhile is heard.
+    for (let left = this.#tabs ? 2 : 0; left > 0; left -= 1) await pause(COLLECT / 2);
     const ids = [...this.#waiting].slice(0, LIMIT);
     if (ids.length === 0) return;
     const user = this.#user;
