@@ -336,3 +336,28 @@ test("a key may be called like what all objects have", async () => {
   await vi.advanceTimersByTimeAsync(100);
   expect(view.text).toBe("A B");
 });
+
+test("as many rows are asked for at once as Django reads keys of", async () => {
+  const [view] = follow();
+  channel.begin({ v: 1, page: true });
+  const keys = Array.from({ length: 600 }, (_, number) => `${String(number)}-${"ü".repeat(150)}`);
+  for (const key of keys) rows[key] = "x";
+  channel.begin({ v: 2, keys });
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(view.shown.length).toBe(600);
+  const lengths = asked.map((some) => new TextEncoder().encode(JSON.stringify(some)).length);
+  expect(Math.max(...lengths)).toBeLessThan(60_000);
+  expect(Math.max(...asked.map((some) => some.length))).toBeLessThanOrEqual(500);
+});
+
+test("a list that follows nothing is drawn as it is", async () => {
+  const drawn: string[] = [];
+  const plain: LiveRows<string> = { ...CONFIG, channel: "", state: null, items: [["1", "a"], ["2", "b"]] };
+  liveList<string>(instant, plain, (all) => drawn.push(all.join(" ")));
+  expect(drawn).toEqual(["a b"]);
+  const list: LiveRows<string> = { ...CONFIG, state: null, items: [["1", "c"]] };
+  liveList<string>(instant, list, (all) => drawn.push(all.join(" ")), { renew: () => Promise.resolve(plain) });
+  channel.tell({ v: 0, end: true });
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(drawn.at(-1)).toBe("a b");
+});

@@ -166,6 +166,25 @@ def test_a_list_that_has_ended_is_asked_for_at_its_own_page(hall, view):
     bob.shows("a", "b", "c")
 
 
+def test_where_no_more_lists_may_be_followed_the_page_shows_its_rows(hall, view):
+    hall.change("order", "a")
+    bob = view("bob").open()
+    bob.shows("a")
+    hall.change("fill_lists", True)
+    try:
+        hall.change("forget_lists")
+        hall.change("order", "b")
+        bob.page.evaluate("instant.refresh()")
+        bob.shows("a", "b")
+        assert bob.page.locator('tbody[data-instant-list=""]').count() == 1
+        assert ["denied", ""] not in bob.seen
+    finally:
+        hall.change("fill_lists", False)
+    bob.open().shows("a", "b")
+    hall.change("order", "c")
+    bob.shows("a", "b", "c")
+
+
 def test_who_may_not_see_the_page_any_more_sees_no_rows(hall, view):
     hall.change("order", "a")
     bob = view("bob").open()

@@ -54,8 +54,9 @@ def element(
         tells_state=public or privacy.mark(request),
     )
     names = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
-    if shown.channel:
-        names["data-instant-list"] = json.dumps(_config(request, shown), separators=(",", ":"))
+    # A page that looks for its list anew finds it also where it is one that follows nothing.
+    said = json.dumps(_config(request, shown), separators=(",", ":")) if shown.channel else ""
+    names["data-instant-list"] = said
     if not shown.rows:
         names["data-instant-empty"] = True
     return format_html(

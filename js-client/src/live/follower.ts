@@ -17,6 +17,8 @@ const ENDED = 3000;
 const RETRY_FROM = 1000;
 const RETRY_TO = 30_000;
 const PER_REQUEST = 500;
+/** Bytes of keys in a request: Django takes 64 kB. */
+const BYTES = 50_000;
 
 type Op =
   | { readonly op: "enter" | "move"; readonly key: string; readonly before: string | null }
@@ -55,6 +57,19 @@ export interface ListView<Row> {
 }
 
 const later = (failures: number): number => Math.random() * Math.min(RETRY_TO, RETRY_FROM * 2 ** failures);
+
+/** As many keys as one request may ask for, and one at least. */
+function together(wanted: Iterable<string>): string[] {
+  const keys: string[] = [];
+  const encoder = new TextEncoder();
+  let bytes = 0;
+  for (const key of wanted) {
+    bytes += encoder.encode(JSON.stringify(key)).length + 1;
+    if (keys.length && (keys.length >= PER_REQUEST || bytes > BYTES)) break;
+    keys.push(key);
+  }
+  return keys;
+}
 
 /** The keys of a list, in step with its channel. */
 export class Follower<Row> {
@@ -234,7 +249,7 @@ export class Follower<Row> {
   async #ask(): Promise<void> {
     this.#fetch = undefined;
     const { signal } = this.#over;
-    const keys = [...this.#wanted].slice(0, PER_REQUEST);
+    const keys = together(this.#wanted);
     if (!keys.length) return;
     for (const key of keys) this.#wanted.delete(key);
     this.#isFetching = true;

@@ -161,14 +161,14 @@ class List implements ListView<string> {
     if (!element.isConnected) return undefined;
     const same = found.find((other) => configOf(other)?.channel === this.#channel);
     const other = same ?? (element.id ? found.find(({ id }) => id === element.id) : found.length === all.length ? found[all.indexOf(element)] : undefined);
-    const text = other?.getAttribute(CONFIG);
-    if (!other || !text) throw new Refused();
-    element.setAttribute(CONFIG, text);
+    if (!other) throw new Refused();
+    // Empty where it is shown as it is, and follows nothing: no more lists may be followed.
+    element.setAttribute(CONFIG, other.getAttribute(CONFIG) ?? "");
     if (same) return configOf(element);
     // The page's list is another one by now, as that of another day.
     this.end();
     apply(element, other.innerHTML, "update");
-    this.#mark();
+    element.toggleAttribute(EMPTY, other.hasAttribute(EMPTY));
     this.begin();
     return undefined;
   }

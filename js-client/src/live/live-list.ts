@@ -60,7 +60,7 @@ export function liveList<Row>(
         const fresh = await options.renew();
         if (fresh.channel === from.channel) return fresh;
         end();
-        if (fresh.channel) begin(fresh);
+        show(fresh);
         return undefined;
       },
       denied() {
@@ -78,8 +78,11 @@ export function liveList<Row>(
     follower.start();
     end = () => { follower.stop(); };
   };
-  if (list.channel) begin(list);
-  else draw([]);
+  const show = (from: LiveRows<Row>): void => {
+    if (from.channel) begin(from);
+    else draw(from.items.map(([, row]) => row)); // nothing can change, or no more lists may be followed
+  };
+  show(list);
   return () => { end(); };
 }
 

@@ -11,12 +11,15 @@ from django.db import transaction
 from instant import conf, publish
 from instant.live import send_html
 from instant.models import LiveList
+from instant.pages.lists import resting
 from tests.client.hall import counters
 from tests.client.hall.fragments import make_note, remove_note, rename_note, rename_quietly  # noqa: F401
 from tests.client.hall.models import Order
 
 released = threading.Event()
 """Until it is set, a handler waits."""
+
+_has_room = resting.has_room
 
 _notes = []
 _noted = threading.Condition()
@@ -128,6 +131,11 @@ def remove(*titles):
 def secretly(title, **values):
     """Change an order as raw SQL does, without a signal."""
     Order.objects.filter(title=title).update(**values)
+
+
+def fill_lists(value):
+    """Let no more lists be followed, or again."""
+    resting.has_room = (lambda _label: False) if value else _has_room
 
 
 def forget_lists():
