@@ -619,13 +619,15 @@ class TestTransactions:
         assert "LookupError" in caplog.text
         assert one.state == "failed"
 
-    def test_a_misconfigured_backend_does_not_break_the_request(self, failures):
+    def test_a_misconfigured_backend_does_not_break_the_request(self, failures, caplog):
         with override_settings(INSTANT={"DIR": "/nonexistent", "BACKEND": "nowhere.Backend"}):
             with transaction.atomic():
                 one = publish("a", "x")
             with pytest.raises(InstantConfigError, match="nowhere"):
                 publish("a", "x")
         assert "Nothing was sent: InstantConfigError" in str(failures[0])
+        assert "nothing was sent." in caplog.text
+        assert "Traceback" not in caplog.text, "a line says it all, as before the first runserver"
         assert one.state == "failed"
 
     def test_a_silent_server_costs_the_commit_one_timeout(self, server_settings, caplog):

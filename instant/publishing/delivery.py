@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from instant.backends import get_backend
-from instant.exceptions import PublishError, ServerNotAsked
+from instant.exceptions import InstantConfigError, PublishError, ServerNotAsked
 from instant.publishing.publication import Envelope
 from instant.signals import publication_failed
 
@@ -37,7 +37,10 @@ def _quietly(envelopes: Sequence[Envelope]) -> Iterator[None]:
             logger.error("After the commit: %s", exc)  # noqa: TRY400  the message says it all
         _signal_failure(envelopes, exc)
     except Exception as exc:
-        logger.exception("After the commit: nothing was sent.")
+        if isinstance(exc, InstantConfigError):  # as before the first start of a server
+            logger.error("After the commit: nothing was sent. %s", exc)  # noqa: TRY400  likewise
+        else:
+            logger.exception("After the commit: nothing was sent.")
         error = PublishError(f"Nothing was sent: {type(exc).__name__}: {exc}")
         error.__cause__ = exc
         _signal_failure(envelopes, error)

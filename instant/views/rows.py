@@ -25,6 +25,8 @@ def rows(request: HttpRequest, body: Body) -> dict[str, Any]:
         raise BadRequest(f'Send {{"ref": "…", "keys": ["…"]}}, at most {fetching.MOST} keys.')
     if not all(isinstance(key, str) for key in keys):
         raise BadRequest('"keys" must be texts.')
+    if any("\0" in key for key in keys):
+        raise BadRequest("A key has a NUL character.")
     try:
         return fetching.rows_of(request, request.user, ref, list(dict.fromkeys(keys)))
     except fetching.NotGiven:

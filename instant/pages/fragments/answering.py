@@ -70,7 +70,7 @@ def public_answer(request: HttpRequest, text: Any) -> tuple[Answer, Place]:
         fragment = Fragment.read(text, public=True)
         model = fragment.model_class()
         place = places([fragment.channel])[fragment.channel]
-        found = load(model, [fragment.key_value()], AnonymousUser())
+        found = load(model, [fragment.key_value()], AnonymousUser(), hidden=fragment.hidden)
     except InvalidReference:
         return OLD, Place()
     instance = next(iter(found.values()), None)
@@ -108,7 +108,7 @@ def _round(
         if fragment.channel not in may:
             answered[n] = LATER if fragment.channel in rights.unknown else DENIED
             continue
-        instance = objects.get((fragment.model, fragment.key_value()))
+        instance = objects.get((fragment.model, fragment.hidden, fragment.key_value()))
         channel: str | None = fragment.channel
         if instance is not None and not fragment.own_channel:
             try:
@@ -127,16 +127,16 @@ def _round(
     return answered, moved
 
 
-def _load(fragments: Iterable[Fragment], user: Any) -> dict[tuple[str, Any], models.Model]:
-    keys: dict[str, set[Any]] = {}
+def _load(fragments: Iterable[Fragment], user: Any) -> dict[tuple[str, bool, Any], models.Model]:
+    keys: dict[tuple[str, bool], set[Any]] = {}
     classes: dict[str, type[models.Model]] = {}
     for fragment in fragments:
-        keys.setdefault(fragment.model, set()).add(fragment.key_value())
+        keys.setdefault((fragment.model, fragment.hidden), set()).add(fragment.key_value())
         classes[fragment.model] = fragment.model_class()
     return {
-        (label, pk): instance
-        for label, wanted in keys.items()
-        for pk, instance in load(classes[label], wanted, user).items()
+        (label, hidden, pk): instance
+        for (label, hidden), wanted in keys.items()
+        for pk, instance in load(classes[label], wanted, user, hidden=hidden).items()
     }
 
 

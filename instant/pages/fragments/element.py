@@ -25,6 +25,9 @@ from instant.rights.primary import reading_from_primary
 
 __all__ = ["attributes", "element", "is_public"]
 
+_ROUNDS = 5
+"""As often an object may be in another channel than a moment ago."""
+
 
 @async_unsafe(
     "Asking the message server for the position of a fragment would hold up the event loop of "
@@ -63,15 +66,19 @@ def _newest(
 ) -> tuple[Fragment, Place, models.Model | None]:
     """Return the object as it is after its channel's position was asked for."""
     model, user = type(given), _viewer(request, fragment, type(given))
-    while True:
+    for _ in range(_ROUNDS):
         place = places([fragment.channel])[fragment.channel] if fragment.channel else Place()
-        found = load(model, [given.pk], user).get(given.pk)
+        found = load(model, [given.pk], user, hidden=fragment.hidden).get(given.pk)
+        if found is None and not fragment.hidden:
+            found = load(model, [given.pk], user, hidden=True).get(given.pk)
+            fragment = replace(fragment, hidden=found is not None)
         if found is None or fragment.own_channel:
             return fragment, place, found
         channel = channel_of(found) or ""
         if channel in {fragment.channel, ""}:
             return replace(fragment, channel=channel), place, found
         fragment = replace(fragment, channel=channel)  # it has moved since the view read it
+    return fragment, Place(), found  # faster than we look: its page asks once more
 
 
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="\w+"')

@@ -44,6 +44,8 @@ class Fragment:
     language: str = ""
     zone: str = ""
     public: bool = False
+    hidden: bool = False
+    """Whether a view showed an object that its model's default manager leaves out."""
     tag: str = ""
     """A digest of the HTML that the page has."""
 

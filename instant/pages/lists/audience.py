@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from instant import conf
 from instant.backends import get_backend
 from instant.centrifugo.api.commands import Audience, PresenceStats
-from instant.exceptions import PublishError
+from instant.exceptions import InstantConfigError, PublishError
 from instant.tenancy import current as tenancy
 
 __all__ = ["numbers", "window"]
@@ -50,29 +50,29 @@ def numbers(channels: Sequence[str]) -> list[int | None]:
 
     None where nobody can say, or not of all nodes.
     """
-    client = get_backend().client()
-    if client is None:
-        return [None] * len(channels)
     asked = [Audience(tenancy.to_wire(name)) for name in channels]
     try:
+        client = get_backend().client()
+        if client is None:
+            return [None] * len(channels)
         with client.breaker.asking():
             found = client.run(asked, conf.current().timeout)
-    except PublishError as exc:
+    except (PublishError, InstantConfigError) as exc:
         logger.debug("Nobody can say how many pages follow %d lists: %s", len(asked), exc)
         return [None] * len(channels)
     return [one if isinstance(one, int) else None for one in found]
 
 
 def _asked(name: str, before: int) -> int:
-    client = get_backend().client()
-    if client is None:
-        return before
     try:
+        client = get_backend().client()
+        if client is None:
+            return before
         with client.breaker.asking():
             found = client.run([PresenceStats(name)], conf.current().timeout)[0]
-    except PublishError as exc:
+    except (PublishError, InstantConfigError) as exc:
         found = exc
-    if isinstance(found, PublishError):
+    if isinstance(found, PublishError | InstantConfigError):
         logger.debug("Nobody can say how many pages follow %s: %s", name, found)
         return before
     clients: int = found[0]

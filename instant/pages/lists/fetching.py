@@ -14,7 +14,7 @@ from instant.pages.lists import registry, syncing
 from instant.pages.lists.rendering import rendered
 from instant.pages.lists.showing import KIND
 from instant.pages.lists.stored_query import Unreadable
-from instant.pages.lists.visibility import key_of, viewer_of, visible
+from instant.pages.lists.visibility import viewer_of, visible
 from instant.rights.tokens import subject
 
 __all__ = ["MOST", "NotGiven", "rows_of"]
@@ -53,8 +53,5 @@ def rows_of(
         objects = []
     how = json.loads(row.row)
     objects = visible(syncing.queryset_of(row).model, row.database, objects, viewer_of(user, how))
-    found = {str(key_of(one)) for one in objects}
-    return {
-        "rows": rendered(how, objects, None if row.is_public else request),
-        "gone": [key for key in keys if key not in found],
-    }
+    shown = rendered(how, objects, None if row.is_public else request)
+    return {"rows": shown, "gone": [key for key in keys if key not in shown]}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, NamedTuple
 
+from django.core.exceptions import ValidationError
 from django.db import DatabaseError, connections
 from django.db.models import signals
 
@@ -125,9 +126,17 @@ def _saved(labels: tuple[str, ...]) -> Callable[..., None]:
     @_quiet
     def saved(sender: Any, instance: Any, using: str, **_kwargs: Any) -> None:
         if not is_muted(sender):
-            _take(labels, [instance.pk], using)
+            _take(labels, [_as_kept(sender, instance.pk)], using)
 
     return saved
+
+
+def _as_kept(model: Any, key: Any) -> Any:
+    """Return a key as the database has it, and so pages: code may say a UUID as a text, or 07."""
+    try:
+        return model._meta.pk.to_python(key)  # noqa: SLF001  Django's documented API
+    except (ValidationError, TypeError, ValueError):  # an expression
+        return key
 
 
 def _related(model: Any, field: Any, labels: tuple[str, ...]) -> Callable[..., None]:
@@ -146,6 +155,6 @@ def _related(model: Any, field: Any, labels: tuple[str, ...]) -> Callable[..., N
             keys = list(rows.filter(**{field.name: instance.pk}).values_list("pk", flat=True))
         else:
             keys = list(pk_set or ())
-        _take(labels, keys, using)
+        _take(labels, [_as_kept(model, key) for key in keys], using)
 
     return related

@@ -1,5 +1,6 @@
 """What a page gets that asks for its fragments again."""
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.core import signing
 from django.db import OperationalError, connection
+from django.db.models import Manager
 from django.test import Client, RequestFactory, override_settings
 from django.urls import resolve
 
@@ -407,3 +409,40 @@ def test_the_tag_itself_needs_no_session(site, group):
     site.templates["page.html"] = "{% load instant %}" + TEMPLATE
     request = RequestFactory().get("/page/")
     assert site.view(request).status_code == 200
+
+
+def test_an_object_that_moves_faster_than_we_look_is_shown_all_the_same(
+    site, group, server, monkeypatch
+):
+    names = (f"group:{number}" for number in itertools.count(100))
+    monkeypatch.setattr("instant.pages.fragments.element.channel_of", lambda one: next(names))
+    found = site.element(TEMPLATE)
+    assert found.html == "<b>&lt;Ann &amp; Co&gt;</b>"
+    assert "offset" not in found, "its page asks when it listens"
+
+
+@pytest.fixture
+def softly(monkeypatch):
+    """Groups whose name begins with “gone” are deleted, as the model's manager says it."""
+
+    class Softly(Manager):
+        def get_queryset(self):
+            return super().get_queryset().exclude(name__startswith="gone")
+
+    manager = Softly()
+    manager.model = Group
+    monkeypatch.setattr(Group._meta, "default_manager", manager)
+
+
+def test_what_the_models_own_manager_leaves_out_is_gone(site, group, softly):
+    found = site.element(TEMPLATE)
+    rename(group, "gone")
+    assert site.ask(found["ref"])[0] == {"state": "gone"}
+
+
+def test_what_a_view_shows_although_the_manager_leaves_it_out_stays(site, group, softly):
+    rename(group, "gone")
+    found = site.element(TEMPLATE)
+    assert found.html == "<b>gone</b>"
+    rename(group, "gone too")
+    assert site.ask(found["ref"])[0]["html"] == "<b>gone too</b>"

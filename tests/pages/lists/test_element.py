@@ -117,7 +117,9 @@ def test_another_tag_with_attributes(site, make):
 def test_an_empty_list_that_stays_so_is_not_followed(site):
     site.entries = LogEntry.objects.none()
     text = site.get().content.decode()
-    assert text.startswith("<ul><instant-list data-instant-empty></instant-list>")
+    assert text.startswith(
+        '<ul><instant-list data-instant-list="" data-instant-empty></instant-list>'
+    )
 
 
 def test_the_name_of_a_row_is_the_models(site, make):
@@ -127,11 +129,62 @@ def test_the_name_of_a_row_is_the_models(site, make):
     assert ">a</p>" in site.get().content.decode()
 
 
-def test_a_row_begins_with_its_element(site, make):
+WRONG = [
+    ("text <p></p>", "text beside the element"),
+    ("<p></p> text", "text beside the element"),
+    ("<p></p><p></p>", "2 elements beside each other"),
+    ("<br><hr><img>", "3 elements"),
+    ("<tr><td>a</td></tr><script>1 < 2</script>", "2 elements"),
+    ("{% if 0 %}<p></p>{% endif %}", "no element"),
+    ("<!-- <p></p> -->", "no element"),
+]
+
+
+@pytest.mark.parametrize(("row", "said"), WRONG)
+def test_a_row_is_one_element(site, make, settings, row, said):
     make("a")
-    site.row = "text <p></p>"
-    with pytest.raises(ValueError, match="must begin with the element of the row"):
+    site.row = row
+    settings.DEBUG = True
+    with pytest.raises(ValueError, match=f"must make one element of a row.* it makes {said}"):
         site.get()
+
+
+@pytest.mark.parametrize(("row", "said"), WRONG)
+def test_of_one_that_is_not_the_log_is_told_once(site, make, monkeypatch, caplog, row, said, sent):
+    monkeypatch.setattr(rendering, "_checked", set())
+    entry = make("a")
+    site.row = row
+    found = config(site.get())
+    assert site.get().status_code == 200
+    answer = ask(Client(), found["ref"], [str(entry.pk)]).json()
+    assert (not answer["rows"]) == (answer["gone"] == [str(entry.pk)])
+    assert caplog.text.count(f"it makes {said}") == 1
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "<tr><td>{{ entry }}<td>b</tr>",
+        " <!-- x --> <li>a<li-item></li-item> <img src='x'> </li> ",
+        "<p>a<p>b",
+        "<div><svg><path/></svg><br/></div><!-- x -->",
+        "<div></p></div>",
+        "<hr>",
+        "<tr><td><script>'</b>' < 1</script></td></tr>",
+    ],
+)
+def test_end_tags_may_be_missing_and_comments_there(site, make, settings, row):
+    make("a")
+    site.row = row
+    settings.DEBUG = True
+    assert site.get().status_code == 200
+
+
+def test_a_nul_is_no_key(site, make):
+    """PostgreSQL takes none, also not to compare."""
+    found = config(site.get())
+    answer = ask(Client(), found["ref"], ["1", "a\0b"])
+    assert (answer.status_code, "NUL" in answer.json()["error"]) == (400, True)
 
 
 def test_a_row_is_shown_in_the_language_of_the_page(site, make, ann):

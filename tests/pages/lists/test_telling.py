@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from instant.backends import replaced
 from instant.broadcasting import receivers as broadcasting
 from instant.broadcasts import broadcasts, collected, muted, touch
 from instant.models import LiveList
@@ -71,6 +72,16 @@ def test_touch_tells_of_what_django_sends_no_signal_of(follow, make, sent):
     assert page.follow().drawn == [{"object_repr": "b"}]
     with pytest.raises(ValueError, match="doesn't broadcast"):
         touch(get_user_model().objects.all())
+
+
+def test_a_key_that_code_says_in_another_way_is_the_same_row(follow, make, sent):
+    entry = make("a")
+    page = follow(ROWS)
+    entry.pk = f"0{entry.pk}"
+    entry.object_repr = "b"
+    entry.save()
+    assert ops(sent) == [[("change", str(int(entry.pk)))]]
+    assert page.follow().drawn == [{"object_repr": "b"}]
 
 
 def test_relations_to_many_count(registry, monkeypatch, sent):
@@ -289,3 +300,14 @@ def test_a_list_that_fails_keeps_no_other_from_being_told(follow, make, monkeypa
     make("a", 2)
     assert len(good.follow().drawn) == 1
     assert "could not be told" in caplog.text
+
+
+def test_before_the_first_start_of_a_server_a_save_logs_lines(follow, make, settings, caplog):
+    follow(ROWS)
+    backend = "instant.backends.centrifugo.CentrifugoBackend"
+    settings.INSTANT = {**settings.INSTANT, "BACKEND": backend, "DIR": "/nonexistent"}
+    settings.CENTRIFUGO_API_KEY = None
+    with replaced(None):
+        make("a")
+    assert "CENTRIFUGO_API_KEY is not set" in caplog.text
+    assert "Traceback" not in caplog.text
