@@ -82,6 +82,10 @@ def livelist(context: template.Context, queryset: Any, template: str, **options:
     return html.livelist(context, queryset, template, **options)
 
 
+_CACHED = {"_names_page": "False"}
+"""The page of whoever came first is nobody else's business: others look at their own."""
+
+
 @register.simple_tag(takes_context=True)
 def instant_ws_url(context: template.Context) -> str:
     """Return where the message server is, the first address of several; for other clients."""
@@ -137,7 +141,10 @@ def _public_in_caches(parser: template.base.Parser, token: template.base.Token) 
             "{% livelist %} can't stand in {% cache %}: others would get one viewer's rows. Put it "
             "behind {% endcache %}, or say public=True if the rows are the same for everybody."
         )
-    return _compile_list(parser, token)
+    node: Any = _compile_list(parser, token)
+    if in_cache:
+        node.kwargs |= {name: parser.compile_filter(said) for name, said in _CACHED.items()}
+    return node
 
 
 _outside_of_caches("instant_state", "one viewer's state, and a position that is old")

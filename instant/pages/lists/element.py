@@ -37,9 +37,10 @@ def element(
     row: str = "",
     public: bool = False,
     tag: str = "instant-list",
+    _names_page: bool = True,
     **attributes: Any,
 ) -> SafeString:
-    """See ``instant.html.livelist()``."""
+    """See ``instant.html.livelist()``; ``_names_page`` is False where others get the element."""
     how: dict[str, Any] = {"template": template, "name": row or row_name(queryset)}
     if request is None:  # a mail, a feed
         return _joined(plain(queryset, how, None))
@@ -55,7 +56,11 @@ def element(
     )
     names = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
     # A page that looks for its list anew finds it also where it is one that follows nothing.
-    said = json.dumps(_config(request, shown), separators=(",", ":")) if shown.channel else ""
+    said = (
+        json.dumps(_config(request, shown, _names_page), separators=(",", ":"))
+        if shown.channel
+        else ""
+    )
     names["data-instant-list"] = said
     if not shown.rows:
         names["data-instant-empty"] = True
@@ -64,7 +69,7 @@ def element(
     )
 
 
-def _config(request: HttpRequest, shown: Shown) -> dict[str, Any]:
+def _config(request: HttpRequest, shown: Shown, names_page: bool) -> dict[str, Any]:
     """Return what the page's script needs to know; ``page`` has the list, and a new reference."""
     return {
         "channel": shown.channel,
@@ -74,7 +79,7 @@ def _config(request: HttpRequest, shown: Shown) -> dict[str, Any]:
         # Of “//other.example” browsers make the address of another site.
         **(
             {"page": escape_leading_slashes(request.get_full_path())}
-            if request.method == "GET"
+            if names_page and request.method == "GET"
             else {}
         ),
     }
