@@ -226,6 +226,32 @@ def test_lists_that_come_and_go_with_the_page(hall, view):
     bob.shows("a", "b", "c")
 
 
+def test_a_row_without_a_box_has_its_cells_in_the_grid(hall, view):
+    for title in "ab":
+        hall.change("order", title)
+    bob = view("bob").open("/recipe/_cells.html/")
+    bob.page.locator(".order").nth(1).wait_for(state="attached")
+    hall.change("order", "c")
+    bob.page.locator(".order").nth(2).wait_for(state="attached")
+    boxes = bob.page.evaluate(
+        "[...document.querySelectorAll('.order')].map((row) => [row.getBoundingClientRect().width,"
+        " ...[...row.children].map((cell) => cell.getBoundingClientRect().x)])"
+    )
+    assert len({tuple(row) for row in boxes}) == 1, "all have the columns of one grid"
+    width, first, second = boxes[0]
+    assert (width, second > first) == (0, True)
+
+
+def test_a_row_of_two_lines_is_a_tbody(hall, view):
+    hall.change("order", "a")
+    bob = view("bob").open("/recipe/_lines.html/")
+    hall.change("order", "b")
+    bob.page.locator("table > tbody[data-instant-key]").nth(1).wait_for(state="attached")
+    assert bob.page.locator("table > tbody > tr").count() == 4
+    hall.change("remove", "a")
+    bob.page.wait_for_function("document.querySelectorAll('tr').length === 2")
+
+
 def test_json_for_pages_that_draw_by_themselves(hall, view):
     hall.change("order", "b")
     bob = view("bob").open("/orders/json/")

@@ -28,6 +28,7 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "APP_DIRS": True,
+        "DIRS": [BASE_DIR / "recipes"],
         "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
     }
 ]

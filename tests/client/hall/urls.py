@@ -2,7 +2,9 @@
 
 import json
 import threading
+from pathlib import Path
 
+from django.conf import settings
 from django.contrib.auth import update_session_auth_hash
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect
@@ -15,6 +17,7 @@ from instant import html
 from instant.live import live
 from tests.client.hall import changes, fragments
 from tests.client.hall.models import Order
+from tests.docs.documents import blocks
 
 PAGE = "<!doctype html><title>Hall</title>{% load instant %}{% instant_script %}"
 
@@ -118,6 +121,20 @@ def orders_as_json(request):
     return JsonResponse(found) if "json" in request.GET else page(request, JSON, list=found)
 
 
+def recipe(request, template):
+    """Show the list of a recipe of docs/lists.md, with its templates and its CSS."""
+    found = blocks("django", document="docs/lists.md")
+    rows = {one.file: one.code for one in found if one.file}
+    lists = [one.code for one in found if f"shop/{template}" in one.code and not one.file]
+    css = "".join(one.code for one in blocks("css", document="docs/lists.md"))
+    folder = Path(settings.BASE_DIR) / "recipes"
+    for name, code in rows.items():
+        path = folder / name.removeprefix("shop/templates/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(code)
+    return page(request, f"{PAGE}<style>{css}</style>{lists[0]}", orders=_orders(request))
+
+
 def page(request, text=PAGE, **context):
     return HttpResponse(engines["django"].from_string(text).render(context, request))
 
@@ -157,6 +174,7 @@ urlpatterns = [
     path("orders/", orders),
     path("orders/<int:most>/", orders),
     path("orders/json/", orders_as_json),
+    path("recipe/<template>/", recipe),
     path("lite/", lite),
     path("strict/", strict),
     path("fragment/<int:pk>/", fragments.fragment),
