@@ -29,7 +29,8 @@ test("what waited comes first, page by page, then what arrives, each once; all o
   await soon(() => {
     expect(acknowledged().flat().sort()).toEqual(["id-1", "id-2", "id-3", "id-4", "id-5", "id-6"]);
   });
-  expect(acknowledged().length).toBeLessThan(4);
+  // Together at best; where time passes in between, a request for each of the three pages, and for what came then.
+  expect(acknowledged().length).toBeLessThanOrEqual(4);
 });
 
 test("what arrives while the others are read comes behind them", async () => {
