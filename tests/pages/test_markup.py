@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
+import django
 import pytest
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
@@ -21,6 +22,7 @@ from tests.inbound.asking import publish as page_publishes
 
 TEMPLATES = {
     "row.html": "<li id=row-{{ pk }}>{{ text }}</li>",
+    "rows.html": "<ul>{% partialdef row inline %}<li>{{ text }}</li>{% endpartialdef %}</ul>",
     "local.html": (
         "{% load i18n tz %}{% get_current_language as now %}{{ now }} {{ price }} {{ at|date:'H:i' }}"
     ),
@@ -65,6 +67,12 @@ def test_the_first_template_that_is_there():
     assert said["data"] == {"html": "<li id=row-></li>", "target": "li", "action": "update"}
     with pytest.raises(TemplateDoesNotExist):
         send_html("news", "none.html", target="li")
+
+
+@pytest.mark.skipif(django.VERSION < (6,), reason="Django has no partials")
+def test_a_part_of_a_template():
+    said = sent(send_html, "news", "rows.html#row", {"text": "x"}, target="ul", action="append")
+    assert said["data"]["html"] == "<li>x</li>"
 
 
 def test_to_take_an_element_away_needs_no_template():

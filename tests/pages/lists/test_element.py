@@ -4,6 +4,7 @@ import json
 import re
 from datetime import timedelta
 
+import django
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
@@ -12,6 +13,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db.models import F
 from django.http import HttpResponse
 from django.template import RequestContext, Template, engines
+from django.template.loader import get_template
 from django.test import Client, RequestFactory, override_settings
 from django.urls import include, path, re_path
 from django.utils import timezone, translation
@@ -386,3 +388,25 @@ def test_a_page_that_was_being_made_when_the_right_ended_loses_the_list_later(
     with enforced():
         assert follow_up.follow_up(until) == 1
     assert ask(client, found["ref"], []).status_code == 200, "it is younger than the change"
+
+
+@pytest.mark.skipif(django.VERSION < (6,), reason="Django has no partials")
+def test_the_row_stands_in_the_pages_own_template(site, make, monkeypatch):
+    entry = make("new")
+    site.page = (
+        "{% load instant %}{% partialdef row %}<li>{{ entry.object_repr }}</li>{% endpartialdef %}"
+        "<ul>{% livelist entries template='page.html#row' row='entry' %}</ul>"
+    )
+    monkeypatch.setattr(rendering.loader, "get_template", get_template)
+    engine = {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "OPTIONS": {
+            "loaders": [("django.template.loaders.locmem.Loader", {"page.html": site.page})]
+        },
+    }
+    with override_settings(TEMPLATES=[engine]):
+        response = site.get()
+        row = f'<li data-instant-key="{entry.pk}">new</li>'
+        assert row in response.content.decode()
+        answer = ask(Client(), config(response)["ref"], [str(entry.pk)])
+        assert answer.json()["rows"] == {str(entry.pk): row}
