@@ -30,9 +30,10 @@ def _delete_old() -> int:
     keep = conf.current().stream_keep
     if keep is None:
         return 0
-    deleted = 0
+    deleted = last = 0
     old = rows.own().filter(ended_at__lt=timezone.now() - timedelta(seconds=keep))
-    while keys := list(old.values_list("pk", flat=True)[:_AT_ONCE]):
-        rows.remove(keys)
-        deleted += len(keys)
+    keys = old.order_by("pk").values_list("pk", flat=True)
+    while some := list(keys.filter(pk__gt=last)[:_AT_ONCE]):
+        deleted += rows.remove(old, some)
+        last = some[-1]
     return deleted

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from instant.personal.part import Part, Person
-from instant.streaming import rows
+from instant.streaming import rows, stopping
 from instant.streaming.reading import read_part
 
 __all__ = ["PARTS"]
@@ -29,9 +29,9 @@ def _export(person: Person) -> Iterator[dict[str, Any]]:
 
 
 def _erase(person: Person) -> int:
-    keys = list(_theirs(person).values_list("pk", flat=True))
-    rows.remove(keys)
-    return len(keys)
+    theirs = _theirs(person)
+    stopping.cancel(theirs)  # pages show no more that it is being written
+    return rows.remove(theirs, list(theirs.values_list("pk", flat=True)))
 
 
 PARTS = (

@@ -52,7 +52,9 @@ def read_part(
             return None
         if found.is_lapsed:  # type: ignore[attr-defined]
             tell_interrupted(rows.own().filter(pk=found.pk))
-            found.refresh_from_db(using=rows.database())
+            found = rows.own().filter(pk=found.pk).first()
+            if found is None:
+                return None
         begin = start if run == found.run and 0 <= start <= found.length else 0
         part = Part(found.run, begin, _text(found, begin, most), found.state, found.length, found)
         if part.text or begin >= found.length:

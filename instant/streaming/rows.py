@@ -15,8 +15,9 @@ from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
 from instant.exceptions import StreamBusy, StreamCancelled, StreamError, StreamLost
+from instant.streaming.again import again
 from instant.streaming.model import Stream, StreamChunk
-from instant.streaming.text import length, pieces
+from instant.streaming.text import after, length, pieces
 from instant.tenancy import current as tenancy
 
 __all__ = [
@@ -136,6 +137,7 @@ def begin(channel: str, *, user: Any, resumes: bool) -> Stream:
 
 
 def _created(channel: str, user: Any, claim: str) -> Stream | None:
+    """Return a new row; None where there is one. Raises IntegrityError without that user."""
     made = Stream(
         tenant=tenancy.current(),
         channel=channel,
@@ -149,32 +151,52 @@ def _created(channel: str, user: Any, claim: str) -> Stream | None:
         with writing(), transaction.atomic(using=database()):
             made.save(using=database(), force_insert=True)
     except IntegrityError:
-        return None
+        if own().filter(channel=channel).exists():
+            return None
+        raise
     return made
 
 
+@again
 def append(stream: Stream, text: str, state: str = State.WRITING) -> int:
     """
     Write what comes next, and how it goes on, in one transaction; return the new length.
 
-    Raises what why_over() says where the stream isn't the caller's any more.
+    What stands there already, because an earlier attempt was committed and nobody was told, isn't
+    written twice. Raises what why_over() says where the stream isn't the caller's any more.
     """
-    ended = None if state == State.WRITING else timezone.now()
-    parts = list(pieces(text, _MOST))
-    until = stream.length + sum(map(length, parts))
-    with writing():
-        same = own().filter(pk=stream.pk, claim=stream.claim, state__in=_OPEN)
-        if same.update(length=until, state=state, seen_at=Now(), ended_at=ended):
-            start, made = stream.length, []
-            for part in parts:
-                end = start + length(part)
-                made.append(StreamChunk(stream=stream, start=start, end=end, text=part))
-                start = end
-            StreamChunk._base_manager.using(database()).bulk_create(made)  # noqa: SLF001
+    until = stream.length + length(text)
+    if _append(stream, stream.length, text, state):
+        return until
+    found = own().filter(pk=stream.pk, claim=stream.claim).values_list("length", "state").first()
+    if found is not None and stream.length <= found[0] <= until:
+        stands, how = found
+        if stands == until and how == state:
+            return until
+        if stands > stream.length and _append(
+            stream, stands, after(text, stands - stream.length), state
+        ):
             return until
     raise why_over(stream)
 
 
+def _append(stream: Stream, start: int, text: str, state: str) -> bool:
+    """Write text where the stream ends; tell whether it ends there, and is the caller's."""
+    ended = None if state == State.WRITING else timezone.now()
+    until, made = start, []
+    for part in pieces(text, _MOST):
+        end = until + length(part)
+        made.append(StreamChunk(stream=stream, start=until, end=end, text=part))
+        until = end
+    with writing():
+        same = own().filter(pk=stream.pk, claim=stream.claim, state__in=_OPEN, length=start)
+        if not same.update(length=until, state=state, seen_at=Now(), ended_at=ended):
+            return False
+        StreamChunk._base_manager.using(database()).bulk_create(made)  # noqa: SLF001
+    return True
+
+
+@again
 def merge(stream: Stream, start: int, until: int) -> None:
     """Make one piece of those in between, so that a long text isn't thousands of rows."""
     with writing():
@@ -190,6 +212,7 @@ def merge(stream: Stream, start: int, until: int) -> None:
             rest.filter(pk=found[-1][0]).update(start=start, text=text)
 
 
+@again
 def beat(stream: Stream) -> bool:
     """Renew the lease; tell whether others had been told that the writer is gone."""
     same = own().filter(pk=stream.pk, claim=stream.claim)
@@ -209,9 +232,13 @@ def why_over(stream: Stream) -> StreamError:
     return StreamLost(f"{stream.channel} was deleted, or begun anew by another writer.")
 
 
+@again
 def cancel(streams: Streams) -> list[Stream]:
     """End those that are still written; return them."""
-    return _end(streams.filter(state__in=_OPEN), Q(state__in=_OPEN), State.CANCELLED)
+    open_ = streams.filter(state__in=_OPEN)
+    # Where a transaction keeps to what it has read, the writer's next piece would make it fail.
+    locked = open_.select_for_update() if is_in_transaction() else open_
+    return _end(locked, Q(state__in=_OPEN), State.CANCELLED)
 
 
 def interrupt(streams: Streams) -> list[Stream]:
@@ -220,22 +247,32 @@ def interrupt(streams: Streams) -> list[Stream]:
 
 
 def _end(streams: Streams, expected: Q, state: str) -> list[Stream]:
-    now, ended = timezone.now(), []
+    now = timezone.now()
+    ended: list[Stream] = []
     for stream in streams:
         same = own().filter(expected, pk=stream.pk, claim=stream.claim)
         if same.update(state=state, ended_at=now):
-            # What was written up to the end.
-            stream.refresh_from_db(using=database())
-            ended.append(stream)
+            # With what was written up to the end, unless it is deleted by now.
+            ended += own().filter(pk=stream.pk, claim=stream.claim)
     return ended
 
 
-def remove(keys: list[int]) -> None:
-    """Delete streams with their texts."""
+def remove(streams: Streams, keys: list[int]) -> int:
+    """
+    Delete those of some streams that have these keys, with their texts; return how many.
+
+    What they are filtered by is asked again: who was old may be written anew since.
+    """
+    mark = secrets.token_hex(16)
     with transaction.atomic(using=database()):
-        _delete_chunks(keys)
-        gone = own().filter(pk__in=keys)
-        gone._raw_delete(gone.db)  # noqa: SLF001  one statement, whoever listens to all models
+        # First what writes: it keeps their writers out, and SQLite can't wait after a read.
+        if not streams.filter(pk__in=keys).update(claim=mark):
+            return 0
+        marked = own().filter(pk__in=keys, claim=mark)
+        found = list(marked.values_list("pk", flat=True))
+        _delete_chunks(found)
+        marked._raw_delete(marked.db)  # noqa: SLF001  one statement, whoever listens to all models
+        return len(found)
 
 
 def _delete_chunks(keys: list[int]) -> None:

@@ -257,6 +257,17 @@ test("of a writer who gives signs of life nothing is asked", async () => {
   expect(written.asked).toHaveLength(known + 1);
 });
 
+test("a text that was deleted while it was written is at its end", async () => {
+  write("Half");
+  const heard = await hear();
+  written.exists = false;
+  await settled(18_000);
+  expect([heard.text, heard.reader.state]).toEqual(["Half", "interrupted"]);
+  const asked = written.asked.length;
+  await settled(300_000);
+  expect(written.asked).toHaveLength(asked);
+});
+
 test("pages that hear nothing don't ask at the same moment", async () => {
   await hear();
   const before = written.asked.length;

@@ -123,6 +123,53 @@ def test_collecting(captured, settings, capsys):
     assert StreamChunk.objects.count() == 1
 
 
+def test_what_is_written_anew_meanwhile_is_not_old(captured, settings, monkeypatch):
+    settings.INSTANT = {**settings.INSTANT, "STREAM_KEEP": 60}
+    for pk in range(1, 4):
+        written(f"answer:{pk}")
+    Stream.objects.update(ended_at=timezone.now() - timedelta(seconds=61))
+    remove = rows.remove
+
+    def then(streams, keys):
+        again = stream("answer:2", resume=True).__enter__()
+        again.write("goes on")
+        again.flush()
+        return remove(streams, keys)
+
+    monkeypatch.setattr(rows, "remove", then)
+    assert collect() == (0, 2)
+    assert read("answer:2") == ("Hello, wörld 🎈!goes on", "writing")
+    assert list(Stream.objects.values_list("channel", flat=True)) == ["answer:2"]
+
+
+@pytest.mark.parametrize("found", [0, 1])
+def test_it_is_deleted_while_somebody_looks(monkeypatch, found):
+    abandoned()
+    interrupt = rows.interrupt
+
+    def then(streams):
+        kept = list(interrupt(streams)) if found else []
+        Stream.objects.all().delete()
+        return kept
+
+    monkeypatch.setattr(rows, "interrupt", then)
+    assert read("answer:1") is None
+
+
+def test_it_is_deleted_while_somebody_ends_it(monkeypatch):
+    abandoned()
+
+    class Gone(rows.Streams):
+        def update(self, **changes):
+            count = super().update(**changes)
+            Stream.objects.all().delete()
+            return count
+
+    own = rows.own
+    monkeypatch.setattr(rows, "own", lambda: Gone(Stream).filter(pk__in=own()))
+    assert rows.cancel(own()) == []
+
+
 def test_asserting():
     with pytest.raises(AssertionError, match="No stream was written to 'answer:1'"):
         assert_stream("answer:1")

@@ -1,10 +1,18 @@
 """What a block writes, and what pages are told of it."""
 
 import asyncio
+import threading
 import time
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import (
+    DatabaseError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    transaction,
+)
 from django.db.transaction import TransactionManagementError
 
 from instant import Namespace
@@ -19,6 +27,7 @@ from instant.exceptions import (
 )
 from instant.models import Message, Stream, StreamChunk
 from instant.streaming import rows, telling, writing
+from instant.streaming.again import again
 from instant.streams import acancel, aread, cancel, read, stream
 from instant.testing import assert_stream
 from tests.streaming.conftest import abandoned, die, told
@@ -355,3 +364,145 @@ def test_its_messages_are_stored_nowhere_else(registry, at_once):
         out.write("Once")
     assert Message.objects.count() == 0
     assert_stream("answer:1", "Once")
+
+
+def unanswered(monkeypatch, times=1):
+    """Let COMMIT be done so many times, and nobody be told that it was."""
+    write, left = rows._append, [times]
+
+    def commit(*args):
+        done = write(*args)
+        if left[0]:
+            left[0] -= 1
+            raise OperationalError("server closed the connection unexpectedly")
+        return done
+
+    monkeypatch.setattr(rows, "_append", commit)
+
+
+def test_a_commit_that_nobody_was_told_of_is_not_repeated(captured, monkeypatch, by_hand):
+    with stream("answer:1") as out:
+        out.write("One 🎈,")
+        unanswered(monkeypatch)
+        with pytest.raises(OperationalError):
+            out.flush()
+        out.write(" two")
+        out.flush()
+        out.write(", three")
+        unanswered(monkeypatch)
+        with pytest.raises(OperationalError):
+            out.flush()
+        out.flush()
+    assert_stream("answer:1", "One 🎈, two, three")
+    assert [one["text"] for one in told(captured)] == ["", "One 🎈, two", ", three", ""]
+
+
+def test_nor_is_an_end(captured, monkeypatch, by_hand):
+    block = stream("answer:1")
+    out = block.__enter__()
+    out.write("All")
+    unanswered(monkeypatch)
+    with pytest.raises(OperationalError):
+        block._writing.end("done")
+    block._writing.end("done")
+    assert_stream("answer:1", "All")
+    assert told(captured)[-1] == {"at": 0, "text": "All", "state": "done"}
+
+
+def test_whoever_was_cancelled_after_such_a_commit(captured, monkeypatch, by_hand):
+    with stream("answer:1") as out:
+        out.write("One")
+        unanswered(monkeypatch)
+        with pytest.raises(OperationalError):
+            out.flush()
+        cancel("answer:1")
+        out.flush()
+        pytest.fail("not reached")
+    assert out.state == "cancelled"
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+@pytest.mark.django_db(transaction=True)
+def test_what_a_database_has_lost_is_done_again(error, as_vendor):
+    as_vendor("postgresql")
+    calls = []
+
+    @again
+    def step(times):
+        calls.append(times)
+        if len(calls) <= times:
+            raise error("gone")
+        return len(calls)
+
+    assert step(1) == 2
+    calls.clear()
+    with pytest.raises(error):
+        step(2)
+    assert len(calls) == 2
+    as_vendor("sqlite")
+    calls.clear()
+    with pytest.raises(error):
+        step(1)
+    assert len(calls) == 1
+
+
+def test_a_transaction_is_its_owners_to_repeat(as_vendor):
+    as_vendor("postgresql")
+    calls = []
+
+    @again
+    def step():
+        calls.append(1)
+        raise OperationalError("gone")
+
+    with pytest.raises(OperationalError):
+        step()
+    assert len(calls) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_writes_for_a_user_who_is_gone(make_user):
+    gone = make_user("ann")
+    key = gone.pk
+    gone.delete()
+    gone.pk = key
+    with pytest.raises(IntegrityError):
+        stream("answer:1", user=gone).__enter__()
+    assert read("answer:1") is None
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.django_db(transaction=True)
+def test_whoever_waits_for_a_cancel_that_repeatable_read_refuses_to_pass(by_hand):
+    waits, cancelled, states = threading.Event(), threading.Event(), []
+
+    def write():
+        try:
+            with stream("answer:1") as out:
+                out.write("Half")
+                out.flush()
+                with connection.cursor() as cursor:
+                    cursor.execute("SET default_transaction_isolation TO 'repeatable read'")
+                waits.set()
+                cancelled.wait(10)
+                out.write("more")
+                out.flush()
+            states.append(out.state)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert waits.wait(10)
+    with transaction.atomic():
+        cancel("answer:1")
+        cancelled.set()
+        with connection.cursor() as cursor:
+            until = time.monotonic() + 10
+            while time.monotonic() < until:  # until the writer waits for this transaction's lock
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                if cursor.fetchone()[0]:
+                    break
+                time.sleep(0.01)
+    thread.join(20)
+    assert states == ["cancelled"]

@@ -279,8 +279,9 @@ export class TextStream implements AsyncIterable<string> {
   #take(part: Part, isAnswer = false): void {
     const { run, at, text = "", state = "writing" } = part;
     if (!run) {
-      // Nothing was written, or it was deleted: what the page has stays.
+      // Nothing was written, or it was deleted: what the page has stays, and nobody writes it.
       if (!this.#run) this.#become("none", "", this.#state === "denied");
+      else if (this.#state === "writing") this.#become("interrupted");
       return;
     }
     const isNew = run !== this.#run;
