@@ -31,6 +31,7 @@ from instant.views.caching import keep_out_of_caches
 from instant.views.endpoint import BadRequest, Body, Forbidden, Unavailable, endpoint
 from instant.views.identity import MAX_CHANNELS, call_of, check_anonymous, meta_of, opened
 from instant.views.proxy_endpoint import bare, knows_secret
+from instant.views.ticket_limit import count
 
 __all__ = ["connect", "lite"]
 
@@ -54,8 +55,8 @@ def lite(request: HttpRequest) -> HttpResponse:
     ``ticket`` what stands in a URL. Then ``{"session", "channels": {name: position or null}}``:
     the connection is subscribed to those to which the user may listen, and nothing of it could
     end the server as a subscription with the connection would. ``channels`` has each one's name
-    on the server, and what was published after its position. 404 where ``INSTANT["LITE"]`` isn't
-    True.
+    on the server, and what was published after its position; where something is wrong with the
+    rest, ``error`` says so to whoever makes the page. 404 where ``INSTANT["LITE"]`` isn't True.
     """
     if not conf.current().lite:
         hint = ' INSTANT["LITE"] is not True.' if settings.DEBUG else ""
@@ -72,7 +73,11 @@ def _lite(request: HttpRequest, body: Body) -> dict[str, Any]:
     check_anonymous(request)
     call = call_of(request)
     if "session" in body:
-        return _subscribed(request, *_wanted(body), call, until=began + conf.current().token_use)
+        session, channels = _wanted(body)
+        heard, wrong = _heard(channels)
+        until = began + conf.current().token_use
+        answer = _subscribed(request, session, heard, call, until=until)
+        return {**answer, "error": wrong} if wrong else answer
     signer = tokens.Signer(request.user, since=tokens.began(request))
     meta = meta_of(call)
     if body.get("ticket") is not True:
@@ -80,6 +85,7 @@ def _lite(request: HttpRequest, body: Body) -> dict[str, Any]:
     if not lite_tickets.are_possible():
         hint = " They need a cache for all processes, and PROXY_URL." if settings.DEBUG else ""
         raise Forbidden(f"There are no tickets here.{hint}")
+    count(request)
     try:
         ticket = lite_tickets.issue(signer.connection(meta=meta), _session(request))
     except Exception as exc:  # a cache raises whatever its library does
@@ -93,11 +99,27 @@ def _wanted(body: Body) -> tuple[str, dict[str, Mapping[str, Any] | None]]:
     session, channels = body.get("session"), body.get("channels")
     if not isinstance(session, str) or not _SESSION.fullmatch(session):
         raise BadRequest('"session" must be what the server has said.')
-    if not isinstance(channels, dict) or not 0 < len(channels) <= MAX_CHANNELS or "" in channels:
-        raise BadRequest(f'"channels" must have the names of 1 to {MAX_CHANNELS} channels.')
+    if not isinstance(channels, dict) or not channels:
+        raise BadRequest('"channels" must have the names of channels.')
     if not all(position is None or _is_position(position) for position in channels.values()):
         raise BadRequest('A position is {"offset": 7, "epoch": "…"} or null.')
     return session, channels
+
+
+def _heard(
+    channels: Mapping[str, Mapping[str, Any] | None],
+) -> tuple[dict[str, Mapping[str, Any] | None], str]:
+    """Return those that a connection can have, and what is wrong with the page's others."""
+    named = [name for name in channels if name]
+    wrong = []
+    if "" in channels:
+        wrong.append('The page listens to a channel without a name: instant.channel("").')
+    if len(named) > MAX_CHANNELS:
+        wrong.append(
+            f"The page listens to {len(named)} channels. A connection has at most {MAX_CHANNELS},"
+            " so the last ones are denied: listen to fewer, or publish for several in one."
+        )
+    return {name: channels[name] for name in named[:MAX_CHANNELS]}, " ".join(wrong)
 
 
 def _is_position(given: Any) -> bool:
@@ -141,7 +163,7 @@ def _subscribed(
     commands += [Since(names[n], p["offset"], p["epoch"], _MISSED) for n, p in known.items()]
     if time.time() >= until:
         raise Unavailable("That has taken too long.")
-    results = _run(commands)
+    results = _run(commands) if commands else []
     failed = {n for n, found in zip(names, results, strict=False) if isinstance(found, Exception)}
     missed = dict(zip(known, results[len(names) :], strict=True))
     return {

@@ -16,6 +16,7 @@ let asked: { ticket: boolean }[];
 let wanted: { session: string; channels: Record<string, object | null> }[];
 let granted: Record<string, object>;
 let unknown: string[];
+let wrong: object;
 let gate: Promise<void>;
 let streams: Stream[];
 let answer: () => Response;
@@ -73,6 +74,7 @@ function lite(options: Partial<LiteOptions> = {}): Lite {
 beforeEach(() => {
   [asked, wanted, streams, FakeSource.all, refusesStreams] = [[], [], [], [], false];
   [granted, unknown, gate, answer] = [{ ...grant("news") }, [], Promise.resolve(), opening];
+  wrong = {};
   vi.useFakeTimers();
   vi.spyOn(Math, "random").mockReturnValue(1);
   vi.stubGlobal("EventSource", FakeSource);
@@ -81,7 +83,7 @@ beforeEach(() => {
       const body = JSON.parse(init.body as string) as (typeof asked)[number] & (typeof wanted)[number];
       if (body.session) {
         wanted.push(body);
-        return gate.then(() => Response.json({ channels: granted, unknown }));
+        return gate.then(() => Response.json({ channels: granted, unknown, ...wrong }));
       }
       asked.push(body);
       return Promise.resolve(answer());
@@ -126,6 +128,29 @@ test("one connection for all channels, with the token in a body, which Django su
   last().send({ channel: "acme/sport", pub: { data: { event_class: "goal", data: 1 } } }, { channel: "acme/sport", pub: { data: { event_class: "foul" } } });
   await pass(0);
   expect(heard).toEqual(["goal"]);
+});
+
+test("what Django says is wrong with the page is on its console, and the rest goes on", async () => {
+  const said = vi.spyOn(console, "error").mockReturnValue();
+  wrong = { error: "The page listens to a channel without a name." };
+  const instant = lite();
+  instant.channel("").on("*", () => undefined);
+  await live(instant);
+  expect(wanted.at(-1)?.channels).toEqual({ "": null, news: null });
+  expect([instant.channel("").status, instant.channel("news").status]).toEqual(["denied", "live"]);
+  expect(said.mock.calls).toEqual([["The page listens to a channel without a name."]]);
+});
+
+test.each([400, 429, 500])("an answer %d says why on the console, and it tries again", async (status) => {
+  const said = vi.spyOn(console, "error").mockReturnValue();
+  answer = () => Response.json({ error: "not now" }, { status });
+  const instant = lite();
+  instant.channel("news").on("*", () => undefined);
+  await pass(20);
+  expect([instant.status, said.mock.calls]).toEqual(["offline", [["not now"]]]);
+  answer = opening;
+  await pass(500);
+  expect(streams).toHaveLength(1);
 });
 
 test("each message once, and in order after a break, whatever comes first", async () => {

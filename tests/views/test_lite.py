@@ -11,9 +11,10 @@ from django.test import Client
 from instant import Namespace, conf, on_connect, on_subscribe
 from instant.centrifugo.api.commands import Since, Subscribe
 from instant.centrifugo.proxy import HEADER
+from instant.conf.throttle import Rate
 from instant.exceptions import ServerRefused, ServerUnreachable
 from instant.handlers import Refused
-from instant.views import lite
+from instant.views import lite, ticket_limit
 from tests.inbound.tenants import Tenants
 
 SECRET = "proxy-secret-0123456789"
@@ -219,15 +220,78 @@ def test_it_is_off_by_default(news, settings):
 @pytest.mark.parametrize(
     "channels",
     [
-        7, "news", ["news"], {}, {"": None}, {"news": 7}, {"news": {"offset": 1}},
+        7, "news", ["news"], {}, {"news": 7}, {"news": {"offset": 1}},
         {"news": {"offset": "1", "epoch": "e"}}, {"news": {"offset": True, "epoch": "e"}},
         {"news": {"offset": -1, "epoch": "e"}}, {"news": {"offset": 2**63, "epoch": "e"}},
-        {"news": {"offset": 1, "epoch": 7}}, dict.fromkeys(map(str, range(129))),
+        {"news": {"offset": 1, "epoch": 7}},
     ],
 )  # fmt: skip
 def test_bad_names(channels, server):
     assert ask(channels, status=400)["error"]
     assert server.commands == []
+
+
+def test_a_channel_without_a_name_is_said_and_holds_up_no_other(news, server):
+    found = ask({"": None, "news": None})
+    assert found["channels"] == {"news": {"name": "news"}}
+    assert 'instant.channel("")' in found["error"]
+    assert ask({"": None})["channels"] == {}
+    assert [one.channel for one in server.commands] == ["news"]
+    assert "error" not in ask({"news": None})
+
+
+def test_of_more_channels_than_a_connection_has_the_first_are_heard(make_channel, server):
+    names = [f"news{number}" for number in range(130)]
+    for name in names:
+        make_channel(name, "public")
+    found = ask(dict.fromkeys(names))
+    assert [*found["channels"]] == names[:128]
+    assert "130 channels" in found["error"]
+    assert "at most 128" in found["error"]
+    assert len(server.commands) == 128
+
+
+def tickets(rate, monkeypatch):
+    for name in ("OF_USER", "OF_ADDRESS"):
+        monkeypatch.setattr(ticket_limit, name, rate)
+
+
+def test_a_user_gets_so_many_tickets(make_user, monkeypatch, settings):
+    tickets(Rate(3, 60), monkeypatch)
+    ann, bob, user = Client(), Client(), make_user("ann")
+    ann.force_login(user)
+    bob.force_login(make_user("bob"))
+    for _ in range(3):
+        ask(client=ann, ticket=True)
+    assert "Try again in" in ask(client=ann, ticket=True, status=429)["error"]
+    # Another session is no other user; HTTP streams go on, and so do others.
+    ann.logout()
+    ann.force_login(user)
+    ask(client=ann, ticket=True, status=429)
+    ask(client=ann)
+    ask(client=bob, ticket=True)
+    settings.INSTANT = {**settings.INSTANT, "THROTTLE": None}
+    ask(client=ann, ticket=True)
+
+
+def test_visitors_share_the_limit_of_their_address(monkeypatch, settings):
+    tickets(Rate(2, 60), monkeypatch)
+    for _ in range(2):
+        ask(ticket=True)
+    ask(ticket=True, status=429)
+    ask(client=Client(REMOTE_ADDR="192.0.2.7"), ticket=True)
+    # Whoever comes through a proxy that no setting names has everybody's address.
+    for _ in range(3):
+        ask(client=Client(headers={"X-Forwarded-For": "192.0.2.8"}), ticket=True)
+
+
+def test_a_cache_that_does_not_count_costs_no_ticket(monkeypatch, caplog):
+    def fail(self):
+        raise OSError("no cache")
+
+    monkeypatch.setattr(ticket_limit.Limit, "take", fail)
+    assert ask(ticket=True)["ticket"]
+    assert "tickets are not throttled" in caplog.text
 
 
 @pytest.mark.parametrize("session", ["", None, 7, "x" * 36, [SESSION], f"{SESSION}\n"])

@@ -129,9 +129,9 @@ export class Lite {
   }
 
   async #open(): Promise<void> {
-    const isNeeded = this.#feeds.size > 0;
-    this.#end(isNeeded ? "connecting" : "idle");
-    if (!isNeeded) return;
+    const { size } = this.#feeds;
+    this.#end(size ? "connecting" : "idle");
+    if (!size) return;
     const { signal } = (this.#over = new AbortController());
     const fail = (): void => { if (!signal.aborted) this.#fail(); };
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -150,8 +150,10 @@ export class Lite {
         signal,
       });
       if (response.status === 403 && way !== "sse") this.#end("signed-out");
-      if (!response.ok) throw new Error();
-      const answer = (await response.json()) as Answer;
+      const answer = (await response.json()) as Answer & { readonly error?: string };
+      // What is wrong with the page. The rest is missing then, by which whoever has asked fails.
+      // eslint-disable-next-line no-console
+      if (answer.error) console.error(answer.error);
       signal.throwIfAborted();
       return answer;
     };
