@@ -166,6 +166,27 @@ def test_a_list_that_has_ended_is_asked_for_at_its_own_page(hall, view):
     bob.shows("a", "b", "c")
 
 
+def test_a_list_rests_when_nobody_watches_it_and_is_there_for_who_comes_back(hall, view):
+    hall.change("forget_lists")
+    hall.change("order", "a")
+    bob = view("bob").open()
+    bob.shows("a")
+    hall.change("age_lists", 200)
+    hall.change("order", "b")
+    bob.shows("a", "b")
+    assert hall.change("followed_lists") == 1
+    bob.page.evaluate("instant.disconnect()")
+    hall.change("age_lists", 200)
+    hall.change("order", "c")
+    assert hall.change("followed_lists") == 0
+    hall.change("rename", "a", "d")
+    bob.page.evaluate("instant.connect()")
+    bob.shows("b", "c", "d")
+    assert hall.change("followed_lists") == 1
+    hall.change("order", "e")
+    bob.shows("b", "c", "d", "e")
+
+
 def test_where_no_more_lists_may_be_followed_the_page_shows_its_rows(hall, view):
     hall.change("order", "a")
     bob = view("bob").open()

@@ -4,9 +4,12 @@ import importlib
 import json
 import threading
 import urllib.request
+from datetime import timedelta
 
 from django.contrib.auth.models import Group, User
 from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
 
 from instant import conf, publish
 from instant.live import send_html
@@ -136,6 +139,16 @@ def secretly(title, **values):
 def fill_lists(value):
     """Let no more lists be followed, or again."""
     resting.has_room = (lambda _label: False) if value else _has_room
+
+
+def age_lists(seconds):
+    """Let nobody have come for the lists for so long, and the next save ask who watches them."""
+    LiveList.objects.update(expires_at=F("expires_at") - timedelta(seconds=seconds))
+    resting._looked.clear()
+
+
+def followed_lists():
+    return LiveList.objects.filter(expires_at__gt=timezone.now()).count()
 
 
 def forget_lists():

@@ -7,6 +7,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.db import transaction
 from django.db.models import UUIDField
 from django.utils import timezone
 
@@ -179,6 +180,24 @@ def test_each_tenant_has_lists_of_its_own(follow, make, ann, tenants, sent):
         acme.follow()
     assert {p.channel for p in sent} == {acme.shown.channel}
     assert [row["object_repr"] for row in acme.drawn] == ["a", "b"]
+
+
+def test_one_transaction_may_change_lists_of_several_tenants(follow, make, ann, tenants, sent):
+    pages = {}
+    for name in ("acme", "globex"):
+        with tenants.activate(name):
+            pages[name] = follow(ROWS, ann)
+    with tenants.activate("globex"), transaction.atomic(), tenants.activate("acme"):
+        make("a")
+    assert {p.channel for p in sent} == {pages["acme"].shown.channel}
+    with transaction.atomic():
+        for name in pages:
+            with tenants.activate(name):
+                make(name)
+    for name, page in pages.items():
+        with tenants.activate(name):
+            rows = [row["object_repr"] for row in page.follow().drawn]
+            assert rows == ["a", "acme", "globex"], "they share a table here"
 
 
 def test_a_list_that_is_removed_while_it_is_opened_is_made_anew(follow, ann, make, monkeypatch):
