@@ -11,6 +11,7 @@ from django.http import HttpRequest
 
 from instant.pages import loading, reference
 from instant.pages.lists import registry, syncing
+from instant.pages.lists.model import LiveList
 from instant.pages.lists.rendering import rendered
 from instant.pages.lists.showing import KIND
 from instant.pages.lists.stored_query import Unreadable
@@ -25,6 +26,19 @@ MOST = 500
 
 class NotGiven(Exception):
     """The page has to ask anew for the list: it isn't this user's, or isn't kept any longer."""
+
+
+def _found(what: dict[str, Any], sub: str) -> LiveList:
+    """Return the list of a reference, if the user may have rows of it now."""
+    if "u" not in what:
+        row = registry.find(what["l"])
+        is_allowed = row is not None and row.is_public
+    else:
+        row = registry.find_for(what["l"], sub)
+        is_allowed = what["u"] == sub
+    if row is None or not is_allowed:
+        raise NotGiven
+    return row
 
 
 def rows_of(
@@ -42,9 +56,7 @@ def rows_of(
         raise NotGiven from exc
     if request is not None:
         loading.is_loaded(request)  # the page has the script: a row is a part of it
-    row = registry.find_for(what["l"], sub := subject(user))
-    if row is None or (not row.is_public and what.get("u") != sub):
-        raise NotGiven
+    row = _found(what, subject(user))
     try:
         objects = list(syncing.with_keys(row, keys))
     except Unreadable as exc:

@@ -65,14 +65,16 @@ def find(digest: str) -> LiveList | None:
 
 
 def find_for(digest: str, sub: str) -> LiveList | None:
-    """Return a list that is still kept and that a user may follow."""
-    row = _is_given(kept().filter(digest=digest), sub).first()
-    return row if row is not None and (row.is_public or row.is_given) else None
-
-
-def _is_given(rows: QuerySet[LiveList], sub: str) -> Any:
-    let_to = readers().filter(list=OuterRef("pk"), sub=sub, expires_at__gt=timezone.now())
-    return rows.annotate(is_given=Exists(let_to))
+    """Return a list that is still kept and that a user was given."""
+    found = readers().filter(
+        sub=sub,
+        expires_at__gt=timezone.now(),
+        list__digest=digest,
+        list__tenant=tenancy.current(),
+        list__expires_at__gt=kept_since(),
+    )
+    reader = found.select_related("list").first()
+    return None if reader is None else reader.list
 
 
 def given(digests: Collection[str], sub: str) -> list[LiveList]:
@@ -81,9 +83,10 @@ def given(digests: Collection[str], sub: str) -> list[LiveList]:
 
     Without their keys and queries, which may be long.
     """
-    asked = _is_given(kept().filter(digest__in=list(digests)), sub)
-    asked = asked.defer("keys", "queryset", "row")
-    return [row for row in asked if row.is_public or row.is_given]
+    let_to = readers().filter(list=OuterRef("pk"), sub=sub, expires_at__gt=timezone.now())
+    asked = kept().filter(digest__in=list(digests)).annotate(is_given=Exists(let_to))
+    rows: Any = asked.defer("keys", "queryset", "row")
+    return [row for row in rows if row.is_public or row.is_given]
 
 
 def following(labels: Iterable[str], database: str) -> QuerySet[LiveList]:
