@@ -53,10 +53,17 @@ def stream(
     cancel(), the next ``write()`` raises StreamCancelled, which ends the block and nothing else.
     ``limit`` is how many characters it may have, ``INSTANT["STREAM_LIMIT"]`` unless given: more
     raise StreamTooLong. Entering the block raises StreamBusy where somebody else writes to the
-    channel, and TransactionManagementError inside a transaction.
+    channel, and TransactionManagementError inside a transaction. One that begins in the block is
+    no obstacle.
     """
     check_name(channel)
-    known = user if getattr(user, "pk", None) is not None else None
+    if user is not None and not hasattr(user, "pk"):
+        raise TypeError(f"user is the user for whom it is written, or None, not {user!r}.")
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise ValueError(
+            f"limit is how many characters it may have, such as 10_000, not {limit!r}."
+        )
+    known = None if user is None or user.pk is None else user
     return StreamBlock(Writing(channel, user=known, resumes=resume, limit=limit))
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn
 
 from asgiref.sync import sync_to_async
+from django.utils.asyncio import async_unsafe
 
 from instant.exceptions import StreamError
 from instant.streaming.model import Stream
@@ -75,6 +77,20 @@ class StreamBlock:
     def __init__(self, writing: Writing) -> None:
         self._writing = writing
 
+    if not TYPE_CHECKING:  # where types are checked, they say it
+
+        def __getattr__(self, name: str) -> NoReturn:
+            channel = self.__dict__["_writing"].channel if "_writing" in self.__dict__ else "…"
+            raise AttributeError(
+                f"stream() returns a block, which has no {name!r}. Write inside of it: “with "
+                f'stream("{channel}") as out: out.write(…)”, or “async with stream("{channel}") '
+                f"as out: await out.write(…)”."
+            )
+
+    @async_unsafe(
+        "“with stream(…)” would hold up the event loop of this thread. Use “async with stream(…) "
+        "as out: await out.write(…)”."
+    )
     def __enter__(self) -> StreamWriter:
         self._writing.begin()
         return StreamWriter(self._writing)

@@ -46,6 +46,7 @@ class Writing:
         self._over: Exception | None = None
         self._lock, self._writes = threading.Lock(), threading.Lock()
         self._merge_from = self._pieces = 0
+        self._is_kept = False
         self.tenant = ""
 
     @property
@@ -76,6 +77,7 @@ class Writing:
         self._flushed = self._seen = self._told = time.monotonic()
         telling.tell(stream, stream.length)
         if not is_alone:
+            self._is_kept = True
             keeper.watch(self)
 
     def add(self, text: str) -> bool:
@@ -105,7 +107,17 @@ class Writing:
         return bool(self._gathered) and is_due
 
     def flush(self) -> None:
-        """Write down what is gathered, and tell pages; raises what the keeper has met, too."""
+        """
+        Write down what is gathered, and tell pages; raises what the keeper has met, too.
+
+        In a transaction, which began in the block, the keeper does it: by a connection of its own,
+        so that pages see the text before the commit.
+        """
+        if self._is_kept and rows.is_in_transaction():
+            if self._over is not None:
+                raise self._over
+            keeper.ring()
+            return
         with self._writes:
             if self._over is not None:
                 raise self._over
@@ -159,6 +171,7 @@ class Writing:
         if isinstance(self._over, StreamCancelled):
             self.stream.state = Stream.State.CANCELLED
         elif self._over is not None:
+            self.stream.state = Stream.State.FAILED
             raise self._over
 
     def is_cancelled(self, error: BaseException | None) -> bool:

@@ -1,10 +1,13 @@
 """What a block writes, and what pages are told of it."""
 
 import asyncio
+import copy
 import threading
 import time
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import (
     DatabaseError,
     IntegrityError,
@@ -506,3 +509,79 @@ def test_whoever_waits_for_a_cancel_that_repeatable_read_refuses_to_pass(by_hand
                 time.sleep(0.01)
     thread.join(20)
     assert states == ["cancelled"]
+
+
+@pytest.mark.parametrize("name", ["write", "flush", "state"])
+def test_without_a_block_it_says_what_to_write(name):
+    block = stream("answer:1")
+    with pytest.raises(AttributeError, match=r"with stream\(\"answer:1\"\) as out: out\.write"):
+        getattr(block, name)
+    assert not hasattr(copy.copy(block), name)
+
+
+async def test_a_block_that_would_hold_up_an_event_loop_says_what_to_write():
+    with pytest.raises(SynchronousOnlyOperation, match="async with stream"), stream("answer:1"):
+        pytest.fail("not reached")
+
+
+def test_what_is_no_user_and_no_limit():
+    for user in ("ann", 5):
+        with pytest.raises(TypeError, match="user is the user for whom"):
+            stream("answer:1", user=user)
+    for limit in ("x", 0, -1, 1.5, True):
+        with pytest.raises(ValueError, match="limit is how many characters"):
+            stream("answer:1", limit=limit)
+    with stream("answer:1", user=AnonymousUser()):
+        pass
+    assert Stream.objects.get().user is None
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.django_db(transaction=True)
+def test_in_a_transaction_of_the_block_pages_see_the_text_before_the_commit(at_once):
+    def seen():
+        found = []
+
+        def look():
+            until = time.monotonic() + 10
+            while read("answer:1").text != "In the transaction" and time.monotonic() < until:
+                time.sleep(0.01)
+            found.append(read("answer:1"))
+            connection.close()
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+        return found[0]
+
+    with stream("answer:1") as out:
+        with pytest.raises(KeyError), transaction.atomic():
+            out.write("In ")
+            out.write("the transaction")
+            out.flush()
+            assert seen() == ("In the transaction", "writing")
+            raise KeyError("rolled back")
+        out.write(".")
+        with transaction.atomic():
+            cancel("answer:1")
+        with transaction.atomic():
+            out._writing.keep()
+            out.flush()
+    assert out.state == "cancelled"
+    assert_stream("answer:1", "In the transaction.", state="cancelled")
+
+
+def test_in_a_transaction_of_a_block_in_a_test(at_once, monkeypatch):
+    monkeypatch.setattr(writing, "_MERGED", 2)
+    with stream("answer:1") as out:
+        for _ in range(5):
+            with transaction.atomic():
+                out.write("x")
+    assert_stream("answer:1", "xxxxx")
+
+
+def test_who_has_lost_it_has_failed(by_hand):
+    with pytest.raises(StreamLost), stream("answer:1") as out:
+        out.write("gone")
+        Stream.objects.all().delete()
+    assert out.state == "failed"
