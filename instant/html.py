@@ -226,8 +226,9 @@ def source(channel: str, *, events: str = "") -> SafeString:
     commas or spaces) where there are any. It names the position of the channel, which the server
     tells within ``TIMEOUT``: what is published from now on comes, however late the page subscribes.
     There is none on an event loop, in a transaction that may not see the newest, and where the
-    server can't be reached. Raises InvalidChannelName.
+    server can't be reached. Raises InvalidChannelName, ValueError for what is no name at all.
     """
+    _flat("instant_source", [channel])
     return sources.element(channel, events)
 
 

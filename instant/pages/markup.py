@@ -39,6 +39,8 @@ def send_html(
     action: Action = "update",
     language: str | None = None,
     timezone: str | tzinfo | None = None,
+    bucket: str = "",
+    site: str | None = None,
     idempotency_key: str | None = None,
     timeout: float | None = None,
     on_commit: bool = True,
@@ -56,7 +58,8 @@ def send_html(
     user. Language and time zone are ``LANGUAGE_CODE`` and ``TIME_ZONE`` unless given, whatever is
     active in this thread.
 
-    Anything else is as for publish(), whose other errors it raises, and so does the template.
+    Anything else is as for publish(), whose other errors it raises, and so does the template:
+    ``bucket`` and ``site`` are in the message that code of pages gets.
     ``@before_send`` is not asked. Raises ValueError for an action, a language or a time zone that
     there is none of, and without a target.
     """
@@ -65,6 +68,8 @@ def send_html(
         channel,
         data=data,
         event_class=HTML,
+        bucket=bucket,
+        site=site,
         idempotency_key=idempotency_key,
         timeout=timeout,
         on_commit=on_commit,
@@ -81,13 +86,21 @@ async def asend_html(
     action: Action = "update",
     language: str | None = None,
     timezone: str | tzinfo | None = None,
+    bucket: str = "",
+    site: str | None = None,
     idempotency_key: str | None = None,
     timeout: float | None = None,  # noqa: ASYNC109
 ) -> Publication:
     """See send_html(); the template is rendered in a thread. It never waits for a commit."""
     data = await sync_to_async(_data)(template, context, target, action, language, timezone)
     return await apublish(
-        channel, data=data, event_class=HTML, idempotency_key=idempotency_key, timeout=timeout
+        channel,
+        data=data,
+        event_class=HTML,
+        bucket=bucket,
+        site=site,
+        idempotency_key=idempotency_key,
+        timeout=timeout,
     )
 
 

@@ -1,5 +1,6 @@
 """HTML that is sent to pages: how it is rendered, and what nobody else can send."""
 
+import inspect
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,7 @@ from django.test import override_settings
 from django.utils import timezone as django_timezone
 from django.utils import translation
 
-from instant import Namespace, before_send, publish
+from instant import Namespace, apublish, before_send, publish
 from instant.exceptions import InvalidChannelName, PayloadTooLarge
 from instant.handlers import Refused
 from instant.live import asend_html, send_html
@@ -73,6 +74,24 @@ def test_the_first_template_that_is_there():
 def test_a_part_of_a_template():
     said = sent(send_html, "news", "rows.html#row", {"text": "x"}, target="ul", action="append")
     assert said["data"]["html"] == "<li>x</li>"
+
+
+def test_it_takes_what_publish_takes():
+    ours = inspect.signature(send_html).parameters
+    own = {"message", "data", "event_class"}  # what it says itself
+    for name, theirs in inspect.signature(publish).parameters.items():
+        if name not in own:
+            assert (ours[name].default, ours[name].kind) == (theirs.default, theirs.kind)
+    twin = inspect.signature(asend_html).parameters
+    assert own | set(twin) >= set(inspect.signature(apublish).parameters)
+    said = sent(send_html, "news", "row.html", target="li", bucket="rows", site="other")
+    assert (said["bucket"], said["site"]) == ("rows", "other")
+
+
+async def test_its_async_twin_does_too():
+    with capture_publications() as found:
+        await asend_html("news", "row.html", target="li", bucket="rows", site="other")
+    assert (found[0].payload["bucket"], found[0].payload["site"]) == ("rows", "other")
 
 
 def test_to_take_an_element_away_needs_no_template():

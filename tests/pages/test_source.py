@@ -50,10 +50,15 @@ async def test_an_event_loop_is_not_held_up(server):
     assert server.asked == []
 
 
-@pytest.mark.parametrize("name", ["", "no space", None])
-def test_what_is_no_channel(name):
-    with pytest.raises((InvalidChannelName, TypeError)):
-        source(name)
+def test_what_is_no_channel(rf):
+    with pytest.raises(InvalidChannelName):
+        source("no space")
+    for name in ("", None, 5):
+        with pytest.raises(ValueError, match="have the variable of {% instant_source"):
+            source(name)
+    shown = Template("{% load instant %}{% instant_source missing %}")
+    with pytest.raises(ValueError, match="have the variable of {% instant_source"):
+        shown.render(Context({"request": rf.get("/")}))
 
 
 def test_what_it_says_is_escaped():
