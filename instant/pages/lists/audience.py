@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Container
 
 from instant import conf
 from instant.backends import get_backend
-from instant.centrifugo.api.commands import Audience, PresenceStats
+from instant.centrifugo.api.commands import Channels, PresenceStats
 from instant.exceptions import InstantConfigError, PublishError
 from instant.tenancy import current as tenancy
+from instant.tenancy.commands import in_own_names
 
-__all__ = ["numbers", "window"]
+__all__ = ["heard", "window"]
 
 logger = logging.getLogger("instant.pages")
 
@@ -44,23 +45,24 @@ def window(channel: str) -> int:
     return min(max(_LEAST, _EACH * clients), _MOST)
 
 
-def numbers(channels: Sequence[str]) -> list[int | None]:
+def heard(pattern: str) -> Container[str] | None:
     """
-    Return how many connections hear each channel, on all nodes; one request.
+    Return which of the channels that match a glob somebody hears, on whichever node.
 
-    None where nobody can say, or not of all nodes.
+    One request, at which the server looks through its channels once. None where it can't say.
     """
-    asked = [Audience(tenancy.to_wire(name)) for name in channels]
     try:
         client = get_backend().client()
         if client is None:
-            return [None] * len(channels)
+            return None
         with client.breaker.asking():
-            found = client.run(asked, conf.current().timeout)
+            [found] = in_own_names(client).run([Channels(pattern)], conf.current().timeout)
     except (PublishError, InstantConfigError) as exc:
-        logger.debug("Nobody can say how many pages follow %d lists: %s", len(asked), exc)
-        return [None] * len(channels)
-    return [one if isinstance(one, int) else None for one in found]
+        found = exc
+    if isinstance(found, set):
+        return found
+    logger.debug("Nobody can say which lists are followed: %s", found)
+    return None
 
 
 def _asked(name: str, before: int) -> int:

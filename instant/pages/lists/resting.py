@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from instant import conf
 from instant.pages.lists import registry, syncing
-from instant.pages.lists.audience import numbers
+from instant.pages.lists.audience import heard
 from instant.pages.lists.model import LiveList
 from instant.tenancy import current as tenancy
 
@@ -40,7 +40,7 @@ _EVERY, _AT_CAP = 30.0, 3.0
 """Seconds between two looks of one process for lists that nobody watches."""
 
 _AT_ONCE = 200
-"""Lists that one look asks the server about, or removes."""
+"""Lists that one look removes."""
 
 _KEPT = 10
 """Times as many lists as may be followed are kept of a model."""
@@ -129,11 +129,13 @@ def let_rest(rows: Iterable[LiveList], *, every: float = _EVERY) -> None:
     if not stale:
         return
     _looked[tenant] = moment
-    stale = sorted(stale, key=lambda row: row.expires_at)[:_AT_ONCE]
-    known = numbers([syncing.channel_of(row.digest) for row in stale])
-    _extend([row.pk for row, number in zip(stale, known, strict=True) if number], now, until)
-    for row, number in zip(stale, known, strict=True):
-        if number == 0:
+    found = heard(syncing.channel_of("*"))
+    if found is None:
+        return
+    is_heard = {row.pk: syncing.channel_of(row.digest) in found for row in stale}
+    _extend([key for key, is_so in is_heard.items() if is_so], now, until)
+    for row in stale:
+        if not is_heard[row.pk]:
             _rest(row, now)
 
 

@@ -10,9 +10,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from instant import permissions
+from instant.backends import replaced
+from instant.centrifugo.api.breaker import Breaker
+from instant.exceptions import PublishError
 from instant.models import LiveList, LiveListReader
 from instant.pages.lists import opening, resting
+from instant.pages.lists.audience import heard
 from instant.pages.lists.showing import show
+from tests.revoking.conftest import FakeBackend
 
 ROWS = LogEntry.objects.values("object_repr").order_by("object_repr")
 
@@ -37,6 +42,14 @@ def asked_of_entries(make):
     return sum("SELECT" in q["sql"] and "django_admin_log" in q["sql"] for q in queries)
 
 
+class Everything:
+    def __contains__(self, name):
+        return name.startswith("instant.list:")
+
+
+Nothing = frozenset
+
+
 @pytest.fixture(autouse=True)
 def looked(monkeypatch):
     for module in (resting, opening):
@@ -44,16 +57,17 @@ def looked(monkeypatch):
     monkeypatch.setattr(resting, "_told", {})
 
 
-@pytest.fixture
-def heard(monkeypatch):
+@pytest.fixture(name="heard")
+def what_is_heard(monkeypatch):
     """Who hears which channels, as the server says it."""
-    found = {"asked": 0, "clients": 0}
+    found = {"asked": 0, "channels": Nothing()}
 
-    def numbers(channels):
+    def say(pattern):
+        assert pattern == "instant.list:*"
         found["asked"] += 1
-        return [found["clients"]] * len(channels)
+        return found["channels"]
 
-    monkeypatch.setattr(resting, "numbers", numbers)
+    monkeypatch.setattr(resting, "heard", say)
     return found
 
 
@@ -113,15 +127,15 @@ def test_a_list_that_nobody_watches_any_more_rests(follow, make, ann, heard):
     permissions.may(ann, "subscribe", page.shown.channel)
     assert (asked_of_entries(make), heard["asked"]) == (1, 0), "somebody may be on the way"
     later(seconds=150)
-    heard["clients"] = 1
+    heard["channels"] = Everything()
     assert (asked_of_entries(make), heard["asked"]) == (1, 1)
     later(seconds=150)
     resting._looked.clear()
-    heard["clients"] = None  # the server can't be asked
+    heard["channels"] = None  # the server can't be asked
     assert (asked_of_entries(make), heard["asked"]) == (1, 2)
     assert (asked_of_entries(make), heard["asked"]) == (1, 2), "not with each save"
     resting._looked.clear()
-    heard["clients"] = 0
+    heard["channels"] = Nothing()
     assert (asked_of_entries(make), heard["asked"]) == (1, 3)
     assert asked_of_entries(make) == 0
     assert permissions.may(ann, "subscribe", page.shown.channel)
@@ -133,11 +147,11 @@ def test_who_comes_while_the_server_is_asked_keeps_the_list(follow, make, ann, m
     permissions.may(ann, "subscribe", page.shown.channel)
     later(seconds=150)
 
-    def numbers(channels):
+    def say(pattern):
         assert permissions.may(ann, "subscribe", page.shown.channel)
-        return [0] * len(channels)
+        return Nothing()
 
-    monkeypatch.setattr(resting, "numbers", numbers)
+    monkeypatch.setattr(resting, "heard", say)
     make("a")
     assert LiveList.objects.get().expires_at > timezone.now() + timedelta(hours=2)
     make("b")
@@ -164,7 +178,7 @@ def test_what_is_shown_to_nobody_in_particular_makes_room(at_most_two, followed,
 def test_a_page_beyond_what_may_be_followed_shows_its_rows(
     at_most_two, followed, make, ann, heard, caplog
 ):
-    heard["clients"] = 1
+    heard["channels"] = Everything()
     entry = make("abc")
     for text in ("a", "b"):
         assert permissions.may(ann, "subscribe", search(text, ann).channel)
@@ -176,12 +190,12 @@ def test_a_page_beyond_what_may_be_followed_shows_its_rows(
     assert search("a", ann).channel, "the same list again is none more"
     later(seconds=150)
     resting._looked.clear()
-    heard["clients"] = 0
+    heard["channels"] = Nothing()
     assert search("c", ann).channel, "nobody watches the others any more"
 
 
 def test_nor_may_one_be_woken_beyond_it(at_most_two, followed, make, ann, heard):
-    heard["clients"] = 1
+    heard["channels"] = Everything()
     names = [search(text, ann).channel for text in ("a", "b", "c")]
     may = [permissions.may(ann, "subscribe", name) for name in names]
     assert sum(may) == 2
@@ -237,3 +251,20 @@ def test_what_another_transaction_has_made_and_ours_does_not_see(followed, ann, 
     monkeypatch.setattr(resting, "has_room", lambda label: True)
     assert search("a", ann).channel
     assert LiveList.objects.count() == 1
+
+
+def test_the_server_says_which_lists_somebody_hears(settings, tenants):
+    class Fake(FakeBackend):
+        def client(self):
+            self.fake.breaker = Breaker("", None)
+            return self.fake
+
+    backend = Fake()
+    with replaced(backend):
+        assert heard("instant.list:*") == set()
+        backend.fake.inside = {"instant.list:acme/ab": {"1"}, "instant.list:globex/cd": {"1"}}
+        with tenants.activate("acme"):
+            assert heard("instant.list:*") == {"instant.list:ab"}
+        backend.fake.error = PublishError("It is away.")
+        assert heard("instant.list:*") is None
+    assert heard("instant.list:*") is None, "there is no server"
