@@ -10,7 +10,7 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, InterfaceError
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from instant.namespaces import find_namespace
 from instant.permissions import is_known
@@ -22,12 +22,15 @@ from instant.stored.pinging import pongs
 from instant.stored.rows import Messages, database, locked, own, writing
 from instant.stored.rules import RESPONSES, Effective, are_rows_asked, of_namespace, of_row
 
-__all__ = ["acknowledge", "let_go", "rule_of"]
+__all__ = ["acknowledge", "let_go", "rule_of", "what_is_over"]
 
 logger = logging.getLogger("instant.permissions")
 
 _AT_ONCE = 500
 """Messages that one transaction looks at."""
+
+_READERS = 1000
+"""Of whose acknowledgements one query asks, where a namespace says who they are."""
 
 
 def acknowledge(user: Any, uuids: Iterable[UUID | str]) -> list[UUID]:
@@ -61,13 +64,21 @@ def let_go(messages: Sequence[Message]) -> None:
     become one. So do all of a channel that is stored no longer, unless every reader has
     acknowledged them, of one that is switched off, and where nobody can say who its readers are.
     """
+    if over := what_is_over(messages):
+        Message._base_manager.using(database()).filter(pk__in=over).delete()  # noqa: SLF001
+
+
+def what_is_over(messages: Sequence[Message]) -> list[int]:
+    """
+    Return which of the messages their rule lets go, by primary key.
+
+    What is over stays so: nobody takes an acknowledgement back. So it may be asked without a lock.
+    """
     by_channel: dict[tuple[Any, str], list[Message]] = {}
     for message in messages:
         by_channel.setdefault((message.row_id, message.channel), []).append(message)
     with reading_from_primary():
-        over = [pk for of_one in by_channel.values() for pk in _over(of_one)]
-    if over:
-        Message._base_manager.using(database()).filter(pk__in=over).delete()  # noqa: SLF001
+        return [pk for of_one in by_channel.values() for pk in _over(of_one)]
 
 
 def _over(messages: Sequence[Message]) -> list[int]:
@@ -126,16 +137,22 @@ def _acknowledged_by_all(messages: Messages, like: Message) -> Messages:
     if readers is None:  # it says nothing of them
         return messages.none()
     field = get_user_model()._meta.pk  # noqa: SLF001  Django's documented API
-    keys = {field.to_python(getattr(reader, "pk", reader)) for reader in readers}
-    acknowledged = (
-        Acknowledgement._base_manager.using(database())  # noqa: SLF001
-        .filter(message__in=messages, user__in=keys)
-        .values_list("message", "user")
-    )
-    by_message: dict[Any, set[Any]] = {pk: set() for pk in messages.values_list("pk", flat=True)}
-    for message, user in acknowledged:
-        by_message[message].add(user)
-    return messages.filter(pk__in=[pk for pk, users in by_message.items() if users >= keys])
+    keys = list({field.to_python(getattr(reader, "pk", reader)) for reader in readers})
+    left = list(messages.values_list("pk", flat=True))
+    for start in range(0, len(keys), _READERS):
+        some = keys[start : start + _READERS]
+        acknowledged = (
+            Acknowledgement._base_manager.using(database())  # noqa: SLF001
+            .filter(message__in=left, user__in=some)
+            .order_by()
+            .values_list("message")
+            .annotate(Count("user", distinct=True))
+        )
+        counts = dict(acknowledged.iterator())
+        left = [pk for pk in left if counts.get(pk) == len(some)]
+        if not left:
+            break
+    return messages.filter(pk__in=left)
 
 
 def _uuid(given: UUID | str) -> UUID:

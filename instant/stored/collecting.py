@@ -16,16 +16,18 @@ from instant.inbound.tickets import rows, upkeep
 from instant.inbound.tickets.channel import TicketChannel, channel_of
 from instant.models import Channel
 from instant.namespaces import find_namespace, registered
-from instant.stored.acknowledging import let_go
+from instant.rights.primary import reading_from_primary
+from instant.stored.acknowledging import what_is_over
 from instant.stored.model import Acknowledgement, Message
-from instant.stored.rows import Messages, database, locked, own, writing
+from instant.stored.pace import Pace
+from instant.stored.rows import Messages, database, own, writing
 from instant.stored.rules import RESPONSES, are_rows_asked, of_namespace, of_row
 from instant.tenancy import current as tenancy
 
 __all__ = ["collect"]
 
 _AT_ONCE = 500
-"""Messages that one transaction looks at."""
+"""Messages that one look is about."""
 
 
 class _Limits(NamedTuple):
@@ -85,14 +87,23 @@ def _kept_for_ever() -> Q:
 
 
 def _look(batch: Sequence[int], now: datetime) -> int:
-    """Delete those of a batch that may go; return how many did."""
-    with writing():
-        found = locked(own(), batch)
-        old = [one.pk for one in found if _is_old(one, now)]
-        _delete(old)
-        gone = set(old)
-        let_go([one for one in found if one.pk not in gone])
-        return len(found) - own().filter(pk__in=[one.pk for one in found]).count()
+    """
+    Delete those of a batch that may go; return how many did.
+
+    Which may is asked without a lock, since it takes long where the readers are many.
+    """
+    with reading_from_primary():
+        rows = own().filter(pk__in=batch).select_related("row").defer("context", "content")
+        found = list(rows)
+    gone = [one.pk for one in found if _is_old(one, now)]
+    old = set(gone)
+    asked = [one for one in found if one.pk not in old]
+    pace = Pace(_AT_ONCE)
+    while some := asked[: pace.size]:
+        with pace:
+            gone += what_is_over(some)
+        asked = asked[len(some) :]
+    return _delete(gone)
 
 
 def _is_old(message: Message, now: datetime) -> bool:
@@ -102,17 +113,22 @@ def _is_old(message: Message, now: datetime) -> bool:
 
 def _over_count() -> int:
     """Delete the oldest messages of channels that have more than they keep."""
-    if all(limits.most is None for limits in _all_limits()):
+    limits = [limits.most for limits in _all_limits() if limits.most is not None]
+    if not limits:
         return 0
     deleted = 0
-    of_rows = own().filter(row__isnull=False).order_by().values_list("row").annotate(Count("pk"))
-    for row, count in list(of_rows):
+    for row, count in _counts(own().filter(row__isnull=False), "row", min(limits)):
         deleted += _excess(own().filter(row=row), count, _limits(row, "").most)
-    names = own().filter(row=None).order_by().values_list("channel").annotate(Count("pk"))
-    for channel, count in list(names):
+    for channel, count in _counts(own().filter(row=None), "channel", min(limits)):
         of_one = own().filter(row=None, channel=channel)
         deleted += _excess(of_one, count, _limits(None, channel).most)
     return deleted
+
+
+def _counts(messages: Messages, by: str, least: int) -> list[tuple[Any, int]]:
+    """Return how many messages there are of each that has more than the fewest that one keeps."""
+    counted = messages.order_by().values_list(by).annotate(count=Count("pk"))
+    return list(counted.filter(count__gt=least))
 
 
 def _excess(messages: Messages, count: int, most: int | None) -> int:
@@ -123,9 +139,8 @@ def _excess(messages: Messages, count: int, most: int | None) -> int:
         keys = list(messages.values_list("pk", flat=True)[: min(excess, _AT_ONCE)])
         if not keys:
             break
-        _delete(keys)
+        deleted += _delete(keys)
         excess -= len(keys)
-        deleted += len(keys)
     return deleted
 
 
@@ -137,8 +152,7 @@ def _without_ticket() -> int:
     gone = answers.annotate(ticket=Substr("channel", start)).filter(~Exists(tickets))
     deleted = 0
     while keys := list(gone.values_list("pk", flat=True)[:_AT_ONCE]):
-        _delete(keys)
-        deleted += len(keys)
+        deleted += _delete(keys)
     return deleted
 
 
@@ -161,6 +175,18 @@ def _limits(row: Any, channel: str) -> _Limits:
     return _Limits(age, store.max_count)
 
 
-def _delete(keys: Sequence[int]) -> None:
-    if keys:
-        Message._base_manager.using(database()).filter(pk__in=keys).delete()  # noqa: SLF001
+def _delete(keys: Sequence[int]) -> int:
+    """
+    Delete messages by primary key, in short transactions; return how many were there.
+
+    With a message go its acknowledgements, which may be a hundred thousand.
+    """
+    deleted = 0
+    pace = Pace(_AT_ONCE)
+    left = list(keys)
+    while some := left[: pace.size]:
+        with pace, writing():
+            messages = Message._base_manager.using(database()).filter(pk__in=some)  # noqa: SLF001
+            deleted += messages.delete()[1].get(Message._meta.label, 0)  # noqa: SLF001
+        left = left[len(some) :]
+    return deleted

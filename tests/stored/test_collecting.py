@@ -1,17 +1,22 @@
 """What is collected: what nobody waits for any more, and what is kept long enough."""
 
+from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from instant import Namespace, publish
 from instant.deliveries import Stored
 from instant.messages import acknowledge, collect
 from instant.models import Message
-from instant.stored import collecting
+from instant.stored import acknowledging, collecting
+from instant.stored.pace import Pace
 from tests.tenancy.conftest import tenants  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.django_db
@@ -88,8 +93,9 @@ def test_what_another_took_meanwhile_is_not_waited_for(make_channel, store, monk
     real = collecting._delete
 
     def both(keys):
-        real(keys)
+        deleted = real(keys)
         Message.objects.all().delete()
+        return deleted
 
     monkeypatch.setattr(collecting, "_delete", both)
     assert collect() == 2
@@ -114,3 +120,101 @@ def test_all_tenants_messages_are_collected(make_channel, store, tenants):  # no
                 publish("news", number)
     assert collect() == 4
     assert sorted(one.tenant for one in Message.objects.all()) == ["acme", "globex"]
+
+
+class Room(Namespace, abstract=True):
+    name, pattern, delivery = "room", "<int:pk>", Stored("cacheall")
+    members = ()
+
+    def readers(self, pk):
+        return self.members
+
+    def can_subscribe(self, user, pk):
+        return True
+
+
+def test_who_reads_is_asked_without_a_lock(make_channel, make_user, store, monkeypatch):
+    store(MESSAGES="cacheall")
+    ann, bob = make_user("ann"), make_user("bob")
+    channel = make_channel("$team", "groups", members=[ann, bob])
+    acknowledge(ann, [publish("$team", "x").id])
+    channel.members.remove(bob)
+    around, depths = len(connection.savepoint_ids), []
+    real = collecting.what_is_over
+
+    def over(some):
+        depths.append(len(connection.savepoint_ids))
+        return real(some)
+
+    monkeypatch.setattr(collecting, "what_is_over", over)
+    with CaptureQueriesContext(connection) as queries:
+        assert collect() == 1
+    assert depths == [around]
+    assert not [query for query in queries if "FOR UPDATE" in query["sql"]]
+
+
+def test_what_holds_locks_is_short(make_channel, store, monkeypatch):
+    """A message takes a hundred thousand acknowledgements along: fewer go at once where it lasts."""
+    monkeypatch.setattr(collecting, "_AT_ONCE", 500)
+    store(MESSAGES="store", MAX_COUNT=1)
+    make_channel("news")
+    for number in range(21):
+        publish("news", number)
+    now, sizes = iter(range(1000)), []  # each step takes a second
+    monkeypatch.setattr(collecting, "Pace", partial(Pace, clock=lambda: next(now)))
+    real = collecting.writing
+
+    @contextmanager
+    def writing():
+        before = Message.objects.count()
+        with real():
+            yield
+        sizes.append(before - Message.objects.count())
+
+    monkeypatch.setattr(collecting, "writing", writing)
+    assert collect() == 20
+    assert sizes == [8, 4, 2, *[1] * 6]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "sizes"), [(0, [8, 16, 20, 20]), (0.3, [8] * 4), (9, [8, 4, 2, 1, 1])]
+)
+def test_pace(seconds, sizes):
+    now = [0.0]
+    pace = Pace(20, clock=lambda: now[0])
+    for size in sizes:
+        assert pace.size == size
+        with pace:
+            now[0] += seconds
+    assert Pace(3).size == 3
+
+
+def test_readers_whom_a_namespace_lists_are_asked_in_parts(registry, make_user, monkeypatch):
+    monkeypatch.setattr(acknowledging, "_READERS", 2)
+    users = [make_user(name) for name in ("ann", "bob", "cid", "dan", "eve")]
+
+    class MyRoom(Room):
+        members = users
+
+    all_, most, of_last = [publish("room:1", n).id for n in range(3)]
+    for user in users:
+        acknowledge(user, {users[0]: [most], users[-1]: [of_last]}.get(user, [most]))
+    MyRoom.members = users[:-1]
+    with CaptureQueriesContext(connection) as queries:
+        assert collect() == 1
+    assert ids() == [all_, of_last]
+    table = "instant_acknowledgement"
+    asked = [q["sql"] for q in queries if q["sql"].startswith("SELECT") and "COUNT(" in q["sql"]]
+    asked = [sql for sql in asked if table in sql.replace("_message_", "_")]
+    assert len(asked) == 2  # of four readers, two at a time
+
+
+def test_channels_that_have_few_messages_are_not_read(make_channel, store):
+    store(MESSAGES="store", MAX_COUNT=2)
+    for name, count in (("few", 2), ("many", 3)):
+        make_channel(name)
+        for number in range(count):
+            publish(name, number)
+    found = collecting._counts(collecting.own(), "channel", 2)
+    assert found == [("many", 3)]
+    assert collect() == 1
