@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import urllib.parse
+import urllib.request
 
 import pytest
 from django.test import Client
@@ -18,10 +20,9 @@ pytestmark = [pytest.mark.conformance, pytest.mark.django_db]
 NAMES = ["news:1", "room:1", "desk:1", "public"]
 
 
-@pytest.fixture(params=KINDS)
-def live(request, tmp_path, registry, live_server, make_channel):
-    """A server whose config has a namespace of each kind, and rows."""
-    make_channel("public")
+@contextlib.contextmanager
+def running(kind, folder, url, **instant):
+    """A server whose config has a namespace of each kind."""
     everybody = {"can_subscribe": lambda self, user, pk: True}
     for name, attributes in {
         "news": {"authorize": "open", "presence": True, "history": True, "join_leave": True},
@@ -29,12 +30,26 @@ def live(request, tmp_path, registry, live_server, make_channel):
         "desk": {"authorize": "proxy", "client_publish": "ask", **everybody},
     }.items():
         type(name, (Namespace,), {"name": name, "pattern": "<int:pk>", **attributes})
-    server = LiveServer(request.param, tmp_path)
-    with use(server, ALLOWED_ORIGINS=["http://testserver"], PROXY_URL=live_server.url):
+    server = LiveServer(kind, folder)
+    with use(server, ALLOWED_ORIGINS=["http://testserver"], PROXY_URL=url, **instant):
         write(compare(conf.current()))
         server.start()
         yield server
         server.kill()
+
+
+@pytest.fixture(params=KINDS)
+def live(request, tmp_path, registry, live_server, make_channel):
+    make_channel("public")  # a row
+    with running(request.param, tmp_path, live_server.url) as server:
+        yield server
+
+
+@pytest.fixture(params=KINDS)
+def live_lite(request, tmp_path, registry, live_server, make_channel):
+    make_channel("public")
+    with running(request.param, tmp_path, live_server.url, LITE=True) as server:
+        yield server
 
 
 def grants(user):
@@ -104,4 +119,33 @@ def test_no_frame_ends_the_server(live, make_user, who):
     page = Subscriber(live.url)
     assert "connect" in page.connect(token)
     assert "subscribe" in page.subscribe("news:1", tokens["news:1"])
+    page.close()
+
+
+def send_one_way(server, connect):
+    """Connect as the lite script does, in both ways; the first line that is answered is enough."""
+    base = server.url.replace("ws", "http", 1).removesuffix("websocket")
+    query = urllib.parse.urlencode({"cf_connect": json.dumps(connect)})
+    for request in (
+        urllib.request.Request(f"{base}uni_http_stream", json.dumps(connect).encode()),
+        urllib.request.Request(f"{base}uni_sse?{query}"),
+    ):
+        request.add_header("Origin", "http://testserver")
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=10) as answer:
+            answer.readline()
+
+
+@pytest.mark.parametrize("who", ["a user", "a visitor"])
+def test_no_one_way_connection_ends_the_server(live_lite, make_user, who):
+    token, tokens = grants(make_user() if who == "a user" else None)
+    attacks = [command["connect"] for command in at_connect(token, tokens)]
+    attacks += [{"data": {"ticket": "x"}, **one} for one in attacks[:6]]
+    for connect in attacks:
+        send_one_way(live_lite, connect)
+        try:
+            Subscriber(live_lite.url).close()
+        except OSError:
+            pytest.fail(f"{connect} ended the server")
+    page = Subscriber(live_lite.url)
+    assert "connect" in page.connect(token)
     page.close()
