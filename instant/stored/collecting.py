@@ -97,12 +97,7 @@ def _look(batch: Sequence[int], now: datetime) -> int:
         found = list(rows)
     gone = [one.pk for one in found if _is_old(one, now)]
     old = set(gone)
-    asked = [one for one in found if one.pk not in old]
-    pace = Pace(_AT_ONCE)
-    while some := asked[: pace.size]:
-        with pace:
-            gone += what_is_over(some)
-        asked = asked[len(some) :]
+    gone += what_is_over([one for one in found if one.pk not in old])
     return _delete(gone)
 
 
