@@ -30,13 +30,10 @@ class NotGiven(Exception):
 
 def _found(what: dict[str, Any], sub: str) -> LiveList:
     """Return the list of a reference, if the user may have rows of it now."""
-    if "u" not in what:
-        row = registry.find(what["l"])
-        is_allowed = row is not None and row.is_public
-    else:
-        row = registry.find_for(what["l"], sub)
-        is_allowed = what["u"] == sub
-    if row is None or not is_allowed:
+    row = registry.find(what["l"])
+    if row is None:
+        raise NotGiven
+    if not row.is_public and not (what.get("u") == sub and registry.is_given(row, sub)):
         raise NotGiven
     return row
 

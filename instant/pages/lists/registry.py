@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,11 +17,11 @@ from instant.tenancy import current as tenancy
 __all__ = [
     "are_there",
     "find",
-    "find_for",
     "following",
     "forget_users",
     "given",
     "in_transaction",
+    "is_given",
     "kept",
     "kept_since",
     "let",
@@ -64,17 +64,9 @@ def find(digest: str) -> LiveList | None:
     return kept().filter(digest=digest).first()
 
 
-def find_for(digest: str, sub: str) -> LiveList | None:
-    """Return a list that is still kept and that a user was given."""
-    found = readers().filter(
-        sub=sub,
-        expires_at__gt=timezone.now(),
-        list__digest=digest,
-        list__tenant=tenancy.current(),
-        list__expires_at__gt=kept_since(),
-    )
-    reader = found.select_related("list").first()
-    return None if reader is None else reader.list
+def is_given(row: LiveList, sub: str) -> bool:
+    """Tell whether a user was given a list that isn't for everybody; each page asks with rows."""
+    return _is_there(LiveListReader, {"list_id =": [row.pk], "sub =": [sub]})
 
 
 def given(digests: Collection[str], sub: str) -> list[LiveList]:
@@ -95,23 +87,31 @@ def following(labels: Iterable[str], database: str) -> QuerySet[LiveList]:
 
 
 def are_there(labels: Collection[str]) -> bool:
-    """
-    Tell whether lists follow these models, be it another tenant's or another database's.
+    """Tell whether lists follow these models, be it another tenant's or another database's."""
+    return _is_there(LiveList, {"model IN": labels})
 
-    Each save asks. So it is the shortest question that the index answers, and written by hand:
-    to have Django write it takes longer than the answer.
+
+def _is_there(model: Any, wanted: Mapping[str, Collection[Any]]) -> bool:
     """
-    connection = connections[router.db_for_write(LiveList)]
-    table, model, until = map(connection.ops.quote_name, _ASKED)
-    names = ", ".join(["%s"] * len(labels))
-    sql = f"SELECT 1 FROM {table} WHERE {model} IN ({names}) AND {until} > %s"  # noqa: S608  ours
+    Tell whether there is such a row that isn't over.
+
+    Written by hand, for each save asks, and each page: to have Django write the question takes
+    longer than the answer. ``wanted`` are columns, with how they are compared.
+    """
+    connection = connections[router.db_for_write(model)]
+    quote, said = connection.ops.quote_name, []
     now = connection.ops.adapt_datetimefield_value(timezone.now())
+    wanted = {**wanted, "expires_at >": [now]}
+    for what, values in wanted.items():
+        column, how = what.split()
+        marks = ", ".join(["%s"] * len(values))
+        said.append(f"{quote(column)} {how} ({marks})")
+    table = quote(model._meta.db_table)  # noqa: SLF001  Django's documented API
+    sql = f"SELECT 1 FROM {table} WHERE {' AND '.join(said)}"  # noqa: S608  all names are ours
+    parameters = [one for values in wanted.values() for one in values]
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*labels, now])
+        cursor.execute(sql, parameters)
         return cursor.fetchone() is not None
-
-
-_ASKED = (LiveList._meta.db_table, "model", "expires_at")  # noqa: SLF001  Django's documented API
 
 
 def let(row: LiveList, sub: str) -> None:
