@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connections, router
+from django.db import IntegrityError, connections, router, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
@@ -121,7 +122,9 @@ def let(row: LiveList, sub: str) -> None:
     until = known.values_list("expires_at", flat=True).first()
     if until is None:
         reader = LiveListReader(list=row, sub=sub, expires_at=now + 1.5 * life())
-        readers().bulk_create([reader], ignore_conflicts=True)
+        # The list may have been removed just now: then its page asks for another one.
+        with suppress(IntegrityError), transaction.atomic(using=known.db):
+            readers().bulk_create([reader], ignore_conflicts=True)
     elif until < now + 1.2 * life():
         known.update(expires_at=now + 1.5 * life())
 

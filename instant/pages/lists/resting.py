@@ -11,9 +11,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 
@@ -140,9 +142,11 @@ def let_rest(rows: Iterable[LiveList], *, every: float = _EVERY) -> None:
 
 
 def remove(keys: Sequence[Any]) -> None:
-    """Remove lists, and who was given them."""
-    registry.readers().filter(list__in=keys).delete()
-    registry.own().filter(pk__in=keys).delete()
+    """Remove those of the lists that rest, and who was given them."""
+    rows = registry.own().filter(pk__in=keys, expires_at__lte=timezone.now())
+    # Somebody may be given one of them just now.
+    with suppress(IntegrityError), transaction.atomic(using=rows.db):
+        rows.delete()
 
 
 def _until() -> datetime:

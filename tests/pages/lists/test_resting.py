@@ -14,7 +14,7 @@ from instant.backends import replaced
 from instant.centrifugo.api.breaker import Breaker
 from instant.exceptions import PublishError
 from instant.models import LiveList, LiveListReader
-from instant.pages.lists import opening, resting
+from instant.pages.lists import opening, registry, resting
 from instant.pages.lists.audience import heard
 from instant.pages.lists.showing import show
 from tests.revoking.conftest import FakeBackend
@@ -268,3 +268,15 @@ def test_the_server_says_which_lists_somebody_hears(settings, tenants):
         backend.fake.error = PublishError("It is away.")
         assert heard("instant.list:*") is None
     assert heard("instant.list:*") is None, "there is no server"
+
+
+def test_what_is_removed_while_somebody_comes_for_it(followed, ann, make):
+    shown = search("a", ann)
+    row = LiveList.objects.get()
+    resting.remove([row.pk])
+    assert permissions.may(ann, "subscribe", shown.channel), "it doesn't rest any more"
+    later(days=1)
+    resting.remove([row.pk])
+    assert not LiveList.objects.exists()
+    registry.let(row, "7")  # as a page that has just found it
+    assert not LiveListReader.objects.exists()
