@@ -54,7 +54,12 @@ export function watchUser(name: string, readCookie: () => string, changed: () =>
   };
   const open = (): void => {
     if (!page || !BroadcastChannel) return;
-    channel = new BroadcastChannel(name);
+    try {
+      channel = new BroadcastChannel(name);
+    } catch {
+      // A page that may store nothing may have no channels either: Firefox says so by throwing.
+      return;
+    }
     channel.onmessage = ({ data }) => {
       told = data as string;
       check();

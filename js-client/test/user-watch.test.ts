@@ -128,6 +128,14 @@ test("a page that is hidden for the back-forward cache listens to no other, and 
   });
 });
 
+test("a page that may have no channels, because it may store nothing, connects all the same", async () => {
+  vi.stubGlobal("BroadcastChannel", function () {
+    throw new DOMException("The operation is insecure.", "SecurityError");
+  });
+  const { instant } = await open("anna");
+  expect(instant.status).toBe("live");
+});
+
 test("logout() tells the other tabs, which are signed out and not anonymous", async () => {
   const { instant: first } = await open("anna");
   const { instant: second } = await open("anna");
