@@ -522,6 +522,27 @@ def test_w017_a_consumer_where_there_is_no_postgresql():
 
 
 @pytest.mark.parametrize(
+    ("engine", "expected"),
+    [
+        ("redis://:secret@127.0.0.1", 1),
+        ({"broker": "nats://127.0.0.1", "presence": "redis://127.0.0.1"}, 1),
+        ({"broker": "redis://127.0.0.1", "nodes": ["http://10.0.0.1:8427"]}, 0),
+        ("memory", 0),
+        (None, 0),
+    ],
+)
+def test_w033_consumers_of_several_nodes_of_which_one_is_asked(engine, expected):
+    consumer = {"OUTBOX_CONSUMER": "postgresql://centrifugo:secret@127.0.0.1/shop"}
+    given = {"DIR": "/x", "ENGINE": engine, "ENFORCE": False}
+    with override_settings(INSTANT={**given, "BACKEND": OUTBOX, **consumer}):
+        found = [m for m in run_checks() if m.id == "instant.W033"]
+    assert len(found) == expected
+    assert "secret" not in str(found)
+    with override_settings(INSTANT={**given, "BACKEND": OUTBOX}):
+        assert "instant.W033" not in ids()
+
+
+@pytest.mark.parametrize(
     ("given", "remedy"),
     [
         ("user=centrifugo password=secret", "postgresql://centrifugo:password@"),

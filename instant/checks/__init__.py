@@ -45,6 +45,7 @@ instant.W029 tickets of the lite script are in a cache that loses them (``check 
 instant.W030 pages see only who is present on their own node
 instant.W031 the server's config has an engine with which nobody knows who is present on all nodes
 instant.W032 reminders of notifications have no links, since nobody knows the site's address
+instant.W033 ``OUTBOX_CONSUMER`` with an engine that nodes share, and no ``nodes`` to ask them all
 ============ =======================================================================
 """
 

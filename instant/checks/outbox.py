@@ -34,3 +34,21 @@ def outbox(current: Conf) -> Iterator[CheckMessage]:
             hint="Leave OUTBOX_CONSUMER out: runws and “manage.py relay_outbox” send the rows.",
             id="instant.W017",
         )
+    yield from _consumers(current)
+
+
+def _consumers(current: Conf) -> Iterator[CheckMessage]:
+    """Each node has a consumer, and any of them deletes a row whose namespace it doesn't know."""
+    shared = current.engine
+    if current.outbox_consumer is None or shared is None or shared.kind == "memory":
+        return
+    if not shared.nodes:
+        yield Warning(
+            "INSTANT['OUTBOX_CONSUMER'] is set, and INSTANT['ENGINE'] names no “nodes”: one of "
+            "them is asked which namespaces it knows. Another one that hasn't read a new config "
+            "would delete rows of a new namespace, which nobody gets then.",
+            hint='Name each node\'s API, INSTANT = {"ENGINE": {"broker": "…", "nodes": '
+            '["http://10.0.0.1:8427", …]}}. With one node only, silence this: '
+            'SILENCED_SYSTEM_CHECKS = ["instant.W033"].',
+            id="instant.W033",
+        )

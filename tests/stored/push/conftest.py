@@ -48,6 +48,7 @@ class Service:
         self.received = []
         self.answers = {}
         """Of a path: status and headers of the next answers; 201 where none is left."""
+        self.says = b"said"
         service = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -59,9 +60,9 @@ class Service:
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", "4")
+                self.send_header("Content-Length", str(len(service.says)))
                 self.end_headers()
-                self.wfile.write(b"said")
+                self.wfile.write(service.says)
 
             def do_GET(self):
                 service.received.append((self.path, dict(self.headers), b""))

@@ -113,6 +113,14 @@ def test_redirects_are_not_followed(service):
     assert service.paths() == ["/a"]
 
 
+def test_of_what_a_service_says_the_beginning_is_read(service):
+    service.says = b"no" * 100_000
+    service.answers["/a"] = [(400, {})]
+    [outcome] = send([Request(f"{service.origin}/a", {}, b"x")], 5)
+    assert outcome.status == 400
+    assert 0 < len(outcome.text) <= 300
+
+
 def test_a_service_that_says_nothing_is_not_waited_for(service):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from instant.messages import mark_read, notify
 from instant.models import Message, PushSubscription, QueuedPush
-from instant.stored.push import queue, vapid
+from instant.stored.push import queue, sending, vapid
 from instant.stored.push.relay import PushRelay
 
 pytestmark = pytest.mark.django_db
@@ -327,3 +327,67 @@ def test_a_user_who_is_deleted_takes_what_waits_along(ann, make_user, subscribe,
     assert [one.subscription.user for one in QueuedPush.objects.all()] == [bob]
     Message.objects.all().delete()
     assert not QueuedPush.objects.exists()
+
+
+def test_no_service_is_obeyed_for_longer_than_six_hours(ann, subscribe, service, relay):
+    subscribe(ann)
+    service.answers["/ann"] = [(429, {"Retry-After": "999999999"})]
+    notify(ann, "x")
+    relay.drain()
+    hours = (QueuedPush.objects.get().due_at - timezone.now()).total_seconds() / 3600
+    assert 5.9 < hours <= 6
+
+
+def test_one_that_was_renewed_while_its_service_answered_stays(
+    ann, subscribe, service, relay, monkeypatch
+):
+    subscribe(ann)
+    notify(ann, "x")
+    real = sending.send
+
+    def send(requests, timeout):
+        PushSubscription.objects.update(renewed_at=timezone.now())
+        return real(requests, timeout)
+
+    monkeypatch.setattr(sending, "send", send)
+    service.answers["/ann"] = [(410, {})]
+    relay.drain()
+    assert PushSubscription.objects.exists()
+
+
+def test_it_lives_no_longer_at_the_service_than_it_would_have(ann, subscribe, service, relay, push):
+    push(TTL=3600)
+    subscribe(ann)
+    notify(ann, "x")
+    QueuedPush.objects.update(created_at=timezone.now() - timedelta(minutes=50))
+    relay.drain()
+    [(_, headers, _)] = service.received
+    assert 590 < int(headers["TTL"]) <= 600
+
+
+def test_what_another_relay_has_taken_in_between_is_its_own(ann, subscribe):
+    subscribe(ann)
+    notify(ann, "x")
+    first = []
+
+    def before(execute, sql, *rest):
+        if sql.startswith("UPDATE") and not first:
+            first.append(None)
+            first[:] = queue.claim(1)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(before):
+        assert queue.claim(1) == []
+    assert len(first) == 1
+
+
+def test_whose_claim_is_over_neither_ends_nor_delays_it(ann, subscribe):
+    subscribe(ann)
+    notify(ann, "x")
+    [mine] = queue.claim(1)
+    due_now()
+    [another] = queue.claim(1)
+    queue.done([mine])
+    queue.later(mine, timezone.now() + timedelta(days=1), failed=True)
+    one = QueuedPush.objects.get()
+    assert (one.claim, one.due_at, one.attempts) == (another.claim, another.due_at, 0)

@@ -2,6 +2,7 @@
 
 import time
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth import get_user_model, logout
@@ -9,8 +10,9 @@ from django.test import Client
 from django.utils import timezone
 
 from instant.messages import notify
-from instant.models import PushSubscription, QueuedPush
-from instant.stored.push import subscriptions
+from instant.models import Message, PushSubscription, QueuedPush
+from instant.stored.push import queue, subscriptions
+from tests.tenancy.conftest import tenants  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.django_db
 
@@ -246,3 +248,31 @@ def test_the_service_worker_is_served_for_the_folder_of_its_own(client, push, se
     german = client.get("/instant/push/worker.js", headers={"Accept-Language": "de"})
     assert german.status_code == 200
     assert client.post("/instant/push/worker.js").status_code == 405
+
+
+def test_one_whose_time_is_over_has_ended(known, ann):
+    [one] = PushSubscription.objects.all()
+    assert not subscriptions.has_ended(one, ann, one.expires_at - timedelta(seconds=1))
+    assert subscriptions.has_ended(one, ann, one.expires_at)
+
+
+def test_a_session_of_another_user_is_not_subscribed(known, ann, make_user, rf, client):
+    request = rf.get("/")
+    request.session, request.user = client.session, ann
+    assert subscriptions.is_subscribed(request)
+    request.user = make_user("bob")
+    assert not subscriptions.is_subscribed(request)
+
+
+def test_a_tenants_subscriptions_are_its_own(known, ann, tenants):  # noqa: F811
+    PushSubscription.objects.update(tenant="acme")
+    [one] = PushSubscription.objects.all()
+    message = Message.objects.create(uuid=uuid4(), tenant="acme", channel="user:1", content="{}")
+    QueuedPush.objects.create(subscription=one, message=message)
+    with tenants.activate("globex"):
+        assert not subscriptions.own().exists()
+        assert queue.next_due() is None
+        assert queue.claim(1) == []
+    with tenants.activate("acme"):
+        assert subscriptions.own().get() == one
+        assert len(queue.claim(1)) == 1
