@@ -23,7 +23,9 @@ class Site(Hall):
     def _command(self, *arguments):
         if arguments[0] != "runserver":
             return super()._command(*arguments)
-        options = ["--threads", "8", "--log-level", "error", "--bind", arguments[1]]
+        # It would close connections after two seconds, as a viewer on a busy machine uses one again.
+        options = ["--threads", "8", "--keep-alive", "75", "--log-level", "error"]
+        options += ["--bind", arguments[1]]
         return ["-m", "gunicorn", *options, "django.core.wsgi:get_wsgi_application()"]
 
 
