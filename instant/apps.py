@@ -37,6 +37,7 @@ class InstantConfig(AppConfig):
         from instant.stored import methods as stored  # noqa: PLC0415  after what apps declare
         from instant.stored.notifications import running as notifying  # noqa: PLC0415  the models
         from instant.stored.push import subscriptions  # noqa: PLC0415  likewise
+        from instant.streaming import erasing as streams  # noqa: PLC0415  likewise
 
         broadcasting.connect()
         lists.connect()
@@ -47,6 +48,7 @@ class InstantConfig(AppConfig):
         erasing.connect()
         fixtures.connect()
         tickets.connect()
+        streams.connect()
         jobs.register_tasks()
         stored.declare()
         subscriptions.connect()
