@@ -1,6 +1,9 @@
-/** How many frames may be under way to a tab, and pushes of how many characters, until it says that it reads. */
-const FRAMES = 1024;
-const SIZE = 1_048_576;
+/**
+ * How many frames may be under way to a tab, and pushes of how many characters, until it says that it reads. More than
+ * a message server lets wait for a client (1 MiB): of a burst all is read and handed on before what a tab says to it.
+ */
+const FRAMES = 4096;
+const SIZE = 4_194_304;
 
 /** What was sent to a tab that it hasn't read as far as is known. The browser keeps it, and tells nobody how much it is. */
 export class Backlog {
