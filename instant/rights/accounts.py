@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from django.contrib.auth import get_backends, get_user_model
@@ -33,7 +31,6 @@ __all__ = [
     "lost_flags",
     "memberships",
     "permissions",
-    "read_beside",
     "staff_levels",
     "users",
 ]
@@ -236,31 +233,8 @@ def _of_backend(backend: Any, keys: Mapping[str, Any], step: Callable[[], None])
     return {sub: user for sub, user in found.items() if backend.user_can_authenticate(user)}
 
 
-@contextmanager
-def read_beside(alias: str, **expressions: Any) -> Iterator[None]:
-    """
-    Read more, of another table of the database ``alias``, with each user that the block reads.
-
-    They have it as attributes; not where users are in another database, or where a backend of the
-    site's finds them.
-    """
-    token = _beside.set((alias, expressions))
-    try:
-        yield
-    finally:
-        _beside.reset(token)
-
-
-_beside: ContextVar[tuple[str, dict[str, Any]] | None] = ContextVar("instant_beside", default=None)
-
-
 def _in_bulk(manager: Any, keys: Mapping[str, Any]) -> dict[str, Any]:
-    alias = router.db_for_write(manager.model)
-    found = manager.using(alias)
-    beside = _beside.get()
-    if beside is not None and beside[0] == alias:
-        found = found.annotate(**beside[1])
-    rows = found.in_bulk(list(keys.values()))
+    rows = manager.using(router.db_for_write(manager.model)).in_bulk(list(keys.values()))
     return {str(key): user for key, user in rows.items()}
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet, Subquery, Value
+from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.functional import SimpleLazyObject
 
 from instant import conf, permissions
 from instant.inbound.answers import Refused
@@ -21,20 +18,16 @@ from instant.inbound.tickets import rows
 from instant.inbound.tickets.accept import accept
 from instant.inbound.tickets.model import Ticket
 from instant.models import Channel
-from instant.rights import accounts
 from instant.stored import request_messages
 from instant.stored.rows import database
 from instant.tenancy import current as tenancy
 
-__all__ = ["accepted", "channel_allows", "with_channel"]
+__all__ = ["accepted", "channel_allows"]
 
 _COUNTED_FOR = 1.0
 """Seconds for which a process knows how many requests wait."""
 
 _PARTS = 10
-
-_NAMED, _ASKED = "_instant_channel", "_instant_responder"
-"""On a user who was read in with_channel(): the channel's name, and whose it is."""
 
 _room: dict[tuple[str, str, int], tuple[int, float]] = {}
 """How many requests this process may put before it counts again, and until when."""
@@ -42,25 +35,8 @@ _room: dict[tuple[str, str, int], tuple[int, float]] = {}
 
 def channel_allows(user: Any, name: str) -> bool:
     """Tell whether somebody may publish to the channel of a responder, if there is one."""
-    known = getattr(user, "__dict__", {})
-    if isinstance(user, SimpleLazyObject) and permissions.is_known(user):
-        known = user._wrapped.__dict__  # noqa: SLF001  it has been read
-    is_known = known.pop(_ASKED, None) == name
-    found = known.pop(_NAMED, None) if is_known else _names(name).first()
+    found = _channels(name).values_list("name", flat=True).first()
     return found is None or permissions.ask(user, "publish", found)
-
-
-@contextmanager
-def with_channel(name: str) -> Iterator[None]:
-    """
-    Read with a user, in one statement, what channel_allows() then asks, once and right away.
-
-    For code that reads somebody to ask whether they may use this responder.
-    """
-    alias = database()
-    first = Subquery(_names(name)[:1])
-    with accounts.read_beside(alias, **{_NAMED: first, _ASKED: Value(name)}):
-        yield
 
 
 def accepted(call: Call, queue: str, priority: int, backlog: int) -> dict[str, Any]:
@@ -95,10 +71,6 @@ def _has_room(queue: str, backlog: int) -> bool:
         return True
     _room[key] = (left - 1, until)
     return True
-
-
-def _names(name: str) -> QuerySet[Channel, str]:
-    return _channels(name).values_list("name", flat=True)
 
 
 def _channel(name: str) -> Channel | None:

@@ -126,8 +126,6 @@ def _declare(*, session: bool = False) -> None:
 
 def ask(call: Call, name: str, data: Any = None, timeout: float | None = None) -> Any:
     """Put a request for a page; it gets a ticket, as for a handler with a queue."""
-    from instant.stored.asking import with_channel  # noqa: PLC0415  it needs the models
-
     handler = find_responder(name)
     if handler is None:
         raise Refused(404, "there is no such responder")
@@ -135,6 +133,4 @@ def ask(call: Call, name: str, data: Any = None, timeout: float | None = None) -
         text = f"takes a number of seconds up to {_LONGEST:,}"
         raise Refused(422, f"timeout: {text}", fields={"timeout": text})
     call.method, call.data, call._within = handler.name, data, timeout  # noqa: SLF001  ours
-    with with_channel(name):
-        accounts.is_known(call.user)  # who is read when they are looked at, now
     return dispatch.run(handler, call)

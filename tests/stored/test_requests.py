@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.core.checks import run_checks
 from django.db import OperationalError, connection, connections, transaction
-from django.db.models import Value, signals
+from django.db.models import signals
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -24,21 +24,10 @@ from instant.handlers import Cancelled, Refused
 from instant.inbound.openapi import document
 from instant.inbound.registry import find_handler
 from instant.inbound.requests import find_method
-from instant.inbound.tickets import (
-    bells,
-    cancelling,
-    erasing,
-    rights,
-    rows,
-    seen,
-    telling,
-    upkeep,
-    waking,
-)
+from instant.inbound.tickets import bells, cancelling, erasing, rows, seen, telling, upkeep, waking
 from instant.messages import acknowledge, collect, outstanding
 from instant.models import Channel, Message, Ticket
-from instant.rights import accounts
-from instant.stored import asking, waiting
+from instant.stored import waiting
 from instant.stored.worker import RequestWorker
 from instant.testing import answered_here, call_rpc, run_jobs
 from tests.conftest import close_connections
@@ -636,89 +625,3 @@ def test_answers_that_are_kept_cost_no_look_more_than_a_few(
     assert not Ticket.objects.filter(pk=tickets[6].pk).exists()
     upkeep.look()
     assert Ticket.objects.count() == 7
-
-
-class TestStatements:
-    """How much of the database a request takes; docs/measurements.md tells."""
-
-    @pytest.fixture
-    def ann(self, make_user):
-        return make_user("ann")
-
-    @pytest.fixture
-    def captured(self):
-        # A worker's first look notes that it is there, and looks after tickets.
-        seen.note("request:predict")
-        upkeep.now_and_then()
-        return lambda: CaptureQueriesContext(connection)
-
-    def test_whom_a_worker_works_for_and_whether_they_may_is_one(self, predict, asked, ann):
-        ticket = asked(ann, data={"x": 1})
-        ticket = rows.claim(["request:predict"])
-        with CaptureQueriesContext(connection) as queries:
-            assert rights.owner_may_read(ticket)
-        assert len(queries) == 1
-        channel = Channel.objects.create(name="$predict", level="users", publish_level="superuser")
-        assert not rights.owner_may_read(ticket)
-        channel.delete()
-        assert rights.owner_may_read(ticket)
-
-    def test_what_was_read_with_a_user_counts_once(self, predict, ann):
-        with asking.with_channel("predict"):
-            user = accounts.account(str(ann.pk))
-        assert asking.channel_allows(user, "predict")
-        Channel.objects.create(name="$predict", level="users", publish_level="superuser")
-        assert not asking.channel_allows(user, "predict")
-
-    def test_what_was_read_for_one_responder_says_nothing_of_another(self, predict, ann):
-        Channel.objects.create(name="$other", level="users", publish_level="superuser")
-        with asking.with_channel("predict"):
-            user = accounts.account(str(ann.pk))
-        assert not asking.channel_allows(user, "other")
-
-    def test_nothing_is_read_beside_users_of_another_database(self, predict, ann):
-        with accounts.read_beside("other", _instant_responder=Value("predict")):
-            assert not hasattr(accounts.account(str(ann.pk)), "_instant_responder")
-
-    def test_a_worker_notes_many_ends_at_once(self, predict, asked, ann, captured):
-        tickets = [asked(ann, data={"x": x}) for x in range(3)]
-        worker = RequestWorker("request:predict", most=3)
-        with captured() as queries:
-            worker.run()
-        told = [
-            q for q in queries if '"due_at" = NULL' in q["sql"] or "`due_at` = NULL" in q["sql"]
-        ]
-        assert len(told) == 1
-        for ticket in tickets:
-            ticket.refresh_from_db()
-            assert (ticket.state, ticket.due_at) == ("done", None)
-
-    def test_an_end_that_a_killed_worker_has_not_noted_is_told_again(
-        self, predict, asked, ann, publications, monkeypatch
-    ):
-        ticket = asked(ann, data={"x": 1})
-        monkeypatch.setattr(rows, "told", mock.Mock(side_effect=OperationalError))
-        RequestWorker("request:predict", most=1).run()
-        monkeypatch.undo()
-        ticket.refresh_from_db()
-        assert ticket.due_at is not None
-        Ticket.objects.update(due_at=timezone.now())
-        upkeep.look()
-        ticket.refresh_from_db()
-        assert ticket.due_at is None
-        ends = [p for p in publications if p.payload["data"]["state"] == "done"]
-        assert [p.channel for p in ends] == [f"ticket:{ticket.pk}"] * 2
-        assert len({p.id for p in ends}) == 1
-
-    @pytest.mark.only_on("sqlite")
-    def test_a_worker_with_nothing_to_do_writes_nothing(self, predict):
-        with CaptureQueriesContext(connection) as queries:
-            assert rows.claim(["request:predict"]) is None
-        assert [q["sql"][:6] for q in queries] == ["SELECT"]
-
-    def test_one_that_was_given_back_meanwhile_is_counted(self, predict, asked, ann):
-        asked(ann, data={"x": 1})
-        stale = rows._waiting(["request:predict"]).first()
-        assert rows.give_back(rows.claim(["request:predict"]), is_attempt=True)
-        assert rows._taken(stale) is None
-        assert rows.claim(["request:predict"]).attempts == 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
@@ -14,7 +13,6 @@ from instant.inbound.answers import Refused
 from instant.inbound.call import PYTHON, Call, Job
 from instant.inbound.callers import check_caller
 from instant.inbound.registry import find_handler
-from instant.inbound.reserved import REQUESTS
 from instant.inbound.tickets.model import Ticket
 from instant.permissions import is_known
 from instant.rights import accounts, tokens
@@ -57,18 +55,8 @@ def owner(ticket: Ticket) -> Any:
     """Return its user, as the database has them now; None for one who is gone or deactivated."""
     if not ticket.owner:
         return AnonymousUser()
-    with _beside(ticket):
-        user = accounts.account(ticket.owner)
+    user = accounts.account(ticket.owner)
     return user if is_known(user) else None
-
-
-def _beside(ticket: Ticket) -> AbstractContextManager[None]:
-    """Read with a user what the rule of a request asks, in one statement."""
-    if not ticket.is_request:
-        return nullcontext()
-    from instant.stored.asking import with_channel  # noqa: PLC0415  it accepts tickets
-
-    return with_channel(ticket.queue.removeprefix(REQUESTS))
 
 
 def call_of(ticket: Ticket, user: Any, job: Job | None = None) -> Call:
