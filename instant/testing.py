@@ -40,7 +40,8 @@ from instant.publishing.outbox.relay import Relay
 from instant.publishing.publication import Envelope, Publication
 from instant.rights.asserting import assert_permissions
 from instant.stored.answering import AnsweredRequest, AnsweredRequests, answering
-from instant.stored.asserting import ANY, StoredMessages, stored_messages
+from instant.stored.asserting import StoredMessages, stored_messages
+from instant.stored.expectations import ANY, first_of, given, listing
 from instant.stored.waiting import answered_here
 from instant.streaming.asserting import assert_stream
 
@@ -133,13 +134,9 @@ class CapturedPublications(Sequence[Publication]):
         Only what is given is compared; ``count`` asks for exactly so many. To say that
         something is absent, give None (``bucket=""`` for a bucket).
         """
-        wanted = {
-            "message": message,
-            "data": data,
-            "event_class": event_class,
-            "bucket": bucket,
-            "site": site,
-        }
+        wanted = given(
+            message=message, data=data, event_class=event_class, bucket=bucket, site=site
+        )
         found = [
             publication
             for publication in self.publications
@@ -149,11 +146,7 @@ class CapturedPublications(Sequence[Publication]):
                 for key, value in wanted.items()
             )
         ]
-        if (count is None and found) or len(found) == count != 0:
-            return found[0]
-        given = {key: value for key, value in wanted.items() if value is not ANY}
-        times = "" if count is None else f" {count} times, but {len(found)} times"
-        raise AssertionError(f"Not published{times}: {channel!r} with {given}.\n{self._listing()}")
+        return first_of(found, count, f"published: {channel!r} with {wanted}", self._listing())
 
     def assert_nothing_published(self, channel: str | None = None) -> None:
         """Assert that nothing was published, or nothing to one channel."""
@@ -162,8 +155,8 @@ class CapturedPublications(Sequence[Publication]):
             raise AssertionError(f"{len(found)} publications too many.\n{self._listing()}")
 
     def _listing(self) -> str:
-        lines = [f"  {p.channel} {dict(p.payload)!r} ({p.state})" for p in self.publications]
-        return "\n".join(["Published was:", *(lines or ["  nothing"])])
+        lines = (f"{p.channel} {dict(p.payload)!r} ({p.state})" for p in self.publications)
+        return listing("Published was:", lines)
 
     @overload
     def __getitem__(self, index: int) -> Publication: ...

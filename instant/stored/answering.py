@@ -15,7 +15,7 @@ from instant.inbound.answers import Refused
 from instant.inbound.call import Call
 from instant.inbound.reserved import REQUESTS
 from instant.inbound.tickets.still import run_jobs
-from instant.stored.asserting import ANY
+from instant.stored.expectations import ANY, first_of, given, listing
 from instant.stored.responding import find_responder
 from instant.stored.waiting import answered_here
 
@@ -91,15 +91,11 @@ class AnsweredRequests:
     def _of(
         self, found: list[AnsweredRequest], count: int | None, wanted: dict[str, Any]
     ) -> AnsweredRequest:
-        if (count is None and found) or len(found) == count != 0:
-            return found[0]
-        given = {key: value for key, value in wanted.items() if value is not ANY}
-        times = "" if count is None else f" {count} times, but {len(found)} times"
-        raise AssertionError(f"Not asked of {self.name!r}{times}: {given}.\n{self._listing()}")
+        what = f"asked of {self.name!r}: {given(**wanted)}"
+        return first_of(found, count, what, self._listing())
 
     def _listing(self) -> str:
-        lines = [f"  {one}" for one in self.requests]
-        return "\n".join(["Asked was:", *(lines or ["  nothing"])])
+        return listing("Asked was:", map(str, self.requests))
 
 
 @contextmanager

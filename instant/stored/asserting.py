@@ -11,28 +11,14 @@ from typing import Any, overload
 from django.db.models.signals import pre_delete
 
 from instant.channels.names import user_channel
+from instant.stored.expectations import ANY, all_of, first_of, given, listing
 from instant.stored.model import Acknowledgement, Message
 from instant.stored.notifications.notify import EVENT
 from instant.stored.outstanding import readable, waiting_for
 from instant.stored.rows import Messages, database, own
 from instant.tenancy import current as tenancy
 
-__all__ = ["ANY", "StoredMessages", "stored_messages"]
-
-
-class _Any:
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __repr__(self) -> str:
-        return "ANY"
-
-
-ANY: Any = _Any()
-"""What is not given to an assertion, and so not compared."""
+__all__ = ["StoredMessages", "stored_messages"]
 
 
 class StoredMessages(Sequence[Message]):
@@ -77,14 +63,9 @@ class StoredMessages(Sequence[Message]):
         Only what is given is compared; ``count`` asks for exactly so many. ``sender`` is a user,
         None for what Python published.
         """
-        given = {
-            "message": message,
-            "data": data,
-            "event_class": event_class,
-            "sender": sender,
-            "context": context,
-        }
-        wanted = {key: value for key, value in given.items() if value is not ANY}
+        wanted = given(
+            message=message, data=data, event_class=event_class, sender=sender, context=context
+        )
         if wanted.get("sender") is not None:
             wanted["sender"] = wanted["sender"].pk
         found = [
@@ -93,7 +74,7 @@ class StoredMessages(Sequence[Message]):
             if one.name == channel
             and all(value == _told(one)[key] for key, value in wanted.items())
         ]
-        return self._of(found, count, f"stored: {channel!r} with {wanted}")
+        return first_of(found, count, f"stored: {channel!r} with {wanted}", self._listing())
 
     def assert_nothing_stored(self, channel: str | None = None) -> None:
         """Assert that nothing was stored, or nothing for one channel."""
@@ -112,8 +93,7 @@ class StoredMessages(Sequence[Message]):
         count: int | None = None,
     ) -> Message:
         """Assert that the user was notified, and return the first notification that matches."""
-        given = {"title": title, "body": body, "url": url, "kind": kind, "data": data}
-        wanted = {key: value for key, value in given.items() if value is not ANY}
+        wanted = given(title=title, body=body, url=url, kind=kind, data=data)
         own_channel = user_channel(user)
         found = [
             one
@@ -122,7 +102,7 @@ class StoredMessages(Sequence[Message]):
             and one.payload.get("event_class") == EVENT
             and all(value == one.payload["data"].get(key) for key, value in wanted.items())
         ]
-        return self._of(found, count, f"notified: {user!r} with {wanted}")
+        return first_of(found, count, f"notified: {user!r} with {wanted}", self._listing())
 
     def assert_outstanding(
         self, user: Any, channel: str | None = None, *, count: int | None = None
@@ -137,7 +117,9 @@ class StoredMessages(Sequence[Message]):
             waiting = waiting_for(user).filter(pk__gt=self._before)
             found = list(readable(user, waiting).select_related("row"))
         found = [one for one in found if channel in {None, one.name}]
-        return self._all(found, count, f"outstanding for {user!r}{_on(channel)}")
+        return list(
+            all_of(found, count, f"outstanding for {user!r}{_on(channel)}", self._listing())
+        )
 
     def assert_acknowledged(
         self, user: Any, channel: str | None = None, *, count: int | None = None
@@ -154,24 +136,15 @@ class StoredMessages(Sequence[Message]):
         messages = self.messages
         done |= {pk for pk, (_, users) in self._gone.items() if user.pk in users}
         found = [one for one in messages if one.pk in done and channel in {None, one.name}]
-        return self._all(found, count, f"acknowledged by {user!r}{_on(channel)}")
+        return list(
+            all_of(found, count, f"acknowledged by {user!r}{_on(channel)}", self._listing())
+        )
 
     def _rows(self) -> Messages:
         return own().filter(pk__gt=self._before)
 
-    def _of(self, found: list[Message], count: int | None, what: str) -> Message:
-        if (count is None and found) or len(found) == count != 0:
-            return found[0]
-        raise AssertionError(f"Not {what}{_times(found, count)}.\n{self._listing()}")
-
-    def _all(self, found: list[Message], count: int | None, what: str) -> list[Message]:
-        if (count is None and found) or len(found) == count:
-            return found
-        raise AssertionError(f"Not {what}{_times(found, count)}.\n{self._listing()}")
-
     def _listing(self) -> str:
-        lines = [f"  {one.name} {one.payload!r}" for one in self.messages]
-        return "\n".join(["Stored was:", *(lines or ["  nothing"])])
+        return listing("Stored was:", (f"{one.name} {one.payload!r}" for one in self.messages))
 
     def _goes(self, instance: Message, **_kwargs: Any) -> None:
         if instance.pk > self._before and instance.tenant == self._tenant:
@@ -224,7 +197,3 @@ def _told(message: Message) -> dict[str, Any]:
 
 def _on(channel: str | None) -> str:
     return "" if channel is None else f" on {channel!r}"
-
-
-def _times(found: Sequence[Message], count: int | None) -> str:
-    return "" if count is None else f", {count} times, but {len(found)} times"
