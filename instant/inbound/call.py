@@ -90,6 +90,8 @@ class Call:
     _job: Job | None = field(default=None, repr=False)
     _within: float | None = field(default=None, repr=False)
     """Seconds after which nobody waits for the answer of a request any more."""
+    _ticket: str = field(default="", repr=False)
+    """The id that its ticket gets, where whoever asks listens for it already."""
 
     async def auser(self) -> Any:
         """Return the user, in an ``async def``, where looking may have to ask the database."""

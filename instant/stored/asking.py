@@ -46,6 +46,8 @@ def accepted(call: Call, queue: str, priority: int, backlog: int) -> dict[str, A
     within = call._within  # noqa: SLF001  ours
     expires = None if within is None else timezone.now() + timedelta(seconds=within)
     columns: dict[str, Any] = {"method": queue, "expires_at": expires}
+    if call._ticket:  # noqa: SLF001  ours
+        columns["id"] = call._ticket  # noqa: SLF001  ours
     if conf.current().store is None:
         return accept(call, queue, priority, **columns)
     row = _channel(queue.removeprefix(REQUESTS))  # before: SQLite wants to write first

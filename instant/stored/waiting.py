@@ -22,7 +22,7 @@ from instant.inbound.call import PYTHON, Call
 from instant.inbound.encoder import AnswerEncoder
 from instant.inbound.reserved import TICKET
 from instant.inbound.tickets import bells, cancelling, rows
-from instant.inbound.tickets.model import Ticket
+from instant.inbound.tickets.model import Ticket, new_id
 from instant.inbound.tickets.still import run_jobs
 from instant.inbound.tickets.telling import FIELDS
 from instant.stored.responding import find_responder
@@ -52,13 +52,14 @@ def answered_here() -> Iterator[None]:
 
 def request(name: str, data: Any, *, timeout: float, user: Any, on_progress: Told | None) -> Any:
     """See ``instant.messages.request()``."""
-    answer = _asked(name, data, timeout, user)
-    if (id_ := _id(answer)) is None:
-        return answer
-    follower = _Follower(name, id_, timeout, on_progress)
-    if _is_here.get():
-        run_jobs(f"request:{name}")
-    with bells.Bell(bells.of_asker(id_)) as bell:
+    wanted = new_id()  # a fast worker would ring before the bell is there
+    with bells.Bell(bells.of_asker(wanted)) as bell:
+        answer = _asked(name, data, timeout, user, wanted)
+        if (id_ := _id(answer)) is None:
+            return answer
+        follower = _Follower(name, id_, timeout, on_progress)
+        if _is_here.get():
+            run_jobs(f"request:{name}")
         try:
             for pause in follower.pauses():
                 bell.wait(pause)
@@ -80,13 +81,14 @@ async def arequest(
     on_progress: Told | None,
 ) -> Any:
     """See ``instant.messages.arequest()``."""
-    answer = await sync_to_async(_asked)(name, data, timeout, user)
-    if (id_ := _id(answer)) is None:
-        return answer
-    follower = _Follower(name, id_, timeout, on_progress)
-    if _is_here.get():
-        await sync_to_async(run_jobs)(f"request:{name}")
-    with bells.Bell(bells.of_asker(id_)) as bell:
+    wanted = new_id()
+    with bells.Bell(bells.of_asker(wanted)) as bell:
+        answer = await sync_to_async(_asked)(name, data, timeout, user, wanted)
+        if (id_ := _id(answer)) is None:
+            return answer
+        follower = _Follower(name, id_, timeout, on_progress)
+        if _is_here.get():
+            await sync_to_async(run_jobs)(f"request:{name}")
         try:
             for pause in follower.pauses():
                 await _rung(bell, pause)
@@ -114,8 +116,8 @@ async def _rung(bell: bells.Bell, seconds: float) -> None:
         bell.clear()
 
 
-def _asked(name: str, data: Any, timeout: float, user: Any) -> Any:
-    """Put the request; return the ticket, or what a policy has answered before."""
+def _asked(name: str, data: Any, timeout: float, user: Any, ticket: str) -> Any:
+    """Put the request; return the ticket, of this id, or what a policy has answered before."""
     handler = find_responder(name)
     if handler is None:
         raise LookupError(
@@ -135,6 +137,7 @@ def _asked(name: str, data: Any, timeout: float, user: Any) -> Any:
         data=json.loads(json.dumps(data, cls=AnswerEncoder, allow_nan=False)),
         transport=PYTHON if user is None else "",
         _within=timeout,
+        _ticket=ticket,
     )
     return dispatch.run(handler, call)
 
