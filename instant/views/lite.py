@@ -31,7 +31,7 @@ from instant.views.caching import keep_out_of_caches
 from instant.views.endpoint import BadRequest, Body, Forbidden, Unavailable, endpoint
 from instant.views.identity import MAX_CHANNELS, call_of, check_anonymous, meta_of, opened
 from instant.views.proxy_endpoint import bare, knows_secret
-from instant.views.ticket_limit import count
+from instant.views.ticket_throttle import count
 
 __all__ = ["connect", "lite"]
 

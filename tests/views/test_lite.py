@@ -14,7 +14,7 @@ from instant.centrifugo.proxy import HEADER
 from instant.conf.throttle import Rate
 from instant.exceptions import ServerRefused, ServerUnreachable
 from instant.handlers import Refused
-from instant.views import lite, ticket_limit
+from instant.views import lite, ticket_throttle
 from tests.inbound.tenants import Tenants
 
 SECRET = "proxy-secret-0123456789"
@@ -253,7 +253,7 @@ def test_of_more_channels_than_a_connection_has_the_first_are_heard(make_channel
 
 def tickets(rate, monkeypatch):
     for name in ("OF_USER", "OF_ADDRESS"):
-        monkeypatch.setattr(ticket_limit, name, rate)
+        monkeypatch.setattr(ticket_throttle, name, rate)
 
 
 def test_a_user_gets_so_many_tickets(make_user, monkeypatch, settings):
@@ -289,7 +289,7 @@ def test_a_cache_that_does_not_count_costs_no_ticket(monkeypatch, caplog):
     def fail(self):
         raise OSError("no cache")
 
-    monkeypatch.setattr(ticket_limit.Limit, "take", fail)
+    monkeypatch.setattr(ticket_throttle.Limit, "take", fail)
     assert ask(ticket=True)["ticket"]
     assert "tickets are not throttled" in caplog.text
 
