@@ -148,7 +148,7 @@ def _acknowledged_by_all(messages: Messages, like: Message) -> Messages:
             .values_list("message")
             .annotate(Count("user", distinct=True))
         )
-        counts = dict(acknowledged.iterator())
+        counts = dict(acknowledged)
         left = [pk for pk in left if counts.get(pk) == len(some)]
         if not left:
             break
