@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "conf": {"centrifugo.config", "deliveries", "exceptions"},
     "channels": {"deliveries", "exceptions"},
     "publishing": {
-        "backends", "centrifugo", "channels", "conf", "exceptions", "models", "personal.part", "revoking.host",
+        "backends", "centrifugo", "channels", "conf", "exceptions", "models", "personal.deletion", "personal.part", "revoking.host",
         "revoking.looker", "revoking.rounds", "signals", "tenancy",
     },
     "rights": {
@@ -39,7 +39,7 @@ MAY_IMPORT = {
     },
     "inbound": {
         "backends", "centrifugo", "channels", "conf", "deliveries", "exceptions", "models", "namespaces", "permissions",
-        "personal.part", "producers", "publishing", "revoking.host", "revoking.looker", "rights", "signals",
+        "personal.deletion", "personal.part", "producers", "publishing", "revoking.host", "revoking.looker", "rights", "signals",
         "stored.browser_publishing", "stored.creating", "stored.request_messages", "stored.wake_up", "tenancy",
     },
     "server": {
@@ -59,7 +59,7 @@ MAY_IMPORT = {
     },
     "streaming": {
         "channels", "conf", "exceptions", "fields", "models", "namespaces", "pages.loading", "pages.privacy", "permissions",
-        "personal.part", "producers", "publishing", "rights", "stored.note", "tenancy",
+        "personal.deletion", "personal.part", "producers", "publishing", "rights", "stored.note", "tenancy",
     },
     "broadcasting": {"backends", "exceptions", "producers", "publishing", "tenancy"},
     "schemas": {"conf", "exceptions", "inbound", "namespaces", "publishing"},

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.apps import apps
-from django.contrib.auth import get_user_model
 from django.db.models import signals
 
+from instant.personal import deletion
 from instant.streaming import rows
 
 __all__ = ["connect"]
@@ -15,10 +14,7 @@ __all__ = ["connect"]
 
 def connect() -> None:
     """Listen; called when the apps are ready, any number of times."""
-    user = get_user_model()
-    for model in apps.get_models():
-        if issubclass(model, user):  # its proxies and children send signals of their own
-            signals.pre_delete.connect(_goes, sender=model, dispatch_uid="instant.streams_goes")
+    deletion.listen(signals.pre_delete, _goes, "instant.streams_goes")
 
 
 def _goes(instance: Any, using: str, **_kwargs: Any) -> None:

@@ -6,14 +6,13 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from django.apps import apps
-from django.contrib.auth import get_user_model
 from django.db import DatabaseError, connections, transaction
 from django.db.models import signals
 
 from instant.inbound.tickets import rows
 from instant.inbound.tickets.channel import channel_of
 from instant.inbound.tickets.running import is_used
+from instant.personal import deletion
 from instant.publishing.commit_hook import wait_for_commit
 from instant.publishing.outbox import erasing as outbox
 from instant.stored import request_messages
@@ -30,10 +29,7 @@ def connect() -> None:
     """Listen, where a handler has a queue; called when the apps are ready, any number of times."""
     if not is_used():
         return
-    user = get_user_model()
-    for model in apps.get_models():
-        if issubclass(model, user):  # its proxies and children send signals of their own
-            signals.post_delete.connect(_gone, sender=model, dispatch_uid="instant.tickets_gone")
+    deletion.listen(signals.post_delete, _gone, "instant.tickets_gone")
 
 
 def _gone(instance: Any, using: str, **_kwargs: Any) -> None:

@@ -9,8 +9,6 @@ from itertools import groupby
 from operator import or_
 from typing import Any
 
-from django.apps import apps
-from django.contrib.auth import get_user_model
 from django.db import DatabaseError, connections
 from django.db.models import Q, signals
 from django.db.models.functions import Left
@@ -23,6 +21,7 @@ from instant.channels.names import (
     namespace_of,
 )
 from instant.models import OutboxRow
+from instant.personal import deletion
 from instant.publishing import copied
 from instant.publishing.commit_hook import wait_for_commit
 from instant.publishing.outbox import is_used, tables
@@ -42,10 +41,7 @@ _reach = Reach()
 
 def connect() -> None:
     """Listen; called when the apps are ready, any number of times."""
-    user = get_user_model()
-    for model in apps.get_models():
-        if issubclass(model, user):  # its proxies and children send signals of their own
-            signals.post_delete.connect(_gone, sender=model, dispatch_uid="instant.outbox_gone")
+    deletion.listen(signals.post_delete, _gone, "instant.outbox_gone")
 
 
 def _gone(instance: Any, using: str, **_kwargs: Any) -> None:
