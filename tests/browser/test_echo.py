@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.held import Held
+
 NUMBER = re.compile(r"^[0-9]+$")
 MESSAGES = """() => {
   window.heard = [];
@@ -42,13 +44,12 @@ def is_confirmed(visitor, lines=1):
 
 def test_a_line_is_there_before_django_has_heard_of_it(visit):
     sam, root = at_the_desk(visit, "sam"), at_the_desk(visit, "root")
-    held = []
-    sam.page.route("**/desk/note/", lambda route: held.append(route))  # noqa: PLW0108  no builtin
+    held = Held(sam.page, "**/desk/note/")
     write(sam)
     expect(sam.lines.first).to_have_attribute("aria-busy", "true")
     assert root.lines.count() == root.before
     expect(sam.page.get_by_label("Text")).to_have_value("")
-    held[0].continue_()
+    held.first().continue_()
     is_confirmed(sam)
     expect(root.lines).to_have_count(root.before + 1)
     # One publication; whose page caused it is known to that page alone.
@@ -59,16 +60,13 @@ def test_a_line_is_there_before_django_has_heard_of_it(visit):
 
 def test_the_message_may_be_faster_than_the_answer(visit):
     sam = at_the_desk(visit, "sam")
-    held = []
-
-    def answer_late(route):
-        held.append((route, route.fetch()))
-
-    sam.page.route("**/desk/note/", answer_late)
+    held = Held(sam.page, "**/desk/note/")
     write(sam)
+    route = held.first()
+    # Django has answered, the page hasn't heard it.
+    response = route.fetch()
     [message] = hears(sam)
     expect(sam.lines.first).to_have_attribute("aria-busy", "true")
-    [(route, response)] = held
     assert response.json() == {"id": message["id"]}
     route.fulfill(response=response)
     is_confirmed(sam)

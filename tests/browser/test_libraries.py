@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.fragments import MODULES, URL, Page
+from tests.browser.held import Held
 
 HTMX = {2: MODULES / "htmx.org/dist/htmx.min.js", 4: MODULES / "htmx-4/dist/htmx.min.js"}
 ALPINE = MODULES / "alpinejs/dist/cdn.min.js"
@@ -89,15 +90,14 @@ def test_a_request_of_htmx_that_is_on_its_way(live, htmx):
         '<p id="list"></p></div>',
         head=htmx,
     )
-    waiting = []
-    page.route(f"{URL}slow", lambda route: waiting.append(route))  # noqa: PLW0108  it sets attributes
+    slow = Held(page, f"{URL}slow")
     page.get_by_text("Go").click()
     page.wait_for_function("() => document.querySelector('#go').classList.contains('htmx-request')")
     live.arrive(
         '<b>2</b><button id="go" hx-get="/slow" hx-target="#list">Go</button><p id="list"></p>'
     )
     expect(page.locator("b")).to_have_text("2")
-    waiting[0].fulfill(body="done", content_type="text/html")
+    slow.first().fulfill(body="done", content_type="text/html")
     expect(page.locator("#list")).to_have_text("done")
     assert "htmx-request" not in (page.locator("#go").get_attribute("class") or "")
 
