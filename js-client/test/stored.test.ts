@@ -1,6 +1,7 @@
 /** Stored messages: delivered when the page comes, and acknowledged when it has dealt with them. */
 import { expect, test, vi } from "vitest";
 
+import { pause } from "../src/stored/pause.js";
 import { Inbox, soon, useSite } from "./site.js";
 
 const site = useSite();
@@ -134,6 +135,36 @@ test("Django is asked again when it was away, and new messages don't wait for it
   site.centrifugo.publish("public", { id: "new", message: "new" });
   await soon(() => {
     expect(acknowledged().flat()).toContain("new");
+  });
+});
+
+test("after disconnect() nothing is tried again, and what was not acknowledged is with the next connection", async () => {
+  store("1");
+  const inbox = new Inbox();
+  const instant = site.instant();
+  const room = instant.channel("public");
+  const real = fetch;
+  let tries = 0;
+  vi.stubGlobal("fetch", (...[to, options]: Parameters<typeof fetch>) => {
+    if (!(to as string).endsWith("/acknowledge/")) return real(to, options);
+    tries += 1;
+    return isAway ? Promise.reject(new TypeError("away")) : real(to, options);
+  });
+  let isAway = true;
+  room.on("*", inbox.add, { ack: true });
+  await inbox.holds("1");
+  await soon(() => {
+    expect(tries).toBeGreaterThan(2);
+  });
+  instant.disconnect();
+  await pause(50); // an attempt may be on its way
+  const before = tries;
+  await pause(300); // over ten attempts otherwise
+  expect(tries).toBe(before);
+  isAway = false;
+  await instant.connect();
+  await soon(() => {
+    expect(acknowledged()).toEqual([["id-1"]]);
   });
 });
 

@@ -101,8 +101,21 @@ export class Acknowledgements {
         if (failures === 0) listeners.error.emit(error as Parameters<typeof listeners.error.emit>[0]);
         const [minimum, maximum] = config.reconnectDelay;
         await pause(Math.random() * Math.min(maximum, minimum * 2 ** ++failures));
+        await this.#wanted();
       }
     }
+  }
+
+  /** After `disconnect()` nothing is tried again before the page connects: in a program nothing else would end it. */
+  async #wanted(): Promise<void> {
+    const connection = this.#connection;
+    if (connection.status !== "idle" || !connection.client) return;
+    await new Promise<void>((resolve) => {
+      const remove = connection.listeners.status.add(() => {
+        remove();
+        resolve();
+      });
+    });
   }
 
   #sendOnce = async (): Promise<void> => {
