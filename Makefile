@@ -87,25 +87,25 @@ demo: $(VENV)/.installed
 
 # On all cores, the client's own tests among them; the tests of a file stay together, see tests/conftest.py.
 test: packages $(VENV)/.tested js-client/node_modules/.package-lock.json
-	$(BIN)/python -X dev -m pytest -n auto -m 'not slow' $(TESTS)
+	$(BIN)/python -m pytest -n auto -m 'not slow' $(TESTS)
 
 # What kills processes again and again, builds environments or waits. CI runs it too, with all others: make coverage.
 test-slow: packages $(VENV)/.tested js-client/node_modules/.package-lock.json
-	$(BIN)/python -X dev -m pytest -n auto -m slow $(TESTS)
+	$(BIN)/python -m pytest -n auto -m slow $(TESTS)
 
 test-unit: $(VENV)/.tested
-	$(BIN)/python -X dev -m pytest -n auto -m 'not browser and not slow and not conformance' $(TESTS)
+	$(BIN)/python -m pytest -n auto -m 'not browser and not slow and not conformance' $(TESTS)
 
 # What waits on time, again and again while all cores compute something else.
 TIMES ?= 10
 test-under-load: packages $(VENV)/.tested js-client/node_modules/.package-lock.json
 	@$(BIN)/python -m tests.load $(TIMES) \
-		$(BIN)/python -X dev -m pytest -q -n auto -m 'timed or (conformance and not slow)' $(TESTS)
+		$(BIN)/python -m pytest -q -n auto -m 'timed or (conformance and not slow)' $(TESTS)
 
 # All tests, and which lines and branches none of them takes. What pytest said last is said again.
 coverage: packages $(VENV)/.tested js-client/node_modules/.package-lock.json
 	@rm -rf .coverage && mkdir .coverage
-	@set -o pipefail; $(BIN)/python -X dev -m coverage run -m pytest -n auto $(TESTS) | tee .coverage/said
+	@set -o pipefail; $(BIN)/python -m coverage run -m pytest -n auto $(TESTS) | tee .coverage/said
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 	@tail -n 1 .coverage/said
 
@@ -127,7 +127,7 @@ ON_POSTGRES := tests/test_permissions.py tests/rights/test_exact_names.py tests/
 	tests/live/test_enforcement.py tests/live/test_guardian.py tests/pages tests/streaming tests/revoking tests/tenancy/test_outbox.py
 
 test-postgres: postgres $(VENV)/.tested
-	@$(BIN)/python -m tests.cluster $(BIN)/python -X dev -m pytest --ds tests.postgres -q -n auto -m 'not slow and not real_server' $(ON_POSTGRES)
+	@$(BIN)/python -m tests.cluster $(BIN)/python -m pytest --ds tests.postgres -q -n auto -m 'not slow and not real_server' $(ON_POSTGRES)
 
 lint: $(VENV)/.tested js-client/node_modules/.package-lock.json
 	$(BIN)/ruff check .

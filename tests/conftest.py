@@ -33,6 +33,7 @@ def pytest_xdist_auto_num_workers():
 
 
 # These take longest, half a minute and more each on two cores. After them: files with such tests.
+# The first begins first, then those that share the example's site, which ends with the last of them.
 LONGEST = (
     "test_vitest.py",
     "test_exact.py",
@@ -73,8 +74,16 @@ def pytest_collection_modifyitems(config, items):
                 (n for n, mark in enumerate(LONG) if item.get_closest_marker(mark)), len(LONG)
             )
             ranks[item.path] = min(rank, ranks.get(item.path, rank))
-        first = {name: n - len(LONGEST) for n, name in enumerate(LONGEST)}
-        items.sort(key=lambda item: first.get(item.path.name, ranks[item.path]))
+        longest = {name: n - len(LONGEST) for n, name in enumerate(LONGEST)}
+
+        def place(item):
+            path = item.path
+            return (
+                path.name != LONGEST[0] and path.parent.name != "browser",
+                longest.get(path.name, ranks[path]),
+            )
+
+        items.sort(key=place)
     return result
 
 

@@ -16,14 +16,15 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+# Of this folder's tests, which come one after the other: an idle site costs all others some of the machine.
+@pytest.fixture(scope="package")
 def relay():
     """Stands between browsers and message server, so that a test can cut the connection."""
     with Relay(free_port()) as between:
         yield between
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(relay, tmp_path_factory):
     with Site(tmp_path_factory.mktemp("site"), relay) as running:
         yield running

@@ -32,13 +32,13 @@ class StreamingSite(Site):
         return super().__enter__()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def relay():
     with Relay(free_port()) as between:
         yield between
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(relay, tmp_path_factory):
     with StreamingSite(tmp_path_factory.mktemp("client"), relay) as running:
         yield running
