@@ -18,7 +18,7 @@ from django.utils.crypto import salted_hmac
 from instant.pages.lists.following import follows
 from instant.tenancy import current as tenancy
 
-__all__ = ["MOST", "Description", "checked", "describe", "keys_of", "keys_query", "row_name"]
+__all__ = ["MOST", "Description", "checked", "describe", "keys_query", "row_name"]
 
 MOST = 5_000
 """Rows of a list."""
@@ -76,15 +76,6 @@ def describe(queryset: Any, row: Mapping[str, Any]) -> Description:
     return Description(ordered, row, database, digest)
 
 
-def keys_of(queryset: Any) -> list[str]:
-    """
-    Return the primary keys of a list's rows, in order: one query.
-
-    Raises ValueError where there are too many of them, or a row is there twice.
-    """
-    return checked([str(key) for key in keys_query(queryset)], queryset)
-
-
 def keys_query(queryset: Any) -> Any:
     """Return the query for the primary keys, of one more row than a list may have at most."""
     found = queryset._chain()  # noqa: SLF001  what every method of a queryset begins with
@@ -97,9 +88,9 @@ def keys_query(queryset: Any) -> Any:
     return found
 
 
-def checked(keys: list[str], queryset: Any) -> list[str]:
-    """Return the keys; raise ValueError where a list can't have them."""
-    label = queryset.model._meta.label  # noqa: SLF001  Django's documented API
+def checked(keys: list[str], model: Any) -> list[str]:
+    """Return the keys of a model's rows; raise ValueError where a list can't have them."""
+    label = model._meta.label  # noqa: SLF001  Django's documented API
     if len(keys) > MOST:
         raise ValueError(
             f"A live list has at most {MOST:,} rows, and this one of {label} has more: slice it, "
@@ -166,7 +157,7 @@ def _ordered(queryset: Any) -> Any:
     ordered = ordered.order_by(*given, "pk")
     ordered.query.set_limits(low, high)
     if high is not None and high - low > MOST:
-        checked([""] * (high - low), queryset)
+        checked([""] * (high - low), queryset.model)
     return ordered
 
 

@@ -13,7 +13,8 @@ from django.db.models import signals
 
 from instant.broadcasting.units import is_muted, waiting
 from instant.pages.lists import following, registry, resting
-from instant.pages.lists.syncing import refresh
+from instant.pages.lists.model import LiveList
+from instant.pages.lists.syncing import publish_all, refresh
 from instant.publishing.commit_hook import wait_for_commit
 from instant.tenancy import current as tenancy
 
@@ -76,14 +77,16 @@ def _bring_up_to_date(database: str, changes: Sequence[Changed]) -> None:
     if not registry.are_there(labels):
         return
     rows = list(registry.following(labels, database))
+    told: list[tuple[LiveList, dict[str, Any]]] = []
     for row in rows:
         keys = {change.key for change in changes if row.model in change.labels}
         try:
-            refresh(row, keys)
+            refresh(row, keys, lambda *one: told.append(one))
         except Exception as exc:  # the others are told all the same
             if isinstance(exc, DatabaseError) and connections[database].in_atomic_block:
                 raise
             logger.exception("%s could not be told of %d changes.", row, len(keys))
+    publish_all(database, told)
     resting.let_rest(rows)
 
 

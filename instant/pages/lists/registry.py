@@ -17,6 +17,7 @@ from instant.tenancy import current as tenancy
 
 __all__ = [
     "are_there",
+    "change",
     "find",
     "following",
     "forget_users",
@@ -113,6 +114,22 @@ def _is_there(model: Any, wanted: Mapping[str, Collection[Any]]) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return cursor.fetchone() is not None
+
+
+def change(row: LiveList, values: Mapping[str, Any]) -> bool:
+    """
+    Write columns of a list, its version among them; False where somebody has written since.
+
+    By hand for the same reason.
+    """
+    connection = connections[router.db_for_write(LiveList)]
+    quote = connection.ops.quote_name
+    table = quote(LiveList._meta.db_table)  # noqa: SLF001
+    written = ", ".join(f"{quote(name)} = %s" for name in values)
+    sql = f"UPDATE {table} SET {written} WHERE {quote('id')} = %s AND {quote('version')} = %s"  # noqa: S608
+    with transaction.mark_for_rollback_on_error(connection.alias), connection.cursor() as cursor:
+        cursor.execute(sql, [*values.values(), row.pk, row.version])
+        return bool(cursor.rowcount)
 
 
 def let(row: LiveList, sub: str) -> None:

@@ -126,7 +126,7 @@ def _read(
     queryset = _selected(description)
     for _ in range(_TRIES):
         objects = list(queryset)
-        keys = checked([str(key_of(one)) for one in objects], queryset)
+        keys = checked([str(key_of(one)) for one in objects], queryset.model)
         if registry.in_transaction(description.database, registry.own().db):
             # What others have committed since it began may be missing, or our own isn't told yet.
             is_same = row.version and json.loads(row.keys) == keys

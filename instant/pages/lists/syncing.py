@@ -11,27 +11,28 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from django.apps import apps
 from django.db import transaction
 
 from instant.exceptions import PublishError
 from instant.pages.lists import registry, stored_query
 from instant.pages.lists.audience import window
-from instant.pages.lists.description import checked, keys_of
+from instant.pages.lists.description import checked
 from instant.pages.lists.model import LiveList
 from instant.pages.lists.ops import Op, difference
 from instant.pages.lists.rendering import rendered
 from instant.pages.lists.stored_query import Foreign, Unreadable, unpack
 from instant.pages.lists.visibility import viewer_of, visible
 from instant.producers import publish
+from instant.publishing.batch import batch
 
 __all__ = [
     "EVENT",
     "NAMESPACE",
     "channel_of",
+    "publish_all",
     "queryset_of",
     "read_again",
     "refresh",
@@ -47,6 +48,9 @@ NAMESPACE = "instant.list"
 
 EVENT = "instant:list"
 """The event class of what is told."""
+
+Tell = Callable[[LiveList, dict[str, Any]], object]
+"""Takes what is to be published on the channel of a list."""
 
 _TRIES = 50
 """How often somebody else may be faster."""
@@ -68,32 +72,32 @@ def queryset_of(row: LiveList) -> Any:
     return unpack(row.queryset, row.database)
 
 
-def refresh(row: LiveList, changed: Collection[str] = ()) -> bool:
+def refresh(row: LiveList, changed: Collection[str] = (), tell: Tell | None = None) -> bool:
     """
     Ask the database for the list's keys, and tell what has changed; ``changed`` are rows' keys.
 
-    Ends a list that can't be asked any more. Tells whether ``row`` is as the database is.
+    Ends a list that can't be asked any more. Tells whether ``row`` is as the database is. With
+    ``tell`` what is to be published is handed to it, else it is published.
     """
+    tell = tell or _publish
     try:
         for _ in range(_TRIES):
-            if take(row, _keys_now(row), changed):
+            if take(row, _keys_now(row), changed, tell):
                 return True
             if not read_again(row):
                 return False
     except (Unreadable, ValueError) as exc:
         logger.warning("%s is followed no longer: %s", row, exc)
-        end(row)
+        registry.own().filter(pk=row.pk).delete()
+        tell(row, {"v": 0, "end": True})  # its pages ask for another one
         return False
     logger.error("%s changes too fast to be told of.", row)
     return False
 
 
 def _keys_now(row: LiveList) -> list[str]:
-    try:
-        return keys_of(queryset_of(row))
-    except Foreign:  # during a deploy
-        rows = apps.get_model(row.model)._base_manager  # noqa: SLF001  Django's documented API
-        return checked(stored_query.keys(row.queryset, row.database), rows)
+    model, keys = stored_query.keys(row.queryset, row.database)
+    return checked(keys, model)
 
 
 def read_again(row: LiveList) -> bool:
@@ -105,7 +109,12 @@ def read_again(row: LiveList) -> bool:
     return True
 
 
-def take(row: LiveList, keys: Sequence[str], changed: Collection[str] = ()) -> bool:
+def take(
+    row: LiveList,
+    keys: Sequence[str],
+    changed: Collection[str] = (),
+    tell: Tell | None = None,
+) -> bool:
     """
     Note the keys as those of the list, and tell what that changes.
 
@@ -120,13 +129,13 @@ def take(row: LiveList, keys: Sequence[str], changed: Collection[str] = ()) -> b
     values: dict[str, Any] = {"version": version}
     if keys != before:
         values["keys"] = json.dumps(keys, separators=(",", ":"))
-    if not registry.own().filter(pk=row.pk, version=row.version).update(**values):
+    if not registry.change(row, values):
         return False
     is_new = row.version == 0
     for name, value in values.items():
         setattr(row, name, value)
     if not is_new:
-        _tell(row, ops, changed)
+        (tell or _publish)(row, _said(row, ops, changed))
     return True
 
 
@@ -144,18 +153,13 @@ def with_keys(row: LiveList, keys: Collection[str]) -> Any:
     return found
 
 
-def end(row: LiveList) -> None:
-    """Forget a list, and let its pages ask for another one."""
-    registry.own().filter(pk=row.pk).delete()
-    _publish(row, {"v": 0, "end": True})
-
-
 def tell_reset(row: LiveList) -> None:
     """Tell the pages of a list that they are to ask for all of it."""
     _publish(row, {"v": row.version, "reset": True})
 
 
-def _tell(row: LiveList, ops: Sequence[Op], changed: Collection[str]) -> None:
+def _said(row: LiveList, ops: Sequence[Op], changed: Collection[str]) -> dict[str, Any]:
+    """Return what the pages of a list are told of its change."""
     data: dict[str, Any] = {"v": row.version, "wait": window(channel_of(row.digest))}
     if len(ops) > _MOST:
         data["reset"] = True
@@ -163,7 +167,7 @@ def _tell(row: LiveList, ops: Sequence[Op], changed: Collection[str]) -> None:
         data["ops"] = ops
         if row.is_public:
             data |= _shown(row, ops, changed)
-    _publish(row, data)
+    return data
 
 
 def _shown(row: LiveList, ops: Sequence[Op], changed: Collection[str]) -> dict[str, Any]:
@@ -187,9 +191,16 @@ def _shown(row: LiveList, ops: Sequence[Op], changed: Collection[str]) -> dict[s
 
 
 def _publish(row: LiveList, data: dict[str, Any]) -> None:
-    """Publish as after a commit: a failure is logged, signalled and told to pages."""
-    try:
-        with transaction.atomic(using=row.database, savepoint=False):
-            publish(channel_of(row.digest), data=data, event_class=EVENT, using=row.database)
-    except PublishError:
-        logger.exception("%s has changed, and nobody could be told.", row)
+    publish_all(row.database, [(row, data)])
+
+
+def publish_all(database: str, told: Sequence[tuple[LiveList, dict[str, Any]]]) -> None:
+    """Publish as after one commit: a failure is logged, signalled and told to pages."""
+    if not told:
+        return
+    with transaction.atomic(using=database, savepoint=False), batch():
+        for row, data in told:
+            try:
+                publish(channel_of(row.digest), data=data, event_class=EVENT, using=database)
+            except PublishError:
+                logger.exception("%s has changed, and nobody could be told.", row)

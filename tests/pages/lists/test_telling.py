@@ -8,12 +8,13 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils.module_loading import import_string
 
 from instant.backends import replaced
 from instant.broadcasting import receivers as broadcasting
 from instant.broadcasts import broadcasts, collected, muted, touch
 from instant.models import LiveList
-from instant.pages.lists import fetching, following, receivers, syncing
+from instant.pages.lists import fetching, following, receivers, stored_query, syncing
 from instant.pages.lists.channel import ListChannel
 from instant.pages.lists.showing import show
 from tests.pages.lists.conftest import Page, declare
@@ -146,19 +147,42 @@ def test_a_save_that_concerns_no_list_asks_one_question(followed, ann, make):
     assert len([q for q in queries if q["sql"].startswith("SELECT")]) == 1
 
 
+@pytest.mark.parametrize("backend", ["locmem.LocmemBackend", "outbox.OutboxBackend"])
+def test_what_all_lists_are_told_of_a_change_leaves_together(follow, make, monkeypatch, backend):
+    path = f"instant.backends.{backend}"
+    calls, kind = [], import_string(path)
+    name = "in_transaction" if kind.transactional else "send"
+    real = getattr(kind, name)
+
+    def counted(self, envelopes, *more):
+        calls.append(len(envelopes))
+        return real(self, envelopes, *more)
+
+    for flag in (1, 2):
+        follow(ROWS.filter(action_flag=flag))
+        follow(ROWS.filter(action_flag=flag).order_by("-object_repr"))
+    monkeypatch.setattr(kind, name, counted)
+    with replaced(kind()):
+        entry = make("a", 1)
+        assert calls == [2]
+        entry.action_flag = 2
+        entry.save()
+    assert calls == [2, 4]
+
+
 def test_whoever_was_slower_asks_again(follow, make, sent, monkeypatch):
     """Two processes have committed, and the first has asked before the second did."""
     page = follow(ROWS)
-    real, late = syncing.keys_of, []
+    real, late = stored_query.keys, []
 
-    def keys_of(queryset):
-        keys = real(queryset)
+    def keys(text, database):
+        found = real(text, database)
         if not late:
             late.append(True)
             make("b")  # which asks, notes and tells before we do
-        return keys
+        return found
 
-    monkeypatch.setattr(syncing, "keys_of", keys_of)
+    monkeypatch.setattr(stored_query, "keys", keys)
     make("a")
     assert [row["object_repr"] for row in page.follow().drawn] == ["a", "b"]
     assert len(sent) == 2
@@ -168,11 +192,11 @@ def test_what_changes_while_a_page_is_made_is_in_it_or_comes(follow, make, sent,
     follow(ROWS)
     real, during = syncing.take, []
 
-    def take(row, keys, changed=()):
+    def take(row, keys, *more):
         if not during:
             during.append(True)
             make("b")
-        return real(row, keys, changed)
+        return real(row, keys, *more)
 
     monkeypatch.setattr("instant.pages.lists.showing.syncing.take", take)
     page = Page(ROWS, sent)
@@ -291,10 +315,10 @@ def test_a_list_that_fails_keeps_no_other_from_being_told(follow, make, monkeypa
     bad, good = follow(ROWS.filter(action_flag=1)), follow(ROWS.filter(action_flag=2))
     refresh = receivers.refresh
 
-    def failing(row, keys):
+    def failing(row, *more):
         if row.digest in bad.shown.channel:
             raise OverflowError("a number that no database has")
-        return refresh(row, keys)
+        return refresh(row, *more)
 
     monkeypatch.setattr(receivers, "refresh", failing)
     make("a", 2)
