@@ -2,6 +2,7 @@
 
 import os
 
+import django
 import hypothesis
 import pytest
 from asgiref.sync import sync_to_async
@@ -63,7 +64,7 @@ LONG = ("browser", "slow", "conformance")
 def pytest_collection_modifyitems(config, items):
     """After others have shuffled and selected: leave out, and side by side let long files begin."""
     result = yield
-    items[:] = [item for item in items if _has_its_database(item)]
+    items[:] = [item for item in items if _has_its_database(item) and _has_its_django(item)]
     if os.environ.get("CI"):
         _try_twice(items)
     real_server.leave_out(items)
@@ -101,6 +102,11 @@ def _try_twice(items):
 def _has_its_database(item):
     mark = item.get_closest_marker("only_on")
     return mark is None or connections["default"].vendor in mark.args
+
+
+def _has_its_django(item):
+    mark = item.get_closest_marker("django_since")
+    return mark is None or mark.args <= django.VERSION
 
 
 @pytest.fixture(scope="session", autouse=True)

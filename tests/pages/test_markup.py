@@ -4,7 +4,6 @@ import inspect
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
-import django
 import pytest
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
@@ -70,7 +69,7 @@ def test_the_first_template_that_is_there():
         send_html("news", "none.html", target="li")
 
 
-@pytest.mark.skipif(django.VERSION < (6,), reason="Django has no partials")
+@pytest.mark.django_since(6)  # which has partials
 def test_a_part_of_a_template():
     said = sent(send_html, "news", "rows.html#row", {"text": "x"}, target="ul", action="append")
     assert said["data"]["html"] == "<li>x</li>"

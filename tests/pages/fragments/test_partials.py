@@ -1,11 +1,10 @@
 """Django 6's {% partialdef %}: a part of a template has a name, and is a template as any other."""
 
-import django
 import pytest
 from django.contrib.auth.models import Group
 from django.template.loader import get_template
 
-pytestmark = pytest.mark.skipif(django.VERSION < (6,), reason="Django has no partials")
+pytestmark = pytest.mark.django_since(6)
 
 NAMED = "{% partialdef status inline %}<b>{{ group.name }}</b>{% endpartialdef %}"
 AROUND = "{% partialdef part inline %}{% live group %}<b>{{ group.name }}</b>{% endlive %}{% endpartialdef %}"

@@ -4,7 +4,6 @@ import json
 import re
 from datetime import timedelta
 
-import django
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
@@ -390,7 +389,7 @@ def test_a_page_that_was_being_made_when_the_right_ended_loses_the_list_later(
     assert ask(client, found["ref"], []).status_code == 200, "it is younger than the change"
 
 
-@pytest.mark.skipif(django.VERSION < (6,), reason="Django has no partials")
+@pytest.mark.django_since(6)  # which has partials
 def test_the_row_stands_in_the_pages_own_template(site, make, monkeypatch):
     entry = make("new")
     site.page = (
