@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import random
+import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,7 +34,15 @@ _ROUNDS = 40
 """Looks at all slots; each can fail only where others were faster, or where nothing is kept."""
 
 _FORGOTTEN = 3
-"""Looks after which a cache that has kept nothing of what was added counts as broken."""
+"""
+Times that nothing is there of what another has just added, after which the cache is asked.
+
+Either it keeps nothing, or others take and give back faster than this process looks, as those do
+who wait for a result: each takes the lease, finds it, and gives it back.
+"""
+
+_PROBED = 10
+"""Seconds that what is added to ask it is kept at most."""
 
 _SAMPLE = 4
 """Slots that are looked at first, where there are more: most callers find a free one there."""
@@ -99,8 +108,14 @@ class Limit:
                     break
             else:
                 kept_nothing += not self._held(tried, period)
-            self._pause(kept_nothing)
-        raise KeepsNothing("The cache keeps nothing.")
+            if isinstance(self.cache, BaseDatabaseCache):
+                # Let others write: add() tells nobody that SQLite was busy.
+                time.sleep(random.random() * _PAUSE)  # noqa: S311  no secret
+            elif kept_nothing >= _FORGOTTEN:
+                self._probe()
+                kept_nothing = 0
+        self._probe()
+        raise Full(1)  # others were faster each time
 
     def renew(self, key: str) -> str:
         """Hold a slot of one's own for the rate's seconds from now; return its key of now."""
@@ -149,13 +164,12 @@ class Limit:
     def _add(self, key: str) -> bool:
         return bool(self.cache.add(key, time.time() + self.rate.seconds, self._timeout))
 
-    def _pause(self, kept_nothing: int) -> None:
-        """Let others write; raise KeepsNothing where nobody's is kept."""
-        if isinstance(self.cache, BaseDatabaseCache):
-            # add() tells nobody that SQLite was busy.
-            time.sleep(random.random() * _PAUSE)  # noqa: S311  no secret
-        elif kept_nothing >= _FORGOTTEN:
+    def _probe(self) -> None:
+        """Raise KeepsNothing unless the cache has what is added."""
+        key = f"{self.name}:{secrets.token_hex(8)}"
+        if not self.cache.add(key, 1, _PROBED) or self.cache.get(key) is None:
             raise KeepsNothing("The cache keeps nothing.")
+        self.cache.delete(key)
 
     def _wait(self, held: Iterable[float]) -> int:
         seconds = math.ceil(min(held) - time.time())

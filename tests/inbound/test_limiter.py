@@ -137,6 +137,26 @@ def test_a_cache_that_keeps_nothing_is_told():
         limit(caches["default"]).take()
 
 
+def test_others_who_take_and_give_back_in_between_are_no_broken_cache(memory, monkeypatch):
+    """Each time that one looks the slot is free, and each time somebody else is faster."""
+    found = limit(memory, 1)
+    real, faster = memory.add, [True] * 20
+
+    def late(key, *args):
+        if key.count(":") == found.name.count(":") + 2 and faster and faster.pop():
+            return False
+        return real(key, *args)
+
+    monkeypatch.setattr(type(memory), "add", lambda self, *args: late(*args))
+    assert found.take()
+    assert faster == []
+    found.forget()
+    faster.extend([True] * 1000)
+    with pytest.raises(Full) as full:
+        found.take()
+    assert full.value.retry_after == 1
+
+
 def test_keys_suit_every_cache(memory, recwarn):
     key = cache_key("test", "\0 é\n" * 1000, "ﷺ")
     Limit(memory, key, Rate(1000, 86_400)).take()
