@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
 
-from instant.channels.names import check_name
+from instant.channels.names import check_name, user_key
 from instant.streaming import collecting, rows, stopping
 from instant.streaming.block import AsyncStreamWriter, StreamBlock, StreamWriter
 from instant.streaming.reading import read_part
@@ -59,6 +59,7 @@ def stream(
     check_name(channel)
     if user is not None and not hasattr(user, "pk"):
         raise TypeError(f"user is the user for whom it is written, or None, not {user!r}.")
+    user_key(user)  # an object of another model raises TypeError
     if limit is not None and (type(limit) is not int or limit < 1):
         raise ValueError(
             f"limit is how many characters it may have, such as 10_000, not {limit!r}."

@@ -13,9 +13,11 @@ from contextlib import suppress
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.auth.models import Group
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
 from django.test import override_settings
+from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy
 
 from instant import (
@@ -1001,6 +1003,21 @@ def test_user_channel(make_user, anonymous):
         user_channel(anonymous)
     with pytest.raises(ValueError, match="saved"):
         user_channel(type(user)(username="unsaved"))
+
+
+def test_objects_of_other_models_are_no_users(make_user):
+    make_user("ann")
+    team = Group.objects.create(name="team")
+    for names in (lambda: user_channel(team), lambda: user_channels([team])):
+        with pytest.raises(TypeError, match=r"auth\.Group with the key \d+ is no user"):
+            names()
+    with pytest.raises(TypeError, match="users or a list of their keys"):
+        user_channels("ann")
+
+
+def test_user_channels_of_the_user_of_a_request(make_user):
+    ann = make_user("ann")
+    assert user_channels([SimpleLazyObject(lambda: ann)]) == [user_channel(ann)]
 
 
 def test_user_channels(make_user, anonymous, django_assert_num_queries):

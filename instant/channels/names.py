@@ -6,6 +6,7 @@ import re
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
+from django.utils.functional import LazyObject
 from django.utils.translation import gettext_noop as _
 
 from instant.exceptions import InvalidChannelName
@@ -20,6 +21,7 @@ __all__ = [
     "namespace_of",
     "user_channel",
     "user_channels",
+    "user_key",
 ]
 
 USER_NAMESPACE = "user"
@@ -109,11 +111,11 @@ def user_channel(user: Any) -> str:
     Return the name of the user's own channel, ``user:<pk>``.
 
     Its owner may always subscribe to it and nobody else ever may. Raises ValueError for an
-    anonymous or unsaved user.
+    anonymous or unsaved user, and TypeError for an object of another model.
     """
     if getattr(user, "is_anonymous", False) or getattr(user, "pk", None) is None:
         raise ValueError(f"{user!r} has no channel: only saved users have one.")
-    name = f"{USER_NAMESPACE}:{user.pk}"
+    name = f"{USER_NAMESPACE}:{user_key(user)}"
     check_name(name)
     return name
 
@@ -123,18 +125,44 @@ def user_channels(users: Iterable[Any]) -> list[str]:
     Return the names of many users' own channels, for broadcast().
 
     ``users`` are users, their primary keys, or a queryset of users, which is asked for its keys
-    only. Raises ValueError for one who is anonymous or unsaved.
+    only. Raises ValueError for one who is anonymous or unsaved, and TypeError for an object of
+    another model or a text.
     """
+    if isinstance(users, str | bytes):
+        raise TypeError(f"user_channels() takes users or a list of their keys, not {users!r}.")
     if getattr(users, "_iterable_class", None) is not None:
         users = _keys(users)
     keys = list(users)
-    if any(hasattr(kind, "pk") for kind in set(map(type, keys))):
-        keys = [getattr(user, "pk", user) for user in keys]
+    # The class of request.user, which is lazy, has no pk.
+    if any(hasattr(kind, "pk") or issubclass(kind, LazyObject) for kind in set(map(type, keys))):
+        keys = [user_key(user) for user in keys]
     if None in keys:
         raise ValueError("Somebody among them has no channel: only saved users have one.")
     names = [f"{USER_NAMESPACE}:{key}" for key in keys]
     check_names(names)
     return names
+
+
+def user_key(user: Any) -> Any:
+    """
+    Return the primary key of a user, or what was given where that is no object: a key.
+
+    Raises TypeError for an object of another model. Its key may be that of some user, who would
+    get what was meant for nobody.
+    """
+    if not hasattr(user, "pk"):
+        return user
+    meta = getattr(user, "_meta", None)
+    if meta is not None:
+        # This module serves before Django is set up, too.
+        from django.contrib.auth import get_user_model  # noqa: PLC0415
+
+        given = meta.concrete_model
+        known: Any = get_user_model()._meta.concrete_model  # noqa: SLF001
+        # A model that inherits from the users', or that theirs inherits from, shares their keys.
+        if not (issubclass(given, known) or issubclass(known, given)):
+            raise TypeError(f"The {meta.label} with the key {user.pk!r} is no user.")
+    return user.pk
 
 
 def _keys(queryset: Any) -> Any:

@@ -10,7 +10,9 @@ from math import inf
 from typing import Any
 
 from instant import conf
+from instant.channels.names import USER_NAMESPACE, namespace_of
 from instant.exceptions import StreamCancelled, StreamError, StreamTooLong
+from instant.namespaces import find_namespace
 from instant.streaming import rows, telling
 from instant.streaming.keeper import keeper
 from instant.streaming.model import Stream
@@ -69,6 +71,7 @@ class Writing:
         if self._limit is None:
             self._limit = conf.current().stream_limit
         self.tenant = tenancy.current()
+        _warn_where_nobody_reads(self.channel)
         # A test's transaction hides the row from another thread.
         is_alone = rows.is_in_transaction()
         stream = rows.begin(self.channel, user=self._user, resumes=self._resumes)
@@ -216,3 +219,15 @@ class Writing:
         self._told = time.monotonic()
         with tenancy.activate(self.tenant):
             telling.sign(self.stream)
+
+
+def _warn_where_nobody_reads(channel: str) -> None:
+    """Log that no page may read a channel of a namespace that no code declares."""
+    name = namespace_of(channel)
+    if name and name != USER_NAMESPACE and find_namespace(channel) is None:
+        logger.warning(
+            "%s: no page may read this stream, since no namespace in a realtime.py has such a "
+            "channel. Declare one with name = %r and a pattern that fits.",
+            channel,
+            name,
+        )

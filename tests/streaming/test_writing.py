@@ -524,7 +524,25 @@ async def test_a_block_that_would_hold_up_an_event_loop_says_what_to_write():
         pytest.fail("not reached")
 
 
+@pytest.mark.parametrize("channel", ["nothing:1", "answer:x"])
+def test_where_no_page_may_read_it_the_log_says_what_is_missing(channel, registry, caplog):
+    class Answer(Namespace):
+        name, pattern = "answer", "<int:pk>"
+
+    for readable in ("answer:1", "user:1", "news"):
+        with stream(readable):
+            pass
+    assert not caplog.records
+    with stream(channel):
+        pass
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"{channel}: no page may read this stream")
+    assert f"name = {channel.partition(':')[0]!r}" in record.getMessage()
+
+
 def test_what_is_no_user_and_no_limit():
+    with pytest.raises(TypeError, match="is no user"):
+        stream("answer:1", user=Stream(pk=1))
     for user in ("ann", 5):
         with pytest.raises(TypeError, match="user is the user for whom"):
             stream("answer:1", user=user)

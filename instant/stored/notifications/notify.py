@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from instant import conf
-from instant.channels.names import user_channels
+from instant.channels.names import user_channels, user_key
 from instant.producers import broadcast
 from instant.publishing.payload import id_for
 from instant.stored.model import Message
@@ -80,8 +80,7 @@ def _keys(users: Any) -> Sequence[Any]:
     if isinstance(users, str | bytes):
         raise TypeError(f"notify() takes users or a list of their keys, not {users!r}.")
     given: Iterable[Any] = users if isinstance(users, Iterable) else [users]
-    keys = [getattr(user, "pk", user) for user in given]
-    return list(dict.fromkeys(keys))
+    return list(dict.fromkeys(map(user_key, given)))
 
 
 def _messages(id_: str) -> QuerySet[Message]:

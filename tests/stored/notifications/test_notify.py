@@ -116,6 +116,9 @@ def test_what_makes_no_sense_is_refused(ann):
         notify("ann", "x")
     with pytest.raises(TypeError, match="Message"):
         notify(Message.objects.all(), "x")
+    for other in (Message(pk=ann.pk), [Message(pk=ann.pk)]):
+        with pytest.raises(TypeError, match="is no user"):
+            notify(other, "x")
     with pytest.raises(ValueError, match="saved users"):
         notify(get_user_model()(), "x")
 
