@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
+from django.forms.utils import flatatt
 from django.http import HttpRequest
 from django.utils.asyncio import async_unsafe
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 
@@ -42,7 +43,7 @@ def element(request: HttpRequest, channel: str, attributes: Mapping[str, Any]) -
         raise ValueError(f"{{% instant_stream %}} sets the attribute {taken[0]!r} itself.")
     return format_html(
         "<instant-stream{}>{}</instant-stream>",
-        format_html_join("", ' {}="{}"', (given | own).items()),
+        flatatt(given | own),
         "" if part is None else _escaped(part.text),
     )
 

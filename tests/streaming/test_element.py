@@ -158,7 +158,14 @@ def test_without_our_urls_it_says_what_is_missing(page, ann, settings):
 
 def test_attributes_that_are_words_of_python(page):
     found = html.stream(RequestFactory().get("/"), "answer:1", class_="box", aria_live="polite")
-    assert 'class="box" aria-live="polite"' in found
+    assert 'class="box"' in found
+    assert 'aria-live="polite"' in found
+
+
+def test_attributes_that_are_there_or_not(page):
+    request = RequestFactory().get("/")
+    shown = html.stream(request, "answer:1", follow=True, hidden=False, title=None)
+    assert shown == '<instant-stream channel="answer:1" follow></instant-stream>'
 
 
 def test_mistakes(page, ann):
