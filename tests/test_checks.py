@@ -193,6 +193,15 @@ def test_e003_and_two_that_claim_one_name(registry, server_folder):
     [message] = [m for m in run_checks() if m.id == "instant.E003"]
     assert "'order'" in message.msg
     assert " and by " in message.msg
+    assert message.hint == "Give each namespace a different name."
+
+
+def test_e003_a_name_of_ours(registry, server_folder):
+    declare(name="ticket")
+    assert ids() == []
+    on_rpc("build", queue="bulk")(lambda call: None)
+    [message] = [m for m in run_checks() if m.id == "instant.E003"]
+    assert message.hint == "Instant has 'ticket' for channels of its own. Take another name."
 
 
 def test_e017_channels_that_code_declares(registry, server_folder):

@@ -136,6 +136,11 @@ def test_abstract_ones_are_not_registered(registry):
         ({"history": True, "delivery": AtMostOnce()}, "keeps no messages"),
         ({"presence": "yes"}, "presence"),
         ({"join_leave": 2}, "join_leave"),
+        ({"can_subscribe": lambda self, user, key: True}, "called with (self, user, pk)"),
+        ({"can_publish": lambda user, pk: True}, "can_publish() is called with (self, user, pk)"),
+        ({"snapshot": lambda self, user: 1}, "unexpected keyword argument 'pk'"),
+        ({"readers": lambda self, user, pk: []}, "readers() is called with (self, pk)"),
+        ({"pattern": "{pk}", "can_see_status": lambda self, user, pk: True}, "pattern is '{pk}'"),
     ],
 )
 def test_what_can_not_work_is_told(attributes, problem):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from inspect import signature
 from typing import Any
 
 from instant.channels.names import OUR_NAMESPACE, USER_NAMESPACE
@@ -14,6 +15,20 @@ __all__ = ["NAME", "problems"]
 
 NAME = re.compile(r"[-a-zA-Z0-9_.]{2,}")
 """Centrifugo's grammar of namespaces and proxies (its ``internal/config/validate.go``)."""
+
+
+_CALLED = {
+    "can_subscribe": ("user",),
+    "can_publish": ("user",),
+    "can_see_presence": ("user",),
+    "can_read_history": ("user",),
+    "can_see_status": ("user",),
+    "connection_info": ("user",),
+    "snapshot": ("user",),
+    "can_subscribe_users": ("users",),
+    "readers": (),
+}
+"""The methods that get the channel's arguments by name, and what each gets before these."""
 
 
 def problems(cls: Any) -> Iterator[str]:
@@ -35,7 +50,26 @@ def problems(cls: Any) -> Iterator[str]:
             cls.compiled()
         except NamespaceError as exc:
             yield f"{where}.pattern: {exc}"
+        else:
+            yield from _wrong_methods(cls, where)
     yield from _wrong_options(cls, where)
+
+
+def _wrong_methods(cls: Any, where: str) -> Iterator[str]:
+    """Yield the methods that the arguments of a channel's name don't fit: each call would fail."""
+    names = sorted(cls.compiled().names)
+    instance = object.__new__(cls)
+    for name, first in _CALLED.items():
+        try:
+            signature(getattr(instance, name)).bind(*first, **dict.fromkeys(names))
+        except ValueError:  # what is written in C may have none
+            continue
+        except TypeError as exc:
+            wanted = ", ".join(("self", *first, *names))
+            yield (
+                f"{where}.{name}() is called with ({wanted}), since the pattern is "
+                f"{cls.pattern!r}: {exc}."
+            )
 
 
 def _wrong_options(cls: Any, where: str) -> Iterator[str]:

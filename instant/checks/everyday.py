@@ -128,9 +128,12 @@ def _namespaces() -> Iterator[CheckMessage]:
             by_name.setdefault(name, []).append(f"{cls.__module__}.{cls.__qualname__}")
     for name, claimants in by_name.items():
         if len(claimants) > 1:
+            ours = any(place.startswith("instant.") for place in claimants)
             yield Error(
                 f"The namespace {name!r} is declared by {' and by '.join(claimants)}.",
-                hint="Give each namespace a different name.",
+                hint=f"Instant has {name!r} for channels of its own. Take another name."
+                if ours
+                else "Give each namespace a different name.",
                 id="instant.E003",
             )
 

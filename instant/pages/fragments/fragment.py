@@ -108,8 +108,8 @@ def channel_of(instance: models.Model) -> str | None:
     declaration = declaration_of(type(instance))
     if declaration is None:
         raise InstantConfigError(
-            f"{type(instance).__name__} tells no channel when it changes: give it a class Instant, "
-            "declare it with @broadcasts, or name the channel, {% live … channel=… %}."
+            f"{type(instance).__name__} tells no channel when it changes: give it a class Instant "
+            "with “channels”, say them with @broadcasts, or name one, {% live … channel=… %}."
         )
     found = declaration.channels(instance)
     first = found if isinstance(found, str) else next(iter(found or ()), None)
