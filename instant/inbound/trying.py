@@ -65,14 +65,16 @@ def publish_as(
     *,
     meta: Mapping[str, Any] | None = None,
     session: Any = None,
+    whisper: bool = False,
 ) -> Any:
     """
     Publish as a page of the user does, None for a visitor; return what subscribers get.
 
     The channel's rule, the handler and its policies as for a page; where the channel is stored, it
-    is stored. Nothing is sent. Raises Refused and Disconnect, and whatever else the handler raises.
+    is stored. With ``whisper`` it is what ``channel.whisper()`` sends. Nothing is sent. Raises
+    Refused and Disconnect, and whatever else the handler raises.
     """
-    handler, call, finish = _publication(user, channel, data, meta, session)
+    handler, call, finish = _publication(user, channel, _sent(data, whisper), meta, session)
     return finish(run(handler, call) if handler is not None else call.data)
 
 
@@ -83,9 +85,10 @@ async def apublish_as(
     *,
     meta: Mapping[str, Any] | None = None,
     session: Any = None,
+    whisper: bool = False,
 ) -> Any:
     """See publish_as()."""
-    asked = await sync_to_async(_publication)(user, channel, data, meta, session)
+    asked = await sync_to_async(_publication)(user, channel, _sent(data, whisper), meta, session)
     handler, call, finish = asked
     returned = await arun(handler, call) if handler is not None else call.data
     return await sync_to_async(finish)(returned)
@@ -142,6 +145,11 @@ def _publication(
         return keep_page(caller, channel, data) if _is_asked(channel) else data
 
     return handler, call, finish
+
+
+def _sent(data: Any, whisper: bool) -> Any:
+    """Return what the page's script sends for a publication, or for a whisper."""
+    return {**data, WHISPER: True} if whisper else data
 
 
 def _is_asked(channel: str) -> bool:

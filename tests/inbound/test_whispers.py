@@ -118,7 +118,12 @@ def test_tests_publish_it_as_a_page_does(room, make_user):
         seen.append(call.whisper)
 
     assert publish_as(make_user("ann"), "room:1", {**SAID, **WHISPER}) == {**SAID, **WHISPER}
-    assert seen == [True]
+    assert publish_as(make_user("bob"), "room:1", {"event_class": "typing"}, whisper=True) == {
+        "event_class": "typing",
+        **WHISPER,
+    }
+    publish_as(make_user("eve"), "room:1", {"event_class": "typing"})
+    assert seen == [True, True, False]
 
 
 def test_python_that_listens_to_the_channel_does_not_hear_it():
