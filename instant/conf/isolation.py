@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from secrets import token_hex
 from typing import Any
 
 from django.conf import Settings, UserSettingsHolder, settings
@@ -16,7 +17,15 @@ from django.core.signals import setting_changed
 
 from instant.conf.keys import DEFAULTS
 
-__all__ = ["begin", "begin_with_command", "end", "hides_backend", "is_test_run", "notice"]
+__all__ = [
+    "begin",
+    "begin_with_command",
+    "end",
+    "hides_backend",
+    "is_test_run",
+    "notice",
+    "spare_key",
+]
 
 _IN_TESTS: Mapping[str, Any] = {
     "BACKEND": "instant.backends.locmem.LocmemBackend",
@@ -76,7 +85,7 @@ def begin() -> None:
     global _before  # noqa: PLW0603  see notice()
     if _before is not None:
         return
-    _before = {"defaults": {key: DEFAULTS[key] for key in _IN_TESTS}}
+    _before = {"defaults": {key: DEFAULTS[key] for key in _IN_TESTS}, "key": token_hex(32)}
     DEFAULTS.update(_IN_TESTS)
     given = getattr(_own_settings(), "INSTANT", None)
     if given is None or isinstance(given, Mapping):  # else a check says what is wrong
@@ -92,6 +101,18 @@ def end() -> None:
         DEFAULTS.update(before["defaults"])
         if "settings" in before:
             _replace(before["settings"])
+
+
+def spare_key() -> str | None:
+    """
+    Return what signs tokens in a test run where the project has no key yet; else None.
+
+    No server knows it. A checkout has no config.json, and a queued call or a page that connects
+    would fail there, although nothing leaves the test run.
+    """
+    if _before is None or hasattr(settings, "CENTRIFUGO_HMAC_KEY"):
+        return None
+    return str(_before["key"])
 
 
 def hides_backend() -> bool:

@@ -14,6 +14,7 @@ from django.utils.text import slugify
 
 from instant.centrifugo.config.defaults import DEFAULT_PORT
 from instant.centrifugo.config.values import ENVIRONMENT, ServerValues, read_values
+from instant.conf import isolation
 from instant.conf.keys import DEFAULTS, TYPES, parse_secrets
 from instant.conf.parsers import AS_GIVEN, PARSED
 from instant.conf.resolved import Conf
@@ -72,7 +73,7 @@ def resolve() -> tuple[Stamp, str | None, Conf]:
         api_url=_api_url(server, port),
         size_limit=server.size_limit,
         _api_key=_key("CENTRIFUGO_API_KEY", server.api_key),
-        _hmac_key=_key("CENTRIFUGO_HMAC_KEY", server.hmac_key),
+        _hmac_key=_key("CENTRIFUGO_HMAC_KEY", server.hmac_key) or isolation.spare_key(),
         _dir=directory,
         _file_error=server.error,
         **{name: values[name.upper()] for name in AS_GIVEN},

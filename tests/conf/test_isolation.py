@@ -225,6 +225,24 @@ def test_it_begins_and_ends_with_djangos_environment(environment):
     assert conf.current().enforces_in_background
 
 
+def test_where_the_project_has_no_key_yet_tokens_are_signed_all_the_same(
+    environment, monkeypatch, tmp_path
+):
+    monkeypatch.delenv("CENTRIFUGO_CLIENT_TOKEN_HMAC_SECRET_KEY", raising=False)
+    with override_settings(INSTANT={"DIR": tmp_path}):
+        if hasattr(settings, "CENTRIFUGO_HMAC_KEY"):
+            del settings.CENTRIFUGO_HMAC_KEY
+        environment(True)
+        assert len(conf.current().hmac_key) == 64
+        with override_settings(CENTRIFUGO_HMAC_KEY="k" * 32):
+            assert conf.current().hmac_key == "k" * 32
+        with override_settings(CENTRIFUGO_HMAC_KEY=None), pytest.raises(InstantConfigError):
+            print(conf.current().hmac_key)
+        environment(False)
+        with pytest.raises(InstantConfigError, match="CENTRIFUGO_HMAC_KEY is not set"):
+            print(conf.current().hmac_key)
+
+
 def test_what_is_overridden_when_it_begins_counts_and_no_more(environment):
     with override_settings(INSTANT={"DIR": "/x", "BACKEND": CENTRIFUGO}):
         environment(True)
