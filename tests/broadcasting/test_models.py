@@ -399,3 +399,14 @@ def test_a_model_of_ones_own_and_its_proxy(sent, monkeypatch):
     receivers.connect()
     ContentType.objects.create(app_label="x", model="y")
     assert told(sent)[0][:2] == ("types", "contenttype.created")
+
+
+def test_in_a_testcase_what_is_new_stays_created_until_somebody_begins_to_look(db):
+    declare()
+    with capture_publications() as sent:
+        group = Group.objects.create(name="a")
+        group.save()
+    assert [event for _, event, _ in told(sent)] == ["group.created"]
+    with capture_publications() as sent:
+        group.save()
+    assert [event for _, event, _ in told(sent)] == ["group.updated"]

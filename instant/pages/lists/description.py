@@ -99,7 +99,7 @@ def checked(keys: list[str], model: Any) -> list[str]:
     if len(set(keys)) != len(keys):
         raise ValueError(
             f"A row of {label} is in the list more than once: its filter follows a relation to "
-            "many. Ask with Exists(), or with pk__in."
+            "many. Add .distinct(), or ask with Exists() or pk__in."
         )
     return keys
 
