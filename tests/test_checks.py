@@ -614,6 +614,26 @@ def test_w031_an_engine_in_the_file(file, warned, tmp_path, registry):
         assert list(engines(conf.current())) == []
 
 
+@pytest.mark.parametrize(
+    ("can", "problem"),
+    [
+        ("agents", "nobody has the permission 'agents'"),
+        (["shop.add_order"], "a permission or a function of the call, not ['shop.add_order']"),
+        (True, "not True"),
+    ],
+)
+def test_e011_a_right_that_nobody_has(registry, can, problem):
+    on_rpc("x", can="shop.add_order")(lambda call: None)
+    on_rpc("y", can=callable)(lambda call: None)
+    on_rpc("z", can=can)(lambda call: None)
+    [message] = [m for m in run_checks() if m.id == "instant.E011"]
+    assert problem in message.msg
+    if can == "agents":
+        backends = ["django.contrib.auth.backends.ModelBackend", "shop.rules.Backend"]
+        with override_settings(AUTHENTICATION_BACKENDS=backends):
+            assert not [m for m in run_checks() if m.id == "instant.E011"]
+
+
 def test_e011_two_handlers_claim_one_name(registry):
     @on_rpc("cart.add")
     def first(call): ...

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from django.conf import settings
+
 from instant.channels.declarations import NAME
 from instant.inbound.arguments import Arguments
 from instant.inbound.reserved import METHODS, REQUESTS
@@ -135,9 +137,22 @@ class Handler:
                 f"{self.place}: a method has 1 to 128 letters, digits, “-”, “_” and “.”, and “*” "
                 f"for any of them, not {self.name!r}."
             )
+        if not (self.can is None or callable(self.can) or isinstance(self.can, str)):
+            yield f"{self.place}: can is a permission or a function of the call, not {self.can!r}."
+        elif isinstance(self.can, str) and "." not in self.can and _has_django_s_backend_alone():
+            yield (
+                f"{self.place}: nobody has the permission {self.can!r}, since Django's are such as "
+                "'shop.change_order'. For a group or a flag write a function of the call: "
+                "can=lambda call: call.user.is_staff."
+            )
         yield from (f"{self.place}: {problem}" for problem in self.arguments.problems())
         for policy in self.policies:
             yield from (f"{self.place}: {problem}" for problem in policy.problems(self))
+
+
+def _has_django_s_backend_alone() -> bool:
+    """Tell whether permissions are Django's: other backends may give them names of any form."""
+    return set(settings.AUTHENTICATION_BACKENDS) == {"django.contrib.auth.backends.ModelBackend"}
 
 
 def register(kind: Kind, target: str | type[Namespace], **options: Any) -> Callable[[_F], _F]:
