@@ -13,9 +13,11 @@ from contextlib import suppress
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
+from django.apps import apps
 from django.contrib.auth.models import Group
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
+from django.db.migrations.state import ProjectState
 from django.test import override_settings
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy
@@ -1013,6 +1015,14 @@ def test_objects_of_other_models_are_no_users(make_user):
             names()
     with pytest.raises(TypeError, match="users or a list of their keys"):
         user_channels("ann")
+
+
+def test_users_of_a_migration_are_users(make_user):
+    ann = make_user("ann")
+    old = ProjectState.from_apps(apps).apps.get_model(ann._meta.label)
+    assert not isinstance(old.objects.get(pk=ann.pk), type(ann))
+    for users in (old.objects.filter(pk=ann.pk), [old.objects.get(pk=ann.pk)]):
+        assert user_channels(users) == [user_channel(old.objects.get(pk=ann.pk))]
 
 
 def test_user_channels_of_the_user_of_a_request(make_user):

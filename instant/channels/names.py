@@ -18,6 +18,7 @@ __all__ = [
     "check_name",
     "check_names",
     "check_row_name",
+    "has_users",
     "namespace_of",
     "user_channel",
     "user_channels",
@@ -153,27 +154,39 @@ def user_key(user: Any) -> Any:
     if not hasattr(user, "pk"):
         return user
     meta = getattr(user, "_meta", None)
-    if meta is not None:
-        # This module serves before Django is set up, too.
-        from django.contrib.auth import get_user_model  # noqa: PLC0415
-
-        given = meta.concrete_model
-        known: Any = get_user_model()._meta.concrete_model  # noqa: SLF001
-        # A model that inherits from the users', or that theirs inherits from, shares their keys.
-        if not (issubclass(given, known) or issubclass(known, given)):
-            raise TypeError(f"The {meta.label} with the key {user.pk!r} is no user.")
+    if meta is not None and not has_users(meta.concrete_model):
+        raise TypeError(f"The {meta.label} with the key {user.pk!r} is no user.")
     return user.pk
+
+
+def has_users(model: Any) -> bool:
+    """
+    Tell whether a model's objects are users, or share their keys by inheritance.
+
+    By the models' labels: in a migration they have classes of their own.
+    """
+    # This module serves before Django is set up, too.
+    from django.contrib.auth import get_user_model  # noqa: PLC0415
+
+    known: Any = get_user_model()
+    given, known = (one._meta.concrete_model for one in (model, known))  # noqa: SLF001
+    return known._meta.label in _labels(given) or given._meta.label in _labels(known)  # noqa: SLF001
+
+
+def _labels(model: Any) -> set[str]:
+    """Return the labels of a model and of those that it inherits from."""
+    metas = (getattr(base, "_meta", None) for base in model.__mro__)
+    return {meta.label for meta in metas if meta is not None and not meta.abstract}
 
 
 def _keys(queryset: Any) -> Any:
     """Return the primary keys, where the queryset has users and not values of theirs."""
     # This module serves before Django is set up, too.
-    from django.contrib.auth import get_user_model  # noqa: PLC0415
     from django.db.models.query import ModelIterable  # noqa: PLC0415
 
     if queryset._iterable_class is not ModelIterable:  # noqa: SLF001
         return queryset
-    if not issubclass(queryset.model, get_user_model()):
+    if not has_users(queryset.model):
         raise TypeError(
             f"user_channels() takes users, not a queryset of {queryset.model.__name__}."
         )

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from instant import conf
-from instant.channels.names import user_channels, user_key
+from instant.channels.names import has_users, user_channels, user_key
 from instant.producers import broadcast
 from instant.publishing.payload import id_for
 from instant.stored.model import Message
@@ -72,9 +71,8 @@ def notify(
 
 def _keys(users: Any) -> Sequence[Any]:
     """Return the primary keys of a user, of users, or of what are keys."""
-    model = get_user_model()
     if isinstance(users, QuerySet):
-        if not issubclass(users.model, model):
+        if not has_users(users.model):
             raise TypeError(f"notify() takes users, not a queryset of {users.model.__name__}.")
         return list(users.order_by().values_list("pk", flat=True))
     if isinstance(users, str | bytes):
