@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from django.utils.functional import LazyObject
@@ -134,9 +135,14 @@ def user_channels(users: Iterable[Any]) -> list[str]:
     if getattr(users, "_iterable_class", None) is not None:
         users = _keys(users)
     keys = list(users)
-    # The class of request.user, which is lazy, has no pk.
-    if any(hasattr(kind, "pk") or issubclass(kind, LazyObject) for kind in set(map(type, keys))):
+    kinds = {type(one): one for one in keys}
+    # The class of request.user, which is lazy, has no pk and says nothing of its model.
+    if any(issubclass(kind, LazyObject) for kind in kinds):
         keys = [user_key(user) for user in keys]
+    elif any(hasattr(kind, "pk") for kind in kinds):
+        for one in kinds.values():
+            user_key(one)  # raises for all of its kind
+        keys = [getattr(user, "pk", user) for user in keys]
     if None in keys:
         raise ValueError("Somebody among them has no channel: only saved users have one.")
     names = [f"{USER_NAMESPACE}:{key}" for key in keys]
@@ -168,9 +174,14 @@ def has_users(model: Any) -> bool:
     # This module serves before Django is set up, too.
     from django.contrib.auth import get_user_model  # noqa: PLC0415
 
-    known: Any = get_user_model()
-    given, known = (one._meta.concrete_model for one in (model, known))  # noqa: SLF001
-    return known._meta.label in _labels(given) or given._meta.label in _labels(known)  # noqa: SLF001
+    return _share_keys(model, get_user_model())
+
+
+@lru_cache(maxsize=64)  # each user of a long list asks
+def _share_keys(model: Any, other: Any) -> bool:
+    """Tell whether one of the models is the other, or inherits its table."""
+    one, other = (given._meta.concrete_model for given in (model, other))  # noqa: SLF001
+    return other._meta.label in _labels(one) or one._meta.label in _labels(other)  # noqa: SLF001
 
 
 def _labels(model: Any) -> set[str]:
