@@ -155,7 +155,7 @@ def lite(nonce: str | None = None) -> SafeString:
     Raises InstantConfigError where ``INSTANT["LITE"]`` isn't True.
     """
     if not conf.current().lite:
-        raise InstantConfigError('{% instant_lite %} needs INSTANT = {"LITE": True}.')
+        raise InstantConfigError('{% instant_lite %} needs INSTANT["LITE"] = True in the settings.')
     return format_html(
         '<script src="{}" data-instant-lite="{}"{}></script>',
         static("instant/instant.lite.min.js"),

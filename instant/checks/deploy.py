@@ -100,7 +100,7 @@ def check_throttle(
     return [
         Warning(
             f"INSTANT['THROTTLE'] counts failed logins in the cache {alias!r}, but {problem}.",
-            hint=f'{_OTHERS} INSTANT = {{"THROTTLE": {{"CACHE": "…"}}}} selects another cache '
+            hint=f'{_OTHERS} INSTANT["THROTTLE"] = {{"CACHE": "…"}} selects another cache '
             "of CACHES.",
             id="instant.W006",
         )
@@ -125,7 +125,7 @@ def check_policies(
         Warning(
             f"rate=, cache= and once= of {', '.join(map(repr, used[:3]))}"
             f"{' and others' if len(used) > 3 else ''} use the cache {alias!r}, but {problem}.",  # noqa: PLR2004  as many as are named
-            hint=f'{_OTHERS} INSTANT = {{"CACHE": "…"}} selects another cache of CACHES.',
+            hint=f'{_OTHERS} INSTANT["CACHE"] = "…" selects another cache of CACHES.',
             id="instant.W019",
         )
     ]
@@ -148,7 +148,7 @@ def check_lite(
         Warning(
             f"Tickets of the lite script are in the cache {current.cache!r}, but {problem}. "
             "Browsers that need a ticket, since they can't read a stream, hear nothing.",
-            hint=f'{_OTHERS} INSTANT = {{"CACHE": "…"}} selects another cache of CACHES.',
+            hint=f'{_OTHERS} INSTANT["CACHE"] = "…" selects another cache of CACHES.',
             id="instant.W029",
         )
     ]

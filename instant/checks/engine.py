@@ -37,8 +37,8 @@ def _presence(current: Conf, shared: Engine) -> Iterator[CheckMessage]:
         yield Error(
             f"With {_TITLES[shared.kind]} each node knows only who is present on itself: whoever "
             f"is connected to another than the one that Django asks would not lose what they lose.",
-            hint='Name each node\'s API, INSTANT = {"ENGINE": {"broker": "…", "nodes": '
-            '["http://10.0.0.1:8427", …]}}, or a Redis that knows it: {"broker": "…", "presence": '
+            hint='Name each node\'s API, INSTANT["ENGINE"] = {"broker": "…", "nodes": '
+            '["http://10.0.0.1:8427", …]}, or a Redis that knows it: {"broker": "…", "presence": '
             '"redis://…"}.',
             id="instant.E005",
         )
@@ -105,7 +105,7 @@ def _broker(current: Conf) -> Iterator[CheckMessage]:
         yield Error(
             "PostgresBrokerBackend publishes to Centrifugo's PostgreSQL broker, and "
             "INSTANT['ENGINE'] names none.",
-            hint='INSTANT = {"ENGINE": {"broker": "postgresql://…", …}} names it; it is in the '
+            hint='INSTANT["ENGINE"] = {"broker": "postgresql://…", …} names it; it is in the '
             "database that Django uses.",
             id="instant.E008",
         )

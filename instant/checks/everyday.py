@@ -113,7 +113,7 @@ def _messages(current: conf.Conf) -> Iterator[CheckMessage]:
     if current.login and second is not None:
         yield Warning(
             f"Instant's login/ asks for user name and password only, but {second} is installed.",
-            hint='Set INSTANT = {"LOGIN": False}; pages then use the session of the site\'s login.',
+            hint='Set INSTANT["LOGIN"] = False; pages then use the session of the site\'s login.',
             id="instant.W004",
         )
 

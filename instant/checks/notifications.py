@@ -46,6 +46,6 @@ def notifications(current: Conf) -> Iterator[CheckMessage]:
     if reminders.send is None and reminders.url is None:
         yield Warning(
             "E-mails about unread notifications have no links to what these lead to.",
-            hint='Say the site\'s address: INSTANT = {"REMINDERS": {"URL": "https://example.com"}}.',
+            hint='Say the site\'s address: INSTANT["REMINDERS"] = {"URL": "https://example.com"}.',
             id="instant.W032",
         )

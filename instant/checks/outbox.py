@@ -47,8 +47,8 @@ def _consumers(current: Conf) -> Iterator[CheckMessage]:
             "INSTANT['OUTBOX_CONSUMER'] is set, and INSTANT['ENGINE'] names no “nodes”: one of "
             "them is asked which namespaces it knows. Another one that hasn't read a new config "
             "would delete rows of a new namespace, which nobody gets then.",
-            hint='Name each node\'s API, INSTANT = {"ENGINE": {"broker": "…", "nodes": '
-            '["http://10.0.0.1:8427", …]}}. With one node only, silence this: '
+            hint='Name each node\'s API, INSTANT["ENGINE"] = {"broker": "…", "nodes": '
+            '["http://10.0.0.1:8427", …]}. With one node only, silence this: '
             'SILENCED_SYSTEM_CHECKS = ["instant.W033"].',
             id="instant.W033",
         )

@@ -18,7 +18,7 @@ from instant.inbound.reserved import REQUESTS
 __all__ = ["queues"]
 
 _OURS = (
-    'or run “manage.py runjobs” beside the site, and say INSTANT = {"JOBS": {"RUNNER": "runjobs"}}'
+    'or run “manage.py runjobs” beside the site, and say INSTANT["JOBS"] = {"RUNNER": "runjobs"}'
 )
 
 
@@ -37,9 +37,9 @@ def queues(current: Conf) -> Iterator[CheckMessage]:
         case None:
             yield Warning(
                 f"Calls wait in the queue {listed}, and no setting says what runs them.",
-                hint="Run “manage.py runjobs” beside the site, and say INSTANT = "
-                '{"JOBS": {"RUNNER": "runjobs"}}; or let Django\'s tasks ("tasks") or Celery '
-                '("celery") run them.',
+                hint="Run “manage.py runjobs” beside the site, and say "
+                'INSTANT["JOBS"] = {"RUNNER": "runjobs"}; or let Django\'s tasks ("tasks") or '
+                'Celery ("celery") run them.',
                 id="instant.W021",
             )
         case "celery":

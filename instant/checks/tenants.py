@@ -32,7 +32,7 @@ def tenants(current: Conf) -> Iterator[CheckMessage]:
     yield Warning(
         f"{found[0]} is installed, and Instant doesn't know of its tenants: what is published in "
         f"one reaches the channels and users of all others that have the same name or primary key.",
-        hint=f'Set INSTANT = {{"TENANT": "{ready}"}} and run “manage.py syncws”.'
+        hint=f'Set INSTANT["TENANT"] = "{ready}" and run “manage.py syncws”.'
         if found[0] == "django_tenants"
         else 'Set INSTANT["TENANT"] to a class of your own, see instant.tenants.Tenants, and run '
         "“manage.py syncws”.",

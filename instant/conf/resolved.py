@@ -131,7 +131,7 @@ class Conf:
             # The working directory would give each process another folder, and other keys.
             raise InstantConfigError(
                 "Instant keeps the server in BASE_DIR/centrifugo, and there is no BASE_DIR in "
-                'the settings. Set it, or INSTANT = {"DIR": "/path/to/centrifugo"}.'
+                'the settings. Set it, or INSTANT["DIR"] = "/path/to/centrifugo".'
             )
         return self._dir
 

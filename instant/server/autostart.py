@@ -163,8 +163,8 @@ def _tell_of_another_port(say: _Say) -> None:
     if port != urlsplit(str(conf.proxy_url)).port:
         say(
             f"The message server asks Django at {conf.proxy_url}, and this site is at port {port}: "
-            f"calls, and what pages publish, will fail. Put "
-            f'"PROXY_URL": "http://127.0.0.1:{port}" into the dict INSTANT in the settings.',
+            f"calls, and what pages publish, will fail. Set "
+            f'INSTANT["PROXY_URL"] = "http://127.0.0.1:{port}" in the settings.',
             failed=True,
         )
 

@@ -66,8 +66,8 @@ def urls(conf: Conf) -> Mapping[Kind, str] | None:
         who = " and ".join([*asking[:_NAMED], *(["others"] if len(asking) > _NAMED else [])])
         raise InstantConfigError(
             f"{who}: with authorize “proxy” or client_publish “ask”, and for handlers, the server "
-            f'asks Django. Put "PROXY_URL": "http://127.0.0.1:8000" into the dict INSTANT in the '
-            f"settings, with the address where it finds Django."
+            f'asks Django. Set INSTANT["PROXY_URL"] = "http://127.0.0.1:8000" in the settings, '
+            f"with the address where it finds Django."
         )
     try:
         kinds = (*KINDS, RPC) if called else KINDS

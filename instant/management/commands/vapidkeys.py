@@ -19,6 +19,6 @@ class Command(BaseCommand):
         self.stdout.write(
             "Keep this key secret, and keep it: with another one every browser has to subscribe "
             "again.\n\n"
-            f'INSTANT = {{"PUSH": {{"PRIVATE_KEY": "{vapid.new_key()}", '
-            '"CONTACT": "mailto:you@example.com"}}'
+            f'INSTANT["PUSH"] = {{"PRIVATE_KEY": "{vapid.new_key()}", '
+            '"CONTACT": "mailto:you@example.com"}'
         )
