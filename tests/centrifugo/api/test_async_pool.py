@@ -92,7 +92,8 @@ def test_threads_begin_with_loops_at_once():
     def work(transport):
         try:
             for _ in range(20):
-                assert async_to_sync(apost)(transport) == (200, OK)
+                # That each is answered is what counts, not how soon: threads are switched all the time.
+                assert async_to_sync(apost)(transport, 60) == (200, OK)
         except Exception as exc:
             wrong.append(exc)
 
