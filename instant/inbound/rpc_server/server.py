@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -96,9 +97,11 @@ class GatewayServer:
 
         Return whether all have ended; nobody can end a function that isn't async.
         """
+        until = time.monotonic() + self._options.grace + 1
         stopped: threading.Event = self._server.stop(self._options.grace)
         stopped.wait(self._options.grace + 1)
-        ended = not self.servicer.running
+        # To grpc a call has ended whose caller waits no more; its function may still run.
+        ended = self.servicer.wait(max(until - time.monotonic(), 0))
         self._pool.shutdown(wait=ended, cancel_futures=True)
         return ended
 

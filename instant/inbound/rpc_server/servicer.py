@@ -58,9 +58,14 @@ class Servicer(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     def __init__(self, *, secure: bool) -> None:
         self._secure = secure
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self.running = 0
         """Calls that a thread works on."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until no thread works on a call, at most so long; tell whether it is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self.running, seconds)
 
     def service(self, details: Any) -> Any:
         """Return what answers a method of gRPC's; None for one that isn't ours."""
@@ -70,14 +75,15 @@ class Servicer(grpc.GenericRpcHandler):  # type: ignore[misc]
         return grpc.unary_unary_rpc_method_handler(self._call)
 
     def _call(self, raw: bytes, context: Any) -> bytes:
-        with self._lock:
+        with self._changed:
             self.running += 1
         try:
             # In a context of its own, which grpc makes: the next call here is somebody else's.
             reply = self._reply(raw, context)
         finally:
-            with self._lock:
+            with self._changed:
                 self.running -= 1
+                self._changed.notify_all()
         if isinstance(reply, bytes):
             return reply
         context.set_trailing_metadata(_trailing(reply))

@@ -105,6 +105,30 @@ def test_it_stops_when_its_calls_have_ended(serve, make_user, registry):
     assert (answers, ended) == ([1], [True])
 
 
+@pytest.mark.django_db(transaction=True)
+def test_it_waits_for_a_function_whose_caller_waits_no_more(serve, make_user, registry):
+    server, call = serve(grace=20)
+    started, go_on = threading.Event(), threading.Event()
+
+    @on_rpc("x")
+    def handler(call):
+        started.set()
+        go_on.wait(20)
+        return 1
+
+    make_user("ann")
+    assert call.refused("x", timeout=3)[0] == "DEADLINE_EXCEEDED"
+    assert started.wait(10)
+    ended = []
+    stopping = threading.Thread(target=lambda: ended.append(server.stop()))
+    stopping.start()
+    stopping.join(0.5)
+    assert ended == []
+    go_on.set()
+    stopping.join(20)
+    assert ended == [True]
+
+
 def test_without_grpc_the_command_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "instant.inbound.rpc_server.server", None)
     with pytest.raises(CommandError, match=r"django-instant\[grpc\]"):
