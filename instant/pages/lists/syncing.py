@@ -72,14 +72,28 @@ def queryset_of(row: LiveList) -> Any:
     return unpack(row.queryset, row.database)
 
 
-def refresh(row: LiveList, changed: Collection[str] = (), tell: Tell | None = None) -> bool:
+def publish_all(database: str, told: Sequence[tuple[LiveList, dict[str, Any]]]) -> None:
+    """Publish as after one commit: a failure is logged, signalled and told to pages."""
+    if not told:
+        return
+    with transaction.atomic(using=database, savepoint=False), batch():
+        for row, data in told:
+            try:
+                publish(channel_of(row.digest), data=data, event_class=EVENT, using=database)
+            except PublishError:
+                logger.exception("%s has changed, and nobody could be told.", row)
+
+
+def _publish(row: LiveList, data: dict[str, Any]) -> None:
+    publish_all(row.database, [(row, data)])
+
+
+def refresh(row: LiveList, changed: Collection[str] = (), tell: Tell = _publish) -> bool:
     """
     Ask the database for the list's keys, and tell what has changed; ``changed`` are rows' keys.
 
-    Ends a list that can't be asked any more. Tells whether ``row`` is as the database is. With
-    ``tell`` what is to be published is handed to it, else it is published.
+    Ends a list that can't be asked any more. Tells whether ``row`` is as the database is.
     """
-    tell = tell or _publish
     try:
         for _ in range(_TRIES):
             if take(row, _keys_now(row), changed, tell):
@@ -113,7 +127,7 @@ def take(
     row: LiveList,
     keys: Sequence[str],
     changed: Collection[str] = (),
-    tell: Tell | None = None,
+    tell: Tell = _publish,
 ) -> bool:
     """
     Note the keys as those of the list, and tell what that changes.
@@ -135,7 +149,7 @@ def take(
     for name, value in values.items():
         setattr(row, name, value)
     if not is_new:
-        (tell or _publish)(row, _said(row, ops, changed))
+        tell(row, _said(row, ops, changed))
     return True
 
 
@@ -188,19 +202,3 @@ def _shown(row: LiveList, ops: Sequence[Op], changed: Collection[str]) -> dict[s
     if sum(len(str(one)) for one in shown.values()) > _LONGEST:
         return {}
     return {"rows": shown}
-
-
-def _publish(row: LiveList, data: dict[str, Any]) -> None:
-    publish_all(row.database, [(row, data)])
-
-
-def publish_all(database: str, told: Sequence[tuple[LiveList, dict[str, Any]]]) -> None:
-    """Publish as after one commit: a failure is logged, signalled and told to pages."""
-    if not told:
-        return
-    with transaction.atomic(using=database, savepoint=False), batch():
-        for row, data in told:
-            try:
-                publish(channel_of(row.digest), data=data, event_class=EVENT, using=database)
-            except PublishError:
-                logger.exception("%s has changed, and nobody could be told.", row)

@@ -79,9 +79,9 @@ def test_tls(serve, certificate, make_user, registry):
         assert Caller(channel).refused("x", timeout=10)[0] in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
 
 
-@pytest.mark.django_db(transaction=True)
-def test_it_stops_when_its_calls_have_ended(serve, make_user, registry):
-    server, call = serve(grace=20)
+@pytest.fixture
+def slow(registry):
+    """The method x: an event tells that it has begun, and another lets it go on."""
     started, go_on = threading.Event(), threading.Event()
 
     @on_rpc("x")
@@ -90,6 +90,13 @@ def test_it_stops_when_its_calls_have_ended(serve, make_user, registry):
         go_on.wait(20)
         return 1
 
+    return started, go_on
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_stops_when_its_calls_have_ended(serve, make_user, slow):
+    started, go_on = slow
+    server, call = serve(grace=20)
     make_user("ann")
     answers, ended = [], []
     caller = threading.Thread(target=lambda: answers.append(call("x")))
@@ -106,16 +113,9 @@ def test_it_stops_when_its_calls_have_ended(serve, make_user, registry):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_waits_for_a_function_whose_caller_waits_no_more(serve, make_user, registry):
+def test_it_waits_for_a_function_whose_caller_waits_no_more(serve, make_user, slow):
+    started, go_on = slow
     server, call = serve(grace=20)
-    started, go_on = threading.Event(), threading.Event()
-
-    @on_rpc("x")
-    def handler(call):
-        started.set()
-        go_on.wait(20)
-        return 1
-
     make_user("ann")
     assert call.refused("x", timeout=3)[0] == "DEADLINE_EXCEEDED"
     assert started.wait(10)
