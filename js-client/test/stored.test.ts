@@ -161,11 +161,14 @@ test("after disconnect() nothing is tried again, and what was not acknowledged i
   const before = tries;
   await pause(300); // over ten attempts otherwise
   expect(tries).toBe(before);
+  const more = room.acknowledge(["id-2"]); // who asks for more gets one more attempt
+  await soon(() => {
+    expect(tries).toBe(before + 1);
+  });
   isAway = false;
   await instant.connect();
-  await soon(() => {
-    expect(acknowledged()).toEqual([["id-1"]]);
-  });
+  await more;
+  expect(acknowledged()).toEqual([["id-1", "id-2"]]);
 });
 
 test("after a gap what waits is read again, and the channel is lost until then", async () => {

@@ -31,6 +31,8 @@ export class Acknowledgements {
   readonly #known = new Set<string>();
   #tabs: BroadcastChannel | undefined;
   #sending: Promise<void> | undefined;
+  /** Ends the wait for the next connection. */
+  #wake = (): void => undefined;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -59,6 +61,7 @@ export class Acknowledgements {
     for (const id of ids) if (!this.#known.has(id)) this.#waiting.add(id);
     if (this.#waiting.size === 0) return Promise.resolve();
     this.listen();
+    this.#wake();
     return (this.#sending ??= this.#send().finally(() => {
       this.#sending = undefined;
     }));
@@ -106,16 +109,21 @@ export class Acknowledgements {
     }
   }
 
-  /** After `disconnect()` nothing is tried again before the page connects: in a program nothing else would end it. */
+  /**
+   * After `disconnect()` nothing is tried again before the page connects, or acknowledges more: in a program nothing
+   * else would end it.
+   */
   async #wanted(): Promise<void> {
-    const connection = this.#connection;
-    if (connection.status !== "idle" || !connection.client) return;
+    const { status, client, listeners } = this.#connection;
+    if (status !== "idle" || !client) return;
+    let remove = (): void => undefined;
     await new Promise<void>((resolve) => {
-      const remove = connection.listeners.status.add(() => {
-        remove();
+      this.#wake = resolve;
+      remove = listeners.status.add(() => {
         resolve();
       });
     });
+    remove();
   }
 
   #sendOnce = async (): Promise<void> => {
