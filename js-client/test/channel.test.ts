@@ -56,7 +56,7 @@ describe("a position that the page knows", () => {
     const lost = vi.fn();
     channel.onLost(lost);
     channel.on("*", () => undefined, { since: { offset: 1, epoch: "forgotten" } });
-    await subscribed("public");
+    await channel.subscribed(); // the server knows of it a moment before the page
     expect(channel.status).toBe("live");
     expect(lost).not.toHaveBeenCalled(); // the first listener said nothing of a position
     channel.leave();
