@@ -337,7 +337,7 @@ def test_runserver_on_another_port_says_where_the_server_asks(
     said = []
     autostart._tell_of_another_port(lambda text, failed: said.append(text))
     assert len(said) == told
-    assert not told or '"PROXY_URL": "http://127.0.0.1:8765"' in said[0]
+    assert not told or 'INSTANT["PROXY_URL"] = "http://127.0.0.1:8765"' in said[0]
     monkeypatch.setattr("sys.argv", ["gunicorn", "site.wsgi", "8765"])
     autostart._tell_of_another_port(lambda text, failed: said.append(text))
     assert len(said) == told
