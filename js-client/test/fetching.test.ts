@@ -20,16 +20,29 @@ let asked: { at: number; url: string; refs: string[] }[];
 let answer: (ref: string) => Answer;
 let status: number;
 let isHidden: boolean;
+/** While it is an array, answers wait in it until the test sends them. */
+let held: (() => void)[] | undefined;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  [asked, status, isHidden] = [[], 200, false];
+  [asked, status, isHidden, held] = [[], 200, false, undefined];
   answer = (ref) => ({ html: ref });
+  vi.spyOn(AbortSignal, "timeout").mockImplementation((wait) => {
+    const control = new AbortController();
+    setTimeout(() => { control.abort(); }, wait);
+    return control.signal;
+  });
   vi.spyOn(document, "hidden", "get").mockImplementation(() => isHidden);
-  vi.stubGlobal("fetch", (url: string, { body }: { body?: string }) => {
+  vi.stubGlobal("fetch", (url: string, { body, signal }: { body?: string; signal: AbortSignal }) => {
     const refs = body ? (JSON.parse(body) as { refs: string[] }).refs : [new URLSearchParams(url.split("?")[1]).get("ref") ?? ""];
     asked.push({ at: performance.now(), url, refs });
-    return Promise.resolve({ ok: status === 200, status, json: () => Promise.resolve({ fragments: refs.map(answer) }) });
+    const fragments = refs.map(answer);
+    const response = { ok: status === 200, status, json: () => Promise.resolve({ fragments }) };
+    return new Promise((resolve, reject) => {
+      signal.addEventListener("abort", () => { reject(new Error("too late")); });
+      if (held) held.push(() => { resolve(response); });
+      else resolve(response);
+    });
   });
 });
 afterEach(() => {
@@ -112,6 +125,40 @@ test("one that can't be told now is asked for again, and no other with it", asyn
   await pass(5000);
   expect(asked.map(({ refs }) => refs)).toEqual([["good", "bad"], ["bad"]]);
   expect(bad.answers).toEqual([{ html: "bad" }]);
+});
+
+test("what changes while it is asked for is asked for after the answer, which may be older", async () => {
+  const fetching = new Fetching("/f/", 3600);
+  const [slow, other] = [new Fragment("slow"), new Fragment("other")];
+  held = [];
+  fetching.want(slow);
+  await pass(100);
+  fetching.want(slow);
+  fetching.want(other);
+  await pass(5000);
+  expect(asked.map(({ refs }) => refs)).toEqual([["slow"], ["other"]]);
+  answer = (ref) => ({ html: `${ref} anew` });
+  for (const send of held.splice(0)) send();
+  await pass(190);
+  expect(asked).toHaveLength(2);
+  await pass(50);
+  expect(asked.map(({ refs }) => refs)).toEqual([["slow"], ["other"], ["slow"]]);
+  for (const send of held.splice(0)) send();
+  await pass(1000);
+  expect(slow.answers).toEqual([{ html: "slow" }, { html: "slow anew" }]);
+  expect(asked).toHaveLength(3);
+});
+
+test("a request that nobody answers is repeated", async () => {
+  const fetching = new Fetching("/f/", 3600);
+  const one = new Fragment("one");
+  held = [];
+  fetching.want(one);
+  await pass(19_000);
+  expect(asked).toHaveLength(1);
+  held = undefined;
+  await pass(5000);
+  expect(one.answers).toEqual([{ html: "one" }]);
 });
 
 test("a page that nobody sees asks when somebody does", async () => {

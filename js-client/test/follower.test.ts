@@ -208,6 +208,24 @@ test("a public list has its rows with it", async () => {
   expect(asked).toEqual([]);
 });
 
+test("a row that came while it was asked for is newer than the answer", async () => {
+  const [view] = follow(["1", "a"]);
+  const send: (() => void)[] = [];
+  vi.stubGlobal("fetch", () => new Promise((resolve) => {
+    send.push(() => { resolve({ ok: true, status: 200, json: () => Promise.resolve({ rows: { 1: "b" }, gone: ["2"] }) }); });
+  }));
+  channel.begin({ v: 1, page: true });
+  channel.tell({ v: 2, ops: [{ op: "change", key: "1" }] });
+  await soon();
+  expect(send).toHaveLength(1);
+  channel.tell({ v: 3, ops: [{ op: "change", key: "1" }], rows: { 1: "c" } });
+  channel.tell({ ...enter(4, "2", null), rows: { 2: "d" } });
+  send[0]?.();
+  await soon();
+  expect(view.text).toBe("c d");
+  expect(send).toHaveLength(1);
+});
+
 test("nothing is shown that a browser has published", async () => {
   const [view] = follow();
   channel.begin({ v: 1, page: true });

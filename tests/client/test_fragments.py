@@ -7,6 +7,21 @@ from tests.client.hall.cache import Cache
 from tests.client.hall.running import Hall
 from tests.real_server import KINDS
 
+ATTRIBUTES = """() => Object.fromEntries(
+  [...document.querySelector("main > instant-live").attributes].map(({ name, value }) => [name, value]))"""
+# And notes what is shown from then on.
+PUT_ANOTHER = """fresh => {
+  window.main = document.querySelector("main > instant-live");
+  window.shown = ["other"];
+  main.querySelector("b").textContent = "other";
+  for (const [name, value] of Object.entries(fresh)) main.setAttribute(name, value);
+  const note = () => {
+    const { textContent } = main.querySelector("b");
+    if (textContent !== shown.at(-1)) shown.push(textContent);
+  };
+  new MutationObserver(note).observe(main, { subtree: true, childList: true, characterData: true });
+}"""
+
 
 @pytest.fixture(scope="module", params=KINDS)
 def hall(request, tmp_path_factory):
@@ -235,6 +250,25 @@ def test_what_comes_late_to_a_channel_that_is_heard_misses_nothing(hall, view, n
         old,
     )
     viewer.shows("aside b", "second")
+
+
+def test_an_answer_to_what_was_there_before_is_not_shown(hall, view, note):
+    other = hall.change("make_note", "other")
+    viewer = view("ann").open(f"/fragment/{note}/")
+    fresh = view("ann").open(f"/fragment/{other}/").page.evaluate(ATTRIBUTES)
+    late = []
+    viewer.page.route("**/instant/fragments/", lambda route: late.append(route), times=1)  # noqa: PLW0108
+    hall.change("rename_note", note, "second")
+    while not late:
+        viewer.page.wait_for_timeout(20)
+    # What is around it shows another object there, before the answer comes.
+    viewer.page.evaluate(PUT_ANOTHER, fresh)
+    late[0].continue_()
+    viewer.shows("section i", "SECOND")  # the answer is there
+    hall.change("rename_note", other, "third")
+    viewer.shows("main b", "third")
+    assert viewer.page.evaluate("shown") == ["other", "third"]
+    assert fresh["ref"] in viewer.asked[1].post_data
 
 
 def test_a_server_that_has_forgotten_everything_costs_one_question(hall, view, note):

@@ -6,6 +6,8 @@ const TIMER = 2 ** 31 - 1;
 const COLLECT = 10;
 /** Milliseconds between an answer and the next question about the same fragment. */
 const GAP = 200;
+/** Milliseconds after which a request that isn't answered has failed. */
+const PATIENCE = 20_000;
 /** Milliseconds between attempts, the first and the longest. */
 const RETRY_FROM = 1000;
 const RETRY_TO = 30_000;
@@ -31,7 +33,8 @@ export interface Asking {
   readonly spread: number;
   /** What the address of a public one has for a version; `undefined` where it isn't public. */
   readonly version: string | undefined;
-  answered(answer: Answer): void;
+  /** `reference` is the one that was asked with. */
+  answered(answer: Answer, reference: string): void;
 }
 
 /** How often asking has failed, and when it was answered. */
@@ -45,6 +48,8 @@ export class Fetching {
   readonly #url: string;
   readonly #life: number;
   readonly #due = new Map<Asking, number>();
+  /** About these a question is under way. The next one waits: of two answers the older one might come last. */
+  readonly #asked = new Set<Asking>();
   readonly #past = new WeakMap<Asking, Past>();
   readonly #renewals = new Map<Asking, ReturnType<typeof setTimeout>>();
   /** Where in the window of all pages this one is: another place after each change, so that nobody is always last. */
@@ -98,15 +103,19 @@ export class Fetching {
   #arm(): void {
     clearTimeout(this.#timer);
     // A page that nobody sees asks when somebody does.
-    if (!this.#due.size || document.hidden) return;
-    const wait = Math.min(...this.#due.values()) - performance.now();
+    const next = Math.min(...[...this.#due].filter(([one]) => !this.#asked.has(one)).map(([, due]) => due));
+    if (next === Infinity || document.hidden) return;
+    const wait = next - performance.now();
     this.#timer = setTimeout(() => { this.#ask(); }, Math.max(wait, 0));
   }
 
   #ask(): void {
     const until = performance.now() + COLLECT;
-    const ready = [...this.#due].filter(([, due]) => due <= until).map(([one]) => one);
-    for (const one of ready) this.#due.delete(one);
+    const ready = [...this.#due].filter(([one, due]) => due <= until && !this.#asked.has(one)).map(([one]) => one);
+    for (const one of ready) {
+      this.#due.delete(one);
+      this.#asked.add(one);
+    }
     const own = ready.filter(({ version }) => version === undefined);
     for (const some of together(own)) void this.#answer(some, () => this.#post(some));
     for (const one of ready) if (one.version !== undefined) void this.#answer([one], () => this.#get(one));
@@ -114,20 +123,28 @@ export class Fetching {
   }
 
   async #answer(asked: readonly Asking[], ask: () => Promise<readonly Answer[]>): Promise<void> {
+    const references = asked.map(({ reference }) => reference);
     let answers: readonly Answer[] = [];
     try {
       answers = await ask();
     } catch {
       // The next attempt follows.
     }
+    const now = performance.now();
+    for (const one of asked) {
+      this.#asked.delete(one);
+      this.#pastOf(one).last = now;
+      const due = this.#due.get(one);
+      if (due !== undefined) this.#due.set(one, Math.max(due, now + GAP));
+    }
     for (const [index, one] of asked.entries()) {
       const past = this.#pastOf(one);
       const answer = answers[index] ?? { state: "later" };
-      past.last = performance.now();
       past.failures = answer.state === "later" ? past.failures + 1 : 0;
       if (answer.state === "later") this.want(one);
-      else one.answered(answer);
+      else one.answered(answer, references[index] ?? "");
     }
+    this.#arm();
   }
 
   #post(asked: readonly Asking[]): Promise<readonly Answer[]> {
@@ -145,7 +162,7 @@ export class Fetching {
   }
 
   async #json(url: string, options: RequestInit): Promise<readonly Answer[]> {
-    const response = await fetch(url, options);
+    const response = await fetch(url, { ...options, signal: AbortSignal.timeout(PATIENCE) });
     if (!response.ok) throw new Error(String(response.status));
     return ((await response.json()) as { fragments: Answer[] }).fragments;
   }

@@ -81,6 +81,8 @@ export class Follower<Row> {
   readonly #view: ListView<Row>;
   /** Keys whose rows are to be asked for. */
   readonly #wanted = new Set<string>();
+  /** Keys whose rows came with messages while others were asked for: what is answered is older. */
+  readonly #newer = new Set<string>();
   readonly #early = new Map<number, Told<Row>>();
   #over = new AbortController();
   #gap: ReturnType<typeof setTimeout> | undefined;
@@ -227,7 +229,11 @@ export class Follower<Row> {
       }
       if (op === "move" && this.#view.has(key)) this.#view.move(key, this.#next(key));
       if (row === undefined) this.#wanted.add(key);
-      else this.#view.show(key, row, this.#next(key));
+      else {
+        this.#wanted.delete(key);
+        this.#newer.add(key);
+        this.#view.show(key, row, this.#next(key));
+      }
     }
     if (this.#wanted.size) this.#soon();
   }
@@ -253,13 +259,14 @@ export class Follower<Row> {
     if (!keys.length) return;
     for (const key of keys) this.#wanted.delete(key);
     this.#isFetching = true;
+    this.#newer.clear();
     try {
       const answer = await fetchRows<Row>(this.config, keys, this.#instant.headers());
       if (this.#failures) this.#wait = COLLECT;
       this.#failures = 0;
       const there = new Set(this.keys);
-      for (const [key, row] of Object.entries(answer.rows)) if (there.has(key)) this.#view.show(key, row, this.#next(key));
-      for (const key of answer.gone) this.#view.hide(key);
+      for (const [key, row] of Object.entries(answer.rows)) if (there.has(key) && !this.#newer.has(key)) this.#view.show(key, row, this.#next(key));
+      for (const key of answer.gone) if (!this.#newer.has(key)) this.#view.hide(key);
     } catch (error) {
       for (const key of keys) this.#wanted.add(key);
       this.#wait = later(this.#failures++);

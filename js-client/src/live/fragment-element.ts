@@ -117,8 +117,13 @@ export function defineFragment(instant: Instant, { url, life }: FragmentOptions)
         if (!trails.reaches(this.#channel, this.#epoch, this.#offset)) fetching.want(this);
       }
 
-      answered(answer: Answer): void {
+      answered(answer: Answer, reference: string): void {
         if (!this.isConnected) return;
+        if (reference !== this.reference) {
+          // What is around it has put another one here meanwhile, or this one anew: the answer is older than that.
+          fetching.want(this);
+          return;
+        }
         if (answer.state === "old") {
           void this.#renew();
           return;
@@ -214,7 +219,7 @@ export function defineFragment(instant: Instant, { url, life }: FragmentOptions)
           return;
         }
         const { innerHTML: html } = found;
-        this.answered({ ...Object.fromEntries([...found.attributes].map((one) => [one.name, one.value])), html });
+        this.answered({ ...Object.fromEntries([...found.attributes].map((one) => [one.name, one.value])), html }, this.reference);
         if (!trails.reaches(this.#channel, this.#epoch, this.#offset)) fetching.want(this);
       }
     },
