@@ -30,6 +30,8 @@ LENGTHS = {"sku": 40, "name": 120, "category": 60}
 """As in the model; SQLite would not notice."""
 CHUNK = 40
 """Rows that are committed together, so that other writers get their turn."""
+REST = 0.03
+"""Seconds between two chunks. On SQLite one writes at a time; who waits may look every 100 ms."""
 INTERVAL = 0.1
 """Seconds between two messages about the progress: more of them nobody could see."""
 SHOWN = 100
@@ -84,6 +86,7 @@ class Importer:
                     self.run.percent = min(99, raw.tell() * 100 // size)
                     self.run.save()
                 self._tell()
+                time.sleep(REST)
         self.finish(ImportRun.Status.DONE)
 
     def finish(self, status, reason=""):

@@ -43,8 +43,7 @@ def test_progress_goes_to_a_hundred(visit):
     seen = sam.page.evaluate("seen")
     assert seen == sorted(seen)
     assert seen[-1] == 100
-    # A fast machine has done most of it before the page listens.
-    assert len(set(seen)) > 1, "The bar jumped."
+    assert len(set(seen)) > 3, "The bar jumped."
     expect(root.page.locator("#feed li").first).to_contain_text("Import of products.csv done")
 
 
