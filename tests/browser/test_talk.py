@@ -43,6 +43,22 @@ def test_what_is_refused_says_why_and_is_kept(visit):
     expect(ada.page.get_by_role("alert")).to_be_hidden()
 
 
+def test_what_is_typed_while_a_line_is_under_way_is_kept(visit):
+    bob = visit("bob").open("/talk/")
+    bob.evaluate(
+        """() => {
+          const form = document.getElementById("talk");
+          for (const text of ["Now", "next"]) {
+            form.elements.text.value = text;
+            if (text === "Now") form.requestSubmit();
+          }
+        }"""
+    )
+    expect(bob.locator("#lines .entry-text").first).to_have_text("Now")
+    expect(bob.get_by_role("button", name="Say it")).to_be_enabled()
+    expect(bob.get_by_label("Say something")).to_have_value("next")
+
+
 def test_nobody_talks_without_a_break(visit):
     sam = visit("sam")
     sam.open("/talk/")

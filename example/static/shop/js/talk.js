@@ -22,12 +22,14 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   button.disabled = true;
   alert.hidden = true;
+  const text = field.value;
+  form.reset(); // what is typed from now on is the next line
+  told = 0;
   try {
     // Resolves with the line as it was stored; a refusal says why.
-    await talk.publish({ data: { text: field.value } });
-    form.reset();
-    told = 0;
+    await talk.publish({ data: { text } });
   } catch (error) {
+    field.value = field.value ? `${text}\n${field.value}` : text;
     alert.textContent = why(error);
     alert.hidden = false;
   }
