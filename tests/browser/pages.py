@@ -24,13 +24,26 @@ class Visitor:
         context.on("weberror", lambda error: self.problems.append(str(error.error)))
         context.on("requestfailed", self._failed)
         context.on("response", self._response)
-        self.page = context.new_page()
+        self._page = context.new_page()
+        self._has_arrived = True
+
+    @property
+    def page(self):
+        """The first page; of who came back it shows the site's first page until another one is opened."""
+        if not self._has_arrived:
+            self.open("/")
+        return self._page
 
     def open(self, path, *, page=None):
         """Open a page and wait until it is connected."""
-        page = page or self.page
-        page.goto(self.site.url + path)
+        page = page or self._page
+        self.goto(path, page=page)
         return self.live(page)
+
+    def goto(self, path, *, page=None):
+        """Open a page that may not connect."""
+        self._has_arrived = True
+        return (page or self._page).goto(self.site.url + path)
 
     def live(self, page=None):
         page = page or self.page
@@ -47,11 +60,11 @@ class Visitor:
             self.site.cookies[user] = self.context.cookies()
             return
         self.context.add_cookies(cookies)
-        self.open("/")
+        self._has_arrived = False
 
     def log_in(self, user):
         page = self.page
-        page.goto(self.site.url + "/login/")
+        self.goto("/login/")
         page.get_by_label("User name").fill(user)
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("main").get_by_role("button", name="Log in").click()

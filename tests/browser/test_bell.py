@@ -146,7 +146,7 @@ def test_older_ones_come_by_page(visit):
         route.fulfill(json=body)
 
     ada.page.route("**/instant/notifications/", answer)
-    ada.page.goto(ada.site.url + "/catalogue/")
+    ada.goto("/catalogue/")
     bell(ada.page).click()
     rows = ada.page.locator("instant-bell .one")
     expect(rows).to_have_count(20)

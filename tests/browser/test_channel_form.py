@@ -53,5 +53,5 @@ def test_all_fields_are_there_without_javascript(visit, site):
     cookies = root.context.cookies()
     plain = visit(java_script_enabled=False)
     plain.context.add_cookies(cookies)
-    plain.page.goto(f"{site.url}/admin/instant/channel/add/")
+    plain.goto("/admin/instant/channel/add/")
     expect_shown(plain.page, *PICKERS)

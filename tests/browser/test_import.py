@@ -52,7 +52,7 @@ def test_what_happens_before_the_page_listens_is_shown(visit):
     root.open("/desk/")
     held = []
     sam.context.route("**/instant/get_token/", lambda route: held.append(route))  # noqa: PLW0108
-    sam.page.goto(f"{sam.site.url}/catalogue/import/")
+    sam.goto("/catalogue/import/")
     file = {
         "name": "early.csv",
         "mimeType": "text/csv",

@@ -33,6 +33,7 @@ def test_it_appears_on_other_pages_too(visit, site):
 
 def test_what_was_missed_arrives_once_and_in_order(visit, site, relay):
     ada = visit("ada")
+    ada.open("/")
     say(site, "before")
     expect(ada.page.locator("#air li")).to_have_count(1)
     ada.is_cut = True

@@ -45,7 +45,7 @@ def test_a_move_between_page_and_subscription_is_not_missed(visit):
     ada.context.route("**/instant/get_token/", lambda route: held.extend([route]))
     ada.page.on("request", lambda request: asked.append(request.url))
     with ada.page.expect_request("**/instant/get_token/"):
-        ada.page.goto(ada.site.url + path)
+        ada.goto(path)
     expect(ada.page.locator("[data-badge]")).to_have_text("Placed")
     sam.page.get_by_role("button", name="Mark as packed").click()
     expect(sam.page.locator("[data-badge]")).to_have_text("Packed")
@@ -77,7 +77,7 @@ def test_two_of_the_staff_cannot_move_it_twice(visit):
     path = new_order(ada)
     # A page that hears nothing keeps the button that is out of date.
     sam.context.route("**/instant/get_token/", lambda route: route.abort("aborted"))
-    sam.page.goto(sam.site.url + path)
+    sam.goto(path)
     root = visit("root")
     root.open(path)
     root.page.get_by_role("button", name="Mark as packed").click()

@@ -42,14 +42,14 @@ def test_pages_are_live_and_fit_a_phone(visit, user):
 def test_strangers_are_sent_to_the_login(visit):
     nobody = visit()
     for path in ("/desk/", "/catalogue/import/", "/report/", "/orders/", "/notes/", "/assistant/"):
-        nobody.page.goto(nobody.site.url + path)
+        nobody.goto(path)
         expect(nobody.page).to_have_url(f"{nobody.site.url}/login/?next={path}")
     nobody.live()
 
 
 def test_the_policy_forbids_what_the_page_did_not_bring(visit):
     nobody = visit()
-    response = nobody.page.goto(nobody.site.url + "/")
+    response = nobody.goto("/")
     policy = response.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -66,7 +66,8 @@ def test_the_policy_forbids_what_the_page_did_not_bring(visit):
 
 def test_the_admin_publishes_a_test_message(visit):
     ada, root = visit("ada"), visit("root")
-    root.page.goto(root.site.url + "/admin/instant/channel/")
+    ada.open("/")
+    root.goto("/admin/instant/channel/")
     root.page.get_by_role("checkbox", name="for an action - public").check()
     root.page.locator("select[name=action]").select_option(label="Publish a test message")
     root.page.get_by_role("button", name="Run").or_(

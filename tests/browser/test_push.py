@@ -138,7 +138,7 @@ def test_what_is_pushed_is_asked_for_and_shown_and_opened(ada, visit):
     turn_on(ada)
     worker = Worker(ada)
     # Nobody looks at a page with a bell.
-    ada.page.goto(ada.site.url + "/instant/push/worker.js")
+    ada.goto("/instant/push/worker.js")
     move(sam, path, "packed")
     one = newest(ada)
     worker.push(one["id"])

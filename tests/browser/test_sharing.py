@@ -56,7 +56,7 @@ def from_a_shell(visit, path):
 
 def in_the_admin(visit, path):
     root = visit("root")
-    root.page.goto(f"{root.site.url}/admin/orders/order/{number(path)}/change/")
+    root.goto(f"/admin/orders/order/{number(path)}/change/")
     root.page.locator("#id_shares-0-DELETE").check()
     root.page.get_by_role("button", name="Save", exact=True).click()
     expect(root.page.locator(".messagelist")).to_contain_text("was changed successfully")
@@ -68,6 +68,7 @@ def number(path):
 
 def test_whoever_it_is_shared_with_sees_it_move(visit):
     ada, bob, sam = visit("ada"), visit("bob"), visit("sam")
+    bob.open("/")
     path = new_order(ada)
     share(ada, path, "bob")
     expect(ada.page.locator(".message-success")).to_have_text("bob can see this order now.")
@@ -232,7 +233,7 @@ def test_a_user_who_is_deactivated_is_signed_out(visit, site):
     share(ada, path, "eve")
     eve.log_in("eve")
     eve.open(path)
-    root.page.goto(f"{site.url}/admin/auth/user/?q=eve")
+    root.goto("/admin/auth/user/?q=eve")
     root.page.get_by_role("link", name="eve", exact=True).click()
     root.page.get_by_label(re.compile("^Active")).uncheck()
     root.page.get_by_role("button", name="Save", exact=True).click()

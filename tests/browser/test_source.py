@@ -257,7 +257,7 @@ def test_a_page_without_inline_scripts(live):
     assert not run(live, RUN, "morph")
     live.serve("/more.js", "window.ran = true", "text/javascript")
     live.arrive("<script src=/more.js></script>")
-    live.page.wait_for_function("window.ran === true")
+    live.page.wait_for_function("() => window.ran === true")
 
 
 def test_data_is_no_script(live):
