@@ -175,6 +175,16 @@ export class Connection {
     else if (this.status === "signed-out" && (await this.grants.user())) this.start();
   }
 
+  /** Waits while the page is to be disconnected: in a program nothing else would end what is tried again. */
+  async wanted(): Promise<void> {
+    if (this.status !== "idle" || !this.client) return;
+    let remove: (() => void) | undefined;
+    await new Promise((resolve) => {
+      remove = this.listeners.status.add(resolve);
+    });
+    remove?.();
+  }
+
   #held(): Feed[] {
     return [...this.feeds.values()].filter((feed) => feed.isHeld);
   }

@@ -204,10 +204,11 @@ export class Feed {
     return this.#connection.states.load(this.name);
   }
 
-  /** Waits after so many failures. */
-  pause(failures: number): Promise<void> {
+  /** Waits after so many failures, and while the page is disconnected. */
+  async pause(failures: number): Promise<void> {
     const [minimum, maximum] = this.#connection.config.reconnectDelay;
-    return new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(maximum, minimum * 2 ** failures)));
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(maximum, minimum * 2 ** failures)));
+    await this.#connection.wanted();
   }
 
   message(publication: PublicationContext, recovered: boolean): InstantMessage {

@@ -2,6 +2,7 @@
 import { describe, expect, test, vi } from "vitest";
 
 import type { Instant } from "../src/instant.js";
+import { pause } from "../src/stored/pause.js";
 import type { InstantMessage, Snapshot, StateOptions } from "../src/types.js";
 import { Inbox, soon, until, useSite } from "./site.js";
 
@@ -308,6 +309,29 @@ describe("from Django", () => {
     expect(new Set(errors)).toEqual(new Set(["ReplyError"]));
     change();
     await drawn.holds(1, 2);
+  });
+
+  test("after disconnect() it is asked again with the next connection", async () => {
+    database(NAME);
+    const instant = site.instant();
+    const errors: string[] = [];
+    instant.on("error", ({ name }) => errors.push(name));
+    const inbox = new Inbox();
+    instant.channel(NAME).on("*", inbox.add);
+    await live(instant);
+    site.django.unknown.add(NAME);
+    const drawn = new Drawn(instant, NAME, sum);
+    await soon(() => {
+      expect(errors.length).toBeGreaterThan(2);
+    });
+    instant.disconnect();
+    await pause(50); // an attempt may be on its way
+    const before = snapshots().length;
+    await pause(300); // over ten attempts otherwise
+    expect(snapshots()).toHaveLength(before);
+    site.django.unknown.clear();
+    await instant.connect();
+    await drawn.holds(0);
   });
 
   test("a refusal is told once and not repeated", async () => {

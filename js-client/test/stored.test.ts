@@ -171,6 +171,32 @@ test("after disconnect() nothing is tried again, and what was not acknowledged i
   expect(acknowledged()).toEqual([["id-1", "id-2"]]);
 });
 
+test("after disconnect() what waits is asked for with the next connection", async () => {
+  store("1");
+  const inbox = new Inbox();
+  const instant = site.instant();
+  const real = fetch;
+  let tries = 0;
+  let isAway = true;
+  vi.stubGlobal("fetch", (...[to, options]: Parameters<typeof fetch>) => {
+    if (!(to as string).endsWith("/outstanding/")) return real(to, options);
+    tries += 1;
+    return isAway ? Promise.reject(new TypeError("away")) : real(to, options);
+  });
+  instant.channel("public").on("*", inbox.add, { ack: true });
+  await soon(() => {
+    expect(tries).toBeGreaterThan(2);
+  });
+  instant.disconnect();
+  await pause(50); // an attempt may be on its way
+  const before = tries;
+  await pause(300); // over ten attempts otherwise
+  expect(tries).toBe(before);
+  isAway = false;
+  await instant.connect();
+  await inbox.holds("1");
+});
+
 test("after a gap what waits is read again, and the channel is lost until then", async () => {
   const inbox = new Inbox();
   const room = site.instant().channel("public");

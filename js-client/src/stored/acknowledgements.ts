@@ -104,26 +104,15 @@ export class Acknowledgements {
         if (failures === 0) listeners.error.emit(error as Parameters<typeof listeners.error.emit>[0]);
         const [minimum, maximum] = config.reconnectDelay;
         await pause(Math.random() * Math.min(maximum, minimum * 2 ** ++failures));
-        await this.#wanted();
+        // Or until it acknowledges more.
+        await Promise.race([
+          this.#connection.wanted(),
+          new Promise<void>((resolve) => {
+            this.#wake = resolve;
+          }),
+        ]);
       }
     }
-  }
-
-  /**
-   * After `disconnect()` nothing is tried again before the page connects, or acknowledges more: in a program nothing
-   * else would end it.
-   */
-  async #wanted(): Promise<void> {
-    const { status, client, listeners } = this.#connection;
-    if (status !== "idle" || !client) return;
-    let remove = (): void => undefined;
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve;
-      remove = listeners.status.add(() => {
-        resolve();
-      });
-    });
-    remove();
   }
 
   #sendOnce = async (): Promise<void> => {
