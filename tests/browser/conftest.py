@@ -32,12 +32,17 @@ def site(relay, tmp_path_factory):
 
 # Not for the session: while Playwright's sync API is open an event loop runs in this thread, and
 # neither other rooms' async tests nor Django's database take that.
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
+@pytest.fixture(scope="package")
+def playwright():
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def chromium(playwright):
+    browser = launch(playwright)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

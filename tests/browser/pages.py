@@ -47,9 +47,8 @@ class Visitor:
 
     def live(self, page=None):
         page = page or self.page
-        expect(page.locator("#connection")).to_have_attribute("data-status", "live")
-        # The pill tells of the connection; a listener hears once its channel is joined.
-        page.wait_for_function(SUBSCRIBED)
+        # Not at each frame, which would have to be drawn for it.
+        page.wait_for_function(LIVE, polling=30, timeout=60_000)
         return page
 
     def arrive_as(self, user):
@@ -104,8 +103,10 @@ class Visitor:
         return self.is_cut and "/connection/" in url
 
 
-# The SDK's own view: no subscription is under way any more. One may have been refused.
-SUBSCRIBED = """() => {
+# The pill tells of the connection; a listener hears once its channel is joined. That is the SDK's own view: no
+# subscription is under way any more. One may have been refused.
+LIVE = """() => {
+  if (document.querySelector("#connection")?.dataset.status !== "live") return false;
   const subscriptions = Object.values(instant.getClient()?.subscriptions() ?? {});
   return subscriptions.length > 0 && subscriptions.every(({ state }) => state !== "subscribing");
 }"""

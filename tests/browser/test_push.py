@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.browser.chromium import launch
 from tests.browser.test_bell import badge, bell, move, panel, read_all
@@ -44,12 +44,11 @@ def forget(site):
 
 
 @pytest.fixture(scope="module")
-def chromium():
+def chromium(playwright):
     """Chromium itself: its headless shell shows no notifications."""
-    with sync_playwright() as playwright:
-        browser = launch(playwright, whole=True)
-        yield browser
-        browser.close()
+    browser = launch(playwright, whole=True)
+    yield browser
+    browser.close()
 
 
 def switch(page):

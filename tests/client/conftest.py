@@ -44,7 +44,7 @@ def site(relay, tmp_path_factory):
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def playwright():
     from playwright.sync_api import sync_playwright
 
@@ -52,14 +52,14 @@ def playwright():
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shell(playwright):
     browser = launch(playwright)
     yield browser
     browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def whole(playwright):
     browser = launch(playwright, whole=True)
     yield browser
