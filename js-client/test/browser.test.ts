@@ -1,5 +1,4 @@
 /** The committed script, run as in a page. */
-import { spawnSync } from "node:child_process";
 import { runInContext } from "node:vm";
 
 import { expect, test } from "vitest";
@@ -10,7 +9,6 @@ import { Channel, Locks } from "./tabs.js";
 import { openWindow, pageConfig } from "./window.js";
 
 const site = useSite();
-const root = new URL("../", import.meta.url);
 const run = (dataset: Record<string, string>, before?: object): Record<string, unknown> =>
   openWindow(site.django.url, dataset, before);
 const urls = (): object => (JSON.parse(pageConfig(site.django.url)) as { urls: object }).urls;
@@ -209,11 +207,4 @@ test("a page whose script for it can't be loaded has its own connection", async 
 test("settings that cannot be read are an error", () => {
   expect(() => run({ instant: "{" })).toThrow("JSON");
   expect(() => run({ instant: "{}" })).toThrow("No URL for login");
-});
-
-test("the committed scripts are built from the source, and within their budget", { timeout: 120_000 }, () => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["build.mjs", "--check"], { cwd: root, encoding: "utf8" });
-  expect(stderr).toBe("");
-  expect(stdout).toMatch(/bytes of gzip/);
-  expect(status).toBe(0);
 });

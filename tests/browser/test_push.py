@@ -32,6 +32,9 @@ SHOWN = """async () => {
   const shown = await registration.getNotifications();
   return shown.map(({ title, body, tag, data }) => ({ title, body, tag, url: data.url }));
 }"""
+# Chromium itself, which shows notifications, needs three times the processor of its headless shell.
+pytestmark = pytest.mark.slow
+
 MODEL = "from instant.models import PushSubscription as P; "
 
 

@@ -19,6 +19,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
             if item.path.name != "test_vitest.py":
                 item.add_marker(pytest.mark.timed)
+            if item.get_closest_marker("back_forward_cache"):
+                item.add_marker(pytest.mark.slow)  # Chromium itself needs three times the processor
 
 
 class StreamingSite(Site):

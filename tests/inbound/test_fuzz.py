@@ -20,6 +20,7 @@ def site(registry, caplog):
         yield Site()
 
 
+@pytest.mark.slow
 @settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

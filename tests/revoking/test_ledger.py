@@ -127,6 +127,7 @@ class Ledger(RuleBasedStateMachine):
         assert not Revocation.objects.exists()
 
 
+@pytest.mark.slow
 def test_no_order_of_two_processes_loses_a_row(transactional_db):
     Ledger.TestCase.settings = settings(
         max_examples=60,
@@ -225,6 +226,7 @@ def is_wrong(world):
     return not (first and last) if world.row is None else world.row[1] and not first
 
 
+@pytest.mark.slow
 def test_no_state_within_seven_steps_has_lost_a_row(db):
     lease = int(ledger.LEASE.total_seconds())
     start = World(("a", False, lease), (("a", False, lease, None), FREE), None, (False, False))

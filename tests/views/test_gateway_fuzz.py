@@ -17,6 +17,7 @@ def site(registry):
         yield Site()
 
 
+@pytest.mark.slow
 def test_nothing_is_a_500_and_nobody_gets_further_than_they_may(site):
     found = Counter()
 

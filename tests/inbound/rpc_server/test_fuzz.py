@@ -12,6 +12,7 @@ from tests.views.gateway_fuzzing import INSTANT, Site
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("registry")]
 
 
+@pytest.mark.slow
 def test_nobody_gets_further_than_they_may():
     counted = Counter()
     with override_settings(INSTANT=INSTANT):
