@@ -250,6 +250,84 @@ test("it lists them, and marks what is opened and all", async () => {
   expect(all(".unread")).toHaveLength(0);
 });
 
+/** Holds answers back: each has what Django knew when it was asked. */
+function hold(): (() => Promise<void>)[] {
+  const held: (() => Promise<void>)[] = [];
+  vi.stubGlobal("fetch", (url: string, { body }: { body: string }) => {
+    asked.push([url, JSON.parse(body) as Record<string, unknown>]);
+    const known = answer;
+    return new Promise((resolve) => {
+      held.push(() => {
+        resolve({ status: 200, ok: true, json: () => Promise.resolve(known) });
+        return settled();
+      });
+    });
+  });
+  return held;
+}
+
+test("an answer that something has overtaken is asked for again", async () => {
+  await ring();
+  const held = hold();
+  find(".bell").click();
+  instant.tell("instant:notification", { id: "a", data: { title: "Shipped" }, date: new Date() });
+  answer = { ...answer, unread: 3, notifications: [one("a")] };
+  await held[0]?.();
+  expect(all(".one")).toEqual([]);
+  expect(find(".badge").textContent).toBe("3");
+  await held[1]?.();
+  expect(all(".one").map(({ dataset }) => dataset["id"])).toEqual(["a"]);
+  expect(find(".badge").textContent).toBe("3");
+  expect(held).toHaveLength(2);
+});
+
+test("where something arrives again and again it shows what it has", async () => {
+  await ring();
+  const held = hold();
+  find(".bell").click();
+  for (let times = 0; times < 6; times += 1) {
+    instant.tell("instant:notification", { id: "a", data: { title: "Shipped" }, date: new Date() });
+    answer = { ...answer, unread: 9, notifications: [one("a")] };
+    await held[times]?.();
+  }
+  expect(held).toHaveLength(4);
+  expect(all(".one")).toHaveLength(1);
+});
+
+test("of two questions the newer one's answer counts, whichever comes last", async () => {
+  const held = hold();
+  await ring();
+  answer = { ...answer, unread: 1, notifications: [one("a")] };
+  find(".bell").click();
+  await held[1]?.();
+  await held[0]?.(); // which asked for no list
+  expect(all(".one")).toHaveLength(1);
+  expect(find(".badge").textContent).toBe("1");
+  instant.user?.(); // asks whose it is
+  find(".bell").click();
+  find(".bell").click();
+  answer = { ...answer, unread: 2, notifications: [one("b"), one("a")] };
+  instant.user?.();
+  await held[3]?.();
+  expect(all(".one")).toHaveLength(1);
+  await held[4]?.();
+  expect(all(".one")).toHaveLength(2);
+  expect(asked.slice(1).map(([, { limit }]) => limit)).toEqual([20, 20, 20, 20]);
+});
+
+test("what arrives while one is marked as read counts", async () => {
+  answer = { ...answer, notifications: [one("a")], unread: 1 };
+  await ring();
+  find(".bell").click();
+  await settled();
+  const held = hold();
+  answer = { unread: 0 };
+  all(".one")[0]?.click();
+  instant.tell("instant:notification", { id: "b", data: { title: "Shipped" }, date: new Date() });
+  await held[0]?.();
+  expect(find(".badge").textContent).toBe("1");
+});
+
 test("what can't be loaded is said, and tried again", async () => {
   await ring();
   status = 500;

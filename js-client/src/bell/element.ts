@@ -56,7 +56,7 @@ export function defineBell(instant: Instant, urls: BellUrls, texts: BellTexts, p
       #channel = "";
       #isLive = false;
       #isListed = false;
-      /** The number of the newest question; older answers are out of date. */
+      /** The number of the newest question about whose it is. */
       #asked = 0;
 
       constructor() {
@@ -125,7 +125,7 @@ export function defineBell(instant: Instant, urls: BellUrls, texts: BellTexts, p
         clearTimeout(this.#timer);
         this.#isListed &&= !this.#panel.hidden;
         const number = (this.#asked += 1);
-        this.#inbox.ask(this.#isListed ? PAGE : 0, !this.#channel).then(
+        this.#inbox.ask(this.#panel.hidden ? 0 : PAGE, !this.#channel).then(
           ({ channel, position }) => {
             if (number !== this.#asked) return;
             this.hidden = false;
@@ -158,7 +158,6 @@ export function defineBell(instant: Instant, urls: BellUrls, texts: BellTexts, p
         this.#ends.push(
           channel.on("instant:notification", ({ id, data, date }) => {
             const one = { created: date.toISOString(), ...(data as object), id, read: false } as Notification;
-            this.#asked += 1; // what Django answers now may be older
             this.#inbox.add(one);
             this.#show();
             this.#ring(one);
@@ -167,7 +166,6 @@ export function defineBell(instant: Instant, urls: BellUrls, texts: BellTexts, p
             const { ids, unread } = data as { ids?: string[]; unread: number };
             void this.#switch?.wereRead(ids);
             if (!ids) { again(); return; }
-            this.#asked += 1;
             this.#inbox.wereRead(ids, unread);
             this.#show();
           }),

@@ -23,11 +23,16 @@ interface Page {
   readonly position?: Position;
 }
 
+type Found = Pick<Page, "channel" | "position">;
+
 /** Addresses of Django's views. */
 export interface BellUrls {
   readonly list: string;
   readonly read: string;
 }
+
+/** How often it is asked again because something arrived meanwhile. */
+const AGAIN = 3;
 
 /** Nobody is logged in. */
 export class Refused extends Error {}
@@ -39,6 +44,11 @@ export class Inbox {
   hasMore = false;
   push = false;
   readonly #urls: BellUrls;
+  /** The number of the newest question. */
+  #asked = 0;
+  #newest: Promise<Found> | undefined;
+  /** How often something was told or done, after which what Django answers to an earlier question may be older. */
+  #changes = 0;
 
   constructor(urls: BellUrls) {
     this.#urls = urls;
@@ -46,31 +56,44 @@ export class Inbox {
 
   /**
    * Asks anew for the number of unread ones and the newest `limit`. Returns their channel and, with `isFirst`, from
-   * which position on others arrive there, if Django knows it.
+   * which position on others arrive there, if Django knows it. Where it is asked again meanwhile, that answer counts.
    */
-  async ask(limit: number, isFirst = false): Promise<Pick<Page, "channel" | "position">> {
-    const page = (await this.#post(this.#urls.list, { limit, ...(isFirst && { position: true }) })) as Page;
-    this.unread = page.unread;
-    this.items = page.notifications;
-    this.hasMore = page.has_more;
-    this.push = page.push ?? false;
-    return page;
+  ask(limit: number, isFirst = false): Promise<Found> {
+    return (this.#newest = this.#ask((this.#asked += 1), { limit, ...(isFirst && { position: true }) }));
+  }
+
+  async #ask(number: number, question: object): Promise<Found> {
+    for (let times = 0; ; times += 1) {
+      const changes = this.#changes;
+      const page = (await this.#post(this.#urls.list, question)) as Page;
+      if (number !== this.#asked && this.#newest) return this.#newest;
+      if (changes !== this.#changes && times < AGAIN) continue;
+      this.unread = page.unread;
+      this.items = page.notifications;
+      this.hasMore = page.has_more;
+      this.push = page.push ?? false;
+      return page;
+    }
   }
 
   /** Asks for those that are older than what is known. */
   async askOlder(): Promise<void> {
-    const page = (await this.#post(this.#urls.list, { before: this.items.at(-1)?.id })) as Page;
+    const before = this.items.at(-1)?.id;
+    const page = (await this.#post(this.#urls.list, { before })) as Page;
+    if (before !== this.items.at(-1)?.id) return; // the button was pressed twice, or the list was asked for anew
     this.items = [...this.items, ...page.notifications];
     this.hasMore = page.has_more;
   }
 
   add(one: Notification): void {
+    this.#changes += 1;
     this.unread += 1;
     this.items = [one, ...this.items.filter(({ id }) => id !== one.id)];
   }
 
   /** Notes what Django says: how many are unread, and which were read; without ids it is asked again. */
   wereRead(ids: readonly string[], unread: number): void {
+    this.#changes += 1;
     this.unread = unread;
     this.items = this.items.map((one) => (ids.includes(one.id) ? { ...one, read: true } : one));
   }
@@ -79,16 +102,22 @@ export class Inbox {
   async read(id: string): Promise<void> {
     if (this.items.some((one) => one.id === id && one.read)) return;
     this.wereRead([id], Math.max(this.unread - 1, 0));
-    const { unread } = (await this.#post(this.#urls.read, { ids: [id] }, true)) as Page;
-    this.unread = unread;
+    await this.#mark([id], { ids: [id] });
   }
 
   /** Marks all as read that the list has shown; what arrives meanwhile stays unread. */
   async readAll(): Promise<void> {
     const newest = this.items[0];
     if (!newest) return;
-    const { unread } = (await this.#post(this.#urls.read, { until: newest.id })) as Page;
-    this.wereRead(this.items.map(({ id }) => id), unread);
+    await this.#mark(this.items.map(({ id }) => id), { until: newest.id });
+  }
+
+  /** Marks them at Django, which says how many are left. */
+  async #mark(ids: readonly string[], which: object): Promise<void> {
+    const changes = this.#changes;
+    const { unread } = (await this.#post(this.#urls.read, which, true)) as Page;
+    // What arrived meanwhile counts: the channel tells of these, too.
+    this.wereRead(ids, changes === this.#changes ? unread : this.unread);
   }
 
   async #post(url: string, body: object, keepalive = false): Promise<unknown> {
