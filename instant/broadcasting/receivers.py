@@ -11,6 +11,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.models import signals
 
+from instant.broadcasting import known
 from instant.broadcasting.change import Change
 from instant.broadcasting.declaration import Declaration, declarations
 from instant.broadcasting.sending import take, value_of
@@ -20,9 +21,6 @@ from instant.tenancy import current as tenancy
 __all__ = ["Listener", "connect", "declared_of", "listener_of"]
 
 logger = logging.getLogger("instant.producers")
-
-_KNOWN = "_instant_known"
-"""Where an instance keeps what the database has, as far as that was read."""
 
 _listeners: dict[type, Listener] = {}
 
@@ -43,6 +41,11 @@ def connect() -> None:
 def listener_of(model: type) -> Listener | None:
     """Return what listens to a model."""
     return _listeners.get(model)
+
+
+def _nearest(model: type) -> Listener | None:
+    """Return what listens to a model, or to the nearest one that it is made of."""
+    return next((_listeners[one] for one in model.__mro__ if one in _listeners), None)
 
 
 def declared_of(model: type) -> Declaration | None:
@@ -115,12 +118,12 @@ class Listener:
         take(connections[using], changes)
 
     def _read(self, instance: Any, **_kwargs: Any) -> None:
-        remember(instance, self._columns)
+        known.remember(instance, self._columns)
 
     def _saves(self, instance: Any, **_kwargs: Any) -> None:
         """Forget what no database said: this one wasn't read."""
         if instance._state.adding:  # noqa: SLF001  Django's documented flag
-            instance.__dict__.pop(_KNOWN, None)
+            known.forget(instance)
 
     def refreshed(self, instance: Any, fields: Collection[str] | None) -> None:
         """Remember what was read again, or written."""
@@ -128,9 +131,7 @@ class Listener:
         names = self._columns
         if fields is not None:
             names = [f.attname for f in meta.concrete_fields if {f.name, f.attname} & set(fields)]
-        kept = instance.__dict__.get(_KNOWN, {})
-        remember(instance, names)
-        instance.__dict__[_KNOWN] = {**kept, **instance.__dict__[_KNOWN]}
+        known.refreshed(instance, names)
 
     def _saved(
         self,
@@ -141,9 +142,12 @@ class Listener:
         update_fields: Collection[str] | None = None,
         **_kwargs: Any,
     ) -> None:
-        known = {} if created else instance.__dict__.get(_KNOWN, {})
-        old = None if created else _as_before(instance, known)
-        changed = created or self._is_changed(instance, known, old, update_fields)
+        connection = connections[using]
+        had = {} if created else known.before_save(instance, connection)
+        old = None if created else known.as_before(instance, had)
+        changed = created or self._is_changed(instance, had, old, update_fields)
+        if changed and not raw:
+            known.note_save(instance, connection)
         self.refreshed(instance, update_fields)
         if raw or not changed or is_muted(self._model):  # a fixture's relations come later
             return
@@ -181,6 +185,10 @@ class Listener:
             return
         if is_muted(self._model) or (pk_set is not None and not pk_set):
             return
+        # A proxy, and a model that inherits it, have the same relation.
+        model: Any = self._model._meta.concrete_model if reverse else type(instance)  # noqa: SLF001
+        if _nearest(model) not in {None, self}:
+            return
         if not reverse:
             found = [instance] if action != "pre_clear" else []
         else:
@@ -203,7 +211,7 @@ class Listener:
     def _is_changed(
         self,
         instance: Any,
-        known: dict[str, Any],
+        had: dict[str, Any],
         old: Any,
         update_fields: Collection[str] | None,
     ) -> bool:
@@ -219,10 +227,10 @@ class Listener:
         if update_fields is not None:
             saved = set(update_fields)
             watched = {n: f for n, f in watched.items() if {f.name, f.attname} & saved}
-        if any(name not in known or known[name] != instance.__dict__.get(name) for name in watched):
+        if any(name not in had or had[name] != instance.__dict__.get(name) for name in watched):
             return True
         # It may have moved by a field that isn't told, as to another parent.
-        moved = any(instance.__dict__.get(n, value) != value for n, value in known.items())
+        moved = any(instance.__dict__.get(n, value) != value for n, value in had.items())
         return moved and self._channels(old) != self._channels(instance)
 
     def _take(
@@ -267,35 +275,6 @@ class Listener:
     def _channels(self, instance: Any) -> tuple[str, ...]:
         found = self._declaration.channels(instance)
         return (found,) if isinstance(found, str) else tuple(dict.fromkeys(found or ()))
-
-
-def remember(instance: Any, columns: Iterable[str]) -> None:
-    """
-    Note the values of an instance as those that the database has.
-
-    But for lists and dicts, which may be changed in place: they always count as changed.
-    """
-    values = instance.__dict__
-    values[_KNOWN] = {
-        name: value
-        for name in columns
-        if not isinstance(value := values.get(name, Ellipsis), dict | list | set)
-        and value is not Ellipsis
-        and not hasattr(value, "resolve_expression")
-    }
-
-
-def _as_before(instance: Any, known: dict[str, Any]) -> Any:
-    """Return a copy with the values that the database had, and the relations of these."""
-    if not known:
-        return None
-    old = copy.copy(instance)  # Django gives it a state and a cache of relations of its own
-    for field in instance._meta.concrete_fields:  # noqa: SLF001  Django's documented API
-        name = field.attname
-        if name in known and known[name] != instance.__dict__.get(name):
-            old._state.fields_cache.pop(field.name, None)  # noqa: SLF001
-    old.__dict__.update(known)
-    return old
 
 
 def _follow_refreshes(model: Any) -> None:

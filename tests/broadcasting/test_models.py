@@ -1,17 +1,21 @@
 """Models tell their channels what becomes of them."""
 
+import copy
+import pickle
 from types import SimpleNamespace
 
 import pytest
+from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, FileField
+from django.db.models.fields.files import FieldFile
 
 from instant import Namespace, batch, publish
-from instant.broadcasting import receivers
+from instant.broadcasting import known, receivers
 from instant.broadcasts import broadcasts, collected, muted, touch
 from instant.testing import capture_publications, outbox
 
@@ -106,8 +110,8 @@ def test_expressions_are_what_the_database_made_of_them(sent):
 def test_what_may_be_changed_in_place_is_not_remembered():
     """A list that is another one now is the same object: it always counts as changed."""
     row = SimpleNamespace(number=1, tags=[], more={}, none=None, count=F("count"))
-    receivers.remember(row, ["number", "tags", "more", "none", "count", "deferred"])
-    assert vars(row)[receivers._KNOWN] == {"number": 1, "none": None}
+    known.remember(row, ["number", "tags", "more", "none", "count", "deferred"])
+    assert known.known(row) == {"number": 1, "none": None}
 
 
 def test_events_names_and_payloads(sent):
@@ -248,6 +252,98 @@ def test_many_to_many(sent):
     two.group_set.clear()
     found = [data["permissions"] for _, _, data in told(sent)]
     assert found == [[], sorted([one.pk, two.pk]), [two.pk], [], [two.pk], []]
+
+
+@pytest.fixture
+def team():
+    """A proxy, which inherits what the model says."""
+    attributes = {"Meta": type("Meta", (), {"proxy": True, "app_label": "auth"})}
+    yield type("Team", (Group,), {"__module__": __name__, **attributes})
+    del apps.all_models["auth"]["team"]
+    apps.clear_cache()
+
+
+def test_many_to_many_of_a_model_with_a_proxy(sent, team):
+    declare(Group, fields=("name", "permissions"))
+    permission = Permission.objects.first()
+    with transaction.atomic():
+        group = Group.objects.create(name="a")
+        group.permissions.add(permission)
+    permission.group_set.remove(group)
+    team.objects.get().permissions.add(permission)
+    assert [event for _, event, _ in told(sent)] == [
+        "group.created",
+        "group.updated",
+        "team.updated",
+    ]
+
+
+def test_many_to_many_of_a_proxy_alone(sent, team):
+    declare(team, fields=("name", "permissions"))
+    group = Group.objects.create(name="a")
+    permission = Permission.objects.first()
+    team.objects.get().permissions.add(permission)
+    permission.group_set.remove(group)
+    assert [event for _, event, _ in told(sent)] == ["team.updated", "team.updated"]
+
+
+def roll_back(instance, **values):
+    """Save it with other values, in a transaction or a savepoint that ends in an error."""
+    vars(instance).update(values)
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        instance.save()
+        instance.save()
+        raise ZeroDivisionError
+
+
+def test_what_was_rolled_back_and_is_saved_again_is_told(sent):
+    declare(Group, fields=("name",), channels=lambda group: f"g-{group.name}")
+    group = Group.objects.create(name="a")
+    roll_back(group, name="b")
+    assert len(sent) == 1
+    group.save()
+    assert told(sent)[1:] == [
+        ("g-b", "group.updated", {"pk": group.pk, "name": "b"}),
+        ("g-a", "group.gone", {"pk": group.pk}),
+    ]
+    group.save()
+    assert len(sent) == 3
+
+
+def test_what_a_savepoint_has_rolled_back_is_told_when_it_is_saved_again(sent):
+    declare(Group, fields=("name",))
+    group = Group.objects.create(name="a")
+    with transaction.atomic():
+        group.name = "b"
+        group.save()
+        roll_back(group, name="c")
+    group.name = "b"
+    group.save()
+    assert [data["name"] for _, _, data in told(sent)] == ["a", "b"]
+    roll_back(group, name="a")
+    group.save()
+    assert [data["name"] for _, _, data in told(sent)] == ["a", "b", "a"]
+
+
+def test_a_row_that_was_saved_may_be_pickled_before_the_commit(sent):
+    declare(Group, fields=("name",))
+    with transaction.atomic():
+        group = Group.objects.create(name="a")
+        group.name = "b"
+        group.save()
+        copies = [pickle.loads(pickle.dumps(group)), copy.deepcopy(group), copy.copy(group)]
+    for one in copies:
+        assert (one.pk, one.name) == (group.pk, "b")
+        one.save()
+    assert len(sent) == 1
+
+
+def test_a_file_that_was_changed_in_place_has_changed():
+    row = SimpleNamespace(pdf=FieldFile(None, FileField(), "old.pdf"))
+    known.remember(row, ["pdf"])
+    assert known.known(row)["pdf"] == row.pdf
+    row.pdf.name = "new.pdf"
+    assert known.known(row)["pdf"] != row.pdf
 
 
 def test_muted(sent):
