@@ -87,7 +87,8 @@ def keys(text: str, database: str) -> tuple[Any, list[str]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         found = [row[0] for row in cursor.fetchall()]
-    column = model._meta.pk.cached_col  # noqa: SLF001  Django's documented API
+    meta = model._meta  # noqa: SLF001  Django's documented API
+    column = meta.pk.get_col(meta.db_table)  # of what a key that is a relation refers to
     converters = connection.ops.get_db_converters(column) + column.get_db_converters(connection)
     for convert in converters:
         found = [convert(key, column, connection) for key in found]

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from django.db import transaction
+from django.db import connections, transaction
 
 from instant.exceptions import PublishError
 from instant.pages.lists import registry, stored_query
@@ -76,6 +76,8 @@ def publish_all(database: str, told: Sequence[tuple[LiveList, dict[str, Any]]]) 
     """Publish as after one commit: a failure is logged, signalled and told to pages."""
     if not told:
         return
+    if connections[registry.own().db].in_atomic_block:  # the versions are rolled back with it
+        database = registry.own().db
     with transaction.atomic(using=database, savepoint=False), batch():
         for row, data in told:
             try:

@@ -1,12 +1,15 @@
 """When pages are told, and of what."""
 
+import contextlib
 import json
+import uuid
 
 import pytest
+from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils.module_loading import import_string
 
@@ -335,3 +338,48 @@ def test_before_the_first_start_of_a_server_a_save_logs_lines(follow, make, sett
         make("a")
     assert "CENTRIFUGO_API_KEY is not set" in caplog.text
     assert "Traceback" not in caplog.text
+
+
+@pytest.fixture
+def things(transactional_db, monkeypatch):
+    """A model whose key is that of its parent, and a UUID."""
+    meta = {"__module__": __name__, "Meta": type("Meta", (), {"app_label": "auth"})}
+    key = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    parent = type("Thing", (models.Model,), {"id": key, **meta})
+    child = type("SpecialThing", (parent,), {"name": models.TextField(), **meta})
+    monkeypatch.setitem(globals(), "SpecialThing", child)  # where pickle looks for it
+    with connection.schema_editor() as editor:
+        editor.create_model(parent)
+        editor.create_model(child)
+    yield child
+    with connection.schema_editor() as editor:
+        editor.delete_model(child)
+        editor.delete_model(parent)
+    for name in ("thing", "specialthing"):
+        del apps.all_models["auth"][name]
+    apps.clear_cache()
+
+
+def test_the_key_of_an_inherited_model_is_read_as_its_parents(followed, sent, things):
+    declare(things)
+    things.objects.create(name="a")
+    page = Page(things.objects.values("name").order_by("name"), sent)
+    things.objects.create(name="b")
+    page.follow()
+    assert [row["name"] for row in page.drawn] == ["a", "b"]
+
+
+@pytest.mark.django_db(databases=["default", "other"], transaction=True)
+def test_what_the_lists_own_database_rolls_back_is_not_told(followed, sent, ann):
+    """The rows are in another one, which has committed."""
+    get_user_model().objects.using("other").create(pk=ann.pk, username="ann")
+    entries = LogEntry.objects.using("other")
+    entries.create(user_id=ann.pk, object_repr="a", action_flag=1)
+    page = Page(entries.values("object_repr").order_by("object_repr"), sent)
+    with contextlib.suppress(ZeroDivisionError), transaction.atomic():
+        entries.create(user_id=ann.pk, object_repr="b", action_flag=1)
+        raise ZeroDivisionError
+    page.follow()
+    entries.create(user_id=ann.pk, object_repr="c", action_flag=1)
+    page.follow()
+    assert page.keys == [str(key) for key in entries.order_by("pk").values_list("pk", flat=True)]
