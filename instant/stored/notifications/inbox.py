@@ -85,6 +85,8 @@ def mark_read(
                 if read:
                     _tell(user, left, read)
                 return left
+        # Not those again that somebody else marks, where an older snapshot still shows them.
+        found = found.filter(message__gt=some[-1][0])
 
 
 def one(user: Any, id_: UUID | str) -> dict[str, Any] | None:

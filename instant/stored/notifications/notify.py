@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -78,7 +80,15 @@ def _keys(users: Any) -> Sequence[Any]:
     if isinstance(users, str | bytes):
         raise TypeError(f"notify() takes users or a list of their keys, not {users!r}.")
     given: Iterable[Any] = users if isinstance(users, Iterable) else [users]
-    return list(dict.fromkeys(map(user_key, given)))
+    return list(dict.fromkeys(_as_kept(user_key(user)) for user in given))
+
+
+def _as_kept(key: Any) -> Any:
+    """Return a key as the database has it: from JSON, a UUID comes as a text."""
+    try:
+        return get_user_model()._meta.pk.to_python(key)  # noqa: SLF001  Django's documented API
+    except ValidationError:
+        raise ValueError(f"notify() takes users or their keys, and {key!r} is no key.") from None
 
 
 def _messages(id_: str) -> QuerySet[Message]:

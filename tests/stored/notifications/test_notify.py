@@ -109,6 +109,13 @@ def test_other_addresses_are_refused(ann, url):
         notify(ann, "x", url=url)
 
 
+def test_a_key_may_be_a_text(ann):
+    notify([str(ann.pk), ann.pk], "Hello")
+    assert list(Notification.objects.values_list("user", flat=True)) == [ann.pk]
+    with pytest.raises(ValueError, match="'ann' is no key"):
+        notify(["ann"], "Hello")
+
+
 def test_what_makes_no_sense_is_refused(ann):
     with pytest.raises(ValueError, match="title"):
         notify(ann, " ")
@@ -176,6 +183,15 @@ def test_very_many_are_read_in_batches_and_told_once(ann, captured, monkeypatch)
         notify(ann, str(n))
     mark_read(ann)
     assert told(captured)[-1][2] == {"unread": 0}
+
+
+def test_marking_ends_where_somebody_elses_marks_are_not_seen(ann, monkeypatch):
+    """As on MySQL, in a transaction whose snapshot is older than them."""
+    monkeypatch.setattr(inbox, "_AT_ONCE", 2)
+    monkeypatch.setattr(inbox, "_acknowledge", lambda user, keys: None)
+    for n in range(4):
+        notify(ann, str(n))
+    assert mark_read(ann) == 4
 
 
 def test_what_comes_while_all_are_marked_stays_unread(ann, captured, monkeypatch):
