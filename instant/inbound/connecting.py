@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from django.db import connections, transaction
 
 from instant.inbound.answers import Disconnect, Refused
 from instant.inbound.call import Call
 from instant.inbound.dispatch import run
-from instant.inbound.registry import find_handler, handlers
+from instant.inbound.registry import Handler, find_handler, handlers
 from instant.inbound.reserved import KEYS, with_tenant
 from instant.namespaces import find_namespace
 from instant.permissions import is_known
@@ -34,7 +37,16 @@ def open_connection(call: Call) -> Mapping[str, Any]:
     returned. Raises Refused and Disconnect as they do.
     """
     renews = bool(call.data["refresh"])
-    for handler in handlers(*(("connect", "refresh") if renews else ("connect",))):
+    if found := handlers(*(("connect", "refresh") if renews else ("connect",))):
+        with _undone_if_refused():
+            _ask(found, call)
+    if visitors_call() and not is_known(call.user):
+        return with_tenant(call.meta, tenancy.current())
+    return call.meta
+
+
+def _ask(asked: Iterable[Handler], call: Call) -> None:
+    for handler in asked:
         returned = run(handler, call)
         if returned is None:
             continue
@@ -48,9 +60,21 @@ def open_connection(call: Call) -> Mapping[str, Any]:
         raise ValueError(
             f"A connection's meta has {size:,} bytes, and {MAX_META:,} are possible: note an id."
         )
-    if visitors_call() and not is_known(call.user):
-        return with_tenant(call.meta, tenancy.current())
-    return call.meta
+
+
+@contextmanager
+def _undone_if_refused() -> Iterator[None]:
+    """
+    Undo what a handler has done that refuses or fails, in the transactions of ``ATOMIC_REQUESTS``.
+
+    In savepoints: the request is answered all the same, so Django commits them, and what was done
+    before is to stay, as a login.
+    """
+    with ExitStack() as stack:
+        for connection in connections.all(initialized_only=True):
+            if connection.settings_dict["ATOMIC_REQUESTS"] and connection.in_atomic_block:
+                stack.enter_context(transaction.atomic(using=connection.alias))
+        yield
 
 
 def visitors_call() -> bool:
@@ -78,18 +102,17 @@ def enter(channel: str, call: Call) -> Entry:
         return Entry("yes")
     found = find_namespace(channel)
     try:
-        run(
-            handler,
-            Call(
-                user=call.user,
-                channel=channel,
-                meta=call.meta,
-                transport=call.transport,
-                headers=call.headers,
-                session=call.session if handler.session else None,
-                kwargs=found[1] if found is not None else {},
-            ),
+        asked = Call(
+            user=call.user,
+            channel=channel,
+            meta=call.meta,
+            transport=call.transport,
+            headers=call.headers,
+            session=call.session if handler.session else None,
+            kwargs=found[1] if found is not None else {},
         )
+        with _undone_if_refused():
+            run(handler, asked)
     except (Refused, Disconnect) as exc:
         return Entry("no", f"{channel!r} was left out: {handler.place} refused: {exc}.")
     except UNDECIDED:

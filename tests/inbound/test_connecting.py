@@ -4,7 +4,8 @@ import json
 
 import jwt
 import pytest
-from django.db import OperationalError
+from django.contrib.auth.models import Group
+from django.db import OperationalError, connection
 from django.test import Client, override_settings
 
 from instant import Namespace, on_connect, on_refresh, on_rpc, on_subscribe
@@ -35,6 +36,52 @@ def claims(answer):
 
 def names(answer):
     return [channel["name"] for channel in answer.json()["channels"]]
+
+
+@pytest.fixture
+def atomic_requests(monkeypatch, transactional_db):
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+
+
+@pytest.mark.parametrize("problem", [Refused(403, "no seat left"), KeyError("seat")])
+@pytest.mark.usefixtures("atomic_requests")
+def test_what_is_refused_takes_back_what_it_wrote(client, make_user, problem):
+    user = make_user("bob")
+
+    @on_connect
+    def take_a_seat(call):
+        Group.objects.create(name="a seat")
+        raise problem
+
+    logged_in = Client(raise_request_exception=False)
+    for answer in (
+        post(client, "get_token"),
+        post(logged_in, "login", username=user.username, password="pw"),
+    ):
+        assert answer.status_code in {403, 500}
+    assert not Group.objects.exists()
+    # That was before. Django keeps no session where a request has failed.
+    is_kept = isinstance(problem, Refused)
+    assert logged_in.session.get("_auth_user_id") == (str(user.pk) if is_kept else None)
+
+
+@pytest.mark.parametrize("problem", [Refused(403, "no seat left"), KeyError("seat")])
+@pytest.mark.usefixtures("atomic_requests")
+def test_a_channel_that_is_refused_takes_back_what_was_written_for_it(client, problem):
+    @on_subscribe("seat:*")
+    def take_a_seat(call):
+        Group.objects.create(name=call.channel)
+        if call.channel == "seat:1":
+            raise problem
+
+    type(
+        "Seat",
+        (Namespace,),
+        {"name": "seat", "pattern": "<int:pk>", "can_subscribe": lambda *_, **__: True},
+    )
+    answer = post(client, "subscribe", channels=["seat:1", "seat:2"])
+    assert names(answer) == ["seat:2"]
+    assert [group.name for group in Group.objects.all()] == ["seat:2"]
 
 
 # Connecting
