@@ -9,12 +9,15 @@ the next one gets it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import select
 import socket
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 
@@ -26,7 +29,7 @@ try:
 except ImportError:  # Windows: each process looks for itself
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["LOOKER", "Bell", "HostLock", "folder", "ring"]
+__all__ = ["LOOKER", "Bell", "HostLock", "folder", "readable", "ring"]
 
 LOOKER = "looker"
 """The name of what is there for rights that end."""
@@ -134,3 +137,22 @@ def ring(tenant: str = "", name: str = LOOKER) -> None:
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
         bell.settimeout(0)
         bell.sendto(b"!" + tenant.encode(), str(folder() / f"{name}.sock"))
+
+
+def readable(sources: Sequence[Any], seconds: float) -> list[Any]:
+    """
+    Wait until something can be read, or has ended, or for so long; return of which sources.
+
+    ``sources`` have a ``fileno()``. Raises OSError and ValueError for one that is closed.
+    """
+    if not hasattr(select, "poll"):
+        return select.select(sources, [], [], seconds)[0]
+    # Not select(), which takes no file that a busy process has after its first 1,024.
+    poll = select.poll()
+    files = {source.fileno(): source for source in sources}
+    for file in files:
+        poll.register(file, select.POLLIN)
+    found = poll.poll(seconds * 1000)
+    if any(event & select.POLLNVAL for _, event in found):
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return [files[file] for file, _ in found]

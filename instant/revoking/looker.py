@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -18,7 +17,7 @@ from django.db import connections
 from instant import conf
 from instant.centrifugo.listening import listens
 from instant.exceptions import InstantConfigError
-from instant.revoking.host import LOOKER, Bell, HostLock, ring
+from instant.revoking.host import LOOKER, Bell, HostLock, readable, ring
 
 __all__ = ["CHANNEL", "Looker", "Work"]
 
@@ -54,6 +53,9 @@ _STARTING = 0.05
 
 _TAKEN_OVER = 2.0
 """Seconds between two tries to become the one that looks."""
+
+_UNHEARD = 1.0
+"""Seconds between two looks at most, where nobody can be heard."""
 
 _IDLE = 60.0
 """After so many seconds without anything to do no connection to the database is kept."""
@@ -215,12 +217,15 @@ class Looker:
         if not sources:
             self._stopped.wait(seconds)
             return
-        with suppress(OSError, ValueError):  # the database's end is seen at the next look
-            ready, _, _ = select.select(sources, [], [], seconds)
-            if bell.socket in ready:
-                self._called(bell.clear())
-            if listened is not None and listened in ready:
-                self._called(_take_notifications(listened))
+        try:
+            ready = readable(sources, seconds)
+        except (OSError, ValueError):  # the database's end is seen at the next look
+            self._stopped.wait(min(seconds, _UNHEARD))
+            return
+        if bell.socket in ready:
+            self._called(bell.clear())
+        if listened is not None and listened in ready:
+            self._called(_take_notifications(listened))
 
     def _listen(self) -> Any:
         """Return PostgreSQL's connection, listening; None where there is none to listen on."""

@@ -522,3 +522,64 @@ def test_a_bell_that_rings_is_heard(place):
     assert (place / "looker.sock").stat().st_mode & 0o077 == 0
     bell.close()
     host.ring()
+
+
+@pytest.fixture
+def many_files():
+    """As in a process with so many connections that select() takes no further one."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    files = []
+    try:
+        while not files or files[-1].fileno() < 1024:
+            files.append(Path(os.devnull).open())  # noqa: SIM115  closed below
+        yield
+    finally:
+        for file in files:
+            file.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
+def test_a_looker_rests_and_hears_also_in_a_process_with_many_connections():
+    one = Looks()
+    one.looker.start()
+    one.next()
+    try:
+        assert not one.made.acquire(timeout=1)
+        host.ring()
+        one.next()
+    finally:
+        one.looker.stop()
+
+
+def test_a_looker_rests_also_where_nobody_can_be_heard(monkeypatch):
+    def closed(_sources, _seconds):
+        raise ValueError
+
+    monkeypatch.setattr(looker, "readable", closed)
+    one = Looks()
+    one.looker.start()
+    one.next()
+    try:
+        assert not one.made.acquire(timeout=0.5)
+        one.next()
+    finally:
+        one.looker.stop()
+
+
+@pytest.mark.usefixtures("many_files")
+def test_what_is_closed_can_not_be_read():
+    bell = host.Bell()
+    other = bell.socket.dup()
+    assert host.readable([bell.socket, other], 0) == []
+    host.ring()
+    assert set(host.readable([bell.socket, other], 5)) == {bell.socket, other}
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        host.readable([SimpleNamespace(fileno=lambda: 4095)], 0)
+    other.close()
+    with pytest.raises((OSError, ValueError)):
+        host.readable([other], 0)
+    bell.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from django.db import DatabaseError, InterfaceError, connections
 
 from instant.inbound.tickets import rows, telling, upkeep, waking, work
 from instant.inbound.tickets.between_jobs import close_old_connections
-from instant.revoking.host import Bell
+from instant.revoking.host import Bell, readable
 from instant.tenancy import current as tenancy
 
 __all__ = ["Worker"]
@@ -156,9 +155,8 @@ class Worker:
         if bell.socket is None:
             self._stopped.wait(seconds)
             return
-        until = time.monotonic() + seconds
         try:
-            ready, _, _ = select.select([bell.socket], [], [], max(until - time.monotonic(), 0))
+            ready = readable([bell.socket], seconds)
         except (OSError, ValueError):
             self._stopped.wait(seconds)
             return
