@@ -172,17 +172,25 @@ def _sub_refresh(session: Session, number: int, channel: str, token: str, tokens
 
 def sub_refresh_by_server(session: Session, channel: str, subscription: Subscription) -> None:
     """End an expired subscription, unless the application can be asked and extends it."""
-    options = session.broker.names.options(channel)
-    if subscription.client_refresh or not options.sub_refresh_proxy:
+    proxy_name = "" if subscription.client_refresh else _asked_to_refresh(session, channel)
+    if not proxy_name:
         session.end_subscription(channel, UNSUBSCRIBED_EXPIRED)
         return
     if subscription.refreshing:
         return
     subscription.refreshing = True
-    proxy = session.broker.config.proxies["sub_refresh", options.sub_refresh_proxy]
+    proxy = session.broker.config.proxies["sub_refresh", proxy_name]
     members = [f'"user":{quote(session.user)}', f'"channel":{quote(channel)}']
     request = proxy_request(session, "sub_refresh", proxy, members)
     session.ask_aside(request, _extend_subscription(session, channel, subscription))
+
+
+def _asked_to_refresh(session: Session, channel: str) -> str:
+    """Return the name of the proxy that extends a channel's subscriptions, "" if there is none."""
+    try:
+        return session.broker.names.options(channel).sub_refresh_proxy
+    except Failure:  # a reload has taken its namespace away, and the other channels go on
+        return ""
 
 
 def _extend_subscription(

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from instant.embedded.config.load import parse
 from instant.embedded.errors import UNSUBSCRIBED_BY_SERVER, ClientError, Disconnect
 from instant.embedded.session.application import ProxyReply, read_reply
 from instant.embedded.wire_forms import Form
@@ -195,6 +196,31 @@ def test_a_subscription_ends_at_a_presence_tick(broker):
             }
         }
     ]
+    assert client.close is None
+
+
+def test_a_namespace_that_is_gone_keeps_no_subscription_from_its_end():
+    """Neither by a token nor by the application's answer; real Centrifugo ends them, too."""
+    asked = {"name": "asked", "subscribe_proxy_enabled": True, "sub_refresh_proxy_enabled": True}
+    stays = {"name": "stays"}
+    names = {"namespaces": [{"name": "gone"}, asked, stays], "proxy": {
+        kind: {"endpoint": "http://app.example/"} for kind in ("subscribe", "sub_refresh")
+    }}  # fmt: skip
+    broker = make_broker({**CONFIG, "channel": names})
+    client = Client(broker)
+    client.connect()
+    client.subscribe("gone:1", token=signed(broker, exp=60, channel="gone:1"))
+    client.send({"id": 3, "subscribe": {"channel": "asked:1"}})
+    [(_, then)] = client.peer.asked
+    then(read_reply("subscribe", json.dumps({"result": {"expire_at": 1_000_000_060}})))
+    client.take()
+    client.subscribe("stays:1", token=signed(broker, exp=60, channel="stays:1"))
+    broker.reconfigure(parse({**CONFIG, "channel": {"namespaces": [stays]}}, {}))
+    ends = [m["push"] for m in answer_pings(client, 120)]
+    assert [(end["channel"], end["unsubscribe"]["code"]) for end in ends] == [
+        ("gone:1", 2501), ("asked:1", 2501), ("stays:1", 2501)
+    ]  # fmt: skip
+    assert len(client.peer.asked) == 1
     assert client.close is None
 
 
