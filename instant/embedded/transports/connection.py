@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     # It imports SQLite, which takes a while, and most servers have no history file.
     from instant.embedded.state.history_writer import HistoryWriter
 
+# Seconds that a client may take to read what was queued when its connection was closed.
+CLOSE_WAIT = 5.0
+
 
 class Server(Protocol):
     """What connections need of their server."""

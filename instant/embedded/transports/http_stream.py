@@ -14,7 +14,7 @@ from instant.embedded.session.session import Session
 from instant.embedded.wire_forms import Form
 
 from .body import read_body
-from .connection import Connection, Server
+from .connection import CLOSE_WAIT, Connection, Server
 from .refused_origins import log_once
 
 _NO_STORE = "private, no-cache, no-store, must-revalidate, max-age=0"
@@ -48,6 +48,7 @@ class StreamConnection(Connection):
         self._resumed = asyncio.Event()
         self._ended = False
         self._aborted = False
+        self._aborting: asyncio.TimerHandle | None = None
         self._content_type = content_type
         self._form = form
         self._kind = transport
@@ -75,6 +76,18 @@ class StreamConnection(Connection):
         if disconnect is CONNECTION_CLOSED:
             self._queue.clear()
         self._ready.set()
+        transport = self._request.transport
+        if transport is not None:
+            # What is queued must arrive, but not for ever: nobody counts this client any more.
+            self._aborting = self.loop.call_later(CLOSE_WAIT, transport.abort)
+
+    def _keep_transport(self) -> None:
+        """Don't abort a transport that has nothing left to write."""
+        transport = self._request.transport
+        if self._aborting is not None and (
+            transport is None or not transport.get_write_buffer_size()
+        ):
+            self._aborting.cancel()
 
     def resume(self) -> None:
         """Take more commands; the session may not be busy any more."""
@@ -116,12 +129,15 @@ class StreamConnection(Connection):
                     await response.write(data)
                 if self._ended:
                     break
+            # Another request on this connection would be aborted with what this one leaves unread.
+            response.force_close()
             await response.write_eof()
         except ConnectionError:
             pass
         finally:
             session.disconnected()
             self.server.http_streams.pop(session.session, None)
+            self._keep_transport()
         return response
 
 

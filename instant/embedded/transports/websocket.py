@@ -19,13 +19,11 @@ from instant.embedded.errors import (
 from instant.embedded.json_text import Fields
 from instant.embedded.wire_forms import Form
 
-from .connection import Connection, Server
+from .connection import CLOSE_WAIT, Connection, Server
 from .refused_origins import log_once
 
 log = logging.getLogger("instant.embedded")
 
-# Seconds that a closing handshake may take.
-CLOSE_WAIT = 5.0
 # Seconds between ping frames to one-way clients, if the pings of the client protocol are off.
 HEARTBEAT = 25.0
 _PROTOCOLS = frozenset(("centrifuge-json", "centrifuge-protobuf"))
