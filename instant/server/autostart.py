@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from django.apps import apps
@@ -88,49 +89,80 @@ def _guarded(work: Callable[[_Say], None], say: _Say) -> None:
         work(say)
     except InstantConfigError as exc:
         say(f"No message server was started. {exc}", failed=True)
-    except OSError as exc:
-        say(
-            f"No message server was started: {exc.filename or 'its folder'}: "
-            f"{exc.strerror or exc}. “manage.py runws” starts one.",
-            failed=True,
-        )
     except Exception:
         logger.exception("The message server is not looked after any more.")
 
 
 def _tend(say: _Say) -> None:
-    """Keep a server running, as long as this process does."""
+    """
+    Keep a server running, as long as this process does.
+
+    Memory, files and a disk that are used up may be free again, so an OSError ends nothing.
+    """
     if not lifeline.SUPPORTED:
         say("The message server isn't started on this system: run “manage.py runws”.", failed=True)
         return
     failures = 0
     had_one = False
+    told = ""
     while True:
         began = time.monotonic()
-        outcome = attach(instant_conf.current(), again=had_one)
-        if outcome.line is None:
-            say(outcome.text, failed=outcome.failed)
-            if outcome.lasts is None:
-                return
-            pause = _FIRST_LOOK  # what is about to end when we come ends soon
-            while outcome.lasts():
-                time.sleep(pause)
-                pause = min(2 * pause, _LOOK)
-            continue
-        had_one = True
-        folder = instant_conf.current().dir
         try:
-            _report(outcome, say)
-            _tell_of_other_machines(say)
-            _tell_of_another_port(say)
-            lifeline.wait_for_end(outcome.line, folder)
-        finally:
-            os.close(outcome.line)
+            outcome = attach(instant_conf.current(), again=had_one)
+            had_one = had_one or outcome.line is not None
+            goes_on = _stay(outcome, say)
+        except OSError as exc:
+            failures = 1 if time.monotonic() - began > _STEADY else failures + 1
+            text = _why_not(exc)
+            if text != told:
+                say(text, failed=True)
+                told = text
+            time.sleep(_pause(failures))
+            continue
+        told = ""
+        if not goes_on:
+            return
+        if outcome.line is None:
+            continue
         failures = 0 if time.monotonic() - began > _STEADY else failures + 1
         if failures > 1:
-            pause = min(2 ** (failures - 2), _LONGEST_PAUSE)
+            pause = _pause(failures - 1)
             say(f"The message server has ended. Next attempt in {pause} s.", failed=True)
             time.sleep(pause)
+
+
+def _stay(outcome: Outcome, say: _Say) -> bool:
+    """Say what there is, and wait until it changes; tell whether it ever may. Raises OSError."""
+    if outcome.line is None:
+        say(outcome.text, failed=outcome.failed)
+        if outcome.lasts is None:
+            return False
+        pause = _FIRST_LOOK  # what is about to end when we come ends soon
+        while outcome.lasts():
+            time.sleep(pause)
+            pause = min(2 * pause, _LOOK)
+        return True
+    try:
+        _report(outcome, say)
+        _tell_of_other_machines(say)
+        _tell_of_another_port(say)
+        lifeline.wait_for_end(outcome.line, instant_conf.current().dir)
+    finally:
+        os.close(outcome.line)
+    return True
+
+
+def _pause(failures: int) -> int:
+    """Return the seconds until the next attempt, after so many in a row that failed."""
+    return min(1 << min(failures - 1, 5), _LONGEST_PAUSE)
+
+
+def _why_not(exc: OSError) -> str:
+    at = f"{exc.filename}: " if exc.filename else ""
+    return (
+        f"No message server was started: {at}{exc.strerror or exc}. It is tried again, in the end "
+        f"every {_LONGEST_PAUSE} s. “manage.py runws” starts one, too."
+    )
 
 
 def _report(outcome: Outcome, say: _Say) -> None:
@@ -183,8 +215,12 @@ def _hold_on(_say: _Say) -> None:
         if line is None:
             time.sleep(1)
             continue
-        lifeline.wait_for_end(line, folder)
-        os.close(line)
+        try:
+            lifeline.wait_for_end(line, folder)
+        except OSError:  # as in _tend()
+            time.sleep(1)
+        finally:
+            os.close(line)
 
 
 class _Say:
@@ -196,8 +232,9 @@ class _Say:
 
 class _Terminal(_Say):
     def __call__(self, text: str, *, failed: bool = False) -> None:  # noqa: ARG002  see _Say
-        sys.stderr.write(f"Instant: {text}\n")
-        sys.stderr.flush()
+        with suppress(OSError):  # the terminal is gone
+            sys.stderr.write(f"Instant: {text}\n")
+            sys.stderr.flush()
 
 
 class _Log(_Say):
