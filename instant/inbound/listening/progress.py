@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -104,9 +105,13 @@ class FileProgress:
     def save(self, positions: Positions) -> bool:
         """See Progress."""
         handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=self._path.name)
-        with os.fdopen(handle, "w") as file:
-            json.dump(positions, file)
-        os.replace(name, self._path)  # noqa: PTH105  whole, or as it was
+        try:
+            with os.fdopen(handle, "w") as file:
+                json.dump(positions, file)
+            os.replace(name, self._path)  # noqa: PTH105  whole, or as it was
+        except BaseException:  # it is tried again each second, and a disk may be full
+            Path(name).unlink(missing_ok=True)
+            raise
         return True
 
     def release(self) -> None:
