@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookies
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
@@ -192,7 +194,15 @@ def _run(commands: Sequence[Command]) -> list[Any]:
 
 
 def _session(request: HttpRequest) -> str | None:
-    return getattr(getattr(request, "session", None), "session_key", None)
+    """Return what tells the browser's session from others; None where nothing does."""
+    session = getattr(request, "session", None)
+    if not isinstance(session, SignedCookies):
+        return getattr(session, "session_key", None)
+    # Its key is all that is in it, with the time at which it was signed: each answer may change it.
+    user = session.get(SESSION_KEY)
+    if user is not None:
+        return f"{user}|{session.get(HASH_SESSION_KEY, '')}"
+    return None if settings.SESSION_SAVE_EVERY_REQUEST else session.session_key
 
 
 def _urls(request: HttpRequest) -> list[str]:

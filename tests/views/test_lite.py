@@ -2,6 +2,7 @@
 
 import json
 import time
+from types import SimpleNamespace
 
 import jwt
 import pytest
@@ -327,6 +328,53 @@ def test_a_ticket_of_a_session_needs_its_cookie(make_user):
     assert connect({"ticket": ticket}) == NO_TICKET
     ticket = ask(client=client, ticket=True)["ticket"]
     assert "result" in connect({"ticket": ticket}, client=client)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """What cookies are signed with, in whole seconds."""
+    now = [time.time()]
+    monkeypatch.setattr("django.core.signing.time", SimpleNamespace(time=lambda: now[0]))
+    return now
+
+
+@pytest.fixture(params=[True, False], ids=["saved each time", "saved when changed"])
+def signed(request, settings, clock):
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    settings.SESSION_SAVE_EVERY_REQUEST = request.param
+    return request.param
+
+
+def test_a_ticket_of_a_session_in_a_cookie_needs_its_user(make_user, signed, clock):
+    """Each answer may write another cookie, for it has the time in it."""
+    ann, bob, user = Client(), Client(), make_user("ann")
+    ann.force_login(user)
+    bob.force_login(make_user("bob"))
+    stolen = ann.cookies["sessionid"].value
+    tickets = [ask(client=ann, ticket=True)["ticket"] for _ in range(4)]
+    clock[0] += 2
+    ask(client=ann)
+    assert (ann.cookies["sessionid"].value != stolen) is signed
+    assert "result" in connect({"ticket": tickets[0]}, client=ann)
+    assert connect({"ticket": tickets[1]}, client=bob) == NO_TICKET
+    assert connect({"ticket": tickets[2]}) == NO_TICKET
+    user.set_password("another")
+    user.save()
+    ann.force_login(user)
+    assert connect({"ticket": tickets[3]}, client=ann) == NO_TICKET
+
+
+def test_a_visitors_ticket_opens_also_where_each_answer_writes_another_cookie(signed, clock):
+    client = Client()
+    session = client.session
+    session["cart"] = [7]
+    session.save()
+    client.cookies["sessionid"] = session.session_key
+    first, second = (ask(client=client, ticket=True)["ticket"] for _ in range(2))
+    clock[0] += 2
+    ask(client=client)
+    assert "result" in connect({"ticket": first}, client=client)
+    assert (connect({"ticket": second}) == NO_TICKET) is not signed
 
 
 def test_no_ticket_is_left_to_the_server():
