@@ -196,7 +196,7 @@ export class Channel<Data = unknown> {
       },
       { signal },
     );
-    this.onLost(() => view.load(), { signal });
+    this.onLost(() => view.reload(), { signal });
     return remove;
   }
 

@@ -20,6 +20,9 @@ export class StateView {
   /** The start of the subscription in which the waiting messages arrived. */
   #waitingSince: Position | undefined;
   #loading: Promise<void> | undefined;
+  /** How often messages were lost, and how many of these losses the state is newer than. */
+  #losses = 0;
+  #mended = 0;
   readonly #signal: AbortSignal;
 
   /** `draw` gets each state and each message in turn; what it throws is reported and stops nothing. */
@@ -47,6 +50,12 @@ export class StateView {
     }));
   }
 
+  /** Asks for a state that is newer than a loss. What is on its way may be older. */
+  reload(): Promise<void> {
+    this.#losses += 1;
+    return this.load();
+  }
+
   receive(message: InstantMessage): void {
     this.#forgetOld();
     this.#waiting.push(message);
@@ -56,7 +65,7 @@ export class StateView {
   get #isCurrent(): boolean {
     const { start } = this.#feed.sequence;
     const position = this.#position;
-    if (!start || !position) return false;
+    if (!start || !position || this.#losses > this.#mended) return false;
     const isAskedAfter = this.#askedAfter === start;
     // Without a history nothing else is known.
     if (!start.epoch || !position.epoch) return isAskedAfter;
@@ -68,12 +77,21 @@ export class StateView {
     const { sequence } = this.#feed;
     for (let failures = 0; !this.#signal.aborted; ) {
       const { start } = sequence;
+      const losses = this.#losses;
       try {
-        this.#take(await this.#feed.loadState(), start);
+        const state = await this.#feed.loadState();
+        if (losses !== this.#losses) continue;
+        this.#mended = losses;
+        this.#take(state, start);
         // Whenever the channel is live again, check() follows.
         if (start === sequence.start || this.#isCurrent) return;
       } catch (error) {
-        if (error instanceof RefusedError) throw error;
+        if (error instanceof RefusedError) {
+          // Then messages are all that comes.
+          this.#mended = this.#losses;
+          this.#drawWaiting();
+          throw error;
+        }
         this.#feed.failed(error);
         await this.#feed.pause(failures++);
       }

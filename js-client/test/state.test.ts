@@ -30,6 +30,11 @@ function change(name = NAME): void {
   site.centrifugo.publish(name, { data: rows[name] });
 }
 
+/** Tells of messages that Django has lost. */
+function lose(name = NAME): void {
+  site.centrifugo.publish(name, { event_class: "instant:lost" });
+}
+
 /** Opens a page whose HTML has the states. */
 function page(...elements: Record<string, Snapshot>[]): { attributes: number } {
   const left = { attributes: elements.length };
@@ -447,6 +452,80 @@ describe("after a loss", () => {
     await soon(() => {
       expect(drawn.states.at(-1)).toBe(3);
     });
+  });
+
+  test("what arrives after Django told of a loss is not replaced by a state that was read before", async () => {
+    database(NAME);
+    const instant = site.instant();
+    const drawn = new Drawn(instant, NAME, sum);
+    await live(instant);
+    await drawn.holds(0);
+    rows[NAME] = 3; // and three messages were lost
+    let open = (): void => undefined;
+    site.django.gate = new Promise((resolve) => (open = resolve));
+    lose();
+    await soon(() => {
+      expect(snapshots()).toHaveLength(2);
+    });
+    const inbox = new Inbox();
+    instant.channel(NAME).on("*", inbox.add);
+    change();
+    await soon(() => {
+      expect(inbox.messages).toHaveLength(1);
+    });
+    expect(drawn.states).toEqual([0]);
+    open();
+    await drawn.holds(0, 3, 4);
+    await live(instant);
+    change();
+    await drawn.holds(0, 3, 4, 5);
+    expect(snapshots()).toHaveLength(2);
+  });
+
+  test("a second loss, of which Django tells while it is asked, is asked about, too", async () => {
+    database(NAME);
+    const instant = site.instant();
+    const drawn = new Drawn(instant, NAME, sum);
+    await live(instant);
+    await drawn.holds(0);
+    let open = (): void => undefined;
+    site.django.gate = new Promise((resolve) => (open = resolve));
+    let losses = 0;
+    instant.channel(NAME).onLost(() => void (losses += 1));
+    rows[NAME] = 3;
+    lose();
+    await soon(() => {
+      expect(snapshots()).toHaveLength(2);
+    });
+    rows[NAME] = 7;
+    lose();
+    await soon(() => {
+      expect(losses).toBe(2);
+    });
+    open();
+    await drawn.holds(0, 7);
+    await live(instant);
+    expect(snapshots()).toHaveLength(3);
+  });
+
+  test("messages go on where Django refuses the state after a loss", async () => {
+    database(NAME);
+    const instant = site.instant();
+    const drawn = new Drawn(instant, NAME, sum);
+    await live(instant);
+    await drawn.holds(0);
+    site.django.states.delete(NAME);
+    let open = (): void => undefined;
+    site.django.gate = new Promise((resolve) => (open = resolve));
+    lose();
+    await soon(() => {
+      expect(snapshots()).toHaveLength(2);
+    });
+    change();
+    open();
+    await drawn.holds(0, 1);
+    change();
+    await drawn.holds(0, 1, 2);
   });
 
   test("a channel that keeps no messages asks after every connection", async () => {
