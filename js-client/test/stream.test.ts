@@ -182,6 +182,42 @@ test("what was overtaken by the end doesn't begin it again", async () => {
   expect([heard.text, heard.reader.state]).toEqual(["one", "cancelled"]);
 });
 
+/** Django has answered, and the answer takes so long: what is told meanwhile overtakes it. */
+const onItsWay = <Answer>(answer: Answer, milliseconds: number): Promise<Answer> =>
+  new Promise((resolve) => setTimeout(() => { resolve(answer); }, milliseconds));
+
+test("an end that overtakes an answer stays", async () => {
+  vi.stubGlobal("fetch", (...given: Parameters<Written["answer"]>) => onItsWay(written.answer(...given), 50));
+  write("All");
+  const heard = await hear();
+  await settled(1000);
+  expect(heard.reader.state).toBe("writing");
+  const asked = written.asked.length;
+  live({ at: 9 }); // as if more were written, for which it asks
+  await settled(20);
+  expect(written.asked).toHaveLength(asked + 1);
+  end("done");
+  await settled(10);
+  expect(heard.reader.state).toBe("done");
+  await settled(120_000);
+  expect([heard.text, heard.reader.state]).toEqual(["All", "done"]);
+  expect(heard.updates.filter(({ state }) => state === "writing").at(-1)?.chunk).toBe("All");
+});
+
+test("an answer about the text before does not replace the one that began meanwhile", async () => {
+  vi.stubGlobal("fetch", (...given: Parameters<Written["answer"]>) => onItsWay(written.answer(...given), 200));
+  written.text = "The first";
+  written.state = "done";
+  const heard = await hear({ follow: true });
+  expect(heard.text).toBe("");
+  expect(written.asked).toHaveLength(1);
+  Object.assign(written, { run: "run2", text: "", state: "writing" });
+  write("Second");
+  end("done");
+  await settled(120_000);
+  expect([heard.text, heard.pieces, heard.reader.state]).toEqual(["Second", "Second", "done"]);
+});
+
 test("whatever is lost and whenever the connection breaks", async () => {
   for (let seed = 1; seed <= 60; seed += 1) {
     let number = seed * 7919;
@@ -189,7 +225,7 @@ test("whatever is lost and whenever the connection breaks", async () => {
     written = new Written();
     written.most = 1 + Math.floor(random() * 20);
     vi.stubGlobal("fetch", (...given: Parameters<Written["answer"]>) =>
-      random() < 0.2 ? Promise.reject(new TypeError()) : new Promise((resolve) => setTimeout(() => { resolve(written.answer(...given)); }, random() * 90)),
+      random() < 0.2 ? Promise.reject(new TypeError()) : onItsWay(written.answer(...given), random() * 90),
     );
     fake = createFakeInstant();
     write("before ");

@@ -75,6 +75,12 @@ interface Part {
   readonly length?: number;
 }
 
+/** What the page knew when it asked. */
+interface Asked {
+  readonly run: string;
+  readonly state: StreamState;
+}
+
 type Listener = (text: string, update: StreamUpdate) => void;
 
 const URLS: StreamUrls = { text: "/instant/streams/", stop: "/instant/streams/stop/" };
@@ -258,11 +264,12 @@ export class TextStream implements AsyncIterable<string> {
       try {
         this.#askedAt = Date.now();
         const body = { channel: this.#channel.name, run: this.#run, after: this.#length };
+        const asked = { run: this.#run, state: this.#state };
         const part = (await post(this.#urls.text, body)) as Part;
         failures = 0;
         if (!this.#listeners.size) return;
         this.#hasAsked = true;
-        this.#take(part, true);
+        this.#take(part, asked);
         hasMore = this.#length < (part.length ?? 0);
       } catch (error) {
         if (!this.#listeners.size) return;
@@ -276,7 +283,7 @@ export class TextStream implements AsyncIterable<string> {
     }
   }
 
-  #take(part: Part, isAnswer = false): void {
+  #take(part: Part, asked?: Asked): void {
     const { run, at, text = "", state = "writing" } = part;
     if (!run) {
       // Nothing was written, or it was deleted: what the page has stays, and nobody writes it.
@@ -285,7 +292,7 @@ export class TextStream implements AsyncIterable<string> {
       return;
     }
     const isNew = run !== this.#run;
-    if (isNew && at > 0) {
+    if ((isNew && at > 0) || (asked && this.#isOvertaken(asked, part))) {
       void this.#ask();
       return;
     }
@@ -299,11 +306,17 @@ export class TextStream implements AsyncIterable<string> {
     this.#length += chunk.length;
     const end = part.length ?? part.until ?? at + text.length;
     // What was overtaken by a newer one says nothing of the state, and neither does what goes on.
-    const isOld = end < this.#length || (!isAnswer && !part.state && text !== "" && !chunk);
+    const isOld = end < this.#length || (!asked && !part.state && text !== "" && !chunk);
     const isWhole = end === this.#length && !isOld;
     if (end > this.#length) void this.#ask();
     this.#become(isWhole ? state : isNew || chunk ? "writing" : this.#state, chunk, isNew);
-    if (!isAnswer) this.#wait();
+    if (!asked) this.#wait();
+  }
+
+  /** Tells whether a message has said something else after Django was asked: then its answer may be older. */
+  #isOvertaken(asked: Asked, { run, at, text = "", state }: Part): boolean {
+    if (run !== this.#run) return asked.run !== this.#run;
+    return asked.state !== this.#state && state !== this.#state && at + text.length === this.#length;
   }
 
   #become(state: StreamState, chunk = "", reset = false): void {
