@@ -5,7 +5,8 @@ import type { Call, CallOptions, RequestOptions, TicketState } from "./types.js"
 /** Calls a method, with a part that is loaded then. See `Instant.rpc()`. */
 export function startCall<Result>(connection: Connection, method: string, data: unknown, options: CallOptions = {}): Call<Result> {
   const began = Date.now();
-  const running = load("calls", options).then(({ startCall: start }) => start(connection, method, data, options, began));
+  const { subject } = connection.grants;
+  const running = load("calls", options).then(({ startCall: start }) => start(connection, method, data, options, began, subject));
   const nothing = (): undefined => undefined;
   const call: Call<Result> = Object.assign(
     running.then(({ result }) => result as Promise<Result>),

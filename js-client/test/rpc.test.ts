@@ -104,6 +104,27 @@ describe("a call that can't be sent now", () => {
     expect(await call).toBe("done");
   });
 
+  test("is not sent as another user, who has logged in meanwhile", async () => {
+    site.django.user = "anna";
+    for (const user of ["anna", "otto"]) site.django.rights.set(user, ["public"]);
+    site.centrifugo.methods.set("pay", () => "paid");
+    const instant = site.instant();
+    await instant.connect();
+    let open = (): void => undefined;
+    site.django.gate = new Promise((resolve) => (open = resolve));
+    site.django.user = "otto"; // in another tab
+    site.centrifugo.cut();
+    await until(instant, "connecting");
+    const calls = [instant.rpc("pay"), instant.rpc("pay", {}, { once: true })];
+    const failures = calls.map((call) => call.catch((error: unknown) => error));
+    open();
+    await until(instant, "live");
+    expect(site.centrifugo.users).toEqual(["otto"]);
+    for (const failure of failures) expect(await failure).toMatchObject({ name: "SupersededError" });
+    expect(rpcs()).toEqual([]);
+    expect(await instant.rpc("pay")).toBe("paid");
+  });
+
   test("is given up after its time", async () => {
     site.centrifugo.refuses = true;
     const started = Date.now();

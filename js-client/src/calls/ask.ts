@@ -25,6 +25,8 @@ export interface AskOptions {
   /** Local time in milliseconds by which the answer must be there. */
   readonly end: number;
   readonly signal?: AbortSignal | undefined;
+  /** Who has made the call, where that is not whoever is signed in now. */
+  readonly user?: string | undefined;
   /** True: sent again if the connection broke before the answer. */
   readonly isRepeated?: boolean;
   /** False: a page that is not connected, and does not try, stays so. */
@@ -89,7 +91,8 @@ class Question {
     try {
       signal?.throwIfAborted();
       if (wakes) this.#connection.wake();
-      for (let user: string | undefined; ; ) {
+      // Before the first connection nobody knows who is signed in: whoever it is made the call.
+      for (let user = this.#options.user ?? grants.subject; ; ) {
         const send = await this.#way();
         // Whoever is signed in now must not do what another user wanted.
         if (user !== undefined && user !== grants.subject) throw new SupersededError("Another user is signed in");

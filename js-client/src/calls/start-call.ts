@@ -53,11 +53,18 @@ async function unlessAborted<Result>(result: Promise<Result>, signal: AbortSigna
   }
 }
 
-/** Calls a method, and follows its ticket if it is queued. See `Instant.rpc()`. */
-export function startCall(connection: Connection, method: string, data: unknown, options: CallOptions, began: number): Running {
+/** Calls a method for a user, and follows its ticket if it is queued. See `Instant.rpc()`. */
+export function startCall(
+  connection: Connection,
+  method: string,
+  data: unknown,
+  options: CallOptions,
+  began: number,
+  user: string | undefined,
+): Running {
   const { signal, timeout = PATIENCE, once = false, id = once ? createId() : undefined } = options;
   const start = async (): Promise<{ answer: unknown; follower: Follower | undefined }> => {
-    const answer = await ask(connection, method, named(data, id), { end: began + timeout, signal, isRepeated: once });
+    const answer = await ask(connection, method, named(data, id), { end: began + timeout, signal, isRepeated: once, user });
     const ticket = ticketIn(method, answer);
     return { answer, follower: ticket && follow(connection, method, ticket) };
   };
