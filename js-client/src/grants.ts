@@ -242,19 +242,19 @@ export class Grants {
    * Sends a request to Django. If Django refuses a user who was signed in, the request is sent once more
    * after a moment: another one, such as a change of the password, may be about to renew the session.
    */
-  async #send<Answer>(request: () => Promise<Answer>): Promise<Answer> {
+  #send<Answer>(request: () => Promise<Answer>): Promise<Answer> {
     const generation = this.#generation;
-    let answer: Answer;
-    try {
-      answer = await request();
-    } catch (error) {
+    // A refusal, too, may be of who is not here any more.
+    const ask = (): Promise<Answer> =>
+      request().finally(() => {
+        this.#check(generation);
+      });
+    return ask().catch(async (error: unknown) => {
       if (!this.subject || !refusesUser(error)) throw error;
       await new Promise((resolve) => setTimeout(resolve, this.#secondLook));
       this.#check(generation);
-      answer = await request();
-    }
-    this.#check(generation);
-    return answer;
+      return ask();
+    });
   }
 
   /** Throws if a login, a logout, a new connection or its end came between a request and its answer. */

@@ -577,6 +577,47 @@ describe("the user", () => {
     await until(instant, "live");
   });
 
+  test.each([
+    ["the first", 1, (instant: Instant) => instant.refresh()],
+    ["the second", 2, (instant: Instant) => instant.login("anna", "secret-of-anna")],
+  ])("a refusal of the user before does not sign out the one who has just logged in (%s)", async (_which, refusals, enter) => {
+    site.django.rights.set("anna", ["public"]);
+    site.django.user = "anna";
+    const instant = site.instant({ reconnectDelay: [5, 400] });
+    const statuses: Status[] = [];
+    await instant.connect();
+    instant.on("status", (status) => statuses.push(status));
+    const seen = site.django.seen.length;
+    for (let n = 0; n < refusals; n += 1) site.django.instead.push({ status: 403, body: { error: "log in first" } });
+    let release = (): void => undefined;
+    const hold = (): void => void (site.django.gate = new Promise((resolve) => (release = resolve)));
+    if (refusals === 1) hold();
+    const listing = instant.channels().catch((error: unknown) => error);
+    await soon(() => {
+      expect(site.django.seen).toHaveLength(seen + 1);
+    });
+    if (refusals === 2) hold(); // for the second look
+    await soon(() => {
+      expect(site.django.seen).toHaveLength(seen + refusals);
+    });
+    const releaseRefusal = release;
+    if (refusals === 1) hold();
+    else site.django.gate = Promise.resolve();
+    const entering = enter(instant);
+    if (refusals === 2) await entering;
+    else {
+      await soon(() => {
+        expect(site.django.seen).toHaveLength(seen + 2);
+      });
+    }
+    releaseRefusal();
+    expect(await listing).toBeInstanceOf(SupersededError);
+    release();
+    await entering;
+    await until(instant, "live");
+    expect(statuses).not.toContain("signed-out");
+  });
+
   test("another user in the same browser gets a new connection", async () => {
     site.django.rights.set("anna", ["public"]);
     site.django.rights.set("ben", ["public", "late"]);
