@@ -111,6 +111,28 @@ async function live(instant: Lite, ...pushes: object[]): Promise<string[]> {
   return heard;
 }
 
+test("a channel that was left twice, and is listened to again, stays", async () => {
+  const instant = lite();
+  await live(instant);
+  const channel = instant.channel("sport");
+  const listen = (): (() => void) => channel.on("*", () => undefined);
+  granted = { ...grant("news"), ...grant("sport") };
+  listen()();
+  await pass(100);
+  listen()();
+  await pass(250); // the first timer has ended it
+  const heard: string[] = [];
+  channel.on("*", ({ message: text }) => heard.push(text));
+  await pass(400); // and the second one was for the same
+  last().send(...begun(starts(), starts({}, "sport")));
+  await pass(0);
+  expect(wanted.at(-1)?.channels).toHaveProperty("sport");
+  expect(channel.status).toBe("live");
+  last().send({ channel: "acme/sport", pub: { data: { message: "goal" }, offset: 1 } });
+  await pass(0);
+  expect(heard).toEqual(["goal"]);
+});
+
 test("one connection for all channels, with the token in a body, which Django subscribes", async () => {
   const instant = lite();
   const heard = await live(instant);

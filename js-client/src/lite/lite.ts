@@ -89,7 +89,9 @@ export class Lite {
     const remove = of(feed).add(listener, options, () => {
       feed.holders -= 1;
       setTimeout(() => {
-        if (feed.holders || !this.#feeds.delete(name)) return;
+        // The channel may have been left before, and have another one by now.
+        if (feed.holders || this.#feeds.get(name) !== feed) return;
+        this.#feeds.delete(name);
         feed.set("idle");
         this.#soon(0);
       }, GRACE);
@@ -125,7 +127,7 @@ export class Lite {
     this.#end("offline");
     this.#soon(Math.random() * Math.min(RETRY_TO, RETRY_FROM * 2 ** this.#failures));
     // The other way, until one works.
-    if (this.#failures++) this.#way += 1;
+    if (this.#failures++) this.#way++;
   }
 
   async #open(): Promise<void> {
