@@ -31,6 +31,8 @@ export interface BellUrls {
   readonly read: string;
 }
 
+/** Milliseconds for an answer. */
+const PATIENCE = 20_000;
 /** How often it is asked again because something arrived meanwhile. */
 const AGAIN = 3;
 
@@ -127,6 +129,7 @@ export class Inbox {
       body: JSON.stringify(body),
       credentials: "same-origin",
       keepalive,
+      signal: AbortSignal.timeout(PATIENCE),
     });
     if (response.status === 401 || response.status === 403) throw new Refused();
     if (!response.ok) throw new Error(String(response.status));

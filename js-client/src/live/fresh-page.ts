@@ -2,6 +2,8 @@ import { parse } from "./parse.js";
 
 /** Milliseconds for which one answer serves all fragments of the page. */
 const SHARED = 2000;
+/** Milliseconds for it: all who ask meanwhile wait for the same. */
+const PATIENCE = 20_000;
 
 let loading: Promise<DocumentFragment | undefined> | undefined;
 
@@ -14,7 +16,12 @@ export function freshPage(): Promise<DocumentFragment | undefined> {
 
 async function load(): Promise<DocumentFragment | undefined> {
   try {
-    const response = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin", cache: "reload" });
+    const response = await fetch(location.href, {
+      headers: { Accept: "text/html" },
+      credentials: "same-origin",
+      cache: "reload",
+      signal: AbortSignal.timeout(PATIENCE),
+    });
     return response.ok ? parse(await response.text(), document.body) : undefined;
   } catch {
     return undefined;

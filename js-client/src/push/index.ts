@@ -15,6 +15,9 @@ export interface PushOptions {
 /** `"denied"`: the user has told the browser that this site may not. */
 export type PushPermission = "default" | "granted" | "denied";
 
+/** Milliseconds for an answer: the switch waits for it. */
+const PATIENCE = 20_000;
+
 /** Lets this browser be notified while no page is open, and no more. */
 export class Push {
   readonly #key: string;
@@ -81,7 +84,13 @@ function isActive({ active, installing, waiting }: ServiceWorkerRegistration): P
 
 async function post(url: string, body: unknown): Promise<void> {
   const headers = { "Content-Type": "application/json" };
-  const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(body), credentials: "same-origin" });
+  const response = await fetch(url, {
+    method: "POST",
+    headers,
+    body: JSON.stringify(body),
+    credentials: "same-origin",
+    signal: AbortSignal.timeout(PATIENCE),
+  });
   if (!response.ok) throw new Error(String(response.status));
 }
 
