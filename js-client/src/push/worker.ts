@@ -40,6 +40,12 @@ const { home, icon, title: untold } = world.instantSite;
 
 /** Milliseconds in which a page that the user looks at says that it shows it. */
 const PATIENCE = 500;
+/** Milliseconds for Django's answer: the browser ends a worker that shows nothing for long, and may take the permission away. */
+const ANSWER = 10_000;
+
+/** The numbers of the newest question, and of the newest that was answered: two pushes may overlap. */
+let asked = 0;
+let answered = 0;
 
 world.addEventListener("install", (event) => { event.waitUntil(world.skipWaiting()); });
 
@@ -64,11 +70,14 @@ async function tell(id: string): Promise<void> {
   // Safari takes the permission away where nothing is shown.
   const must = /\.push\.apple\.com$/.test(new URL(subscription?.endpoint ?? "https://x").hostname);
   if (!must && (await isShown(id))) return;
+  const number = (asked += 1);
   let response: Response | undefined;
+  let answer: { notification: Shown; unread: number } | undefined;
   try {
     response = await ask("notification/", { id });
+    if (response.ok) answer = (await response.json()) as typeof answer;
   } catch {
-    // no network, or Django doesn't answer
+    // no network, or Django doesn't answer, or not to the end
   }
   if (response?.status === 403) {
     // The session is over, in which somebody wanted to be notified.
@@ -79,12 +88,15 @@ async function tell(id: string): Promise<void> {
     if (must) await show({ title: untold, body: "", id });
     return;
   }
-  if (!response?.ok) {
+  if (!answer) {
     if (must || response?.status !== 404) await show({ title: untold, body: "", id });
     return;
   }
-  const { notification, unread } = (await response.json()) as { notification: Shown; unread: number };
+  const { notification, unread } = answer;
+  const isNewest = number > answered;
+  if (isNewest) answered = number;
   if (must || !notification.read) await show(notification);
+  if (!isNewest) return;
   if (unread) await world.navigator.setAppBadge?.(unread).catch(() => undefined);
   else await world.navigator.clearAppBadge?.().catch(() => undefined);
 }
@@ -136,5 +148,6 @@ function ask(view: string, body: unknown): Promise<Response> {
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
     credentials: "same-origin",
+    signal: AbortSignal.timeout(ANSWER),
   });
 }
