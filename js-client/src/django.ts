@@ -80,6 +80,9 @@ export class Django {
   /** Methods that the message server asks another group of processes for: `{"report.*": "heavy"}`. */
   pools: Readonly<Record<string, string>> = {};
   #csrfToken = "";
+  /** How many requests were sent, and the number of the one that the token is from. */
+  #sent = 0;
+  #tokenOf = 0;
   /** True after a request that got no answer. */
   #isCut = false;
 
@@ -160,6 +163,7 @@ export class Django {
     const sameOrigin = isSameOrigin(url);
     const token = this.readCookie(url) || this.#csrfToken;
     const sent = Date.now();
+    let number = ++this.#sent;
     let response: Response;
     let content: unknown;
     try {
@@ -190,7 +194,13 @@ export class Django {
       const details = { status, retryAfter, cause: content };
       throw new (status === 401 || status === 403 ? RefusedError : ReplyError)(`${name}: ${reason}`, details);
     }
-    this.#csrfToken = text(content["csrf_token"]) || this.#csrfToken;
+    const fresh = text(content["csrf_token"]);
+    // A login makes another token. What was asked before it is answered may have the one from before.
+    if (name === "login") number = ++this.#sent;
+    if (fresh && number > this.#tokenOf) {
+      this.#csrfToken = fresh;
+      this.#tokenOf = number;
+    }
     return { body: content, sent, serverNow: Date.parse(headers.get("Date") ?? "") || sent };
   }
 }

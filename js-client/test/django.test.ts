@@ -21,6 +21,47 @@ describe("CSRF", () => {
     expect(site.django.seen.map(({ csrf }) => csrf)).toEqual([undefined, "csrf-3", "csrf-6", "csrf-6"]);
   });
 
+  test("an answer that is overtaken does not put the token before back", async () => {
+    const views = django();
+    let release = (): void => undefined;
+    site.django.gate = new Promise((resolve) => (release = resolve));
+    const older = views.connection();
+    await vi.waitFor(() => {
+      expect(site.django.seen).toHaveLength(1);
+    });
+    site.django.gate = Promise.resolve();
+    await views.connection();
+    release();
+    await older;
+    await views.channels();
+    expect(site.django.seen.map(({ csrf }) => csrf)).toEqual([undefined, undefined, "csrf-6"]);
+    await views.connection();
+    await views.channels();
+    expect(site.django.seen.at(-1)?.csrf).not.toBe("csrf-6");
+  });
+
+  test("the token of a login counts, whatever is answered while it is under way or after it", async () => {
+    const views = django();
+    const releases: (() => void)[] = [];
+    const held: Promise<unknown>[] = [];
+    for (const ask of [() => views.login("anna", "secret-of-anna"), () => views.connection()]) {
+      site.django.gate = new Promise((resolve) => releases.push(resolve));
+      site.django.rights.set("anna", []);
+      held.push(ask());
+      await vi.waitFor(() => {
+        expect(site.django.seen).toHaveLength(held.length);
+      });
+    }
+    site.django.gate = Promise.resolve();
+    await views.connection(); // by Django before the login, for all the page knows
+    for (const [index, release] of releases.entries()) {
+      release();
+      await held[index];
+    }
+    await views.channels();
+    expect(site.django.seen.at(-1)?.csrf).toBe("csrf-2");
+  });
+
   test("the cookie is read for every request, and wins", async () => {
     vi.stubGlobal("location", new URL(`${site.django.url}/page`));
     const page = { cookie: "other=1; csrftoken=first%21" };
