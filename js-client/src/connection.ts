@@ -172,7 +172,7 @@ export class Connection {
   /** Called when another user may be signed in now: connects as that user. A signed-out page does not become anonymous. */
   async #checkUser(): Promise<void> {
     if (this.isConnected) await this.guard(() => this.grants.refresh());
-    else if (this.status === "signed-out" && (await this.grants.user())) this.start();
+    else if (this.status === "signed-out" && (await this.grants.user()) && this.hasEnded) this.start();
   }
 
   /** Waits while the page is to be disconnected: in a program nothing else would end what is tried again. */

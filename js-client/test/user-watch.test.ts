@@ -163,6 +163,28 @@ test("a page that is signed out comes back when somebody logs in, but not as nob
   expect(site.centrifugo.users).toEqual(["ben"]);
 });
 
+test("a page that has connected while it was asked who is signed in stays connected", async () => {
+  const { instant } = await open("anna");
+  const channel = new Channel([...Channel.all][0]?.name ?? "");
+  site.centrifugo.cut(3503);
+  await until(instant, "signed-out");
+  let release = (): void => undefined;
+  site.django.gate = new Promise((resolve) => (release = resolve));
+  const seen = site.django.seen.length;
+  channel.postMessage("ben");
+  await soon(() => {
+    expect(site.django.seen).toHaveLength(seen + 1);
+  });
+  site.django.gate = Promise.resolve();
+  await instant.connect();
+  await until(instant, "live");
+  const statuses: string[] = [];
+  instant.on("status", (status) => statuses.push(status));
+  release();
+  await new Promise((resolve) => setTimeout(resolve, 200)); // an answer is read
+  expect([statuses, instant.status, site.centrifugo.count("connect")]).toEqual([[], "live", 2]);
+});
+
 test("a refreshed connection whose user has changed connects again as the new one", async () => {
   site.django.connectionLife = 1;
   const { users } = await open("anna");
