@@ -345,6 +345,38 @@ test("liveList() takes another list where that is what there is now, and none wh
   expect(drawn.at(-1)).toBe("none: 0");
 });
 
+test("a list that is ended while it is asked for anew stays ended", async () => {
+  const drawn: string[] = [];
+  let answer: (list: LiveRows<string>) => void = () => undefined;
+  const list: LiveRows<string> = { ...CONFIG, state: null, items: [["1", "a"]] };
+  const other = { ...list, channel: "instant.list:b", items: [["2", "b"]] as [string, string][] };
+  const renew = (): Promise<LiveRows<string>> => new Promise((resolve) => { answer = resolve; });
+  const end = liveList<string>(instant, list, (all) => drawn.push(all.join(" ")), { renew });
+  channel.tell({ v: 0, end: true });
+  await vi.advanceTimersByTimeAsync(2000);
+  end();
+  answer(other);
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(drawn).toEqual(["a"]);
+  expect([channel.draws.size, channel.statuses.size, vi.getTimerCount()]).toEqual([0, 0, 0]);
+});
+
+test("rows that come after a list has ended are not drawn", async () => {
+  const drawn: string[] = [];
+  const list: LiveRows<string> = { ...CONFIG, state: null, items: [["1", "a"]] };
+  const end = liveList<string>(instant, list, (all) => drawn.push(all.join(" ")));
+  channel.begin({ v: 1, page: true });
+  rows = { 2: "b" };
+  channel.tell(enter(2, "2", null));
+  await vi.advanceTimersByTimeAsync(14);
+  expect(asked).toEqual([]);
+  vi.advanceTimersByTime(2); // asks, and the answer is on its way
+  expect(asked).toEqual([["2"]]);
+  end();
+  await soon();
+  expect(drawn).toEqual(["a"]);
+});
+
 test("a key may be called like what all objects have", async () => {
   const [view] = follow(["a", "A"]);
   channel.begin({ v: 1, page: true });

@@ -29,7 +29,12 @@ export function liveList<Row>(
   draw: (rows: readonly Row[]) => void,
   options: LiveListOptions<Row> = {},
 ): () => void {
-  let end = (): void => undefined;
+  /** The one that is drawn; none once it has ended. */
+  let current: Follower<Row> | undefined;
+  const end = (): void => {
+    current?.stop();
+    current = undefined;
+  };
   const begin = (from: LiveRows<Row>): void => {
     const rows = new Map(from.items);
     let isDue = false;
@@ -38,7 +43,7 @@ export function liveList<Row>(
       isDue = true;
       queueMicrotask(() => {
         isDue = false;
-        draw(follower.keys.flatMap((key) => (rows.has(key) ? [rows.get(key) as Row] : [])));
+        if (current === follower) draw(follower.keys.flatMap((key) => (rows.has(key) ? [rows.get(key) as Row] : [])));
       });
     };
     const view: ListView<Row> = {
@@ -58,6 +63,7 @@ export function liveList<Row>(
       async renew() {
         if (!options.renew) throw new Refused();
         const fresh = await options.renew();
+        if (current !== follower) return undefined;
         if (fresh.channel === from.channel) return fresh;
         end();
         show(fresh);
@@ -73,17 +79,17 @@ export function liveList<Row>(
       },
     };
     const follower = new Follower<Row>(instant, from, [...rows.keys()], view);
+    current = follower;
     later();
     begins(from);
     follower.start();
-    end = () => { follower.stop(); };
   };
   const show = (from: LiveRows<Row>): void => {
     if (from.channel) begin(from);
     else draw(from.items.map(([, row]) => row)); // nothing can change, or no more lists may be followed
   };
   show(list);
-  return () => { end(); };
+  return end;
 }
 
 /** Lets the channel go on from the list's position, as from a state in the page's HTML. */
