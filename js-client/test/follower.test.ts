@@ -345,6 +345,29 @@ test("liveList() takes another list where that is what there is now, and none wh
   expect(drawn.at(-1)).toBe("none: 0");
 });
 
+test.each([
+  ["ends", () => { channel.tell({ v: 0, end: true }); }, 2000],
+  ["is refused", () => { for (const hear of [...channel.statuses]) hear("denied"); }, 6000],
+])("a list that %s while its reference is renewed is followed anew", async (_what, happen, wait) => {
+  const [view] = follow(["1", "a"]);
+  channel.begin({ v: 1, page: true });
+  let answer: (config: ListConfig) => void = () => undefined;
+  view.next = () => new Promise((resolve) => { answer = resolve; });
+  await vi.advanceTimersByTimeAsync(2_300_000); // near the reference's end
+  expect(view.renewals).toBe(1);
+  happen();
+  expect(channel.draws.size).toBe(0);
+  view.next = undefined;
+  answer(CONFIG);
+  await vi.advanceTimersByTimeAsync(wait);
+  expect([view.renewals, channel.draws.size, view.denials]).toEqual([2, 1, 0]);
+  rows = { 2: "b" };
+  channel.begin({ v: 1, keys: ["1", "2"] });
+  channel.tell(enter(2, "2", null));
+  await soon();
+  expect(view.text).toBe("a b");
+});
+
 test("a list that is ended while it is asked for anew stays ended", async () => {
   const drawn: string[] = [];
   let answer: (list: LiveRows<string>) => void = () => undefined;

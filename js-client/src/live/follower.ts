@@ -280,6 +280,11 @@ export class Follower<Row> {
 
   /** Asks for another reference; false where the user may not see the list any more. */
   #renew(pause = 0): Promise<boolean> {
+    if (pause && this.#renewing) {
+      // What is under way may be another reference only, for a list that has ended meanwhile. It is heard no more.
+      this.#over.abort();
+      return this.#renewing.then(() => this.#renew(pause));
+    }
     return (this.#renewing ??= this.#askAnew(pause).finally(() => { this.#renewing = undefined; }));
   }
 
