@@ -210,6 +210,11 @@ export function defineFragment(instant: Instant, { url, life }: FragmentOptions)
         const isSoon = performance.now() - this.#renewed < PATIENCE;
         const page = isSoon ? undefined : await freshPage();
         if (!this.isConnected) return;
+        if (ref !== this.reference) {
+          // What is around it has put another one here meanwhile.
+          fetching.want(this);
+          return;
+        }
         this.#renewed = performance.now();
         const found = page?.querySelector(`instant-live[key="${CSS.escape(key)}"]`);
         if (!found || found.getAttribute("ref") === ref) {
@@ -219,7 +224,7 @@ export function defineFragment(instant: Instant, { url, life }: FragmentOptions)
           return;
         }
         const { innerHTML: html } = found;
-        this.answered({ ...Object.fromEntries([...found.attributes].map((one) => [one.name, one.value])), html }, this.reference);
+        this.answered({ ...Object.fromEntries([...found.attributes].map((one) => [one.name, one.value])), html }, ref);
         if (!trails.reaches(this.#channel, this.#epoch, this.#offset)) fetching.want(this);
       }
     },
