@@ -197,6 +197,37 @@ describe("a connection that breaks", () => {
     expect(states).toEqual([QUEUED, RUNNING[1], DONE]);
   });
 
+  test("or a subscription that begins again while Django is asked: it is asked once more", async () => {
+    site.centrifugo.keepsHistory = false; // so it is asked after each subscription
+    const answers: ((value: unknown) => void)[] = [];
+    site.centrifugo.methods.set("instant.ticket", () => {
+      asked += 1;
+      const answer = { ...grant(), id: undefined, ticket: row };
+      return new Promise((resolve) => answers.push(() => { resolve(answer); }));
+    });
+    const { states, add } = seen();
+    const call = site.instant().rpc("report").onProgress(add);
+    await soon(() => {
+      expect(answers).toHaveLength(1);
+    });
+    row = DONE; // and its message is lost
+    const subscriptions = site.centrifugo.count("subscribe");
+    site.centrifugo.unsubscribe(CHANNEL, 2500);
+    await soon(() => {
+      expect(site.centrifugo.count("subscribe")).toBe(subscriptions + 1);
+    });
+    await subscribed();
+    await new Promise((resolve) => setTimeout(resolve, 50)); // the page hears that it is
+    answers[0]?.(undefined);
+    await soon(() => {
+      expect(states).toEqual([QUEUED]);
+      expect(answers).toHaveLength(2);
+    });
+    answers[1]?.(undefined);
+    expect(await call).toBe(42);
+    expect([states, asked]).toEqual([[QUEUED, DONE], 2]);
+  });
+
   test("and a token that has expired meanwhile: Django gives another", async () => {
     const call = site.instant().rpc("report");
     await subscribed();

@@ -70,6 +70,8 @@ export class Follower {
   #subscription: Subscription | undefined;
   /** True if Django has to be asked, because a state may have been missed. */
   #isUnsure = false;
+  #asking: Promise<void> | undefined;
+  #isAskedAgain = false;
   #isOver = false;
   #holders = 0;
   #stop: () => void = () => undefined;
@@ -231,9 +233,23 @@ export class Follower {
     return ask(this.#connection, TICKET, { id: this.id, ...more }, { end: Date.now() + PATIENCE, wakes: false });
   }
 
-  /** Asks Django for the state; states that arrive meanwhile wait. */
-  async #ask(): Promise<void> {
-    if (this.#hasEnded()) return;
+  /** Asks Django for the state: one question at a time, and another one if it was asked again meanwhile. */
+  #ask(): Promise<void> {
+    this.#isAskedAgain = true;
+    return (this.#asking ??= this.#askAll().finally(() => {
+      this.#asking = undefined;
+    }));
+  }
+
+  async #askAll(): Promise<void> {
+    while (this.#isAskedAgain && !this.#hasEnded()) {
+      this.#isAskedAgain = false;
+      await this.#askOnce();
+    }
+  }
+
+  /** States that arrive before the answer wait for it. */
+  async #askOnce(): Promise<void> {
     const waiting = (this.#waiting ??= []);
     try {
       const answer = await this.#question();
