@@ -131,6 +131,30 @@ test("who is there, and the connection", async () => {
   await shows("signed-out 7");
 });
 
+test("a call of another method than the one that is shown tells nothing", async () => {
+  const answers: Record<string, (value: string) => void> = {};
+  for (const name of ["old", "new"]) page.methods[name] = () => new Promise((resolve) => { answers[name] = resolve; });
+  function Caller({ method }: { readonly method: string }): ReactNode {
+    const { call, result, isPending } = useRpc<string>(method);
+    return [h("button", { key: 1, onClick: () => { void call(); } }), `${isPending ? "…" : ""}${String(result)}`];
+  }
+  const press = (): void => { box.querySelector("button")?.click(); };
+  show(h(Caller, { method: "old" }));
+  await shows("undefined");
+  press();
+  await shows("…undefined");
+  await vi.waitFor(() => { expect(answers["old"]).toBeDefined(); });
+  show(h(Caller, { method: "new" }));
+  await shows("undefined");
+  press();
+  await vi.waitFor(() => { expect(answers["new"]).toBeDefined(); });
+  answers["new"]?.("new");
+  await shows("new");
+  answers["old"]?.("old");
+  await new Promise((resolve) => setTimeout(resolve, 50)); // an answer arrives
+  expect(box.textContent).toBe("new");
+});
+
 test("a call tells how it goes, and only the newest counts", async () => {
   const answers: ((value: number) => void)[] = [];
   let answer: ((value: number) => void) | undefined;

@@ -101,12 +101,20 @@ export function useLiveState<State, Data = State>(
   return useValue<State | undefined>(name, initial, name ? liveState<State, Data>(name, () => newest.current) : undefined);
 }
 
+/** How many functions were made that call a method; a newer one has a higher number. */
+let callers = 0;
+
 /** Returns a function that calls a method, and what its last call has come to. */
 export function useRpc<Result = unknown, Name extends RpcName = RpcName>(
   method: Name,
 ): RpcState<RpcResult<Name, Result>> & { readonly call: RpcCall<Name, Result> } {
   const given = useContext(InstantContext);
-  const [state, set] = useState<RpcState<unknown>>(NO_CALL);
-  const call = useMemo(() => caller(method, () => connection(given), set), [given, method]);
-  return { ...state, call } as never;
+  const [[of, state], set] = useState<readonly [number, RpcState<unknown>]>([0, NO_CALL]);
+  const [number, call] = useMemo(() => {
+    const own = (callers += 1);
+    // A late answer of the method before is nobody's any more.
+    const tell = (next: RpcState<unknown>): void => { set((now) => (now[0] > own ? now : [own, next])); };
+    return [own, caller(method, () => connection(given), tell)] as const;
+  }, [given, method]);
+  return { ...(of === number ? state : NO_CALL), call } as never;
 }
