@@ -44,10 +44,12 @@ export function load<Name extends keyof Parts>(name: Name, { timeout = PATIENCE,
     const fail = (): void => {
       reject((signal?.aborted ? signal.reason : new RequestError(`${url} was not loaded`)) as Error);
     };
-    setTimeout(fail, timeout);
+    const timer = setTimeout(fail, timeout);
     signal?.addEventListener("abort", fail);
     void (loading[name] ??= loadScript(url, RETRY)).then((part) => {
       resolve(part as Parts[Name]);
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", fail);
     });
   });
 }
