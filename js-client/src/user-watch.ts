@@ -23,19 +23,18 @@ export function watchUser(name: string, readCookie: () => string, changed: () =>
   let user: string | undefined;
   let told: string | undefined;
   let cookie = "";
-  const settle = (current: string): void => {
-    told = user;
-    cookie = current;
-  };
   const check = (): void => {
     clearTimeout(timer);
     timer = setTimeout(() => {
       const current = readCookie();
       if (told === user && cookie === current) return;
+      const heard = told;
       // If it fails, the next event asks again.
       changed().then(
         () => {
-          settle(current);
+          // What another page has told meanwhile is looked at next.
+          if (told === heard) told = user;
+          cookie = current;
         },
         () => undefined,
       );
@@ -69,8 +68,10 @@ export function watchUser(name: string, readCookie: () => string, changed: () =>
     if (user === undefined) start();
     if (!channel) open();
     const isNew = user !== current;
+    // An answer of the same user may be older than what another page has told, or the cookie.
+    if (isNew) cookie = readCookie();
+    if (told === user) told = current;
     user = current;
-    settle(readCookie());
     if (isNew) channel?.postMessage(current);
   };
 }

@@ -185,6 +185,54 @@ test("a page that has connected while it was asked who is signed in stays connec
   expect([statuses, instant.status, site.centrifugo.count("connect")]).toEqual([[], "live", 2]);
 });
 
+test.each([
+  ["another page tells", "ben"],
+  ["the cookie says", ""],
+])("an older answer does not hide what %s meanwhile", async (_who, told) => {
+  const { instant, users } = await open("anna");
+  const channel = new Channel([...Channel.all][0]?.name ?? "");
+  let release = (): void => undefined;
+  site.django.gate = new Promise((resolve) => (release = resolve));
+  const seen = site.django.seen.length;
+  const listing = instant.channels();
+  await soon(() => {
+    expect(site.django.seen).toHaveLength(seen + 1);
+  });
+  site.django.gate = Promise.resolve();
+  site.django.user = "ben";
+  page.cookie = "csrftoken=two";
+  if (told) {
+    store = new EventTarget(); // the browser says nothing of cookies
+    page.cookie = "csrftoken=one"; // and pages can't read it
+    channel.postMessage(told);
+  } else store.dispatchEvent(new Event("change"));
+  release();
+  await listing;
+  await soon(() => {
+    expect([site.centrifugo.users, instant.status]).toEqual([["ben"], "live"]);
+  });
+  expect(users).toEqual(["ben"]);
+});
+
+test("what another page tells while Django is asked is asked about, too", async () => {
+  const { instant } = await open("anna");
+  const channel = new Channel([...Channel.all][0]?.name ?? "");
+  let release = (): void => undefined;
+  site.django.gate = new Promise((resolve) => (release = resolve));
+  const seen = site.django.seen.length;
+  channel.postMessage("somebody");
+  await soon(() => {
+    expect(site.django.seen).toHaveLength(seen + 1);
+  });
+  site.django.gate = Promise.resolve();
+  site.django.user = "ben";
+  channel.postMessage("ben");
+  release();
+  await soon(() => {
+    expect([site.centrifugo.users, instant.status]).toEqual([["ben"], "live"]);
+  });
+});
+
 test("a refreshed connection whose user has changed connects again as the new one", async () => {
   site.django.connectionLife = 1;
   const { users } = await open("anna");
