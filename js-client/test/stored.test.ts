@@ -226,6 +226,32 @@ test("outstanding() and acknowledge() do both without a listener", async () => {
   await expect(room.outstanding()).rejects.toMatchObject({ name: "RefusedError" });
 });
 
+test("another user gets what the one before has had, and acknowledges it", async () => {
+  site.django.rights.set("anna", ["public"]);
+  store("1");
+  const inbox = new Inbox();
+  const instant = site.instant();
+  instant.channel("public").on("*", inbox.add, { ack: true });
+  await inbox.holds("1");
+  await soon(() => {
+    expect(acknowledged()).toEqual([["id-1"]]);
+  });
+  // The same user is not told again after another connection.
+  site.centrifugo.cut();
+  store("1", "2");
+  await inbox.holds("1", "2");
+  await soon(() => {
+    expect(acknowledged().flat()).toContain("id-2");
+  });
+  site.django.stored = [];
+  store("1");
+  await instant.login("anna", "secret-of-anna");
+  await inbox.holds("1", "2", "1");
+  await soon(() => {
+    expect(acknowledged().flat().filter((id) => id === "id-1")).toHaveLength(2);
+  });
+});
+
 test("two tabs of a user acknowledge once", async () => {
   vi.stubGlobal("document", { cookie: "", addEventListener: () => undefined, querySelectorAll: () => [] });
   vi.stubGlobal("addEventListener", () => undefined);

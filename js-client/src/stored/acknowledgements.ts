@@ -123,7 +123,8 @@ export class Acknowledgements {
     if (ids.length === 0) return;
     const user = this.#user;
     await this.#connection.django.post("messages", { ids, ...(user && { user }) }, "acknowledge/");
-    this.#done(ids);
+    // Another user may have acknowledged meanwhile, who has the same messages.
+    if (user === this.#user) this.#done(ids);
     this.#tabs?.postMessage({ user, ids } satisfies Told);
   };
 }

@@ -21,6 +21,8 @@ class Keeper {
   readonly #acknowledgements: Acknowledgements;
   readonly #entries = new Set<Entry>();
   readonly #delivered = new Set<string>();
+  /** To whom these were delivered. */
+  #user: string | undefined;
   /** What has arrived while those that waited are read; `undefined` while nothing is held back. */
   #held: InstantMessage[] | undefined;
   #reading: Promise<void> | undefined;
@@ -111,6 +113,12 @@ class Keeper {
 
   #deliver(message: InstantMessage): void {
     const { id, own, eventClass } = message;
+    const { subject } = this.#connection.grants;
+    // Another user has had none of them. While the page connects anew nobody knows who it will be.
+    if (subject !== undefined && subject !== this.#user) {
+      this.#delivered.clear();
+      this.#user = subject;
+    }
     if (id && this.#delivered.has(id)) return;
     const entries = [...this.#entries].filter(({ event }) => event === "*" || event === "message" || event === eventClass);
     if (entries.length === 0) return;
