@@ -85,12 +85,12 @@ export class Lite {
   ): () => void {
     const feed = this.#feeds.get(name) ?? new Feed(name);
     if (options?.signal?.aborted) return () => undefined;
-    feed.holders += 1;
+    feed.holders++;
     const remove = of(feed).add(listener, options, () => {
-      feed.holders -= 1;
+      feed.holders--;
       setTimeout(() => {
         // The channel may have been left before, and have another one by now.
-        if (feed.holders || this.#feeds.get(name) !== feed) return;
+        if (this.#feeds.get(name) !== feed || feed.holders) return;
         this.#feeds.delete(name);
         feed.set("idle");
         this.#soon(0);
