@@ -54,13 +54,12 @@ def forget(instance: Any) -> None:
         instance.__dict__.pop(name, None)
 
 
-def before_save(instance: Any, connection: Any) -> dict[str, Any]:
+def before_save(instance: Any) -> dict[str, Any]:
     """Return what the database has, whatever was saved in a transaction that was rolled back."""
     saves = instance.__dict__.pop(_OPEN, None)
     if saves:
-        pending = {id(hook) for _, hook, *_ in connection.run_on_commit}
         for place, save in enumerate(saves):
-            if not save.is_committed and id(save) not in pending:
+            if save.is_rolled_back:
                 instance.__dict__[_KNOWN] = save.known
                 saves = saves[:place]
                 break
@@ -74,8 +73,8 @@ def note_save(instance: Any, connection: Any) -> None:
         return
     saves = instance.__dict__.get(_OPEN, ())  # a copy may have the same
     block = tuple(connection.savepoint_ids)
-    if not saves or saves[-1].block != block:
-        save = _Save(block, known(instance))
+    if not saves or (saves[-1].connection, saves[-1].block) != (connection, block):
+        save = _Save(connection, block, known(instance))
         instance.__dict__[_OPEN] = _Saves([*saves, save])
         on_commit(save, using=connection.alias)
 
@@ -100,13 +99,20 @@ class _Save:
     It stands among the hooks of the transaction until that is committed or rolled back.
     """
 
-    __slots__ = ("block", "is_committed", "known")
+    __slots__ = ("block", "connection", "is_committed", "known")
 
-    def __init__(self, block: tuple[Any, ...], known: dict[str, Any]) -> None:
+    def __init__(self, connection: Any, block: tuple[Any, ...], known: dict[str, Any]) -> None:
+        self.connection = connection
         self.block = block
         self.known = known
         """What the database had before."""
         self.is_committed = False
+
+    @property
+    def is_rolled_back(self) -> bool:
+        """Whether it has left the hooks of its transaction without having run."""
+        hooks = self.connection.run_on_commit
+        return not self.is_committed and not any(hook is self for _, hook, *_ in hooks)
 
     def __call__(self) -> None:
         """Run as on-commit hook."""

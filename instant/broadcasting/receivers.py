@@ -143,7 +143,7 @@ class Listener:
         **_kwargs: Any,
     ) -> None:
         connection = connections[using]
-        had = {} if created else known.before_save(instance, connection)
+        had = {} if created else known.before_save(instance)
         old = None if created else known.as_before(instance, had)
         changed = created or self._is_changed(instance, had, old, update_fields)
         if changed and not raw:

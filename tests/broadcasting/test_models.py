@@ -325,6 +325,29 @@ def test_what_a_savepoint_has_rolled_back_is_told_when_it_is_saved_again(sent):
     assert [data["name"] for _, _, data in told(sent)] == ["a", "b", "a"]
 
 
+@pytest.mark.django_db(databases=["default", "other"], transaction=True)
+def test_what_waits_in_another_databases_transaction_is_not_taken_for_rolled_back(sent):
+    declare(Group, fields=("name",))
+    group = Group.objects.create(name="a")
+    group.save(using="other")
+    with transaction.atomic():
+        group.name = "b"
+        group.save(using="default")
+        count = len(sent)
+        group.save(using="other")  # which has no hook of that save
+        assert len(sent) == count
+    assert [data["name"] for _, _, data in told(sent)][-1] == "b"
+
+
+def test_a_muted_save_that_was_rolled_back_counts_for_nothing(sent):
+    declare(Group, fields=("name",))
+    group = Group.objects.create(name="a")
+    with muted():
+        roll_back(group, name="b")
+    group.save()
+    assert [data["name"] for _, _, data in told(sent)] == ["a", "b"]
+
+
 def test_a_row_that_was_saved_may_be_pickled_before_the_commit(sent):
     declare(Group, fields=("name",))
     with transaction.atomic():
