@@ -89,7 +89,8 @@ demo: $(VENV)/.installed
 test: packages $(VENV)/.tested js-client/node_modules/.package-lock.json
 	$(BIN)/python -m pytest -n auto -m 'not slow' $(TESTS)
 
-# What kills processes again and again, builds environments, fuzzes, needs Chromium as a whole or waits. CI runs it too, with all others: make coverage.
+# What kills processes again and again, builds environments, fuzzes, needs Chromium as a whole or waits. CI runs it
+# too, with all others: make coverage.
 test-slow: packages $(VENV)/.tested js-client/node_modules/.package-lock.json
 	$(BIN)/python -m pytest -n auto -m slow $(TESTS)
 
