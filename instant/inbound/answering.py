@@ -10,7 +10,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.core.signals import got_request_exception
-from django.db import InterfaceError, OperationalError, connections
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest
 
 from instant import conf, permissions
@@ -19,6 +19,7 @@ from instant.inbound.call import Call
 from instant.inbound.dispatch import arun, run
 from instant.inbound.encoder import AnswerEncoder
 from instant.inbound.registry import Handler
+from instant.inbound.request_transactions import roll_back
 
 __all__ = ["answer"]
 
@@ -42,18 +43,18 @@ def answer(
         _check_visitor(call)
         return _text(_answer(handler, call, within))
     except Refused:
-        _roll_back()
+        roll_back()
         raise
     except Disconnect:
-        _roll_back()
+        roll_back()
         raise Refused from None
     except (InterfaceError, OperationalError):
         # Nobody has lost a right because the database was restarted: the caller tries again.
-        _roll_back()
+        roll_back()
         logger.exception("%s failed: refused for now.", handler.place)
         raise Refused(503, "not available", temporary=True) from None
     except Exception:
-        _roll_back()
+        roll_back()
         logger.exception("%s failed.", handler.place)
         got_request_exception.send(sender=None, request=request)
         raise Refused(500, "internal error") from None
@@ -84,10 +85,3 @@ async def _within(handler: Handler, call: Call, seconds: float) -> Any:
 
 def _text(result: Any) -> str:
     return json.dumps(result, cls=AnswerEncoder, separators=(",", ":"), allow_nan=False)
-
-
-def _roll_back() -> None:
-    """Undo what was done in a transaction that Django has opened for the request."""
-    for connection in connections.all(initialized_only=True):
-        if connection.settings_dict["ATOMIC_REQUESTS"] and connection.in_atomic_block:
-            connection.set_rollback(True)

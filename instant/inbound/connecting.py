@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
-
-from django.db import connections, transaction
 
 from instant.inbound.answers import Disconnect, Refused
 from instant.inbound.call import Call
 from instant.inbound.dispatch import run
 from instant.inbound.registry import Handler, find_handler, handlers
+from instant.inbound.request_transactions import undone_if_it_fails
 from instant.inbound.reserved import KEYS, with_tenant
 from instant.namespaces import find_namespace
 from instant.permissions import is_known
@@ -38,7 +36,7 @@ def open_connection(call: Call) -> Mapping[str, Any]:
     """
     renews = bool(call.data["refresh"])
     if found := handlers(*(("connect", "refresh") if renews else ("connect",))):
-        with _undone_if_refused():
+        with undone_if_it_fails():  # a refusal, too; a login before it stays
             _ask(found, call)
     if visitors_call() and not is_known(call.user):
         return with_tenant(call.meta, tenancy.current())
@@ -60,21 +58,6 @@ def _ask(asked: Iterable[Handler], call: Call) -> None:
         raise ValueError(
             f"A connection's meta has {size:,} bytes, and {MAX_META:,} are possible: note an id."
         )
-
-
-@contextmanager
-def _undone_if_refused() -> Iterator[None]:
-    """
-    Undo what a handler has done that refuses or fails, in the transactions of ``ATOMIC_REQUESTS``.
-
-    In savepoints: the request is answered all the same, so Django commits them, and what was done
-    before is to stay, as a login.
-    """
-    with ExitStack() as stack:
-        for connection in connections.all(initialized_only=True):
-            if connection.settings_dict["ATOMIC_REQUESTS"] and connection.in_atomic_block:
-                stack.enter_context(transaction.atomic(using=connection.alias))
-        yield
 
 
 def visitors_call() -> bool:
@@ -111,7 +94,7 @@ def enter(channel: str, call: Call) -> Entry:
             session=call.session if handler.session else None,
             kwargs=found[1] if found is not None else {},
         )
-        with _undone_if_refused():
+        with undone_if_it_fails():
             run(handler, asked)
     except (Refused, Disconnect) as exc:
         return Entry("no", f"{channel!r} was left out: {handler.place} refused: {exc}.")
