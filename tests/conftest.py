@@ -1,6 +1,7 @@
 """Fixtures that several rooms share, and what is so for all tests."""
 
 import os
+from pathlib import Path
 
 import django
 import hypothesis
@@ -202,3 +203,21 @@ def server_folder(tmp_path):
         CENTRIFUGO_HMAC_KEY=None,
     ):
         yield tmp_path
+
+
+@pytest.fixture
+def many_files():
+    """As in a process with so many connections that select() takes no further one."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    files = []
+    try:
+        while not files or files[-1].fileno() < 1024:
+            files.append(Path(os.devnull).open())  # noqa: SIM115  closed below
+        yield
+    finally:
+        for file in files:
+            file.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

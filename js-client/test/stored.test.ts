@@ -1,6 +1,7 @@
 /** Stored messages: delivered when the page comes, and acknowledged when it has dealt with them. */
 import { expect, test, vi } from "vitest";
 
+import type { Instant } from "../src/instant.js";
 import { pause } from "../src/stored/pause.js";
 import { Inbox, soon, useSite } from "./site.js";
 
@@ -138,34 +139,50 @@ test("Django is asked again when it was away, and new messages don't wait for it
   });
 });
 
+/** A Django that doesn't answer one of its addresses. */
+class Away {
+  tries = 0;
+  isAway = true;
+
+  /** Sees it tried again and again, and no more after disconnect(). Returns how often it was. */
+  async isLeftAlone(instant: Instant): Promise<number> {
+    await soon(() => {
+      expect(this.tries).toBeGreaterThan(2);
+    });
+    instant.disconnect();
+    await pause(50); // an attempt may be on its way
+    const before = this.tries;
+    await pause(300); // over ten attempts otherwise
+    expect(this.tries).toBe(before);
+    return before;
+  }
+}
+
+function away(address: string): Away {
+  const found = new Away();
+  const real = fetch;
+  vi.stubGlobal("fetch", (...[to, options]: Parameters<typeof fetch>) => {
+    if (!(to as string).endsWith(address)) return real(to, options);
+    found.tries += 1;
+    return found.isAway ? Promise.reject(new TypeError("away")) : real(to, options);
+  });
+  return found;
+}
+
 test("after disconnect() nothing is tried again, and what was not acknowledged is with the next connection", async () => {
   store("1");
   const inbox = new Inbox();
   const instant = site.instant();
   const room = instant.channel("public");
-  const real = fetch;
-  let tries = 0;
-  vi.stubGlobal("fetch", (...[to, options]: Parameters<typeof fetch>) => {
-    if (!(to as string).endsWith("/acknowledge/")) return real(to, options);
-    tries += 1;
-    return isAway ? Promise.reject(new TypeError("away")) : real(to, options);
-  });
-  let isAway = true;
+  const django = away("/acknowledge/");
   room.on("*", inbox.add, { ack: true });
   await inbox.holds("1");
-  await soon(() => {
-    expect(tries).toBeGreaterThan(2);
-  });
-  instant.disconnect();
-  await pause(50); // an attempt may be on its way
-  const before = tries;
-  await pause(300); // over ten attempts otherwise
-  expect(tries).toBe(before);
+  const before = await django.isLeftAlone(instant);
   const more = room.acknowledge(["id-2"]); // who asks for more gets one more attempt
   await soon(() => {
-    expect(tries).toBe(before + 1);
+    expect(django.tries).toBe(before + 1);
   });
-  isAway = false;
+  django.isAway = false;
   await instant.connect();
   await more;
   expect(acknowledged()).toEqual([["id-1", "id-2"]]);
@@ -175,24 +192,10 @@ test("after disconnect() what waits is asked for with the next connection", asyn
   store("1");
   const inbox = new Inbox();
   const instant = site.instant();
-  const real = fetch;
-  let tries = 0;
-  let isAway = true;
-  vi.stubGlobal("fetch", (...[to, options]: Parameters<typeof fetch>) => {
-    if (!(to as string).endsWith("/outstanding/")) return real(to, options);
-    tries += 1;
-    return isAway ? Promise.reject(new TypeError("away")) : real(to, options);
-  });
+  const django = away("/outstanding/");
   instant.channel("public").on("*", inbox.add, { ack: true });
-  await soon(() => {
-    expect(tries).toBeGreaterThan(2);
-  });
-  instant.disconnect();
-  await pause(50); // an attempt may be on its way
-  const before = tries;
-  await pause(300); // over ten attempts otherwise
-  expect(tries).toBe(before);
-  isAway = false;
+  await django.isLeftAlone(instant);
+  django.isAway = false;
   await instant.connect();
   await inbox.holds("1");
 });

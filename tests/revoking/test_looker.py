@@ -524,24 +524,6 @@ def test_a_bell_that_rings_is_heard(place):
     host.ring()
 
 
-@pytest.fixture
-def many_files():
-    """As in a process with so many connections that select() takes no further one."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
-    files = []
-    try:
-        while not files or files[-1].fileno() < 1024:
-            files.append(Path(os.devnull).open())  # noqa: SIM115  closed below
-        yield
-    finally:
-        for file in files:
-            file.close()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 @pytest.mark.usefixtures("many_files")
 def test_a_looker_rests_and_hears_also_in_a_process_with_many_connections():
     one = Looks()

@@ -1,11 +1,9 @@
 """Requests: who may ask, what a worker finds, and how they end."""
 
 import asyncio
-import os
 import threading
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -575,25 +573,14 @@ def test_an_answer_that_is_kept_is_no_ticket_of_anothers(registry, asked, make_u
     assert calls == [2, 2]
 
 
+@pytest.mark.usefixtures("many_files")
 def test_a_bell_rings_also_in_a_process_with_many_connections():
     """select() takes none of the files that a busy server has beyond its first 1,024."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
-    files = []
-    try:
-        while not files or files[-1].fileno() < 1024:
-            files.append(Path(os.devnull).open())  # noqa: SIM115  closed below
-        with bells.Bell(bells.of_asker("x" * 20)) as bell:
-            assert not bell.wait(0.01)
-            bells.ring(bells.of_asker("x" * 20))
-            assert bell.wait(5)
-            assert not bell.wait(0)
-    finally:
-        for file in files:
-            file.close()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with bells.Bell(bells.of_asker("x" * 20)) as bell:
+        assert not bell.wait(0.01)
+        bells.ring(bells.of_asker("x" * 20))
+        assert bell.wait(5)
+        assert not bell.wait(0)
 
 
 def test_a_worker_leaves_a_pool_of_connections_alone(settings):
