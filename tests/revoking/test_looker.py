@@ -525,7 +525,9 @@ def test_a_bell_that_rings_is_heard(place):
 
 
 @pytest.mark.usefixtures("many_files")
-def test_a_looker_rests_and_hears_also_in_a_process_with_many_connections():
+def test_a_looker_rests_and_hears_also_in_a_process_with_many_connections(monkeypatch):
+    for name in ("_UNHEARD", "_EVERY"):
+        monkeypatch.setattr(looker, name, 600)  # it is the bell that it hears
     one = Looks()
     one.looker.start()
     one.next()
